@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format typecheck bench clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+setup: $(VENV)/.installed  ## create .venv and install everything (once)
+
+# A half-finished installation has no .installed mark and is tried again.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "BACL needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --disable-pip-version-check --progress-bar off -e '.[dev,tensorboard,timm]'
+	@touch $@
+
+demo: setup      ## train both stages on the built-in data on a CPU, print and draw the result
+	$(BIN)/python run.py +experiment=bacl_demo
+
+test: setup      ## the default tests
+	$(BIN)/python -m pytest -n 2
+
+test-all: setup  ## the default and the slow tests
+	$(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+
+lint: setup      ## style of every file
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: setup    ## bring every file into style
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+typecheck: setup ## types of the package
+	$(BIN)/mypy
+
+bench: setup     ## speed and memory against the libraries
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:           ## remove caches and results, keep .venv and data
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache build *.egg-info

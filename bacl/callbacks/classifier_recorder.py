@@ -1,0 +1,127 @@
+"""Records how balanced each classifier is while it learns (the paper's Fig. 5)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import WandbLogger
+from numpy.typing import NDArray
+
+from bacl.callbacks.figure_log import log_figure
+from bacl.data.statistics import CategoryStatistics
+from bacl.heads import ClassifierHead
+from bacl.reporting.atomic import replacing
+from bacl.reporting.figures import draw_weight_norms
+from bacl.reporting.groups import members
+
+Row = dict[str, NDArray]
+
+
+class ClassifierRecorder(Callback):
+    """Keeps the state of every head in `pl_module.heads` before the first and after each epoch.
+
+    `<default_root_dir>/classifier/<head>.npz` holds, one row per record:
+
+    - `epochs` (E,) int64: finished epochs;
+    - `weight_norm` (E, K) float32: L2 norm of each row of the predictor's weights; rows [0, C) are
+      the foreground categories';
+    - `strength` (E, C) float32: the long-term indicator's l_i, where the loss has an indicator;
+    - `seen` (E, C) bool: categories with a feature distribution, where the head hallucinates.
+
+    Mean norms per frequency group go to the loggers, and Fig. 5 is drawn beside the records. All
+    state is in the files: a resumed run replaces the rows that it repeats. The groups are those of
+    `trainer.datamodule.statistics`.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record where training starts; a resumed run has that row."""
+        if trainer.global_step == 0:
+            self._record(trainer, pl_module, 0)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the epoch and log the mean norms of the frequency groups."""
+        rows = self._record(trainer, pl_module, trainer.current_epoch + 1)
+        groups = members(_statistics(trainer).frequency)
+        for head, row in rows.items():
+            norms = row["weight_norm"][: len(_statistics(trainer).frequency)]
+            means = {
+                f"classifier/{head}/weight_norm_{key}": float(norms[mask].mean())
+                for key, mask in groups.items()
+            }
+            pl_module.log_dict(means, sync_dist=True)  # equal on all processes
+
+    def _record(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> dict[str, Row]:
+        heads: Mapping[str, ClassifierHead] = pl_module.heads  # type: ignore[assignment]
+        rows = {name: measure(head) for name, head in heads.items()}
+        if trainer.is_global_zero:
+            folder = Path(trainer.default_root_dir) / "classifier"
+            for name, row in rows.items():
+                append_row(folder / f"{name}.npz", epochs, row)
+            self._show(trainer, folder, {name: row["weight_norm"] for name, row in rows.items()})
+        return rows
+
+    def _show(self, trainer: Trainer, folder: Path, norms: Mapping[str, NDArray]) -> None:
+        statistics = _statistics(trainer)
+        norms = {name: norm[: statistics.num_categories] for name, norm in norms.items()}
+        counts = statistics.instance_counts.numpy()
+        path = draw_weight_norms(folder / "weight_norms.png", norms, counts, statistics.frequency)
+        log_figure(trainer.loggers, "classifier/weight_norms", path, trainer.global_step)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                _log_to_wandb(logger, norms, statistics, trainer.global_step)
+
+
+@torch.no_grad()
+def measure(head: ClassifierHead) -> Row:
+    """One record of a head: `weight_norm` (K,); `strength` and `seen` (C,) where it has them."""
+    row = {"weight_norm": head.predictor.get_parameter("weight").float().norm(dim=1)}
+    if head.criterion.indicator is not None:
+        row["strength"] = head.criterion.indicator.strength().float()
+    if head.hallucination is not None:
+        row["seen"] = head.hallucination.seen
+    return {name: value.cpu().numpy() for name, value in row.items()}
+
+
+def append_row(path: Path, epochs: int, row: Row) -> None:
+    """Add a record to an .npz file, in place of those of the same or a later epoch."""
+    rows = {"epochs": np.array([epochs]), **{name: value[None] for name, value in row.items()}}
+    if path.exists():
+        with np.load(path) as file:
+            earlier = file["epochs"] < epochs
+            rows = {n: np.concatenate([file[n][earlier], value]) for n, value in rows.items()}
+    with replacing(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **rows)
+
+
+def _statistics(trainer: Trainer) -> CategoryStatistics:
+    return trainer.datamodule.statistics  # type: ignore[attr-defined]
+
+
+def _log_to_wandb(
+    logger: WandbLogger, norms: Mapping[str, NDArray], statistics: CategoryStatistics, step: int
+) -> None:
+    """Histograms, and Fig. 5 as a table and as a line plot."""
+    import wandb  # takes 1.5 s, and only runs with logger=wandb need it
+
+    order = np.argsort(-statistics.instance_counts.numpy(), kind="stable")
+    columns = [
+        np.array(statistics.names)[order],
+        statistics.frequency[order],
+        statistics.instance_counts.numpy()[order],
+        *[norm[order] for norm in norms.values()],
+    ]
+    data = [list(row) for row in zip(*[column.tolist() for column in columns], strict=True)]
+    names = ["category", "frequency", "instances", *norms]
+    logger.log_table("classifier/weight_norm_table", names, data, step=step)
+    plot = wandb.plot.line_series(
+        list(range(len(order))), [norm[order].tolist() for norm in norms.values()],
+        keys=list(norms), title="weight norms", xname="categories, most instances first",
+    )  # fmt: skip
+    histograms = {
+        f"classifier/{head}/norms": wandb.Histogram(n.tolist()) for head, n in norms.items()
+    }
+    shown = {"classifier/weight_norm_lines": plot, **histograms}
+    logger.experiment.log({**shown, "trainer/global_step": step})

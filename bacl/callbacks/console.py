@@ -1,0 +1,115 @@
+"""What a run shows in the terminal."""
+
+import logging
+import time
+from datetime import timedelta
+from typing import Any
+
+import rich
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+
+_log = logging.getLogger(__name__)
+
+# Lightning 2.6 recommends two other products at every start, on this logger, without a switch.
+_ADVERTISING = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+_ADVERTISED = ("litlogger", "litmodels")
+
+
+def _advertises_nothing(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    return not any(product in message for product in _ADVERTISED)
+
+
+def silence_advertisements() -> None:
+    """Drop Lightning's log lines about litlogger and litmodels, and no others."""
+    _ADVERTISING.addFilter(_advertises_nothing)  # adding the same filter again changes nothing
+
+
+class ProgressBar(RichProgressBar):
+    """Progress with the losses; plain log lines where the output is not a terminal.
+
+    Losses are read from the device once in `every` steps only, because reading waits for it. The
+    bar must exist before the trainer does, so that the trainer's advertisements are silenced too.
+    """
+
+    def __init__(self, every: int = 10, line_seconds: float = 30.0) -> None:
+        """Choose how often the display changes.
+
+        Args:
+            every: steps between two readings of the losses.
+            line_seconds: seconds between two log lines, without a terminal.
+        """
+        theme = RichProgressBarTheme(
+            progress_bar="#0072b2", progress_bar_finished="#009e73", progress_bar_pulse="#0072b2"
+        )
+        super().__init__(refresh_rate=4, theme=theme)
+        silence_advertisements()
+        self._every = every
+        self._line_seconds = line_seconds
+        self._shown: dict[str, Any] = {}
+        self._start = (0.0, 0)
+        self._last_line = 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Without a terminal a bar would only be printed when all is over: log lines instead."""
+        super().setup(trainer, pl_module, stage)
+        self._in_lines = not rich.get_console().is_terminal
+        if self._in_lines:
+            self.disable()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the estimate of the remaining time; a resumed run has steps behind it."""
+        super().on_train_start(trainer, pl_module)
+        self._start = (time.monotonic(), trainer.global_step)
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """The losses by short names, read anew once in `every` steps."""
+        if trainer.global_step % self._every == 0 or not self._shown:
+            metrics = super().get_metrics(trainer, pl_module)
+            metrics.pop("v_num", None)
+            self._shown = {_short(name): value for name, value in metrics.items()}
+        return self._shown
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Move the bar, or write a line when its time has come."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        due = time.monotonic() - self._last_line >= self._line_seconds
+        if self._in_lines and due and trainer.is_global_zero:
+            self._last_line = time.monotonic()
+            _log.info("%s", self._line(trainer, pl_module))
+
+    def _line(self, trainer: Trainer, pl_module: LightningModule) -> str:
+        self._shown = {}
+        losses = [f"{name} {value:.3f}" for name, value in self._numbers(trainer, pl_module)]
+        total = int(trainer.estimated_stepping_batches)
+        began, first = self._start
+        seconds = (time.monotonic() - began) / max(1, trainer.global_step - first)
+        left = timedelta(seconds=round(seconds * (total - trainer.global_step)))
+        return (
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
+            f"step {trainer.global_step}/{total}, {seconds:.2f} s/step, {left} left: "
+            + ", ".join(losses)
+        )
+
+    def _numbers(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> list[tuple[str, int | float]]:
+        metrics = self.get_metrics(trainer, pl_module)
+        return [(name, v) for name, v in metrics.items() if isinstance(v, int | float)]
+
+
+def _short(name: str) -> str:
+    """`train/rpn_box` as rpn_box, `train/bacl_classification` as bacl: a bar has little room."""
+    return name.removeprefix("train/").removesuffix("_classification")

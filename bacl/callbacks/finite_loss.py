@@ -1,0 +1,119 @@
+"""Stops a run at the first loss that is not a finite number, and keeps what led to it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from bacl.data.batch import Batch, Target
+from bacl.distributed import gather_objects, process_rank, sum_over_processes
+from bacl.reporting.atomic import replacing
+
+
+class NonFiniteLossError(RuntimeError):
+    """A training loss is NaN or infinite."""
+
+
+class FiniteLoss(Callback):
+    """Checks `pl_module.step_losses` before every backward pass, with one wait for the device.
+
+    The module must set `step_losses: dict[str, Tensor]` in each training step. All processes agree
+    on the check and stop together: one that stopped alone would leave the others waiting in the
+    gradient reduction.
+
+    The process whose loss is not finite writes `non_finite_loss.pt` (`non_finite_loss_rank<i>.pt`
+    for the other processes) into the trainer's `default_root_dir`. `torch.load(path,
+    weights_only=True)` gives plain dictionaries: `losses`, `image_ids`, `epoch`, `step`,
+    `learning_rates`, `images` (B, 3, H, W), `targets` and the module's `state_dict`.
+    """
+
+    def __init__(self) -> None:
+        self._batch: Batch | None = None
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the batch for the case that its loss is not finite."""
+        self._batch = batch
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Let go of the batch."""
+        self._batch = None
+
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
+        """Check the losses of this step.
+
+        The parts are checked instead of `loss`, which is their sum, except that half-precision
+        training scales it: there it may overflow, and the scaler deals with that.
+
+        Raises:
+            NonFiniteLossError: on every process with the same message, if a loss of any process is
+                not finite.
+        """
+        losses: Mapping[str, Tensor] = pl_module.step_losses  # type: ignore[assignment]
+        values = torch.stack([value.detach().float() for value in losses.values()])
+        failed = sum_over_processes((~values.isfinite().all()).float())
+        if failed.item() == 0:
+            return
+        numbers = {name: float(value) for name, value in losses.items()}
+        wrong = [f"{name} is {v}" for name, v in numbers.items() if not math.isfinite(v)]
+        path = self._path(trainer)
+        message = self._explain(trainer, wrong, path) if wrong else ""
+        messages = [text for text in gather_objects(message) if text]
+        if wrong:
+            self._save(trainer, pl_module, numbers, path)
+        raise NonFiniteLossError("\n".join(map(str, messages)))
+
+    def _explain(self, trainer: Trainer, wrong: list[str], path: Path) -> str:
+        rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
+        return (
+            f"{', '.join(wrong)} at step {trainer.global_step} of epoch {trainer.current_epoch}, "
+            f"learning rate {rates}, images {self._image_ids()}. Batch, losses and weights are in "
+            f"{path}. Look at these images' annotations; if they are right, lower the learning "
+            "rate, lengthen the warm-up or clip gradients (trainer.gradient_clip_val)."
+        )
+
+    def _path(self, trainer: Trainer) -> Path:
+        rank = f"_rank{process_rank()}" if process_rank() else ""
+        return Path(trainer.default_root_dir) / f"non_finite_loss{rank}.pt"
+
+    def _save(
+        self, trainer: Trainer, pl_module: LightningModule, losses: dict[str, float], path: Path
+    ) -> None:
+        content = {
+            "losses": losses,
+            "image_ids": self._image_ids(),
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "learning_rates": _learning_rates(trainer),
+            "images": self._batch.images.cpu() if self._batch else None,
+            "targets": [_plain(target) for target in self._batch.targets] if self._batch else [],
+            "state_dict": {
+                name: value.cpu() if isinstance(value, Tensor) else value
+                for name, value in pl_module.state_dict().items()
+            },
+        }
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+
+    def _image_ids(self) -> list[int]:
+        return [int(target.image_id) for target in self._batch.targets] if self._batch else []
+
+
+def _learning_rates(trainer: Trainer) -> list[float]:
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    return [float(group["lr"]) for group in groups]
+
+
+def _plain(target: Target) -> dict[str, Any]:
+    """A target as a dictionary of tensors on the CPU, numbers and tuples."""
+    values = {field.name: getattr(target, field.name) for field in fields(target)}
+    return {name: v.cpu() if isinstance(v, Tensor) else v for name, v in values.items()}

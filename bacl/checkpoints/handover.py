@@ -1,0 +1,126 @@
+"""What a finished stage leaves: weights and statistics, with the categories they belong to."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The categories of a training file, in label order."""
+
+    ids: list[int]
+    names: list[str]
+
+    def check(self, other: "Categories", path: Path) -> None:
+        """Refuse a checkpoint of other categories.
+
+        Raises:
+            ValueError: names the checkpoint and the first category that differs.
+        """
+        if len(self.ids) != len(other.ids):
+            raise ValueError(
+                f"{path}: trained on {len(other.ids)} categories, but the data has "
+                f"{len(self.ids)}; use the data set it was trained on, or train anew"
+            )
+        mine, theirs = (
+            zip(self.ids, self.names, strict=True),
+            zip(other.ids, other.names, strict=True),
+        )
+        for label, (own, saved) in enumerate(zip(mine, theirs, strict=True)):
+            if own != saved:
+                raise ValueError(f"{path}: label {label} is {saved}, but in the data it is {own}")
+
+
+def save_stage(
+    path: Path,
+    detector: nn.Module,
+    heads: nn.ModuleDict,
+    categories: Categories,
+    config: dict[str, Any],
+) -> None:
+    """Write a stage's weights and buffers; readable with `torch.load(weights_only=True)`.
+
+    A kill leaves the earlier file or the new one, never half of one.
+    """
+    content = {
+        "detector": detector.state_dict(),
+        "heads": {name: head.state_dict() for name, head in heads.items()},
+        "categories": asdict(categories),
+        "config": config,
+    }
+    temporary = path.with_suffix(".tmp")
+    torch.save(content, temporary)
+    temporary.replace(path)
+
+
+def load_stage(path: Path) -> State:
+    """Read what `save_stage` wrote.
+
+    Raises:
+        FileNotFoundError: says how such a file comes about.
+        ValueError: the file is no checkpoint of a finished stage.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such checkpoint; a stage writes its final.ckpt when it is finished, "
+            "so train the earlier stage first (stage=decoupled trains both) or name another file"
+        )
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict) or not {"detector", "heads", "categories"} <= set(content):
+        raise ValueError(
+            f"{path}: not the final.ckpt of a stage (a last.ckpt only resumes its own run)"
+        )
+    return content
+
+
+def saved_categories(content: State) -> Categories:
+    """The categories a checkpoint was trained on."""
+    return Categories(**content["categories"])
+
+
+def inherit(detector: nn.Module, heads: nn.ModuleDict, content: State, path: Path) -> None:
+    """Start a stage from another one: the detector, and its classifier for every head (D18).
+
+    The published second stage fine-tunes the first one's classifier and box regression, it does not
+    start them anew. Statistics of the head (indicators, prototypes) start empty.
+    """
+    load_strictly(detector, content["detector"], path)
+    if len(content["heads"]) != 1:
+        raise ValueError(
+            f"{path}: holds {len(content['heads'])} heads; a stage starts from one with one"
+        )
+    (source,) = content["heads"].values()
+    prefix = "predictor."
+    classifier = {k.removeprefix(prefix): v for k, v in source.items() if k.startswith(prefix)}
+    for head in heads.values():
+        load_strictly(head.predictor, classifier, path)  # type: ignore[arg-type]
+
+
+def load_strictly(module: nn.Module, state: State, path: Path) -> None:
+    """Load a state dict that must fit exactly.
+
+    Raises:
+        ValueError: lists by name what is missing, unexpected or of another shape.
+    """
+    own = module.state_dict()
+    problems = [f"missing {key}" for key in own if key not in state]
+    problems += [f"unexpected {key}" for key in state if key not in own]
+    problems += [
+        f"{key} is {tuple(state[key].shape)}, expected {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state and isinstance(value, Tensor) and state[key].shape != value.shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:8]) + (
+            f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        )
+        raise ValueError(
+            f"{path} does not fit this model ({shown}): was it trained with other options?"
+        )
+    module.load_state_dict(state)

@@ -1,0 +1,98 @@
+"""What travels from the data to the detector, and back from it to the evaluation.
+
+B: images of a batch. N: objects of an image. K: detections of an image. C: foreground categories.
+Boxes are float32 xyxy, x2 > x1 and y2 > y1, in pixels; labels are int64 in [0, C), background is C.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+AnyRecord = TypeVar("AnyRecord", "Target", "Detections")
+
+
+@dataclass(slots=True)
+class Target:
+    """One image's truth. Tensors follow `Batch.to`."""
+
+    image_id: int
+    """The annotation file's image id."""
+    boxes: Tensor
+    """(N, 4) in pixels of the network's input."""
+    labels: Tensor
+    """(N,) in [0, C)."""
+    size: tuple[int, int]
+    """Height and width of the image inside its padding, in pixels of the network's input."""
+    original_size: tuple[int, int]
+    """Height and width of the file; detections are mapped back to it by size / original_size."""
+    negative: Tensor
+    """(·,) labels verified to be absent from this image (LVIS `neg_category_ids`)."""
+    not_exhaustive: Tensor
+    """(·,) labels of which only some objects are annotated (LVIS `not_exhaustive_category_ids`)."""
+    masks: Tensor | None = None
+    """(N, H, W) bool in the padded frame of this image, where the pipeline loads masks."""
+
+    def to_original(self, boxes: Tensor) -> Tensor:
+        """Boxes (·, 4) of the network's input in pixels of the original file."""
+        (height, width), (original_height, original_width) = self.size, self.original_size
+        scale_x, scale_y = original_width / width, original_height / height
+        return boxes * boxes.new_tensor([scale_x, scale_y] * 2)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Target":
+        """The same target with every tensor on `device`."""
+        return _to(self, device, non_blocking)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Images padded to one shape, with their targets."""
+
+    images: Tensor
+    """(B, 3, H, W) float32, normalised; H and W are multiples of 32; zero in the padding."""
+    targets: list[Target]
+    """One per image, in order."""
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each image inside the padding."""
+        return [target.size for target in self.targets]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """The same batch on `device` (Lightning moves batches through this)."""
+        targets = [target.to(device, non_blocking) for target in self.targets]
+        return Batch(self.images.to(device, non_blocking=non_blocking), targets)
+
+    def pin_memory(self) -> "Batch":
+        """The batch with pinned images, for asynchronous copies to a GPU."""
+        return Batch(self.images.pin_memory(), self.targets)
+
+
+@dataclass(slots=True)
+class Detections:
+    """One image's detections, best first."""
+
+    boxes: Tensor
+    """(K, 4) float32 xyxy."""
+    scores: Tensor
+    """(K,) float32, descending."""
+    labels: Tensor
+    """(K,) int64 in [0, C)."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Detections":
+        """The same detections on `device`."""
+        return _to(self, device, non_blocking)
+
+    def rescaled(self, target: Target) -> "Detections":
+        """The boxes in pixels of the original file instead of the network's input."""
+        return replace(self, boxes=target.to_original(self.boxes))
+
+
+def _to(value: AnyRecord, device: torch.device | str, non_blocking: bool) -> AnyRecord:
+    moved = {
+        field.name: getattr(value, field.name).to(device, non_blocking=non_blocking)
+        for field in fields(value)
+        if isinstance(getattr(value, field.name), Tensor)
+    }
+    return replace(value, **moved)

@@ -1,0 +1,158 @@
+"""The built-in data set: scenes of letters in LVIS's format, made from a seed.
+
+Long-tailed like LVIS, federated like LVIS, with look-alikes across head and tail. It shows in
+minutes what the method does, and it comes in any size for tests of scale. Training and validation
+differ in one thing: validation categories are much less imbalanced (see `builtin_profile`).
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bacl.data.builtin_files import SPLIT_IDS, SPLITS, Recipe, write_split
+from bacl.data.builtin_scenes import SceneRules
+from bacl.distributed import process_rank
+
+MARKER = "DONE"
+
+
+@dataclass(frozen=True)
+class BuiltinPaths:
+    """Where the data set lies. The image folders are empty with `annotations_only`."""
+
+    train_annotations: Path
+    train_images: Path
+    val_annotations: Path
+    val_images: Path
+
+
+def build(
+    root: str | Path,
+    num_categories: int,
+    num_train: int,
+    num_val: int,
+    image_size: int,
+    objects_per_image: Sequence[int],
+    seed: int,
+    object_size: Sequence[float] = (18, 44),
+    max_rotation: float = 20,
+    max_overlap: float = 0.05,
+    negatives_per_image: int = 10,
+    not_exhaustive_rate: float = 0.1,
+    annotations_only: bool = False,
+    processes: int = 1,
+) -> BuiltinPaths:
+    """Makes the data set in `root`, unless it lies there already.
+
+    The folder appears whole or not at all: files are written beside it and moved at the end. Same
+    parameters, same bytes, for any number of processes; a scene depends only on the seed, its
+    index and the categories it was given.
+
+    Args:
+        root: the folder of this data set alone.
+        num_categories: at least 3.
+        num_train: training images.
+        num_val: validation images.
+        image_size: height and width in pixels.
+        objects_per_image: fewest and most objects of an image.
+        seed: of all random draws.
+        object_size: smallest and largest longest side of an upright glyph in pixels; where a scene
+            has no room, objects are drawn down to the smallest before they may overlap more.
+        max_rotation: in degrees, to either side.
+        max_overlap: largest share of the smaller of two boxes that the other may cover.
+        negatives_per_image: absent categories that each image lists as verified absent.
+        not_exhaustive_rate: probability that one of several objects of a category in an image is
+            left out of the annotations, and the category listed as not exhaustively annotated.
+        annotations_only: write no pictures.
+        processes: that make scenes side by side.
+
+    Raises:
+        ValueError: if a parameter is out of range, or too few images for the categories.
+        FileExistsError: if `root` holds anything but this data set.
+    """
+    (fewest, most), (smallest, largest) = objects_per_image, object_size
+    rules = SceneRules(image_size, (fewest, most), (smallest, largest), max_rotation, max_overlap)
+    recipe = Recipe(
+        num_categories=num_categories,
+        num_train=num_train,
+        num_val=num_val,
+        seed=seed,
+        rules=rules,
+        negatives_per_image=negatives_per_image,
+        not_exhaustive_rate=not_exhaustive_rate,
+        annotations_only=annotations_only,
+    )
+    _check(recipe)
+    root = Path(root)
+    if not _is_complete(root, recipe):
+        _write_folder(root, recipe, processes)
+    train, val = SPLITS
+    return BuiltinPaths(root / f"{train}.json", root / train, root / f"{val}.json", root / val)
+
+
+def _check(recipe: Recipe) -> None:
+    """Raises ValueError for the first parameter that makes no sense."""
+    rules, images = recipe.rules, (recipe.num_train, recipe.num_val)
+    (fewest, most), (small, large) = rules.objects_per_image, rules.object_size
+    wanted = {
+        "num_categories to be at least 3": recipe.num_categories >= 3,
+        f"num_train and num_val in [1, {SPLIT_IDS})": 1 <= min(images) <= max(images) < SPLIT_IDS,
+        "image_size to be at least 16": rules.image_size >= 16,
+        "objects_per_image to be two counts, 1 <= fewest <= most": 1 <= fewest <= most,
+        "object_size to be two sizes, 4 <= smallest <= largest <= image_size / 2": (
+            4 <= small <= large <= rules.image_size / 2
+        ),
+        "max_overlap in [0, 1]": 0 <= rules.max_overlap <= 1,
+        "negatives_per_image to be at least 0": recipe.negatives_per_image >= 0,
+        "not_exhaustive_rate in [0, 1]": 0 <= recipe.not_exhaustive_rate <= 1,
+    }
+    for condition, holds in wanted.items():
+        if not holds:
+            raise ValueError(f"the built-in data set wants {condition}; got {recipe}")
+
+
+def _is_complete(root: Path, recipe: Recipe) -> bool:
+    """Whether `root` holds the whole data set of this recipe; raises if it holds something else."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    if not (root / MARKER).is_file():
+        raise FileExistsError(
+            f"{root} holds other files than a built-in data set; set data.root to a new folder"
+        )
+    found, wanted = json.loads((root / MARKER).read_text()), recipe.parameters()
+    differing = [
+        f"{name} is {found.get(name)} there, {value} was asked for"
+        for name, value in wanted.items()
+        if found.get(name) != value
+    ]
+    if differing:
+        raise FileExistsError(
+            f"{root} holds a built-in data set of other parameters ({'; '.join(differing)}); "
+            f"set data.root to a new folder or delete that one"
+        )
+    return True
+
+
+def _write_folder(root: Path, recipe: Recipe, processes: int) -> None:
+    root.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        folder.chmod(0o755)  # mkdtemp makes private folders
+        for split in range(len(SPLITS)):
+            write_split(folder, recipe, split, processes, quiet=process_rank() > 0)
+        (folder / MARKER).write_text(json.dumps(recipe.parameters(), indent=1))
+        _move(folder, root, recipe)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(folder: Path, root: Path, recipe: Recipe) -> None:
+    try:
+        folder.replace(root)
+    except OSError:
+        # Another process was faster. Its files are the same, if it had the same parameters.
+        if not _is_complete(root, recipe):
+            raise

@@ -1,0 +1,178 @@
+"""Training and validation data for Lightning, resumable at any batch."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
+from torch.utils.data import DataLoader
+
+from bacl.data.categories import check_categories
+from bacl.data.collate import collate
+from bacl.data.dataset import DetectionDataset
+from bacl.data.samplers import EvaluationBatches, RandomBatches
+from bacl.data.statistics import CategoryStatistics
+from bacl.data.table import AnnotationTable
+from bacl.data.transforms import Augmentation
+from bacl.distributed import num_processes, process_rank
+
+
+class DetectionDataModule(LightningDataModule):
+    """Loaders over a training and a validation set in COCO or LVIS format.
+
+    A checkpoint holds the epoch and the number of batches trained on; a resumed run goes on with
+    the very next batch, whatever its number of workers or processes.
+
+    Args:
+        train: `annotations` (a json file) and `images` (a folder, or several).
+        val: the same, for validation and test. May have fewer categories, not others.
+        augment: what happens to the samples.
+        sampler: builds the training batches, called with `dataset`, `batch_size`, `seed`,
+            `num_processes` and `process`: a `RandomBatches` or one of its kind, partially applied.
+        batch_size: training images per step over all processes.
+        val_batch_size: images per batch of one process in validation and test.
+        num_workers: processes that load data, for each training process; 0 loads in the training
+            process itself.
+        seed: of the order of the images and of their augmentation.
+        load_masks: give masks with the targets.
+        pin_memory: load into pinned memory, for faster copies to a GPU.
+        multiprocessing_context: how workers start ("fork", "spawn", "forkserver"); None takes the
+            platform's way.
+    """
+
+    def __init__(
+        self,
+        train: Mapping[str, Any],
+        val: Mapping[str, Any],
+        augment: Augmentation,
+        sampler: Callable[..., RandomBatches],
+        batch_size: int,
+        val_batch_size: int,
+        num_workers: int,
+        seed: int,
+        load_masks: bool = False,
+        pin_memory: bool = False,
+        multiprocessing_context: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.train, self.val = train, val
+        self.augment = augment
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.val_batch_size = val_batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.load_masks = load_masks
+        self.pin_memory = pin_memory
+        self.multiprocessing_context = multiprocessing_context
+        # More processes than validation images is no mistake.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+        self._batches: RandomBatches | None = None
+        self._resumed: Mapping[str, int] | None = None
+
+    @cached_property
+    def train_table(self) -> AnnotationTable:
+        """Annotations to train on."""
+        return AnnotationTable.open(self.train["annotations"])
+
+    @cached_property
+    def val_table(self) -> AnnotationTable:
+        """Annotations to evaluate on, with the labels and groups of the training annotations."""
+        return check_categories(self.train_table, AnnotationTable.open(self.val["annotations"]))
+
+    @cached_property
+    def statistics(self) -> CategoryStatistics:
+        """Category counts of the training annotations."""
+        return CategoryStatistics.of(self.train_table)
+
+    @property
+    def images_per_step(self) -> int:
+        """Training images per batch over all processes."""
+        return self.batch_size
+
+    def prepare_data(self) -> None:
+        """Build the annotation tables, once per machine."""
+        _ = self.val_table
+
+    def train_dataloader(self) -> DataLoader:
+        """This process' share of the training `Batch`es, from where a resumed checkpoint ended."""
+        dataset = DetectionDataset(
+            self.train_table, self.train["images"], self.augment.train, self.load_masks
+        )
+        self._batches = self.sampler(
+            dataset=dataset,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            num_processes=num_processes(),
+            process=process_rank(),
+        )
+        if self._resumed is not None:
+            self._resume(self._batches, self._resumed)
+            self._resumed = None
+        return self._loader(dataset, self._batches)
+
+    def val_dataloader(self) -> DataLoader:
+        """This process' share of the validation images: each once over all processes."""
+        dataset = DetectionDataset(
+            self.val_table,
+            self.val["images"],
+            self.augment.test,
+            self.load_masks,
+            keep_empty=True,
+        )
+        batches = EvaluationBatches(dataset, self.val_batch_size, num_processes(), process_rank())
+        return self._loader(dataset, batches)
+
+    def test_dataloader(self) -> DataLoader:
+        """As `val_dataloader`."""
+        return self.val_dataloader()
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the training is: `epoch`, `batch` (done in it) and a checksum of its batches."""
+        if self._batches is None or self.trainer is None:
+            return {}
+        # Lightning restarts behind the last batch it counts as processed, whenever it has saved.
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        done = progress.processed  # type: ignore[attr-defined]
+        if done >= self.trainer.num_training_batches:
+            return {"epoch": self._batches.epoch + 1, "batch": 0, "checksum": 0}
+        return {
+            "epoch": self._batches.epoch,
+            "batch": done,
+            "checksum": self._batches.fingerprint(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let the next training begin where the checkpoint ended."""
+        if state_dict and self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._resumed = state_dict
+            # Lightning cannot know that our loaders are.
+            warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
+
+    def _resume(self, batches: RandomBatches, state: Mapping[str, int]) -> None:
+        batches.start_at(state["epoch"], state["batch"])
+        if state["batch"] and batches.fingerprint() != state["checksum"]:
+            raise ValueError(
+                f"the checkpoint ends after batch {state['batch']} of epoch {state['epoch']}, but "
+                "seed, batch_size, sampler or training annotations have changed since and give "
+                "other batches. Restore them, or resume from the end of an epoch"
+            )
+
+    def _loader(
+        self, dataset: DetectionDataset, batches: RandomBatches | EvaluationBatches
+    ) -> DataLoader:
+        # Workers run torch on one thread, which is torch's own doing. A generator of its own keeps
+        # the loader from drawing from the training's.
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            generator=torch.Generator(),
+            pin_memory=self.pin_memory,
+            persistent_workers=self.num_workers > 0,
+            multiprocessing_context=self.multiprocessing_context if self.num_workers else None,
+        )

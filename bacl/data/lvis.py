@@ -1,0 +1,171 @@
+"""The official LVIS releases: what they hold, where they come from, where their images lie.
+
+LVIS annotates COCO's 2017 images. v0.5 keeps COCO's split (`train2017`, `val2017`), with names such
+as `COCO_val2014_000000266409.jpg`; v1 mixes the splits (its validation images come from both
+folders) and gives a `coco_url` instead of a name. Both lie in one folder:
+
+    data/lvis/
+      annotations/lvis_v0.5_train.json, lvis_v0.5_val.json, lvis_v1_train.json, lvis_v1_val.json
+      train2017/000000391895.jpg …      118,287 images, 19.3 GB
+      val2017/000000000139.jpg …        5,000 images, 0.8 GB
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+_LVIS = "https://dl.fbaipublicfiles.com/LVIS"  # lvisdataset.org/dataset
+_COCO = "http://images.cocodataset.org/zips"  # cocodataset.org/#download
+_COCO_PREFIX = re.compile(r"COCO_\w+_(?=\d{12}\.)")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip file of a release."""
+
+    url: str
+    folder: str
+    """Where it is unpacked, below the root."""
+    creates: str
+    """The file or folder that it leaves there, below the root."""
+    size: int | None = None
+    """Bytes."""
+    md5: str | None = None
+    """Lower-case hexadecimal; None where no trustworthy checksum is published."""
+    files: int = 1
+    """Number of files inside."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """What an annotation file must hold; None is not checked."""
+
+    annotations: str
+    """Below the root."""
+    images_folder: str
+    """Folder that `file_name` starts from, below the root."""
+    counts: Mapping[str, int]
+    """Keys of `AnnotationTable.report`."""
+    groups: Mapping[str, int] = field(default_factory=dict)
+    """Number of rare, common and frequent categories."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version of LVIS."""
+
+    train: Split
+    val: Split
+    archives: tuple[Archive, ...]
+
+
+# Sizes and MD5 as published with the TensorFlow Datasets and Avalanche copies of the same archives.
+_IMAGES = (
+    Archive(
+        f"{_COCO}/train2017.zip",
+        folder=".",
+        creates="train2017",
+        size=19_336_861_798,
+        md5="cced6f7f71b7629ddf16f17bbcfab6b2",
+        files=118_287,
+    ),
+    Archive(
+        f"{_COCO}/val2017.zip",
+        folder=".",
+        creates="val2017",
+        size=815_585_330,
+        md5="442b8da7639aecaf257c1dceb8ba8c80",
+        files=5_000,
+    ),
+)
+
+
+def _annotations(name: str, size: int | None = None, md5: str | None = None) -> Archive:
+    return Archive(
+        f"{_LVIS}/{name}.zip",
+        folder="annotations",
+        creates=f"annotations/{name}",
+        size=size,
+        md5=md5,
+    )
+
+
+RELEASES: Mapping[str, Release] = {
+    "lvis_v0.5": Release(
+        train=Split(
+            annotations="annotations/lvis_v0.5_train.json",
+            images_folder="train2017",
+            # The paper says 57k images; the exact number is not checked.
+            counts={"annotations": 693_958, "categories": 1230},
+            groups={"r": 454, "c": 461, "f": 315},
+        ),
+        val=Split(
+            annotations="annotations/lvis_v0.5_val.json",
+            images_folder="val2017",
+            counts={"images": 5_000, "categories": 1230},
+        ),
+        # No checksum is published for these two: their counts are checked after unpacking.
+        archives=(
+            _annotations("lvis_v0.5_train.json"),
+            _annotations("lvis_v0.5_val.json"),
+            *_IMAGES,
+        ),
+    ),
+    "lvis_v1.0": Release(
+        train=Split(
+            annotations="annotations/lvis_v1_train.json",
+            images_folder=".",
+            counts={"images": 100_170, "annotations": 1_270_141, "categories": 1203},
+            groups={"r": 337, "c": 461, "f": 405},
+        ),
+        val=Split(
+            annotations="annotations/lvis_v1_val.json",
+            images_folder=".",
+            counts={"images": 19_809, "annotations": 244_707, "categories": 1203},
+        ),
+        archives=(
+            _annotations("lvis_v1_train.json", 350_264_821, "4410d837f71203af226950447ef9d422"),
+            _annotations("lvis_v1_val.json", 64_026_968, "87734a7f895990b9552075d7ce723e27"),
+            *_IMAGES,
+        ),
+    ),
+}
+"""Known numbers and sources, by the `name` of a `data` option."""
+
+
+def image_name(record: Mapping[str, Any]) -> Any:
+    """The image's path relative to its folder: `file_name`, else `split/name` of v1's `coco_url`.
+
+    Returns None (or the value that is no text) where the record gives no name.
+    """
+    if record.get("file_name"):
+        return record["file_name"]
+    url = record.get("coco_url")
+    return "/".join(url.split("/")[-2:]) if isinstance(url, str) and url else None
+
+
+def candidate_names(name: str) -> list[str]:
+    """The relative paths under which an image may lie, most likely first.
+
+    `train2017/1.jpg` may also lie flat as `1.jpg`, and v0.5's `COCO_val2014_000000000139.jpg` is
+    `000000000139.jpg` in the 2017 folders.
+    """
+    flat = PurePosixPath(name).name
+    return list(dict.fromkeys([name, flat, _COCO_PREFIX.sub("", flat)]))
+
+
+def find_image(folders: Sequence[Path], name: str) -> Path:
+    """The path of image `name` in the first of `folders` that holds it.
+
+    Raises:
+        FileNotFoundError: naming the image and every folder that was searched.
+    """
+    for folder in folders:
+        for candidate in candidate_names(name):
+            path = folder / candidate
+            if path.is_file():
+                return path
+    searched = ", ".join(map(str, folders))
+    raise FileNotFoundError(f"image {name} is in none of the image folders: {searched}")

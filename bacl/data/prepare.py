@@ -1,0 +1,187 @@
+"""Gets a data set ready: downloads, says what is missing, builds tables, checks counts."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bacl.data.categories import check_categories
+from bacl.data.download import download, unpack
+from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names
+from bacl.data.table import AnnotationTable
+from bacl.data.table_cache import table_folder
+
+_LOG = logging.getLogger(__name__)
+
+SplitPaths = Mapping[str, Any]
+"""`annotations`: a json file; `images`: the folder that its file names start from, or several."""
+
+
+class MissingDataError(FileNotFoundError):
+    """Files of a data set that are not where the configuration says."""
+
+
+def prepare(
+    root: str | Path,
+    name: str,
+    train: SplitPaths | None = None,
+    val: SplitPaths | None = None,
+    builder: Callable[[], object] | None = None,
+) -> None:
+    """Make everything that the first training step needs of a data set; what is there is kept.
+
+    Args:
+        root: Folder of the data set.
+        name: A release in `bacl.data.lvis.RELEASES`, whose archives are downloaded where they are
+            missing, or any other name, for data that lies there already.
+        train: Paths of the training split; by default those of the release below `root`.
+        val: Paths of the validation split.
+        builder: Makes the files, for a data set that is generated.
+
+    Raises:
+        DownloadError: if an archive cannot be had.
+        NotEnoughSpaceError: if the disk is too small for it.
+        MissingDataError: listing every file that is missing, and where it comes from.
+        AnnotationError: if an annotation file is bad or the splits do not agree.
+    """
+    if builder is not None:
+        builder()
+    release = RELEASES.get(name)
+    if release is not None:
+        train = train or _default_paths(Path(root), release.train)
+        val = val or _default_paths(Path(root), release.val)
+        _download(Path(root), release, (train, val))
+    if train is None:
+        known = ", ".join(RELEASES)
+        raise ValueError(
+            f"{name} cannot be downloaded (only {known}): give its paths in data.train"
+        )
+    require_files(train, val)
+    _report(release, train, val)
+
+
+def require_files(train: SplitPaths, val: SplitPaths | None = None) -> None:
+    """Raise one MissingDataError that lists everything `missing_files` finds."""
+    if missing := missing_files(train, val):
+        raise MissingDataError("the data set is not complete:\n  " + "\n  ".join(missing))
+
+
+def missing_files(train: SplitPaths, val: SplitPaths | None = None) -> list[str]:
+    """One line for each annotation file, image folder or set of images that is missing.
+
+    Opens the annotation tables, which builds them the first time.
+    """
+    lines: list[str] = []
+    for split in (train, val):
+        if split is not None:
+            lines += _missing_of_split(Path(split["annotations"]), image_folders(split["images"]))
+    return list(dict.fromkeys(lines))
+
+
+def image_folders(images: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The image folders of a split, whether one or several are given."""
+    return [Path(images)] if isinstance(images, str | Path) else [Path(folder) for folder in images]
+
+
+def _missing_of_split(annotations: Path, folders: list[Path]) -> list[str]:
+    lines = [f"no folder {folder}{_origin(folder)}" for folder in folders if not folder.is_dir()]
+    if not annotations.is_file():
+        return [f"no file {annotations}{_origin(annotations)}", *lines]
+    if lines:
+        return lines
+    names = AnnotationTable(table_folder(annotations), annotations).file_names()
+    missing = _missing_images(names, folders)
+    if not missing:
+        return []
+    shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+    return [
+        f"{len(missing)} of {len(names)} images of {annotations} are not in "
+        f"{' or '.join(map(str, folders))}: {shown}{_origin(Path(missing[0]).parent)}"
+    ]
+
+
+def _missing_images(names: list[str], folders: list[Path]) -> list[str]:
+    """The names that lie in no folder; a listing per folder instead of a look per file."""
+    candidates = [candidate_names(name) for name in names]
+    parents = {os.path.dirname(path) for paths in candidates for path in paths}  # noqa: PTH120
+    present = {
+        f"{parent}/{entry}" if parent else entry
+        for folder in folders
+        for parent in parents
+        if (folder / parent).is_dir()
+        for entry in os.listdir(folder / parent)  # noqa: PTH208
+    }
+    return [
+        name for name, paths in zip(names, candidates, strict=True) if present.isdisjoint(paths)
+    ]
+
+
+def _origin(path: Path) -> str:
+    """Where a file or folder of a known release comes from, as an addition to a line."""
+    for name, release in RELEASES.items():
+        for archive in release.archives:
+            if path.name and path.name == Path(archive.creates).name:
+                size = f", {archive.size / 1e9:.1f} GB" if archive.size else ""
+                return (
+                    f" (from {archive.url}{size}; `python run.py job=prepare data={name}` gets it)"
+                )
+    return ""
+
+
+def _default_paths(root: Path, split: Split) -> SplitPaths:
+    return {"annotations": root / split.annotations, "images": root / split.images_folder}
+
+
+def _download(root: Path, release: Release, splits: tuple[SplitPaths, SplitPaths]) -> None:
+    """Fetch and unpack the archives whose files are missing and wanted."""
+    wanted = [Path(split["annotations"]) for split in splits]
+    wanted += [folder for split in splits for folder in image_folders(split["images"])]
+    for archive in release.archives:
+        creates = root / archive.creates
+        if not creates.exists() and any(_concerns(path, creates) for path in wanted):
+            _get(root, archive)
+
+
+def _concerns(path: Path, creates: Path) -> bool:
+    """Whether a configured path is what an archive creates, or lies above or below it."""
+    path, creates = path.absolute(), creates.absolute()
+    return path.is_relative_to(creates) or creates.is_relative_to(path)
+
+
+def _get(root: Path, archive: Archive) -> None:
+    downloads = root / "downloads"
+    target = downloads / Path(archive.url).name
+    _LOG.info("downloading %s", archive.url)
+    download(archive.url, target, archive.size, archive.md5)
+    unpack(target, root, root / archive.creates, archive.files)
+
+
+def _report(release: Release | None, train: SplitPaths, val: SplitPaths | None) -> None:
+    """Log what the annotation files hold and compare it with the release's published counts."""
+    train_table = AnnotationTable.open(train["annotations"])
+    if release is not None:
+        check_counts(train_table, release.train)
+    if val is None:
+        return
+    val_table = AnnotationTable.open(val["annotations"])
+    check_categories(train_table, val_table)
+    if release is not None:
+        check_counts(val_table, release.val)
+
+
+def check_counts(table: AnnotationTable, split: Split) -> list[str]:
+    """The differences between a table and a release's published counts, also logged as warnings."""
+    found = table.report()
+    found_groups = {group: int((table.frequency == group).sum()) for group in split.groups}
+    differences = [
+        f"{table.source}: {have[key]} {key}, published {number}"
+        for have, published in ((found, split.counts), (found_groups, split.groups))
+        for key, number in published.items()
+        if have[key] != number
+    ]
+    for difference in differences:
+        _LOG.warning("%s", difference)
+    if not differences:
+        _LOG.info("%s: counts and groups are the published ones", table.source)
+    return differences

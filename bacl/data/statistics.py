@@ -1,0 +1,51 @@
+"""What losses, samplers and indicators need to know of the training categories."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bacl.data.table import AnnotationTable
+
+
+@dataclass(frozen=True)
+class CategoryStatistics:
+    """Counts per category of one annotation file, by label in [0, C)."""
+
+    names: list[str]
+    frequency: np.ndarray
+    """(C,) '<U1' in r (up to 10 training images), c (up to 100), f."""
+    image_counts: Tensor
+    """(C,) int64: images with at least one object of the category."""
+    instance_counts: Tensor
+    """(C,) int64: objects of the category."""
+    num_images: int
+    """Images of the file, those without objects included."""
+
+    @property
+    def num_categories(self) -> int:
+        """C."""
+        return len(self.names)
+
+    @classmethod
+    def load(cls, annotations: str | Path, cache: str | Path | None = None) -> Self:
+        """Statistics of an annotation file (see `AnnotationTable.open` for the arguments)."""
+        return cls.of(AnnotationTable.open(annotations, cache))
+
+    @classmethod
+    def of(cls, table: AnnotationTable) -> Self:
+        """Statistics of an open table."""
+        return cls(
+            names=list(table.category_names),
+            frequency=table.frequency,
+            image_counts=torch.from_numpy(table.image_counts),
+            instance_counts=torch.from_numpy(table.instance_counts),
+            num_images=table.num_images,
+        )
+
+    def group(self, frequency: str) -> Tensor:
+        """Labels of the rare ("r"), common ("c") or frequent ("f") categories, int64 ascending."""
+        return torch.from_numpy(np.flatnonzero(self.frequency == frequency))

@@ -1,0 +1,45 @@
+"""Anchor boxes of a feature pyramid."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class AnchorGenerator(nn.Module):
+    """Anchors centred on stride multiples, one area per level, A aspect ratios, not rounded.
+
+    Args:
+        scale: side of a square anchor in strides of its level.
+        ratios: height / width of the A anchors at a position; all have the same area.
+        strides: one per level, in pixels.
+    """
+
+    base: Tensor
+
+    def __init__(self, scale: float, ratios: Sequence[float], strides: Sequence[int]) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        root = torch.tensor(list(ratios), dtype=torch.float32).sqrt()
+        shapes = torch.stack((1 / root, root), dim=1)
+        half = torch.stack([0.5 * (stride * shapes * scale) for stride in self.strides])
+        self.register_buffer("base", torch.cat((-half, half), dim=2), persistent=False)
+
+    @property
+    def per_position(self) -> int:
+        """A."""
+        return self.base.shape[1]
+
+    def forward(self, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """Anchors (H W A, 4) per level for feature maps of (H, W), row by row, xyxy in pixels."""
+        if len(shapes) != len(self.strides):
+            raise ValueError(f"{len(shapes)} feature maps for {len(self.strides)} anchor strides")
+        levels = zip(self.base, self.strides, shapes, strict=True)
+        return [self._level(base, stride, *shape) for base, stride, shape in levels]
+
+    def _level(self, base: Tensor, stride: int, height: int, width: int) -> Tensor:
+        x = torch.arange(width, device=base.device) * stride
+        y = torch.arange(height, device=base.device) * stride
+        grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+        shifts = torch.stack((grid_x, grid_y, grid_x, grid_y), dim=-1)
+        return (shifts.unsqueeze(2) + base).reshape(-1, 4)

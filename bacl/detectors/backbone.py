@@ -1,0 +1,95 @@
+"""What every backbone shares: four feature maps, frozen stages, fixed batch norms."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class Backbone(nn.Module):
+    """Images to features of strides 4, 8, 16 and 32, computed stage by stage.
+
+    A subclass builds its layers and then calls `freeze`. Frozen stages run without a graph and stay
+    in eval mode, also after `train()`.
+
+    Attributes:
+        channels: of the four feature maps, finest first.
+    """
+
+    channels: tuple[int, ...]
+    frozen_stages: int = 0
+    norm_eval: bool = False
+
+    @abstractmethod
+    def stages(self) -> Sequence[Sequence[nn.Module]]:
+        """The modules of the four stages in order of execution; the first holds the stem too."""
+
+    @abstractmethod
+    def run_stage(self, index: int, x: Tensor) -> Tensor:
+        """Feature map of stage `index` for the one before it (the images for stage 0)."""
+
+    def freeze(self, frozen_stages: int, norm_eval: bool) -> None:
+        """Fix what does not learn.
+
+        Args:
+            frozen_stages: stages without gradient; 0 for none, 1 for stem and first stage.
+            norm_eval: every batch norm keeps its statistics; its weight and bias still learn.
+
+        Raises:
+            ValueError: there are no `frozen_stages` stages.
+        """
+        if not 0 <= frozen_stages <= len(self.stages()):
+            raise ValueError(
+                f"frozen_stages must lie in [0, {len(self.stages())}], got {frozen_stages}"
+            )
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Training mode, but for frozen stages and, with `norm_eval`, every batch norm."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Four maps (B, channels_i, H / stride_i, W / stride_i) of images (B, 3, H, W).
+
+        Channels lie last in memory, which convolutions on CPUs and tensor cores prefer.
+        """
+        x = images.contiguous(memory_format=torch.channels_last)
+        features = []
+        for index in range(len(self.channels)):
+            learns = torch.is_grad_enabled() and index >= self.frozen_stages
+            with torch.set_grad_enabled(learns):
+                x = self.run_stage(index, x)
+            features.append(x)
+        return tuple(features)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        return [module for stage in self.stages()[: self.frozen_stages] for module in stage]
+
+
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
+    """`norm(conv(x))`, in one convolution where `norm` is a batch norm with fixed statistics.
+
+    Such a norm is a scale and a shift per channel. Folded into the convolution's weights they cost
+    no pass over the feature map, forward or backward, and no copy of it for the gradient; value and
+    gradients (of convolution, norm and x) are the same.
+    """
+    if norm.training or not isinstance(norm, nn.BatchNorm2d):
+        return norm(conv(x))
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    bias = norm.bias - norm.running_mean * scale
+    weight = conv.weight * scale.view(-1, 1, 1, 1)
+    return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)

@@ -1,0 +1,34 @@
+"""The RoI feature extractor of Faster R-CNN."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class BoxHead(nn.Module):
+    """Fully connected layers with ReLU; the last one's output is the RoI feature h of the paper.
+
+    Args:
+        in_channels: of the pooled RoIs.
+        side: of the pooled RoIs.
+        feature_dim: D, width of every layer.
+        layers: number of layers.
+    """
+
+    def __init__(self, in_channels: int, side: int, feature_dim: int, layers: int) -> None:
+        super().__init__()
+        widths = [in_channels * side * side] + [feature_dim] * layers
+        self.shared_fcs = nn.ModuleList(
+            nn.Linear(before, after) for before, after in pairwise(widths)
+        )
+        for layer in self.shared_fcs:
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Non-negative features (R, D) of pooled RoIs (R, channels, side, side)."""
+        features = pooled.flatten(1)
+        for layer in self.shared_fcs:
+            features = F.relu(layer(features), inplace=True)
+        return features

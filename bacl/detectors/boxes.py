@@ -1,0 +1,72 @@
+"""Boxes: overlaps, clipping, and the coder between boxes and regression deltas.
+
+N: boxes. G: objects. K: delta groups per box (classes, or 1). Boxes are xyxy in pixels; whatever
+comes in is computed in float32.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+MAX_LOG_RATIO = math.log(1000 / 16)
+"""Largest |dw| and |dh| that is decoded: a box changes its side by a factor of 62.5 at most."""
+
+
+def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Boxes (..., 4) cut to an image of `size` (height, width), borders included."""
+    height, width = size
+    x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+    return torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), dim=-1)
+
+
+def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union (G, N) of boxes (G, 4) and others (N, 4); 0 for two empty boxes."""
+    left, top, right, bottom = boxes.float().unsqueeze(2).unbind(1)
+    x1, y1, x2, y2 = others.float().t().contiguous()
+    width = torch.minimum(right, x2).sub_(torch.maximum(left, x1)).clamp_(min=0)
+    height = torch.minimum(bottom, y2).sub_(torch.maximum(top, y1)).clamp_(min=0)
+    intersection = width.mul_(height)
+    union = (right - left) * (bottom - top) + (x2 - x1) * (y2 - y1)
+    return intersection.div_(union.sub_(intersection).clamp_(min=1e-6))
+
+
+class BoxCoder:
+    """Deltas (dx, dy, dw, dh), centre shift over size and log size ratio (R-CNN, 2014), by `stds`.
+
+    Args:
+        stds: what each of the four deltas is divided by when encoding.
+    """
+
+    def __init__(self, stds: Sequence[float]) -> None:
+        if len(stds) != 4 or min(stds) <= 0:
+            raise ValueError(f"BoxCoder.stds needs four positive numbers, got {list(stds)}")
+        self.stds = tuple(float(std) for std in stds)
+
+    def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
+        """Deltas (N, 4) that lead from `references` (N, 4) to `boxes` (N, 4), none of them empty."""
+        centre, size = _centre_and_size(references.float())
+        target_centre, target_size = _centre_and_size(boxes.float())
+        deltas = torch.cat(((target_centre - centre) / size, (target_size / size).log()), dim=-1)
+        return deltas / deltas.new_tensor(self.stds)
+
+    def decode(
+        self, deltas: Tensor, references: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Boxes (N, 4 K) that `deltas` (N, 4 K) lead to from `references` (N, 4).
+
+        Sides change by a factor of 62.5 at most. With `size` (height, width), clipped to it.
+        """
+        deltas = deltas.float().unflatten(1, (-1, 4))
+        shift, scale = (deltas * deltas.new_tensor(self.stds)).split(2, dim=-1)
+        centre, extent = _centre_and_size(references.float().unsqueeze(1))
+        half = 0.5 * extent * scale.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+        centre = centre + extent * shift
+        boxes = torch.cat((centre - half, centre + half), dim=-1)
+        return (boxes if size is None else clip_boxes(boxes, size)).flatten(1)
+
+
+def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return (low + high) * 0.5, high - low

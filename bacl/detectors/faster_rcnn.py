@@ -1,0 +1,170 @@
+"""Faster R-CNN with a feature pyramid, without the classifier: heads classify its RoI features.
+
+B: images. R: sampled RoIs of the batch. P: proposals of an image. M: extra boxes of the batch.
+C: foreground classes; label C is background. D: width of an RoI feature.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bacl.data.batch import Detections, Target
+from bacl.detectors.backbone import Backbone
+from bacl.detectors.box_head import BoxHead
+from bacl.detectors.box_regression import BoxRegression
+from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.matching import RoISampler, SampledRoIs
+from bacl.detectors.postprocess import Postprocess
+from bacl.detectors.roi_pooling import RoIPooling, with_image_index
+from bacl.detectors.rpn import RegionProposalNetwork
+
+
+@dataclass(slots=True)
+class Regions:
+    """What one training step hands to the classifier heads."""
+
+    features: Tensor
+    """(R, D) features of the sampled RoIs, images in order."""
+    labels: Tensor
+    """(R,) int64 in [0, C]; C is background."""
+    losses: dict[str, Tensor]
+    """Scalars "rpn_objectness", "rpn_box" and "box", in float32, always with a graph."""
+    extra: Tensor | None = None
+    """(M, D) features of the extra boxes, images in order, without gradient; None without any."""
+
+
+@dataclass(slots=True)
+class ImageRegions:
+    """One image's proposals at inference, all that detections depend on but the classifier."""
+
+    proposals: Tensor
+    """(P, 4) float32 in pixels of the network's input."""
+    features: Tensor
+    """(P, D)."""
+    deltas: Tensor
+    """(P, 4 C) float32, the box regression of every class."""
+
+
+class FasterRCNN(nn.Module):
+    """Backbone, pyramid, proposals, RoI features and box regression (Faster R-CNN 2015, FPN 2017).
+
+    Parts whose input width another part decides come as factories.
+
+    Args:
+        num_classes: C.
+        feature_dim: D, width of the RoI features.
+        backbone: images to features of strides 4, 8, 16, 32.
+        fpn: makes the pyramid from the backbone's channels.
+        rpn: makes the proposal network from the pyramid's channels.
+        pooling: cuts RoIs out of the pyramid.
+        box_head: makes the RoI feature extractor from (channels, RoI side, D).
+        box_regression: makes the box regression from (D, C).
+        sampler: chooses the RoIs of a training step.
+        postprocess: makes the step from scores to detections from `decode`, a function of
+            deltas (N, 4) and proposals (N, 4).
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        feature_dim: int,
+        backbone: Backbone,
+        fpn: Callable[[Sequence[int]], FeaturePyramid],
+        rpn: Callable[[int], RegionProposalNetwork],
+        pooling: RoIPooling,
+        box_head: Callable[[int, int, int], BoxHead],
+        box_regression: Callable[[int, int], BoxRegression],
+        sampler: RoISampler,
+        postprocess: Callable[..., Postprocess],
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.feature_dim = feature_dim
+        self.backbone = backbone
+        self.fpn = fpn(backbone.channels)
+        self.rpn = rpn(self.fpn.channels)
+        self.pooling = pooling
+        self.box_head = box_head(self.fpn.channels, pooling.side, feature_dim)
+        self.box_regression = box_regression(feature_dim, num_classes)
+        self.sampler = sampler
+        self.postprocess = postprocess(decode=self.box_regression.coder.decode)
+
+    def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps P2 to P6 (B, channels, H / stride, W / stride) of images (B, 3, H, W).
+
+        Strides are 4, 8, 16, 32, 64; H and W are multiples of 32. Call it under `torch.no_grad`
+        where backbone and pyramid are frozen; what comes after trains as before.
+        """
+        return self.fpn(self.backbone(images))
+
+    def training_regions(
+        self,
+        pyramid: Sequence[Tensor],
+        targets: Sequence[Target],
+        extra_boxes: Sequence[Tensor] | None = None,
+    ) -> Regions:
+        """Sampled RoIs, their features, and the losses that do not depend on a classifier.
+
+        Args:
+            pyramid: what `pyramid` returned.
+            targets: one per image; images without objects are welcome.
+            extra_boxes: per image (·, 4) boxes whose features are wanted too, without gradient.
+
+        Anchors and RoIs are drawn with torch's global generator.
+        """
+        proposals, rpn_losses = self.rpn(pyramid, targets)
+        rois = self.sampler(proposals, targets, self.num_classes)
+        features, extra = self._training_features(pyramid, rois, extra_boxes)
+        losses = rpn_losses | {"box": self.box_regression.loss(features, rois)}
+        return Regions(features, rois.labels, losses, extra)
+
+    @torch.no_grad()
+    def inference_regions(
+        self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
+    ) -> list[ImageRegions]:
+        """Proposals, features and deltas per image; `sizes` are (height, width) inside padding."""
+        proposals = self.rpn.proposals(pyramid, sizes)
+        counts = [len(boxes) for boxes in proposals]
+        features = self.roi_features(pyramid, proposals)
+        deltas = self.box_regression(features)
+        parts = zip(proposals, features.split(counts), deltas.split(counts), strict=True)
+        return [ImageRegions(*part) for part in parts]
+
+    def detect(
+        self, regions: ImageRegions, probabilities: Tensor, size: tuple[int, int]
+    ) -> Detections:
+        """Detections of one image in pixels of the network's input.
+
+        Args:
+            regions: one of `inference_regions`.
+            probabilities: (P, C + 1) from a head, background last.
+            size: (height, width) of the image inside its padding.
+        """
+        return self.postprocess(regions.proposals, regions.deltas, probabilities, size)
+
+    def roi_features(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Features (·, D) of boxes (·, 4) given per image, images in order."""
+        return self._encode(pyramid, with_image_index(boxes))
+
+    def _encode(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
+        return self.box_head(self.pooling(pyramid, rois))
+
+    def _training_features(
+        self, pyramid: Sequence[Tensor], rois: SampledRoIs, extra_boxes: Sequence[Tensor] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        if extra_boxes is None:
+            return self.roi_features(pyramid, rois.boxes), None
+        if self._features_need_gradient(pyramid):
+            with torch.no_grad():
+                extra = self.roi_features(pyramid, extra_boxes)
+            return self.roi_features(pyramid, rois.boxes), extra
+        # Nothing to differentiate: one pass over both.
+        parts = [with_image_index(rois.boxes), with_image_index(extra_boxes)]
+        features, extra = self._encode(pyramid, torch.cat(parts)).split([len(x) for x in parts])
+        return features, extra
+
+    def _features_need_gradient(self, pyramid: Sequence[Tensor]) -> bool:
+        tensors = [*pyramid, *self.box_head.parameters()]
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

@@ -1,0 +1,139 @@
+"""Which object a box is matched to, and which boxes a training step uses.
+
+N: boxes (anchors or proposals) of an image. G: its objects. R: sampled RoIs of the batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bacl.data.batch import Target
+from bacl.detectors.boxes import pairwise_iou
+
+BACKGROUND = -1
+"""The match of a box that is a negative example."""
+IGNORED = -2
+"""The match of a box that is no example at all."""
+
+
+class IoUMatcher:
+    """Matches boxes to objects by overlap (Faster R-CNN 2015, Sec. 3.1.2).
+
+    Args:
+        positive: a box belongs to the object it overlaps most from this IoU on.
+        negative: a box is background below this IoU; between the two it is ignored.
+        low_quality: the boxes that overlap an object most belong to it from this IoU on, whatever
+            else they overlap more (of several such objects the last wins); None for no such rule.
+    """
+
+    def __init__(self, positive: float, negative: float, low_quality: float | None) -> None:
+        if not 0 < negative <= positive <= 1:
+            raise ValueError(
+                f"need 0 < negative <= positive <= 1, got negative={negative}, positive={positive}"
+            )
+        self.positive = positive
+        self.negative = negative
+        self.low_quality = low_quality
+
+    @torch.no_grad()
+    def __call__(self, objects: Tensor, boxes: Tensor) -> Tensor:
+        """Index of the matched object, BACKGROUND or IGNORED, int64 (N,); `objects` is (G, 4)."""
+        if len(objects) == 0 or len(boxes) == 0:
+            return torch.full((len(boxes),), BACKGROUND, device=boxes.device)
+        overlaps = pairwise_iou(objects, boxes)
+        highest, matches = overlaps.max(dim=0)
+        matches.masked_fill_(highest < self.positive, IGNORED)
+        matches.masked_fill_(highest < self.negative, BACKGROUND)
+        return matches if self.low_quality is None else self._keep_best(overlaps, matches)
+
+    def _keep_best(self, overlaps: Tensor, matches: Tensor) -> Tensor:
+        best_of_object = overlaps.amax(dim=1, keepdim=True)
+        # An object without any sufficient box asks for an overlap that no box has.
+        best_of_object.masked_fill_(best_of_object < self.low_quality, 2.0)
+        order = torch.arange(1, len(overlaps) + 1, dtype=torch.int16, device=overlaps.device)
+        owner = overlaps.eq(best_of_object).to(torch.int16).mul_(order.unsqueeze(1)).amax(dim=0)
+        return torch.where(owner > 0, owner.long() - 1, matches)
+
+
+class BalancedSampler:
+    """Draws positive and negative boxes without replacement.
+
+    Args:
+        count: boxes per image.
+        positive_fraction: at most this part is positive; negatives fill up what is missing.
+    """
+
+    def __init__(self, count: int, positive_fraction: float) -> None:
+        self.count = count
+        self.positive_fraction = positive_fraction
+
+    def __call__(self, matches: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices of the drawn positives and of the drawn negatives among `matches` (N,)."""
+        positives = _draw(matches >= 0, int(self.count * self.positive_fraction))
+        negatives = _draw(matches == BACKGROUND, self.count - len(positives))
+        return positives, negatives
+
+
+def _draw(mask: Tensor, count: int) -> Tensor:
+    candidates = mask.nonzero().flatten()
+    if len(candidates) <= count:
+        return candidates
+    return candidates[torch.randperm(len(candidates), device=mask.device)[:count]]
+
+
+@dataclass(slots=True)
+class SampledRoIs:
+    """The RoIs of a training step, images in order, positives first within an image."""
+
+    boxes: list[Tensor]
+    """(·, 4) per image; R in all."""
+    labels: Tensor
+    """(R,) int64 in [0, C]; C is background."""
+    objects: Tensor
+    """(R,) int64, index of the matched object in its image's target; BACKGROUND for negatives."""
+    object_boxes: Tensor
+    """(R, 4) box of the matched object; zeros for negatives."""
+
+
+class RoISampler:
+    """Samples proposals for the RoI head; objects' own boxes take part as proposals.
+
+    Args:
+        matcher: proposals to objects.
+        sampler: number of RoIs per image and part of positives.
+    """
+
+    def __init__(self, matcher: IoUMatcher, sampler: BalancedSampler) -> None:
+        self.matcher = matcher
+        self.sampler = sampler
+
+    @torch.no_grad()
+    def __call__(
+        self, proposals: Sequence[Tensor], targets: Sequence[Target], num_classes: int
+    ) -> SampledRoIs:
+        """RoIs of proposals (P, 4) per image; label `num_classes` is background."""
+        pairs = zip(proposals, targets, strict=True)
+        samples = [self._sample(boxes, target, num_classes) for boxes, target in pairs]
+        boxes, labels, objects, object_boxes = zip(*samples, strict=True)
+        return SampledRoIs(
+            list(boxes), torch.cat(labels), torch.cat(objects), torch.cat(object_boxes)
+        )
+
+    def _sample(
+        self, proposals: Tensor, target: Target, num_classes: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        own = torch.arange(len(target.boxes), device=proposals.device)
+        matches = torch.cat((own, self.matcher(target.boxes, proposals)))
+        positives, negatives = self.sampler(matches)
+        candidates = torch.cat((target.boxes.to(proposals), proposals))
+        boxes = candidates[torch.cat((positives, negatives))]
+        labels = target.labels.new_full((len(boxes),), num_classes)
+        objects = torch.full_like(labels, BACKGROUND)
+        object_boxes = torch.zeros_like(boxes)
+        count = len(positives)
+        objects[:count] = matches[positives]
+        labels[:count] = target.labels[objects[:count]]
+        object_boxes[:count] = target.boxes[objects[:count]]
+        return boxes, labels, objects, object_boxes

@@ -1,0 +1,74 @@
+"""From dense objectness and deltas to the proposals of an image.
+
+B: images. L: pyramid levels. N_l: anchors of level l.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from bacl.detectors.boxes import BoxCoder, clip_boxes
+
+
+class ProposalSelection:
+    """The best anchors of each level, suppressed within the level; then the best over all levels.
+
+    Args:
+        per_level: anchors of a level that are decoded, best first.
+        total: proposals of an image.
+        nms_iou: a proposal is dropped above this IoU with a better one of its level.
+    """
+
+    def __init__(self, per_level: int, total: int, nms_iou: float) -> None:
+        self.per_level = per_level
+        self.total = total
+        self.nms_iou = nms_iou
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        anchors: Sequence[Tensor],
+        objectness: Sequence[Tensor],
+        deltas: Sequence[Tensor],
+        coder: BoxCoder,
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Boxes (P, 4) and objectness logits (P,) per image, best first, clipped to `sizes`.
+
+        Args:
+            anchors: (N_l, 4) per level.
+            objectness: logits (B, N_l) per level.
+            deltas: (B, N_l, 4) per level.
+            coder: decodes the deltas.
+            sizes: (height, width) of each image inside its padding.
+        """
+        levels = [
+            self._best(*level, coder) for level in zip(anchors, objectness, deltas, strict=True)
+        ]
+        return [
+            self._suppress([(boxes[image], scores[image]) for boxes, scores in levels], size)
+            for image, size in enumerate(sizes)
+        ]
+
+    def _best(
+        self, anchors: Tensor, objectness: Tensor, deltas: Tensor, coder: BoxCoder
+    ) -> tuple[Tensor, Tensor]:
+        """Decoded boxes (B, K, 4) and logits (B, K) of a level's best anchors, best first."""
+        scores, index = objectness.float().topk(min(self.per_level, objectness.shape[1]), dim=1)
+        chosen = deltas.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
+        boxes = coder.decode(chosen.flatten(0, 1), anchors[index].flatten(0, 1))
+        return boxes.unflatten(0, index.shape), scores
+
+    def _suppress(
+        self, levels: Sequence[tuple[Tensor, Tensor]], size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        kept = []
+        for boxes, scores in levels:
+            clipped = clip_boxes(boxes, size)
+            keep = nms(clipped, scores, self.nms_iou)
+            kept.append((clipped[keep], scores[keep]))
+        boxes, scores = (torch.cat(parts) for parts in zip(*kept, strict=True))
+        scores, best = scores.topk(min(self.total, len(scores)))
+        return boxes[best], scores

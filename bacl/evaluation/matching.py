@@ -1,0 +1,159 @@
+"""LVIS's greedy matching of detections with objects, for all images and categories at once.
+
+A *condition* is an area range with an IoU threshold. Matching is a separate greedy run for each of
+the 40 conditions; here a condition is one bit (range * thresholds + threshold) of a 64-bit word, so
+that every comparison below settles all of them together.
+
+N: detections. G: objects. P: pairs of a detection and an object of the same category and image.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from bacl.evaluation.truth import GroundTruth
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+AREA_RANGES = {
+    "all": (0.0, 1e5**2),
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, 1e5**2),
+}
+"""Square pixels, both ends belong to the range."""
+
+PairOverlap = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""IoU (P,) float64 of detection rows (P,) with truth rows (P,): positions in `DetectionColumns` and
+in `GroundTruth`. Masks are evaluated by another function of this shape."""
+
+_PAIRS_AT_ONCE = 1 << 18  # bounds the memory of a block: about 30 MB
+_ONE_RANGE = (1 << len(IOU_THRESHOLDS)) - 1
+_EACH_RANGE = sum(1 << len(IOU_THRESHOLDS) * index for index in range(len(AREA_RANGES)))
+# Word of the first n thresholds in every range, for n = 0 .. all.
+_REACHED = np.array(
+    [((1 << n) - 1) * _EACH_RANGE for n in range(len(IOU_THRESHOLDS) + 1)], np.uint64
+)
+
+
+@dataclass(slots=True, frozen=True)
+class Matches:
+    """What became of each detection, a bit for each condition."""
+
+    right: np.ndarray
+    """(N,) uint64: found an object that counts."""
+    ignored: np.ndarray
+    """(N,) uint64: found an object that does not count (ignored, or outside the area range)."""
+
+
+def box_overlap(detections: np.ndarray, truths: np.ndarray) -> PairOverlap:
+    """IoU of boxes, xywh float64, with the operations and so the rounding of the LVIS tools."""
+
+    def overlap(detection_rows: np.ndarray, truth_rows: np.ndarray) -> np.ndarray:
+        dx, dy, dw, dh = detections[detection_rows].T
+        tx, ty, tw, th = truths[truth_rows].T
+        width = np.minimum(dx + dw, tx + tw) - np.maximum(dx, tx)
+        height = np.minimum(dy + dh, ty + th) - np.maximum(dy, ty)
+        common = np.maximum(width, 0) * np.maximum(height, 0)
+        union = dw * dh + tw * th - common
+        return np.divide(common, union, out=np.zeros_like(common), where=common > 0)
+
+    return overlap
+
+
+def area_conditions(areas: np.ndarray) -> np.ndarray:
+    """(N,) uint64: all thresholds of every range that contains the area."""
+    words = np.zeros(len(areas), np.uint64)
+    for index, (low, high) in enumerate(AREA_RANGES.values()):
+        inside = (areas >= low) & (areas <= high)
+        words[inside] |= np.uint64(_ONE_RANGE << len(IOU_THRESHOLDS) * index)
+    return words
+
+
+def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairOverlap) -> Matches:
+    """Match detections with the objects of the same key.
+
+    Within a key the detections choose in order. Each takes the free object of highest IoU that
+    reaches the threshold, the last of equals; objects that do not count are taken only if no object
+    that counts can be.
+
+    Args:
+        truth: the objects.
+        rows: (N,) int64, rows of the detections, which `overlap` is asked for.
+        keys: (N,) int64, ascending; within a key, best detection first.
+        overlap: IoU of pairs.
+    """
+    counting = np.where(truth.ignored, np.uint64(0), area_conditions(truth.areas))
+    right, matched = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
+    taken = np.zeros(len(counting), np.uint64)
+    for detections, objects in _pair_blocks(truth.keys, keys):
+        iou = overlap(rows[detections], objects)
+        near = np.flatnonzero(iou >= IOU_THRESHOLDS[0])
+        near = near[np.lexsort((-objects[near], -iou[near], detections[near]))]
+        detections, objects = detections[near], objects[near]
+        reached = _REACHED[np.searchsorted(IOU_THRESHOLDS, iou[near], side="right")]
+        for turn in _turns(keys, detections):
+            for accepted in (counting, ~counting):
+                for choice in turn:
+                    who, what = detections[choice], objects[choice]
+                    won = reached[choice] & accepted[what] & ~taken[what] & ~matched[who]
+                    taken[what] |= won
+                    matched[who] |= won
+                    if accepted is counting:
+                        right[who] |= won
+    return Matches(right, matched & ~right)
+
+
+def _pair_blocks(
+    truth_keys: np.ndarray, keys: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of all detections and objects that share a key; a block holds whole keys."""
+    first = np.searchsorted(truth_keys, keys, side="left")
+    count = np.searchsorted(truth_keys, keys, side="right") - first
+    with_objects = np.flatnonzero(count)
+    first, count, keys = first[with_objects], count[with_objects], keys[with_objects]
+    opens = np.flatnonzero(np.diff(keys, prepend=-1))  # the first detection of each key
+    before = (np.cumsum(count) - count)[opens]
+    cuts = opens[np.flatnonzero(np.diff(before // _PAIRS_AT_ONCE, prepend=-1))]
+    for start, stop in pairwise([*cuts, len(keys)]):
+        size = count[start:stop]
+        shift = first[start:stop] - (np.cumsum(size) - size)
+        pairs = np.arange(size.sum()) + np.repeat(shift, size)
+        yield np.repeat(with_objects[start:stop], size), pairs
+
+
+def _turns(keys: np.ndarray, detections: np.ndarray) -> list[list[np.ndarray]]:
+    """Order of play: in turn r the r-th detection of every key looks at its pairs, best first.
+
+    Args:
+        keys: (N,) keys of all detections.
+        detections: (P,) ascending, the detection of each pair; a detection's best pair first.
+
+    Returns:
+        For each turn, for each place p, the indices of the p-th pairs of the detections at play.
+        They belong to different keys and so do not disturb each other.
+    """
+    opens = np.diff(detections, prepend=-1) != 0
+    place = _rank_in_run(opens)
+    heads = np.flatnonzero(opens)
+    turn_of_head = _rank_in_run(np.diff(keys[detections[heads]], prepend=-1) != 0)
+    turn = turn_of_head[np.cumsum(opens) - 1]
+    order = np.lexsort((place, turn))
+    turn, place = turn[order], place[order]
+    change = np.flatnonzero((np.diff(turn) != 0) | (np.diff(place) != 0)) + 1
+    choices = np.split(order, change) if len(order) else []
+    turns: list[list[np.ndarray]] = []
+    for choice, position in zip(
+        choices, place[np.r_[0, change]] if len(order) else [], strict=True
+    ):
+        if position == 0:
+            turns.append([])
+        turns[-1].append(choice)
+    return turns
+
+
+def _rank_in_run(opens: np.ndarray) -> np.ndarray:
+    """0, 1, 2, ... from every True on."""
+    position = np.arange(len(opens))
+    return position - np.maximum.accumulate(np.where(opens, position, 0))

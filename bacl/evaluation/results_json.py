@@ -1,0 +1,174 @@
+"""LVIS results files: a json list of {image_id, category_id, bbox: [x, y, width, height], score}.
+
+Pixels are the original file's. A name that ends in .gz means gzip. Numbers are written with all
+their digits, so that the official evaluation of a file and ours of the detections agree.
+"""
+
+import gzip
+import io
+import json
+import os
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from operator import index
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from bacl.data.batch import Detections
+from bacl.data.table import AnnotationTable
+from bacl.evaluation.columns import DetectionColumns
+
+_CHUNK = 1 << 20  # characters; also the longest record that is understood
+_GAP = re.compile(r"\s*,?\s*")
+_RECORD = '{"image_id":%d,"category_id":%d,"bbox":[%r,%r,%r,%r],"score":%r}'
+
+
+class ResultsWriter(AbstractContextManager):
+    """Writes detections as they come; the file appears, whole, when the block ends without error.
+
+    Example:
+        with ResultsWriter("detections.json.gz", table) as writer:
+            for detections, image_ids in predictions:
+                writer.write(detections, image_ids)
+    """
+
+    def __init__(self, path: str | Path, table: AnnotationTable) -> None:
+        self.path = Path(path)
+        self._category_ids = np.asarray(table.category_ids)
+        self._known_images = np.sort(table.image_ids)
+        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        self._separator = "[\n"
+
+    def __enter__(self) -> "ResultsWriter":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._partial.open("wb")
+        stream: Any = self._file
+        if self.path.suffix == ".gz":  # no name and time inside: equal detections, equal bytes
+            stream = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0)
+        self._text = io.TextIOWrapper(stream, encoding="ascii")
+        return self
+
+    def write(
+        self,
+        detections: Sequence[Detections] | DetectionColumns,
+        image_ids: Sequence[int] | None = None,
+    ) -> None:
+        """Append images; arguments and errors are those of `LVISAveragePrecision.update`."""
+        if not isinstance(detections, DetectionColumns):
+            detections = DetectionColumns.from_detections(detections, image_ids or ())
+        detections.check(self._known_images, len(self._category_ids))
+        images = np.repeat(detections.image_ids, detections.counts).tolist()
+        categories = self._category_ids[detections.labels].tolist()
+        rows = zip(
+            images, categories, detections.boxes.tolist(), detections.scores.tolist(), strict=True
+        )
+        text = ",\n".join(
+            [_RECORD % (image, label, *box, score) for image, label, box, score in rows]
+        )
+        if text:
+            self._text.write(self._separator + text)
+            self._separator = ",\n"
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._text.write("\n]\n" if self._separator == ",\n" else "[]\n")
+        self._text.close()
+        self._file.close()
+        if kind is None:
+            self._partial.replace(self.path)
+        else:
+            self._partial.unlink()
+
+
+def load_results(path: str | Path, table: AnnotationTable) -> DetectionColumns:
+    """Read a results file, any tool's, for `LVISAveragePrecision.update`.
+
+    The file is read record by record: memory holds the numbers and one piece of text. Fields other
+    than the four are skipped.
+
+    Raises:
+        ValueError: if the text is not a list of records, or a record lacks a field, holds something
+            else than finite numbers, or names an image or category that `table` does not have.
+    """
+    path = Path(path)
+    images, labels, numbers = array("q"), array("q"), array("d")
+    label_of = {int(category): label for label, category in enumerate(table.category_ids)}
+    known = set(np.asarray(table.image_ids).tolist())
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8") as stream:
+            for count, record in enumerate(_records(stream, path)):
+                where = f"{path}: record {count}"
+                image, category, row = _fields(record, where)
+                if image not in known:
+                    raise ValueError(f"{where}: image_id {image} is not in the annotations")
+                if category not in label_of:
+                    raise ValueError(f"{where}: category_id {category} is not in the annotations")
+                images.append(image)
+                labels.append(label_of[category])
+                numbers.extend(row)
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    values = np.array(numbers).reshape(-1, 5)
+    broken = ~np.isfinite(values).all(1)
+    if broken.any():
+        raise ValueError(f"{path}: record {broken.argmax()}: bbox or score is not finite")
+    return _columns(np.array(images), np.array(labels), values)
+
+
+def _columns(images: np.ndarray, labels: np.ndarray, numbers: np.ndarray) -> DetectionColumns:
+    order = np.argsort(images, kind="stable")
+    image_ids, counts = np.unique(images, return_counts=True)
+    numbers = numbers[order]
+    return DetectionColumns(
+        image_ids.astype(np.int64),
+        counts.astype(np.int64),
+        np.ascontiguousarray(numbers[:, :4]),
+        np.ascontiguousarray(numbers[:, 4]),
+        labels[order].astype(np.int32),
+    )
+
+
+def _fields(record: Any, where: str) -> tuple[int, int, list[float]]:
+    try:
+        image, category = index(record["image_id"]), index(record["category_id"])
+        x, y, width, height = record["bbox"]
+        values = [float(x), float(y), float(width), float(height), float(record["score"])]
+    except KeyError as error:
+        raise ValueError(f"{where}: field {error} is missing") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where} is not {{image_id, category_id, bbox: [x, y, width, height], score}}: {error}"
+        ) from error
+    return image, category, values
+
+
+def _records(stream: TextIO, path: Path) -> Iterator[Any]:
+    """The elements of a json list, one by one."""
+    decode = json.JSONDecoder().raw_decode
+    text = stream.read(_CHUNK).lstrip()
+    if not text.startswith("["):
+        raise ValueError(
+            f"{path}: a results file is a json list, but this begins with {text[:20]!r}"
+        )
+    position, count = 1, 0
+    while True:
+        position = _GAP.match(text, position).end()  # type: ignore[union-attr]
+        if text.startswith("]", position):
+            return
+        try:
+            record, position = decode(text, position)
+        except json.JSONDecodeError as error:  # the record may go on in the next piece
+            more = stream.read(_CHUNK)
+            if not more or len(text) - position > _CHUNK:
+                raise ValueError(
+                    f"{path}: record {count} is cut off or broken: {error.msg}"
+                ) from error
+            text, position = text[position:] + more, 0
+            continue
+        yield record
+        count += 1

@@ -1,0 +1,89 @@
+"""The ground truth of a federated data set (LVIS), arranged for evaluation.
+
+I: images by ascending id. C: categories. G: objects. The key of a category in an image is
+`image * C + label`: one integer by which objects and detections are sorted and brought together.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bacl.data.table import AnnotationTable
+
+_EVALUATED, _NOT_EXHAUSTIVE = np.uint8(1), np.uint8(2)
+
+
+@dataclass(slots=True, frozen=True)
+class GroundTruth:
+    """Objects sorted by key (file order within a key), and what is known about every key.
+
+    Objects of area 0 do not exist for LVIS: they are neither found nor missed, and do not make
+    their category present in their image.
+    """
+
+    image_ids: np.ndarray
+    """(I,) int64, ascending."""
+    num_categories: int
+    """C."""
+    rows: np.ndarray
+    """(G,) int64, the objects' rows in the annotation table."""
+    keys: np.ndarray
+    """(G,) int64, ascending."""
+    boxes: np.ndarray
+    """(G, 4) float64 xywh."""
+    areas: np.ndarray
+    """(G,) float64, the annotated areas (of the masks, in LVIS)."""
+    ignored: np.ndarray
+    """(G,) bool: a detection of such an object is neither right nor wrong."""
+    _knowledge: np.ndarray
+    """(I * C,) uint8 flags of each key: verified present or absent; annotated only in part."""
+
+    @classmethod
+    def from_table(cls, table: AnnotationTable) -> "GroundTruth":
+        """Read the columns of `table`."""
+        order = np.argsort(table.image_ids, kind="stable")
+        image = np.empty(len(order), np.int64)
+        image[order] = np.arange(len(order))
+        areas = np.asarray(table.areas)
+        keys = np.repeat(image, np.diff(table.offsets)) * table.num_categories + table.labels
+        rows = np.flatnonzero((areas > 0) & np.isfinite(areas))
+        rows = rows[np.argsort(keys[rows], kind="stable")]
+        knowledge = np.zeros(table.num_images * table.num_categories, np.uint8)
+        knowledge[keys[rows]] |= _EVALUATED
+        knowledge[_listed(image, table, "negative")] |= _EVALUATED
+        knowledge[_listed(image, table, "not_exhaustive")] |= _NOT_EXHAUSTIVE
+        return cls(
+            np.asarray(table.image_ids)[order],
+            table.num_categories,
+            rows,
+            keys[rows],
+            np.asarray(table.boxes)[rows],
+            areas[rows],
+            np.asarray(table.ignore)[rows],
+            knowledge,
+        )
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(G,) int64 in [0, C)."""
+        return self.keys % self.num_categories
+
+    def image_index(self, image_ids: np.ndarray) -> np.ndarray:
+        """Positions of `image_ids`, all of which are known, in `self.image_ids`."""
+        return np.searchsorted(self.image_ids, image_ids)
+
+    def evaluated(self, keys: np.ndarray) -> np.ndarray:
+        """(K,) bool: the category is verified to be present in, or absent from, the image."""
+        return (self._knowledge[keys] & _EVALUATED) != 0
+
+    def exhaustive(self, keys: np.ndarray) -> np.ndarray:
+        """(K,) bool: every object of the category in the image is annotated."""
+        return (self._knowledge[keys] & _NOT_EXHAUSTIVE) == 0
+
+
+def _listed(image: np.ndarray, table: AnnotationTable, which: str) -> np.ndarray:
+    """Keys of the federated list `which` of all images."""
+    lists = [getattr(table, which)(row) for row in range(table.num_images)]
+    lengths = np.array([len(labels) for labels in lists], np.int64)
+    labels = np.concatenate([np.zeros(0, np.int64), *lists])
+    return np.repeat(image, lengths) * table.num_categories + labels

@@ -1,0 +1,119 @@
+"""The dynamic feature hallucination module (Sec. III-E, Eq. 11-13)."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bacl.class_sums import sum_per_class
+from bacl.distributed import process_rank
+
+
+class FeatureHallucination(nn.Module):
+    """Follows the feature distribution of every class and draws features of weak classes from it.
+
+    Prototypes and variances are those of all processes' features: W processes follow the same
+    distributions as one process with the whole batch. Draws come from the module's own generator,
+    seeded anew for every call from the seed, the number of calls and the process: they do not touch
+    torch's global generators, differ between processes, and repeat in a resumed run from a
+    checkpoint that one process wrote.
+
+    Args:
+        num_classes: C.
+        feature_dim: D.
+        categories: c, classes drawn in a step, with replacement.
+        samples: m, features per drawn class.
+        beta: share of the past in Eq. 11.
+        seed: non-negative.
+    """
+
+    prototypes: Tensor
+    """(C, D) float32, the mu of Eq. 11."""
+    variances: Tensor
+    """(C, D) float32, the sigma of Eq. 11; its square root is the deviation in Eq. 13."""
+    seen: Tensor
+    """(C,) bool."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        feature_dim: int,
+        categories: int,
+        samples: int,
+        beta: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.categories = categories
+        self.samples = samples
+        self.beta = beta
+        self.seed = seed
+        self.calls = 0
+        self.register_buffer("prototypes", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("variances", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
+
+    @torch.no_grad()
+    def observe(self, features: Tensor, labels: Tensor) -> None:
+        """Eq. 11 for every class that occurs; a class's first mean and variance are copied.
+
+        The variance is unbiased; that of a single feature is 0. Every process calls it together,
+        also one without features.
+
+        Args:
+            features: (M, D) of the jittered boxes.
+            labels: (M,) int64 in [0, C).
+        """
+        values = features.double()
+        sums = sum_per_class(torch.cat([values, values.square()], 1), labels, self.num_classes)
+        counts = sums.counts.unsqueeze(1)
+        total, squares = sums.totals.chunk(2, dim=1)
+        mean = total / counts
+        variance = ((squares - total * mean) / (counts - 1).clamp(min=1)).clamp(min=0)
+        share = 1 - self.beta * self.seen[sums.classes].double().unsqueeze(1)
+        for buffer, new in ((self.prototypes, mean), (self.variances, variance)):
+            buffer[sums.classes] = buffer[sums.classes].double().lerp(new, share).float()
+        self.seen[sums.classes] = True
+
+    def selection_probabilities(self, strength: Tensor) -> Tensor:
+        """Eq. 12 in float64 from strengths (C,) in [0, 1]; uniform where every strength is 1."""
+        weakness = 1 - strength.double()
+        total = weakness.sum()
+        return torch.where(total > 0, weakness / total, 1 / self.num_classes)
+
+    @torch.no_grad()
+    def generate(self, strength: Tensor) -> tuple[Tensor, Tensor]:
+        """Eq. 12-13: draw c classes, and m features of each that has been seen.
+
+        Args:
+            strength: (C,) in [0, 1], the l_i of the long-term indicator.
+
+        Returns:
+            features: (n, D) float32 with n at most c · m; unlike real ones they can be negative.
+            labels: (n,) int64.
+        """
+        generator = self._next_generator()
+        probabilities = self.selection_probabilities(strength)
+        drawn = probabilities.multinomial(self.categories, replacement=True, generator=generator)
+        labels = drawn[self.seen[drawn]].repeat_interleave(self.samples)
+        prototypes = self.prototypes[labels]
+        noise = torch.empty_like(prototypes).normal_(generator=generator)
+        return noise.mul_(self.variances[labels].sqrt_()).add_(prototypes), labels
+
+    def get_extra_state(self) -> dict[str, int]:
+        """The number of calls: with seed and process it is the whole state of the generator."""
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        """Continue the draws of a checkpoint."""
+        self.calls = state["calls"]
+
+    def _next_generator(self) -> torch.Generator:
+        entropy = np.random.SeedSequence((self.seed, self.calls, process_rank()))
+        self.calls += 1
+        generator = torch.Generator(device=self.prototypes.device)
+        return generator.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
+
+
+def no_hallucination() -> None:
+    """What `fhm=none` builds: a head without feature hallucination."""

@@ -1,0 +1,100 @@
+"""A classifier head: predictor, loss and feature hallucination; what an ablation varies."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bacl.hallucination import FeatureHallucination
+from bacl.losses.base import ClassificationLoss
+
+
+class ClassifierHead(nn.Module):
+    """Classifies RoI features. It changes nothing upstream, so many heads can share one detector.
+
+    A head uses no global random generator: trained beside others it ends bit for bit as alone.
+
+    Args:
+        feature_dim: D.
+        loss: turns logits into a loss and into probabilities.
+        hallucination: adds features of weak classes to every training step.
+        predictor: makes the predictor from (feature_dim, num_logits); `nn.Linear` by default.
+        seed: of the predictor's initial weights.
+
+    Raises:
+        ValueError: hallucination without a long-term indicator in the loss.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        loss: ClassificationLoss,
+        hallucination: FeatureHallucination | None = None,
+        predictor: Callable[[int, int], nn.Module] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if hallucination is not None and loss.indicator is None:
+            raise ValueError(
+                "feature hallucination draws classes by a long-term indicator (Eq. 12), but the "
+                "loss has none: give the loss an indicator, or the head no hallucination"
+            )
+        self.criterion = loss
+        self.hallucination = hallucination
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.predictor = (predictor or nn.Linear)(feature_dim, loss.num_logits)
+            loss.initialise(self.predictor)
+
+    @property
+    def needs_jittered(self) -> bool:
+        """Whether `loss` wants features of jittered ground-truth boxes."""
+        return self.hallucination is not None
+
+    def loss(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        jittered_features: Tensor | None = None,
+        jittered_labels: Tensor | None = None,
+    ) -> Tensor:
+        """The classification loss of one step; in training mode its statistics are updated too.
+
+        The feature distributions take the step in before features are drawn from them; the loss and
+        the draw read the long-term indicator as it was before the step, and the indicator observes
+        every row, hallucinated ones included, after the loss.
+
+        Args:
+            features: (R, D) of the sampled RoIs.
+            labels: (R,) int64 in [0, C]; C is background.
+            jittered_features: (M, D) of jittered boxes, without gradient, where `needs_jittered`.
+            jittered_labels: (M,) int64 in [0, C).
+
+        Returns:
+            Scalar.
+
+        Raises:
+            ValueError: hallucination without jittered features.
+        """
+        if self.training and self.hallucination is not None:
+            if jittered_features is None or jittered_labels is None:
+                raise ValueError("this head hallucinates features: pass jittered ones (Eq. 10)")
+            self.hallucination.observe(jittered_features, jittered_labels)
+            features, labels = self._with_hallucinated(self.hallucination, features, labels)
+        logits = self.predictor(features)
+        loss = self.criterion(logits, labels)
+        if self.training:
+            self.criterion.observe(logits.detach(), labels)
+        return loss
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        """(R, C + 1) of features (R, D), background last."""
+        return self.criterion.probabilities(self.predictor(features))
+
+    def _with_hallucinated(
+        self, hallucination: FeatureHallucination, features: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        assert self.criterion.indicator is not None
+        new_features, new_labels = hallucination.generate(self.criterion.indicator.strength())
+        features = torch.cat([features, new_features.to(features.dtype)])
+        return features, torch.cat([labels, new_labels])

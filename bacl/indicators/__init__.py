@@ -1,0 +1,18 @@
+"""Long-term indicators (Tab. II, Eq. 14): how strong the classifier is on each foreground class."""
+
+from bacl.indicators.base import LongTermIndicator, ScalarIndicator
+from bacl.indicators.confusion import ConfusionMatrix, HardConfusionMatrix
+from bacl.indicators.frequency import ImageFrequency, InstanceFrequency
+from bacl.indicators.online import CumulativeInstances, MeanScore, TruePositiveRate
+
+__all__ = [
+    "ConfusionMatrix",
+    "CumulativeInstances",
+    "HardConfusionMatrix",
+    "ImageFrequency",
+    "InstanceFrequency",
+    "LongTermIndicator",
+    "MeanScore",
+    "ScalarIndicator",
+    "TruePositiveRate",
+]

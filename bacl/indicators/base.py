@@ -1,0 +1,69 @@
+"""The contract of a long-term indicator, and the indicators that hold one number per class.
+
+R: rows of a step. C: foreground classes; label C is background. P: foreground rows.
+"""
+
+import torch
+from torch import Tensor, nn
+
+PROBABILITY_FLOOR = 1e-3
+"""Probabilities enter the ratio of Eq. 7 no smaller than this, on both sides, so that the margin of
+classes that the classifier never confuses stays within alpha · log(1000)."""
+
+COUNT_FLOOR = 1.0
+"""Counts enter the ratio of Eq. 7 no smaller than one: a class not seen yet counts as seen once."""
+
+
+class LongTermIndicator(nn.Module):
+    """The inclination of the classifier, or of the data, towards each foreground class.
+
+    Its buffers are persistent: a resumed run continues exactly. Sums and counts are kept in float64
+    and int64, because a float32 sum of a frequent class stops growing: after 10^7 rows it drops
+    every addend below one half. They run over all processes.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+
+    def observe(self, logits: Tensor, labels: Tensor) -> None:
+        """Fold one training step in; static indicators ignore it.
+
+        Every process calls it together, also one without foreground rows.
+
+        Args:
+            logits: (R, K), detached; the first C channels are the foreground classes.
+            labels: (R,) int64 in [0, C].
+        """
+
+    def log_ratio(self, labels: Tensor) -> Tensor:
+        """log(l_j / l_i) of Eq. 7 for rows of class i.
+
+        Args:
+            labels: (P,) int64 in [0, C), the classes i.
+
+        Returns:
+            (P, C) float32; zero where j = i.
+        """
+        raise NotImplementedError
+
+    def strength(self) -> Tensor:
+        """(C,) float32 in [0, 1]: the l_i of Eq. 12."""
+        raise NotImplementedError
+
+
+class ScalarIndicator(LongTermIndicator):
+    """An indicator with one number l_i per class (dimension 1 in Tab. II)."""
+
+    floor: float
+    """Smallest number that enters a ratio."""
+
+    def values(self) -> Tensor:
+        """(C,) the l_i as they enter the ratio of Eq. 7."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def log_ratio(self, labels: Tensor) -> Tensor:
+        """See `LongTermIndicator.log_ratio`."""
+        logs = self.values().double().clamp(min=self.floor).log().float()
+        return logs - logs[labels].unsqueeze(1)

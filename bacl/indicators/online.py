@@ -1,0 +1,116 @@
+"""First-order dynamic indicators: one number per class, followed during training (Tab. II)."""
+
+import torch
+from torch import Tensor
+
+from bacl.class_sums import rows_per_class, sum_per_class
+from bacl.distributed import sum_over_processes
+from bacl.indicators.base import COUNT_FLOOR, PROBABILITY_FLOOR, ScalarIndicator
+
+
+class CumulativeInstances(ScalarIndicator):
+    """N_i, the samples of class i seen so far, hallucinated ones included.
+
+    Args:
+        num_classes: C.
+    """
+
+    floor = COUNT_FLOOR
+    counts: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, labels: Tensor) -> None:
+        """Count the step's foreground rows."""
+        self.counts += sum_over_processes(rows_per_class(labels, self.num_classes))
+
+    def values(self) -> Tensor:
+        """(C,) int64."""
+        return self.counts
+
+    def strength(self) -> Tensor:
+        """N_i as a fraction of all foreground samples seen; zero before the first."""
+        return (self.counts.double() / self.counts.sum().clamp(min=1)).float()
+
+
+class MeanScore(ScalarIndicator):
+    """s_i = gamma s_i + (1 - gamma) p_i in every step that has rows of class i.
+
+    p_i is the mean over those rows of the probability of their own class, the sigmoid of Eq. 4.
+
+    Args:
+        num_classes: C.
+        gamma: share of the past.
+        initial: score of a class that has not been seen.
+    """
+
+    floor = PROBABILITY_FLOOR
+    scores: Tensor
+
+    def __init__(self, num_classes: int, gamma: float, initial: float) -> None:
+        super().__init__(num_classes)
+        self.gamma = gamma
+        self.register_buffer("scores", torch.full((num_classes,), initial, dtype=torch.float64))
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, labels: Tensor) -> None:
+        """Average the scores of the step's foreground rows, over all processes; fold them in."""
+        rows = (labels < self.num_classes).nonzero().squeeze(1)
+        own = labels[rows].unsqueeze(1)
+        scores = logits[rows].gather(1, own).float().sigmoid()
+        sums = sum_per_class(scores, own.squeeze(1), self.num_classes)
+        means = sums.totals.squeeze(1) / sums.counts
+        self.scores[sums.classes] = self.scores[sums.classes].lerp(means, 1 - self.gamma)
+
+    def values(self) -> Tensor:
+        """(C,) float64 in [0, 1]."""
+        return self.scores
+
+    def strength(self) -> Tensor:
+        """The mean scores."""
+        return self.scores.float()
+
+
+class TruePositiveRate(ScalarIndicator):
+    """TPR_i, the share of the samples of class i whose largest foreground logit is their own.
+
+    Background competes with objects in its own channel and takes no part, as in the confusion
+    matrix, of whose hard form (Eq. 14) this is the diagonal.
+
+    Args:
+        num_classes: C.
+    """
+
+    floor = PROBABILITY_FLOOR
+    hits: Tensor
+    counts: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.register_buffer("hits", torch.zeros(num_classes, dtype=torch.int64))
+        self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, labels: Tensor) -> None:
+        """Count the step's foreground rows, and those that are classified correctly."""
+        correct = logits[:, : self.num_classes].argmax(dim=1) == labels
+        step = torch.stack(
+            [
+                rows_per_class(labels, self.num_classes, correct),
+                rows_per_class(labels, self.num_classes),
+            ]
+        )
+        hits, counts = sum_over_processes(step)
+        self.hits += hits
+        self.counts += counts
+
+    def values(self) -> Tensor:
+        """(C,) float64 in [0, 1]; zero for a class that has not been seen."""
+        return self.hits.double() / self.counts.clamp(min=1)
+
+    def strength(self) -> Tensor:
+        """The rates."""
+        return self.values().float()

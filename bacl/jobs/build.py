@@ -1,0 +1,104 @@
+"""From a composed configuration to objects: the one place where `instantiate` is called."""
+
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from omegaconf import DictConfig, open_dict
+
+from bacl.callbacks.classifier_recorder import ClassifierRecorder
+from bacl.callbacks.console import ProgressBar
+from bacl.callbacks.finite_loss import FiniteLoss
+from bacl.callbacks.step_timer import StepTimer
+from bacl.data.datamodule import DetectionDataModule
+from bacl.data.prepare import require_files
+from bacl.data.table import AnnotationTable
+from bacl.jobs.run_folder import plain
+from bacl.stages import DetectionStage, Schedule
+
+
+def open_data(config: DictConfig) -> AnnotationTable:
+    """Make or check the data, and fill in what the training annotations decide: the categories.
+
+    Raises:
+        MissingDataError: lists every file that is missing and where it comes from.
+        ValueError: the configuration asks for another number than the file has.
+    """
+    if "builder" in config.data:
+        instantiate(config.data.builder)()
+    paths = plain(config.data)
+    require_files(paths["train"], paths["val"])
+    table = AnnotationTable.open(config.data.train.annotations)
+    asked = config.data.num_classes
+    if asked is not None and asked != table.num_categories:
+        raise ValueError(
+            f"data.num_classes={asked}, but {config.data.train.annotations} has "
+            f"{table.num_categories} categories; leave it null to take the file's"
+        )
+    with open_dict(config):
+        config.data.num_classes = table.num_categories
+    return table
+
+
+def build_stage(config: DictConfig, name: str) -> DetectionStage:
+    """One stage with a detector and heads of its own, freshly initialised from the seed."""
+    node = config.stages[name]
+    torch.manual_seed(config.seed)
+    detector = instantiate(config.detector)
+    heads = {head: instantiate(options) for head, options in node.heads.items()}
+    return instantiate(node.module)(
+        detector=detector,
+        heads=heads,
+        schedule=instantiate(node.schedule),
+        metric=instantiate(config.metric),
+        seed=config.seed,
+    )
+
+
+def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
+    """The data module with one stage's augmentation."""
+    paths = plain(config.data)
+    return instantiate(
+        config.datamodule,
+        train=paths["train"],
+        val=paths["val"],
+        augment=instantiate(augment),
+    )
+
+
+def build_trainer(config: DictConfig, folder: Path, schedule: Schedule) -> Trainer:
+    """A trainer that logs and checkpoints into the stage's folder."""
+    loggers = [
+        logger(save_dir=str(folder)) if isinstance(logger, partial) else logger
+        for logger in instantiate(config.logger).values()
+    ]
+    return instantiate(
+        config.trainer,
+        max_epochs=schedule.epochs,
+        default_root_dir=str(folder),
+        logger=loggers,
+        callbacks=callbacks(folder, config.checkpoint_every_minutes),
+    )
+
+
+def callbacks(folder: Path, checkpoint_every_minutes: float) -> list[Callback]:
+    """What watches a stage."""
+    last = ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        train_time_interval=timedelta(minutes=checkpoint_every_minutes),
+        save_top_k=1,
+        enable_version_counter=False,
+    )
+    return [last, FiniteLoss(), ClassifierRecorder(), StepTimer(), ProgressBar()]
+
+
+def resume_path(folder: Path) -> dict[str, Any]:
+    """Arguments of `Trainer.fit` that go on from an interrupted run, or none."""
+    last = folder / "last.ckpt"
+    return {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}

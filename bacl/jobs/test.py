@@ -1,0 +1,24 @@
+"""job=test: evaluate a finished stage on the validation data, without training."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from bacl.checkpoints.handover import Categories
+from bacl.jobs.build import build_data, build_stage, open_data
+from bacl.jobs.evaluate import evaluate
+from bacl.jobs.fit import restore
+
+
+def run(config: DictConfig, folder: Path) -> float:
+    """Evaluate `checkpoint=…`, or the run's own last stage; returns the AP of its first head."""
+    torch.set_flush_denormal(True)
+    table = open_data(config)
+    name = list(config.stages)[-1]
+    path = Path(config.checkpoint or folder / name / "final.ckpt")
+    stage = build_stage(config, name)
+    categories = Categories(table.category_ids.tolist(), list(table.category_names))
+    restore(stage, path, categories)
+    data = build_data(config, config.stages[name].augment)
+    return evaluate(config, folder, stage, data, name)

@@ -1,0 +1,84 @@
+"""The contract of a classification loss: all that a classifier head knows of it.
+
+R: rows (sampled RoIs and hallucinated features). C: foreground classes. K: logits of a row.
+Labels are int64 in [0, C]; C is background.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from bacl.indicators import LongTermIndicator
+
+WEIGHT_DEVIATION = 0.01
+"""Standard deviation of a new classifier's weights (Faster R-CNN 2015)."""
+
+
+class ClassificationLoss(nn.Module):
+    """A loss over all rows of a step, with what turns its logits into probabilities.
+
+    Statistics that are known before training (counts, frequencies, groups) come through the
+    constructor; statistics of training live in persistent buffers, are read by `forward` and
+    written by `observe` alone. `forward` divides its sum over rows and channels by the rows.
+
+    Args:
+        num_classes: C.
+        indicator: long-term indicator that observes every training step, where the loss or the
+            head's feature hallucination reads one.
+
+    Raises:
+        ValueError: the indicator counts other classes.
+    """
+
+    indicator: LongTermIndicator | None
+
+    def __init__(self, num_classes: int, indicator: LongTermIndicator | None = None) -> None:
+        super().__init__()
+        if indicator is not None and indicator.num_classes != num_classes:
+            raise ValueError(
+                f"the indicator has {indicator.num_classes} classes, the loss {num_classes}: "
+                "build both for the categories of the training annotations"
+            )
+        self.num_classes = num_classes
+        self.indicator = indicator
+
+    @property
+    def num_logits(self) -> int:
+        """K, outputs of the predictor: by default the foreground classes and background."""
+        return self.num_classes + 1
+
+    def initialise(self, predictor: nn.Module) -> None:
+        """Set a new predictor's weights to N(0, 0.01) and its bias, where it has one, to zero."""
+        nn.init.normal_(predictor.get_parameter("weight"), std=WEIGHT_DEVIATION)
+        for name, parameter in predictor.named_parameters(recurse=False):
+            if name == "bias":
+                nn.init.zeros_(parameter)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The scalar loss of logits (R, K) for labels (R,), in float32 also under autocast.
+
+        It reads statistics and never writes them; without rows it is zero, with a graph.
+        """
+        raise NotImplementedError
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(R, C + 1) in [0, 1] from logits (R, K), background last; they rank the detections."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, labels: Tensor) -> None:
+        """Fold one training step into the statistics, after its loss.
+
+        Every process calls it in every step, also without foreground rows or without any row, since
+        statistics are summed over processes.
+
+        Args:
+            logits: (R, K), detached.
+            labels: (R,).
+        """
+        if self.indicator is not None:
+            self.indicator.observe(logits, labels)
+
+
+def in_float32(logits: Tensor) -> Tensor:
+    """Half-precision logits (autocast) as float32; float32 and float64 as they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

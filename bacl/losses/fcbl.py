@@ -1,0 +1,91 @@
+"""Foreground classification balance loss (Sec. III-D, Eq. 6-9)."""
+
+import torch
+from torch import Tensor
+
+from bacl.indicators import LongTermIndicator
+from bacl.losses.bce import BinaryCrossEntropyWithObjectness
+from bacl.losses.sigmoid import sigmoid_cross_entropy
+
+
+class FCBL(BinaryCrossEntropyWithObjectness):
+    """Sigmoid cross-entropy with objectness, rebalanced between the classes of foreground rows.
+
+    For a foreground row of class i, the logit of every other foreground class j gets the margin
+    alpha · log(l_j / l_i) of the long-term indicator (Eq. 7-8), and its loss counts only where the
+    short-term indicator, p of Eq. 5 without margin, is confused (Eq. 9). Background rows, the
+    background channel and the channel of the row's own class keep margin 0 and weight 1.
+    Without margin and weight it is `BinaryCrossEntropyWithObjectness`.
+
+    Args:
+        num_classes: C.
+        prior: see `BinaryCrossEntropy`.
+        indicator: long-term indicator l.
+        alpha: factor of the margin.
+        threshold: p_t of Eq. 9 in [0, 1].
+        margin: whether margins are added (MG of Tab. III).
+        weight: whether losses are weighted (WT of Tab. III).
+        misclassified: whether p_j >= p_i keeps a loss (first line of Eq. 9, Tab. IX).
+        overconfident: whether p_j >= threshold keeps a loss (second line of Eq. 9, Tab. IX).
+
+    Raises:
+        ValueError: the weight term is on, but neither of its lines.
+    """
+
+    indicator: LongTermIndicator
+
+    def __init__(
+        self,
+        num_classes: int,
+        prior: float,
+        indicator: LongTermIndicator,
+        alpha: float,
+        threshold: float,
+        margin: bool = True,
+        weight: bool = True,
+        misclassified: bool = True,
+        overconfident: bool = True,
+    ) -> None:
+        super().__init__(num_classes, prior, indicator)
+        if weight and not (misclassified or overconfident):
+            raise ValueError(
+                "FCBL: misclassified and overconfident are both off, so that no class would be "
+                "suppressed by another; for no weight term set weight to false"
+            )
+        self.alpha = alpha
+        self.threshold = threshold
+        self.margin = margin
+        self.weight = weight
+        self.misclassified = misclassified
+        self.overconfident = overconfident
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Eq. 6 on foreground rows and Eq. 2 on background rows, summed and divided by R."""
+        # At most a quarter of a step's RoIs are foreground: gathering them is several times cheaper
+        # than masked formulas over all rows.
+        rows = (labels < self.num_classes).nonzero().squeeze(1)
+        classes = labels[rows]
+        margin = self.alpha * self.indicator.log_ratio(classes) if self.margin else None
+        weight = self.weights(logits.detach()[rows], classes) if self.weight else None
+        return sigmoid_cross_entropy(logits, labels, rows, margin, weight)
+
+    def weights(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Eq. 9 for foreground rows.
+
+        Args:
+            logits: (P, C + 1), without margin.
+            labels: (P,) in [0, C).
+
+        Returns:
+            (P, C + 1) of zeros and ones; one for the row's own class and for background.
+        """
+        scores = self.probabilities(logits)
+        own = labels.unsqueeze(1)
+        # Comparisons are inclusive: a row whose background is certain scores 0 and keeps all.
+        kept = scores.new_zeros(scores.shape, dtype=torch.bool)
+        if self.misclassified:
+            kept |= scores >= scores.gather(1, own)
+        if self.overconfident:
+            kept |= scores >= self.threshold
+        kept[:, self.num_classes] = True
+        return kept.scatter_(1, own, True).to(scores.dtype)

@@ -1,0 +1,171 @@
+"""The results of one run: a table for the console, one for a README, and files with everything."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.table import Table
+from rich.text import Text
+
+from bacl.reporting.atomic import replacing
+from bacl.reporting.groups import GROUPS, members
+
+# Column title -> metric; the average recall carries its number of detections in its name.
+COLUMNS = {
+    "AP": "AP", "AP50": "AP50", "AP75": "AP75",
+    "AP_r": "APr", "AP_c": "APc", "AP_f": "APf", "AR": "AR@",
+}  # fmt: skip
+DASH = "–"
+
+
+def results_table(
+    results: Mapping[str, Mapping[str, float]],
+    frequency: ArrayLike,
+    image_counts: ArrayLike,
+    instance_counts: ArrayLike,
+) -> Table:
+    """The heads' AP as a console table, with their differences to the first head.
+
+    Args:
+        results: metrics by head, in [0, 1]; -1 (or absent) where there is nothing to average.
+        frequency: (C,) of "r", "c", "f".
+        image_counts: (C,) training images that contain the category.
+        instance_counts: (C,) training instances of the category.
+
+    Returns:
+        One row per head in percent; below it what the frequency groups were trained on.
+    """
+    groups = describe_groups(frequency, image_counts, instance_counts)
+    table = Table(caption="\n".join(groups), caption_justify="left")
+    table.add_column("head", style="bold", no_wrap=True)
+    for title in COLUMNS:
+        table.add_column(title, justify="right")
+    for head, cells in _rows(results):
+        table.add_row(head, *[_rich_cell(*cell) for cell in cells])
+    return table
+
+
+def results_markdown(
+    results: Mapping[str, Mapping[str, float]],
+    frequency: ArrayLike,
+    image_counts: ArrayLike,
+    instance_counts: ArrayLike,
+) -> str:
+    """The same table in Markdown; arguments as `results_table`."""
+    lines = ["| head | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+    for head, cells in _rows(results):
+        texts = [f"{value} ({change})" if change else value for value, change in cells]
+        lines.append(f"| {head} | " + " | ".join(texts) + " |")
+    groups = describe_groups(frequency, image_counts, instance_counts)
+    return "\n".join([*lines, "", *[f"- {text}" for text in groups]]) + "\n"
+
+
+def describe_groups(
+    frequency: ArrayLike, image_counts: ArrayLike, instance_counts: ArrayLike
+) -> list[str]:
+    """One sentence per frequency group: categories, images of each category, instances."""
+    images, instances = np.asarray(image_counts), np.asarray(instance_counts)
+    return [
+        f"{GROUPS[key].name}: {int(mask.sum()):,} {'category' if mask.sum() == 1 else 'categories'}"
+        f" of {int(images[mask].min()):,} to {int(images[mask].max()):,} training images, "
+        f"{int(instances[mask].sum()):,} instances"
+        for key, mask in members(frequency).items()
+    ]
+
+
+def write_results(
+    folder: Path,
+    results: Mapping[str, Mapping[str, float]],
+    per_category: Mapping[str, Mapping[str, ArrayLike]],
+    names: Sequence[str],
+    frequency: ArrayLike,
+    image_counts: ArrayLike,
+    instance_counts: ArrayLike,
+    category_ids: ArrayLike,
+) -> None:
+    """Write results.json and per_category.csv, each as a whole or not at all.
+
+    Args:
+        folder: made where it is missing.
+        results: metrics by head; written as they are, -1 as null.
+        per_category: by head and measure, (C,) each; columns are named `<head>.<measure>`, with -1
+            left empty.
+        names: the categories' names.
+        frequency: (C,) of "r", "c", "f".
+        image_counts: (C,) training images that contain the category.
+        instance_counts: (C,) training instances of the category.
+        category_ids: (C,) as in the annotation file.
+
+    Raises:
+        ValueError: a column without exactly C values; names it.
+    """
+    columns: dict[str, NDArray] = {
+        "id": np.asarray(category_ids),
+        "name": np.asarray(names),
+        "frequency": np.asarray(frequency),
+        "train_images": np.asarray(image_counts),
+        "train_instances": np.asarray(instance_counts),
+    }
+    for head, measures in per_category.items():
+        columns |= {f"{head}.{measure}": np.asarray(v) for measure, v in measures.items()}
+    wrong = [name for name, column in columns.items() if column.shape != (len(names),)]
+    if wrong:
+        raise ValueError(
+            f"per_category: {wrong} need one value for each of {len(names)} categories"
+        )
+    with replacing(folder / "results.json") as path:
+        path.write_text(json.dumps(_plain(results), indent=2) + "\n")
+    with replacing(folder / "per_category.csv") as path, path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*[_texts(column) for column in columns.values()], strict=True))
+
+
+def _rows(
+    results: Mapping[str, Mapping[str, float]],
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Head and cells; a cell is its percentage and its difference to the first head's."""
+    rows: list[tuple[str, list[tuple[str, str]]]] = []
+    first: list[float] = []
+    for head, values in results.items():
+        numbers = [_percent(values, metric) for metric in COLUMNS.values()]
+        first = first or numbers
+        changes = [b - a if rows else math.nan for a, b in zip(first, numbers, strict=True)]
+        rows.append(
+            (head, [(_text(n, ""), _text(d, "+")) for n, d in zip(numbers, changes, strict=True)])
+        )
+    return rows
+
+
+def _percent(values: Mapping[str, float], metric: str) -> float:
+    found = [float(value) for name, value in values.items() if name == metric]
+    found += [float(v) for name, v in values.items() if metric == "AR@" and name.startswith("AR@")]
+    return 100 * found[0] if found and found[0] >= 0 else math.nan
+
+
+def _text(number: float, sign: str) -> str:
+    if math.isnan(number):
+        return "" if sign else DASH
+    return f"{round(number, 1) + 0.0:{sign}.1f}"  # + 0.0 makes -0.0 positive
+
+
+def _rich_cell(value: str, change: str) -> Text:
+    colour = {"-": "red", "+": "green"}.get(change[:1], "")
+    return Text(value) + Text(f"\n{change}" if change else "", style=colour)
+
+
+def _plain(results: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    return {
+        head: {name: float(v) if float(v) >= 0 else None for name, v in values.items()}
+        for head, values in results.items()
+    }
+
+
+def _texts(column: NDArray) -> list[str]:
+    if not np.issubdtype(column.dtype, np.floating):
+        return [str(value) for value in column.tolist()]
+    return ["" if math.isnan(value) or value < 0 else f"{value:.6g}" for value in column.tolist()]

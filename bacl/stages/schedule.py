@@ -1,0 +1,53 @@
+"""Optimiser and learning rate of one stage (Sec. IV-B)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, MultiStepLR
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Linear warm-up, then a drop of the learning rate after each milestone.
+
+    The learning rate is given for `reference_batch` images and scaled linearly with the images per
+    step over all processes; `reference_batch: null` takes it as it is.
+    """
+
+    optimizer: Callable[..., Optimizer]
+    """Partial of a torch optimiser; called with the parameter groups, lr and weight_decay."""
+    epochs: int
+    learning_rate: float
+    reference_batch: int | None
+    weight_decay: float
+    milestones: tuple[int, ...]
+    """Epochs after which the learning rate is multiplied by `gamma`."""
+    gamma: float
+    warmup_steps: int
+    warmup_factor: float
+    """Learning rate of the first step, as a fraction."""
+
+    def scaled_learning_rate(self, images_per_step: int) -> float:
+        """Learning rate for this many images per optimiser step over all processes."""
+        if self.reference_batch is None:
+            return self.learning_rate
+        return self.learning_rate * images_per_step / self.reference_batch
+
+    def build_optimizer(self, groups: Iterable[dict[str, Any]], images_per_step: int) -> Optimizer:
+        """The optimiser over parameter groups; a group's own lr factor multiplies the stage's."""
+        rate = self.scaled_learning_rate(images_per_step)
+        return self.optimizer(list(groups), lr=rate, weight_decay=self.weight_decay)
+
+    def build_scheduler(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
+        """A scheduler that is stepped after every optimiser step."""
+        drops = [epoch * steps_per_epoch for epoch in self.milestones]
+        # A run shorter than the warm-up still reaches the full rate, half-way through.
+        warmup = max(1, min(self.warmup_steps, steps_per_epoch * self.epochs // 2))
+        return ChainedScheduler(
+            [
+                LinearLR(optimizer, start_factor=self.warmup_factor, total_iters=warmup),
+                MultiStepLR(optimizer, milestones=drops, gamma=self.gamma),
+            ]
+        )

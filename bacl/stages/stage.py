@@ -1,0 +1,172 @@
+"""What both stages share: one detector, a dictionary of classifier heads, one pass for all of them.
+
+B: images. R: sampled RoIs of the batch. M: jittered boxes of the batch. D: RoI features.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from bacl.box_generator import BoxGenerator
+from bacl.data.batch import Batch, Detections
+from bacl.data.table import AnnotationTable
+from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.distributed import num_processes, process_rank
+from bacl.heads import ClassifierHead
+from bacl.stages.freezing import frozen_modules, train_only
+from bacl.stages.schedule import Schedule
+
+
+class DetectionStage(LightningModule):
+    """Trains a detector with any number of classifier heads on the same RoI features.
+
+    Nothing upstream of a head depends on it, so the heads of one stage share backbone, proposals,
+    RoI features and box regression, and each trains exactly as it would alone.
+    """
+
+    def __init__(
+        self,
+        detector: FasterRCNN,
+        heads: Mapping[str, ClassifierHead],
+        schedule: Schedule,
+        metric: Callable[[AnnotationTable], Metric],
+        trainable: Sequence[str],
+        seed: int,
+        box_generator: BoxGenerator | None = None,
+    ) -> None:
+        """Freeze what does not train.
+
+        Args:
+            detector: everything but the classifiers.
+            heads: by name; the names appear in logs, tables and checkpoints.
+            schedule: optimiser, epochs and learning rate.
+            metric: builds one metric per head from the validation annotations.
+            trainable: patterns of parameter names that train (`bacl.stages.freezing`).
+            seed: of the draws of every training step.
+            box_generator: Eq. 10; needed where a head hallucinates features.
+
+        Raises:
+            ValueError: no head, a pattern without parameters, or no box generator to hallucinate.
+        """
+        super().__init__()
+        if not heads:
+            raise ValueError("a stage needs at least one classifier head")
+        self.detector = detector
+        self.heads = nn.ModuleDict(heads)
+        self.schedule = schedule
+        self.box_generator = box_generator
+        self.metrics = nn.ModuleDict()
+        self.step_losses: dict[str, Tensor] = {}
+        self._build_metric = metric
+        self._seed = seed
+        self._hallucinates = any(head.needs_jittered for head in heads.values())
+        if self._hallucinates and box_generator is None:
+            raise ValueError("a head hallucinates features, but the stage has no box_generator")
+        train_only(self, trainable)
+
+    def extraction(self) -> AbstractContextManager[object]:
+        """Context in which the pyramid of a training batch is computed."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> "DetectionStage":
+        """Training mode for what trains; frozen modules stay in eval mode."""
+        super().train(mode)
+        for module in frozen_modules(self):
+            module.eval()
+        return self
+
+    def setup(self, stage: str) -> None:
+        """One metric per head, over the validation annotations."""
+        table = self.trainer.datamodule.val_table  # type: ignore[attr-defined]
+        self.metrics = nn.ModuleDict({name: self._build_metric(table) for name in self.heads})
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The sum of the detector's losses and of every head's classification loss."""
+        self._seed_step()
+        with self.extraction():
+            pyramid = self.detector.pyramid(batch.images)
+        jittered = self._jittered_boxes(batch)
+        regions = self.detector.training_regions(pyramid, batch.targets, jittered)
+        losses = dict(regions.losses)
+        jittered_labels = self._jittered_labels(batch) if jittered is not None else None
+        for name, head in self.heads.items():
+            losses[f"{name}_classification"] = head.loss(  # type: ignore[operator]
+                regions.features, regions.labels, regions.extra, jittered_labels
+            )
+        self.step_losses = {name: loss.detach() for name, loss in losses.items()}
+        logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
+        self.log_dict(logged, prog_bar=True, batch_size=len(batch.targets))
+        return torch.stack(list(losses.values())).sum()
+
+    def _seed_step(self) -> None:
+        # A step's draws depend on the seed, the step and the process alone, so that a resumed run
+        # repeats them and a head sees the same RoIs whatever other heads train beside it.
+        step = self.trainer.fit_loop.epoch_loop.total_batch_idx
+        torch.manual_seed((self._seed * 1_000_003 + step) * num_processes() + process_rank())
+
+    def _jittered_boxes(self, batch: Batch) -> list[Tensor] | None:
+        if not self._hallucinates or self.box_generator is None:
+            return None
+        return [self.box_generator(target.boxes, target.size) for target in batch.targets]
+
+    def _jittered_labels(self, batch: Batch) -> Tensor:
+        labels = torch.cat([target.labels for target in batch.targets])
+        return labels.repeat_interleave(BoxGenerator.proposals_per_box)
+
+    @torch.no_grad()
+    def detect(self, batch: Batch) -> dict[str, list[Detections]]:
+        """Every head's detections, per image, in pixels of the original files."""
+        pyramid = self.detector.pyramid(batch.images)
+        regions = self.detector.inference_regions(pyramid, batch.sizes)
+        return {
+            name: [
+                self.detector.detect(
+                    region,
+                    head.probabilities(region.features),  # type: ignore[operator]
+                    target.size,
+                ).rescaled(target)
+                for region, target in zip(regions, batch.targets, strict=True)
+            ]
+            for name, head in self.heads.items()
+        }
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect every head's detections; backbone, proposals and boxes are computed once."""
+        image_ids = [target.image_id for target in batch.targets]
+        for name, detections in self.detect(batch).items():
+            self.metrics[name].update(detections, image_ids)  # type: ignore[operator]
+
+    def on_validation_epoch_end(self) -> None:
+        """Log each head's AP under val/<head>/<measure>."""
+        if not self.trainer.sanity_checking:
+            for name, metric in self.metrics.items():
+                values = metric.compute()  # type: ignore[operator]
+                self.log_dict({f"val/{name}/{key}": value for key, value in values.items()})
+
+    def on_validation_epoch_start(self) -> None:
+        """Start from empty metrics; after the epoch they keep their per-category values."""
+        for metric in self.metrics.values():
+            metric.reset()  # type: ignore[operator]
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """One parameter group for the detector and one for each head."""
+        parts: dict[str, nn.Module] = {"detector": self.detector, **dict(self.heads.items())}
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in part.parameters() if p.requires_grad], "name": name}
+            for name, part in parts.items()
+        ]
+        trainer = self.trainer
+        images = trainer.datamodule.images_per_step * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+        optimizer = self.schedule.build_optimizer([g for g in groups if g["params"]], images)
+        steps_per_epoch = int(trainer.estimated_stepping_batches) // max(1, self.schedule.epochs)
+        scheduler = self.schedule.build_scheduler(optimizer, max(1, steps_per_epoch))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }

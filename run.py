@@ -1,0 +1,28 @@
+"""BACL: python run.py +experiment=bacl_demo (experiments: conf/experiment)."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from bacl.jobs import JOBS
+from bacl.jobs.naming import variant
+
+OmegaConf.register_new_resolver("variant", variant)
+
+
+@hydra.main(config_path="conf", config_name="config", version_base="1.3")
+def main(config: DictConfig) -> float | None:
+    """Run one job on one composed configuration."""
+    if config.job not in JOBS:
+        raise SystemExit(f"job={config.job}: unknown; jobs are {', '.join(JOBS)}")
+    # torch is imported with the job, so that --help and configuration errors come at once
+    job = import_module(f"bacl.jobs.{config.job}")
+    return job.run(config, Path(HydraConfig.get().runtime.output_dir))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+import numpy as np
+import pytest
+
+from bacl.data.samplers import (
+    EvaluationBatches,
+    RandomBatches,
+    RepeatFactorBatches,
+    category_repeat_factors,
+    image_repeat_factors,
+)
+
+
+class Images:
+    """A data set as samplers see it."""
+
+    def __init__(self, size, pairs=()):
+        self.size = size
+        self.aspect_ratios = np.where(np.arange(size) % 3 == 0, 0.75, 1.5)
+        self.pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+
+    def __len__(self):
+        return self.size
+
+    def category_pairs(self):
+        return self.pairs[0], self.pairs[1]
+
+
+def random_batches(size=20, batch_size=4, seed=5, group=False, **processes):
+    return RandomBatches(Images(size), batch_size, seed, group, **processes)
+
+
+def indices(batches):
+    return [index for batch in batches for index, _ in batch]
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_an_epoch_shows_every_image_once(group):
+    batches = random_batches(group=group)
+    assert len(batches) == len(list(batches)) == 5
+    assert sorted(indices(batches)) == list(range(20))
+    assert indices(batches) != sorted(indices(batches))
+
+
+def test_an_incomplete_last_batch_is_left_out():
+    batches = random_batches(size=23, group=True)
+    assert len(batches) == len(list(batches)) == 5
+    assert len(set(indices(batches))) == 20
+
+
+def test_seed_and_epoch_decide_order_and_keys():
+    first, again, other = random_batches(), random_batches(), random_batches(seed=6)
+    assert list(first) == list(first) == list(again)
+    assert list(first) != list(other)
+    again.set_epoch(1)
+    assert list(first) != list(again)
+    keys = {key for batch in [*first, *again] for _, key in batch}
+    assert len(keys) == 40
+
+
+def test_processes_share_out_the_batches_of_one_process():
+    alone = list(random_batches(group=True))
+    shares = [list(random_batches(group=True, num_processes=2, process=rank)) for rank in (0, 1)]
+    assert [first + second for first, second in zip(*shares, strict=True)] == alone
+    assert not set(indices(shares[0])) & set(indices(shares[1]))
+
+
+def test_a_resumed_epoch_is_the_rest_of_it_and_the_next_one_whole():
+    straight, resumed = random_batches(), random_batches()
+    straight.set_epoch(3)
+    resumed.start_at(3, 2)
+    resumed.set_epoch(3)  # as Lightning announces the epoch under way once more
+    assert list(resumed) == list(straight)[2:]
+    assert len(resumed) == 5
+    straight.set_epoch(4)
+    resumed.set_epoch(4)
+    assert list(resumed) == list(straight)
+
+
+def test_fingerprint_sees_what_changes_the_batches():
+    same = random_batches().fingerprint()
+    assert random_batches(num_processes=2, process=1).fingerprint() == same
+    others = [random_batches(seed=6), random_batches(batch_size=5), random_batches(group=True)]
+    assert same not in {other.fingerprint() for other in others}
+
+
+def test_groups_do_not_mix_except_in_what_is_left():
+    batches = random_batches(size=32, batch_size=4, group=True)  # 11 portrait, 21 landscape
+    portrait = [sum(index % 3 == 0 for index, _ in batch) for batch in batches]
+    assert sorted(portrait) == [0, 0, 0, 0, 0, 3, 4, 4]
+
+
+def test_lightning_finds_set_epoch():
+    batches = random_batches()
+    assert batches.sampler is batches
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 4, "num_processes": 3}, "multiple of their number, 3"),
+        ({"size": 3, "batch_size": 4}, "only 3 images"),
+    ],
+)
+def test_impossible_batch_sizes(options, message):
+    with pytest.raises(ValueError, match=message):
+        random_batches(**options)
+
+
+@pytest.mark.parametrize(
+    ("share", "threshold", "expected"),
+    [
+        ([0.5, 0.025, 0.0025], 0.001, [1, 1, 1]),
+        ([0.5, 0.025, 0.0025], 0.01, [1, 1, 2]),
+        ([4e-5, 1e-5], 0.001, [5, 10]),
+    ],
+)
+def test_category_repeat_factors(share, threshold, expected):
+    factors = category_repeat_factors(np.array(share), threshold)
+    np.testing.assert_allclose(factors, expected, rtol=1e-12)
+
+
+def test_an_image_takes_the_factor_of_its_rarest_category():
+    # 400 images; category 0 in 200, category 2 in one (twice there): f = 0.5 and 0.0025, t = 0.01
+    pairs = [(number, 0) for number in range(200)] + [(7, 2), (7, 2)]
+    factors = image_repeat_factors(400, *np.array(pairs).T, threshold=0.01)
+    expected = np.ones(400)
+    expected[7] = 2
+    np.testing.assert_allclose(factors, expected)
+
+
+def test_images_without_objects_keep_their_place_and_factor_one():
+    factors = image_repeat_factors(3, np.array([2]), np.array([5]), threshold=1.0)
+    np.testing.assert_allclose(factors, [1, 1, 3**0.5])
+    none = np.zeros(0, dtype=np.int64)
+    np.testing.assert_allclose(image_repeat_factors(2, none, none, threshold=1.0), [1, 1])
+
+
+def repeat_factor(pairs, threshold, size=10, batch_size=2):
+    return RepeatFactorBatches(
+        Images(size, pairs),
+        threshold=threshold,
+        batch_size=batch_size,
+        seed=0,
+        group_by_aspect_ratio=False,
+    )
+
+
+def test_repeat_factor_sampling_shows_images_in_proportion_to_their_factors():
+    # image 0 alone shows category 1: f = 0.1, t = 0.625, r = 2.5; all others r = 1
+    pairs = [(number, 0) for number in range(10)] + [(0, 1)]
+    batches = repeat_factor(pairs, threshold=0.625)
+    np.testing.assert_allclose(batches.factors, [2.5] + [1] * 9)
+    counts = np.zeros(10)
+    for epoch in range(2000):
+        batches.set_epoch(epoch)
+        drawn = indices(batches)
+        assert len(drawn) == 10
+        counts += np.bincount(drawn, minlength=10)
+    # the list has 11 or 12 entries of which 10 are taken: 0.5 * 2 / 11 + 0.5 * 3 / 12
+    np.testing.assert_allclose(counts[0] / counts.sum(), 0.5 * 2 / 11 + 0.5 * 3 / 12, rtol=0.03)
+    np.testing.assert_allclose(counts[1:] / counts.sum(), 0.5 / 11 + 0.5 / 12, rtol=0.05)
+
+
+def test_repeat_factors_of_one_are_random_sampling():
+    pairs = [(number, 0) for number in range(10)]
+    assert sorted(indices(repeat_factor(pairs, threshold=0.001))) == list(range(10))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_evaluation_shows_every_image_once_over_all_processes(batch_size):
+    shares = [EvaluationBatches(Images(11), batch_size, 3, rank) for rank in range(3)]
+    shown = [index for share in shares for batch in share for index in batch]
+    assert sorted(shown) == list(range(11))
+    assert [len(share) for share in shares] == [len(list(share)) for share in shares]
+
+
+def test_evaluation_of_single_images_keeps_the_order_of_the_file():
+    assert list(EvaluationBatches(Images(4), 1)) == [[0], [1], [2], [3]]
+
+
+def test_a_process_without_validation_images_has_no_batch():
+    assert list(EvaluationBatches(Images(2), 1, 3, 2)) == []

@@ -1,0 +1,47 @@
+"""Category statistics against hand-counted files and the published ones."""
+
+import json
+
+import pytest
+import torch
+
+from bacl.data.statistics import CategoryStatistics
+
+
+def test_counts_of_a_tiny_file(tmp_path):
+    pairs = [(1, 4), (1, 4), (2, 4), (2, 9)]  # image, category
+    content = {
+        "images": [{"id": n, "height": 9, "width": 9, "file_name": f"{n}.jpg"} for n in (1, 2, 3)],
+        "annotations": [
+            {"id": n, "image_id": i, "category_id": c, "bbox": [1, 1, 5, 5], "area": 25}
+            for n, (i, c) in enumerate(pairs)
+        ],
+        "categories": [{"id": c, "name": f"n{c}"} for c in (9, 6, 4)],
+    }
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(content))
+    statistics = CategoryStatistics.load(path)
+    assert statistics.names == ["n4", "n6", "n9"]
+    assert statistics.image_counts.tolist() == [2, 0, 1]
+    assert statistics.instance_counts.tolist() == [3, 0, 1]
+    assert statistics.image_counts.dtype == statistics.instance_counts.dtype == torch.int64
+    assert statistics.num_images == 3
+    assert statistics.num_categories == 3
+    assert statistics.frequency.tolist() == ["r", "r", "r"]
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "instances"),
+    [("train", (34, 41, 5), 4491), ("train_voc20", (5, 10, 5), 2912)],
+)
+def test_photographs(shared, tmp_path, name, groups, instances):
+    path = shared / f"data/cocovoc_lt/annotations/{name}.json"
+    statistics = CategoryStatistics.load(path, cache=tmp_path)
+    assert tuple(len(statistics.group(group)) for group in "rcf") == groups
+    assert statistics.instance_counts.sum() == instances
+    assert statistics.num_images == 1042
+    assert (statistics.image_counts[statistics.group("r")] <= 10).all()
+    assert (statistics.image_counts[statistics.group("f")] > 100).all()
+    person = statistics.names.index("person")
+    assert statistics.image_counts[person] == 421
+    assert statistics.instance_counts[person] == 1224

@@ -1,0 +1,157 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from bacl.data.batch import Detections
+from bacl.evaluation import results_json
+from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.lvis_ap import LVISAveragePrecision
+from bacl.evaluation.results_json import ResultsWriter, load_results
+
+
+@pytest.fixture
+def table(open_table):
+    images = [
+        {"id": image_id, "file_name": f"{image_id}.jpg", "height": 99, "width": 99}
+        | {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+        for image_id in (9, 4, 6)
+    ]
+    categories = [{"id": i, "name": str(i), "frequency": "c"} for i in (7, 3)]
+    box = {"bbox": [10.0, 10.0, 50.0, 50.0], "area": 2500.0}
+    annotations = [{"id": 1, "image_id": 4, "category_id": 7} | box]
+    return open_table({"images": images, "categories": categories, "annotations": annotations})[1]
+
+
+def draw_detections(count):
+    corner, size = torch.rand(count, 2) * 40, torch.rand(count, 2) * 40 + 10
+    boxes = torch.cat([corner, corner + size], dim=1)
+    return Detections(boxes, torch.rand(count).sort(descending=True)[0], torch.arange(count) % 2)
+
+
+@pytest.mark.parametrize("name", ["results.json", "results.json.gz"])
+def test_what_is_read_is_what_was_written_to_the_last_bit(table, tmp_path, name):
+    detections, ids = [draw_detections(5), draw_detections(0), draw_detections(3)], [9, 4, 6]
+    with ResultsWriter(tmp_path / "new" / name, table) as writer:
+        writer.write(detections[:1], ids[:1])
+        writer.write(detections[1:], ids[1:])
+    given = DetectionColumns.from_detections(detections, ids)
+    read = load_results(tmp_path / "new" / name, table)
+    assert read.image_ids.tolist() == [6, 9]
+    assert read.counts.tolist() == [3, 5]
+    order = [5, 6, 7, 0, 1, 2, 3, 4]
+    assert np.array_equal(read.boxes, given.boxes[order])
+    assert np.array_equal(read.scores, given.scores[order])
+    assert np.array_equal(read.labels, given.labels[order])
+    metrics = [LVISAveragePrecision(table) for _ in range(2)]
+    metrics[0].update(detections, ids)
+    metrics[1].update(read)
+    assert metrics[0].compute() == metrics[1].compute()
+
+
+def test_format_is_the_official_one(table, tmp_path):
+    box = torch.tensor([[1.5, 2.0, 4.0, 8.25]])
+    with ResultsWriter(tmp_path / "results.json", table) as writer:
+        writer.write([Detections(box, torch.tensor([0.75]), torch.tensor([1]))], [6])
+    expected = {"image_id": 6, "category_id": 7, "bbox": [1.5, 2.0, 2.5, 6.25], "score": 0.75}
+    assert json.loads((tmp_path / "results.json").read_text()) == [expected]
+
+
+def test_equal_detections_give_equal_bytes(table, tmp_path):
+    detections = [draw_detections(4)]
+    for name in ("a.json.gz", "b.json.gz"):
+        with ResultsWriter(tmp_path / name, table) as writer:
+            writer.write(detections, [9])
+    assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_no_detections(table, tmp_path, write):
+    with ResultsWriter(tmp_path / "results.json", table) as writer:
+        if write:
+            writer.write([draw_detections(0)], [9])
+    assert json.loads((tmp_path / "results.json").read_text()) == []
+    assert len(load_results(tmp_path / "results.json", table).scores) == 0
+
+
+@pytest.mark.parametrize("name", ["results.json", "results.json.gz"])
+def test_an_interrupted_writer_leaves_the_old_file(table, tmp_path, name):
+    (tmp_path / "old").mkdir()
+    file = tmp_path / "old" / name
+    file.write_text("old")
+
+    def interrupted():
+        with ResultsWriter(file, table) as writer:
+            writer.write([draw_detections(5)], [9])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert file.read_text() == "old"
+    assert [path.name for path in file.parent.iterdir()] == [name]
+
+
+def test_the_writer_refuses_what_the_metric_refuses(table, tmp_path):
+    with (
+        pytest.raises(ValueError, match="image id 5 "),
+        ResultsWriter(tmp_path / "results.json", table) as writer,
+    ):
+        writer.write([draw_detections(1)], [5])
+    assert not (tmp_path / "results.json").exists()
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_records_may_be_mixed_spread_over_pieces_and_carry_more(
+    table, tmp_path, monkeypatch, indent
+):
+    monkeypatch.setattr(results_json, "_CHUNK", 260)
+    more = {"segmentation": {"size": [9, 9], "counts": "]},{"}}
+    records = [
+        {"score": i / 8, "image_id": 9 - 5 * (i % 2), "category_id": 3, "bbox": [i, 0, 1, 1]} | more
+        for i in range(7)
+    ]
+    (tmp_path / "results.json").write_text("\n " + json.dumps(records, indent=indent))
+    read = load_results(tmp_path / "results.json", table)
+    assert read.image_ids.tolist() == [4, 9]
+    assert read.counts.tolist() == [3, 4]
+    assert read.boxes[:, 0].tolist() == [1, 3, 5, 0, 2, 4, 6]
+    assert read.scores.tolist() == [i / 8 for i in (1, 3, 5, 0, 2, 4, 6)]
+    assert read.labels.tolist() == [0] * 7
+
+
+GOOD = {"image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1], "score": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (json.dumps({"annotations": []}), "is a json list"),
+        ("", "is a json list"),
+        (json.dumps([GOOD])[:-5], "record 0 is cut off or broken"),
+        (json.dumps([GOOD])[:-1], "record 1 is cut off or broken"),
+        (json.dumps([GOOD, {"image_id": 9}]), "record 1: field 'category_id' is missing"),
+        (json.dumps([GOOD, 5]), "record 1 is not"),
+        (json.dumps([GOOD | {"bbox": [1, 2, 3]}]), "record 0 is not"),
+        (json.dumps([GOOD | {"score": None}]), "record 0 is not"),
+        (json.dumps([GOOD | {"image_id": "9"}]), "record 0 is not"),
+        (json.dumps([GOOD, GOOD | {"score": float("nan")}]), "record 1: .*not finite"),
+        (json.dumps([GOOD | {"image_id": 5}]), "record 0: image_id 5 is not in the annotations"),
+        (json.dumps([GOOD | {"category_id": 5}]), "record 0: category_id 5 is not in the annot"),
+    ],
+)
+def test_bad_files_are_named(table, tmp_path, text, message):
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"results\.json.*{message}"):
+        load_results(tmp_path / "results.json", table)
+
+
+def test_a_cut_off_gzip_file_is_named(table, tmp_path):
+    packed = gzip.compress(json.dumps([GOOD] * 99).encode())
+    (tmp_path / "results.json.gz").write_bytes(packed[:-20])
+    with pytest.raises(ValueError, match=r"results\.json\.gz.*cannot be read"):
+        load_results(tmp_path / "results.json.gz", table)
+    (tmp_path / "results.json.gz").write_text("[]")
+    with pytest.raises(ValueError, match=r"results\.json\.gz.*cannot be read"):
+        load_results(tmp_path / "results.json.gz", table)

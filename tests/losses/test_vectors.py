@@ -1,0 +1,97 @@
+"""Worked numbers of the reference data: losses, gradients, probabilities and statistics."""
+
+import json
+
+import pytest
+import torch
+from torch import Tensor
+
+from bacl.indicators import ConfusionMatrix
+from bacl.losses import (
+    FCBL,
+    BinaryCrossEntropy,
+    BinaryCrossEntropyWithObjectness,
+    SoftmaxCrossEntropy,
+)
+
+COUNTS = torch.tensor([100, 10, 2])
+
+
+@pytest.fixture(scope="module")
+def vectors(shared):
+    return json.loads((shared / "methods_vectors.json").read_text())
+
+
+@pytest.fixture
+def rows(vectors) -> tuple[Tensor, Tensor]:
+    inputs = vectors["_inputs"]
+    return torch.tensor(inputs["Z"], dtype=torch.float64), torch.tensor(inputs["Y"])
+
+
+def check(loss, vector, logits: Tensor, labels: Tensor) -> None:
+    logits = logits.clone().requires_grad_()
+    value = loss(logits, labels)
+    value.backward()
+    assert value.item() == pytest.approx(vector["loss"], abs=2e-6)
+    torch.testing.assert_close(
+        logits.grad, torch.tensor(vector["grad"]).double(), rtol=0, atol=2e-6
+    )
+
+
+def test_cross_entropy(vectors, rows):
+    loss = SoftmaxCrossEntropy(3)
+    check(loss, vectors["SCE"], *rows)
+    expected = torch.tensor(vectors["SCE"]["act"]).double()
+    torch.testing.assert_close(loss.probabilities(rows[0]), expected, rtol=0, atol=2e-6)
+
+
+def test_binary_cross_entropy(vectors, rows):
+    loss = BinaryCrossEntropy(3, 0.001)
+    logits, labels = rows
+    check(loss, vectors["BCE_C"], logits[:, :3], labels)
+    probabilities = loss.probabilities(logits[:, :3])
+    expected = torch.tensor(vectors["BCE_C"]["act"]).double()
+    torch.testing.assert_close(probabilities[:, :3], expected, rtol=0, atol=2e-6)
+    assert (probabilities[:, 3] == 0).all()
+
+
+def test_binary_cross_entropy_with_objectness(vectors, rows):
+    loss = BinaryCrossEntropyWithObjectness(3, 0.001)
+    check(loss, vectors["BCEstar"], *rows)
+    expected = torch.tensor(vectors["BCEstar"]["act"]).double()
+    torch.testing.assert_close(loss.probabilities(rows[0]), expected, rtol=0, atol=2e-6)
+
+
+def trained_fcbl(vectors, **switches: bool) -> FCBL:
+    indicator = ConfusionMatrix(3)
+    matrix = torch.tensor(vectors["FCBL_noreweight"]["cm"], dtype=torch.float64)
+    indicator.numerator.copy_(matrix * COUNTS[:, None])
+    indicator.counts.copy_(COUNTS)
+    return FCBL(3, 0.001, indicator, alpha=0.85, threshold=0.7, **switches)
+
+
+def test_fcbl_margin(vectors, rows):
+    loss = trained_fcbl(vectors, weight=False)
+    check(loss, vectors["FCBL_noreweight"], *rows)
+    expected = torch.tensor(vectors["FCBL_noreweight"]["margin"])[:3, :3]
+    margin = 0.85 * loss.indicator.log_ratio(rows[1][:3])
+    torch.testing.assert_close(margin, expected, rtol=0, atol=2e-6)
+
+
+def test_fcbl(vectors, rows):
+    loss = trained_fcbl(vectors)
+    check(loss, vectors["FCBL"], *rows)
+    logits, labels = rows
+    expected = torch.tensor(vectors["FCBL"]["w"]).double()[:3]
+    torch.testing.assert_close(loss.weights(logits[:3], labels[:3]), expected)
+
+
+def test_fcbl_statistics_after_the_step(vectors, rows):
+    loss = trained_fcbl(vectors)
+    loss.observe(*rows)
+    state = vectors["FCBL_state"]
+    expected = torch.tensor(state["num_after"]).double()
+    torch.testing.assert_close(loss.indicator.numerator, expected, rtol=0, atol=2e-6)
+    assert loss.indicator.counts.tolist() == state["cnt_after"]
+    expected = torch.tensor(state["cm_after"])
+    torch.testing.assert_close(loss.indicator.matrix(), expected, rtol=0, atol=2e-6)

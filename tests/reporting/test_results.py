@@ -1,0 +1,111 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from bacl.reporting.groups import members
+from bacl.reporting.results import (
+    describe_groups,
+    results_markdown,
+    results_table,
+    write_results,
+)
+
+RESULTS = {
+    "baseline": {
+        "AP": torch.tensor(0.2242), "AP50": 0.35, "AP75": 0.24, "APs": 0.1, "APr": -1.0,
+        "APc": 0.2, "APf": 0.301, "AR@300": 0.4, "ARs@300": 0.9,
+    },
+    "bacl": {
+        "AP": 0.278, "AP50": 0.35004, "AP75": 0.2399, "APs": 0.1, "APr": 0.1, "APc": 0.27,
+        "APf": 0.29, "AR@300": 0.45, "ARs@300": 0.1,
+    },
+}  # fmt: skip
+GROUPS = (["r", "c", "f", "f"], torch.tensor([3, 50, 400, 1000]), np.array([4, 90, 12000, 345]))
+
+
+def test_markdown_in_percent_with_differences():
+    assert results_markdown(RESULTS, *GROUPS).splitlines() == [
+        "| head | AP | AP50 | AP75 | AP_r | AP_c | AP_f | AR |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| baseline | 22.4 | 35.0 | 24.0 | – | 20.0 | 30.1 | 40.0 |",
+        "| bacl | 27.8 (+5.4) | 35.0 (+0.0) | 24.0 (+0.0) | 10.0 | 27.0 (+7.0) | 29.0 (-1.1) "
+        "| 45.0 (+5.0) |",
+        "",
+        "- rare: 1 category of 3 to 3 training images, 4 instances",
+        "- common: 1 category of 50 to 50 training images, 90 instances",
+        "- frequent: 2 categories of 400 to 1,000 training images, 12,345 instances",
+    ]
+
+
+def test_console_table_has_the_same_numbers():
+    console = Console(width=120, color_system=None)
+    with console.capture() as capture:
+        console.print(results_table(RESULTS, *GROUPS))
+    text = capture.get()
+    for part in ("baseline", "AP_r", "22.4", "–", "+5.4", "-1.1", "12,345 instances"):
+        assert part in text
+
+
+def test_single_head_has_no_differences():
+    text = results_markdown({"bce": RESULTS["bacl"]}, *GROUPS)
+    assert "(" not in text
+
+
+def test_metric_that_was_not_computed_is_a_dash():
+    assert "| bce | 50.0 | – | – | – | – | – | – |" in results_markdown(
+        {"bce": {"AP": 0.5}}, *GROUPS
+    )
+
+
+def test_only_groups_with_categories_are_described():
+    assert describe_groups(["r", "r"], [0, 5], [0, 7]) == [
+        "rare: 2 categories of 0 to 5 training images, 7 instances"
+    ]
+    assert list(members(["f", "r"])) == ["r", "f"]
+
+
+def test_unknown_group_is_named():
+    with pytest.raises(ValueError, match="'x'"):
+        members(["r", "x"])
+
+
+def write(folder, **changes):
+    arguments = {
+        "results": RESULTS,
+        "per_category": {"bce": {"AP": np.array([0.5, -1.0]), "num_detections": np.array([7, 0])}},
+        "names": ["cup, small", "lamp"],
+        "frequency": ["f", "r"],
+        "image_counts": torch.tensor([120, 3]),
+        "instance_counts": [500, 4],
+        "category_ids": np.array([17, 3]),
+    }
+    write_results(folder, **{**arguments, **changes})
+
+
+def test_files(tmp_path):
+    write(tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert content["baseline"]["APr"] is None
+    assert content["bacl"]["AP"] == 0.278
+    rows = list(csv.DictReader((tmp_path / "run" / "per_category.csv").open(newline="")))
+    assert rows == [
+        {
+            "id": "17", "name": "cup, small", "frequency": "f", "train_images": "120",
+            "train_instances": "500", "bce.AP": "0.5", "bce.num_detections": "7",
+        },
+        {
+            "id": "3", "name": "lamp", "frequency": "r", "train_images": "3",
+            "train_instances": "4", "bce.AP": "", "bce.num_detections": "0",
+        },
+    ]  # fmt: skip
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"results.json", "per_category.csv"}
+
+
+def test_column_of_another_length_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"bce\.AP.*2 categories"):
+        write(tmp_path, per_category={"bce": {"AP": np.zeros(3)}})
+    assert not list(tmp_path.iterdir())

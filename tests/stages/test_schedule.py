@@ -1,0 +1,61 @@
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from bacl.stages import Schedule
+
+
+def schedule(**changes) -> Schedule:
+    options = {
+        "optimizer": partial(torch.optim.SGD, momentum=0.9),
+        "epochs": 12,
+        "learning_rate": 0.02,
+        "reference_batch": 16,
+        "weight_decay": 1e-4,
+        "milestones": (8, 11),
+        "gamma": 0.1,
+        "warmup_steps": 500,
+        "warmup_factor": 0.001,
+    }
+    return Schedule(**(options | changes))
+
+
+def rates(plan: Schedule, steps_per_epoch: int, images: int = 16) -> list[float]:
+    optimizer = plan.build_optimizer([{"params": nn.Linear(1, 1).parameters()}], images)
+    scheduler = plan.build_scheduler(optimizer, steps_per_epoch)
+    seen = []
+    for _ in range(plan.epochs * steps_per_epoch):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return seen
+
+
+def test_the_papers_schedule():
+    seen = rates(schedule(), steps_per_epoch=100)
+    assert seen[0] == pytest.approx(0.02 * 0.001)
+    assert seen[250] == pytest.approx(0.02 * (0.001 + 0.999 * 0.5))
+    assert seen[500] == pytest.approx(0.02)
+    assert seen[799] == pytest.approx(0.02)
+    assert seen[800] == pytest.approx(0.002)
+    assert seen[1099] == pytest.approx(0.002)
+    assert seen[1100] == pytest.approx(0.0002)
+
+
+def test_learning_rate_scales_linearly_with_the_batch():
+    assert schedule().scaled_learning_rate(2) == pytest.approx(0.0025)
+    assert schedule(reference_batch=None).scaled_learning_rate(2) == 0.02
+
+
+def test_a_short_run_reaches_the_full_rate():
+    seen = rates(schedule(epochs=2, milestones=()), steps_per_epoch=10)
+    assert max(seen) == pytest.approx(0.02)
+    assert seen[9] < seen[10] == pytest.approx(0.02)
+
+
+def test_weight_decay_reaches_the_optimizer():
+    optimizer = schedule().build_optimizer([{"params": nn.Linear(1, 1).parameters()}], 16)
+    assert optimizer.param_groups[0]["weight_decay"] == 1e-4
+    assert optimizer.param_groups[0]["momentum"] == 0.9

@@ -1,0 +1,308 @@
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from bacl.hallucination import FeatureHallucination
+from bacl.heads import ClassifierHead
+from bacl.indicators import ConfusionMatrix
+from bacl.losses import (
+    FCBL,
+    BinaryCrossEntropy,
+    BinaryCrossEntropyWithObjectness,
+    ClassificationLoss,
+    SoftmaxCrossEntropy,
+)
+
+C, D = 5, 8
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def fcbl() -> FCBL:
+    return FCBL(C, 0.001, ConfusionMatrix(C), alpha=0.85, threshold=0.7)
+
+
+def bacl(seed: int = 0) -> ClassifierHead:
+    hallucination = FeatureHallucination(C, D, categories=3, samples=4, beta=0.9, seed=seed)
+    return ClassifierHead(D, fcbl(), hallucination, seed=seed)
+
+
+HEADS: dict[str, Callable[[], ClassifierHead]] = {
+    "bacl": bacl,
+    "bacl_other_seed": lambda: bacl(seed=7),
+    "fcbl": lambda: ClassifierHead(D, fcbl()),
+    "bce_objectness": lambda: ClassifierHead(D, BinaryCrossEntropyWithObjectness(C, 0.001)),
+    "bce": lambda: ClassifierHead(D, BinaryCrossEntropy(C, 0.001)),
+    "cross_entropy": lambda: ClassifierHead(D, SoftmaxCrossEntropy(C)),
+}
+
+Step = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def steps(count: int = 3) -> list[Step]:
+    generator = torch.Generator().manual_seed(0)
+
+    def step() -> Step:
+        labels = torch.randint(C + 1, (12,), generator=generator)
+        jittered = torch.randint(C, (2,), generator=generator).repeat_interleave(16)
+        features = torch.rand(12, D, generator=generator)
+        return features, labels, torch.rand(32, D, generator=generator), jittered
+
+    return [step() for _ in range(count)]
+
+
+def train(heads: list[ClassifierHead], count: int = 3) -> None:
+    """A few steps of SGD on the sum of the heads' losses, beside other users of the generator."""
+    optimizers = [torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9) for head in heads]
+    for step in steps(count):
+        torch.rand(len(heads))
+        sum(head.loss(*step) for head in heads).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_trained_among_others_it_ends_bit_for_bit_as_alone(name):
+    alone = HEADS[name]()
+    train([alone])
+    together = {other: build() for other, build in HEADS.items()}
+    train(list(together.values()))
+    torch.testing.assert_close(together[name].state_dict(), alone.state_dict(), rtol=0, atol=0)
+    fresh = HEADS[name]().predictor.weight
+    assert not torch.equal(alone.predictor.weight, fresh)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_head_uses_no_global_generator(name):
+    before = torch.get_rng_state()
+    head = HEADS[name]()
+    for step in steps():
+        head.loss(*step)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_resumed_head_continues_bit_for_bit(name):
+    straight, resumed = HEADS[name](), HEADS[name]()
+    losses = [straight.loss(*step) for step in steps(2)]
+    resumed.load_state_dict(straight.state_dict())
+    step = steps(3)[2]
+    assert torch.equal(straight.loss(*step), resumed.loss(*step))
+    torch.testing.assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=0)
+    assert torch.stack(losses).isfinite().all()
+
+
+def test_initial_weights_follow_the_seed():
+    first, same, other = bacl(0), bacl(0), bacl(1)
+    assert torch.equal(first.predictor.weight, same.predictor.weight)
+    assert not torch.equal(first.predictor.weight, other.predictor.weight)
+
+
+class Recorder(ClassificationLoss):
+    """Notes which rows a loss sees and in what state of the indicator."""
+
+    def __init__(self) -> None:
+        super().__init__(C, ConfusionMatrix(C))
+        self.calls: list[tuple[str, Tensor, int]] = []
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        self.calls.append(("loss", labels, int(self.indicator.counts.sum())))
+        return logits.sum()
+
+    def observe(self, logits: Tensor, labels: Tensor) -> None:
+        self.calls.append(("observe", labels, int(self.indicator.counts.sum())))
+        assert not logits.requires_grad
+        super().observe(logits, labels)
+
+
+def test_order_of_a_step():
+    loss = Recorder()
+    head = ClassifierHead(D, loss, FeatureHallucination(C, D, 3, 4, 0.9, seed=0))
+    features, labels, jittered, jittered_labels = steps(1)[0]
+    head.hallucination.seen.fill_(True)
+    value = head.loss(features, labels, jittered, jittered_labels)
+    (first, rows, before), (second, observed, unchanged) = loss.calls
+    assert (first, second) == ("loss", "observe")
+    # The loss sees real rows, then 3 x 4 hallucinated ones, with the indicator before the step.
+    assert (before, unchanged) == (0, 0)
+    assert torch.equal(rows[:12], labels)
+    assert rows.shape == (24,)
+    assert torch.equal(observed, rows)
+    assert loss.indicator.counts.sum() == (rows < C).sum()
+    value.backward()
+    assert head.predictor.weight.grad.abs().sum() > 0
+
+
+def test_loss_divides_by_hallucinated_rows_too():
+    head = bacl()
+    features, labels, jittered, jittered_labels = steps(1)[0]
+    head.hallucination.seen.fill_(True)
+    twin = bacl()
+    twin.load_state_dict(head.state_dict())
+    twin.hallucination.observe(jittered, jittered_labels)
+    extra, extra_labels = twin.hallucination.generate(twin.criterion.indicator.strength())
+    rows = torch.cat([features, extra]), torch.cat([labels, extra_labels])
+    expected = twin.criterion(twin.predictor(rows[0]), rows[1])
+    assert len(rows[1]) == 24
+    assert torch.equal(head.loss(features, labels, jittered, jittered_labels), expected)
+
+
+def test_features_learn_from_the_loss():
+    features, labels, jittered, jittered_labels = steps(1)[0]
+    features.requires_grad_()
+    bacl().loss(features, labels, jittered, jittered_labels).backward()
+    assert features.grad.abs().sum() > 0
+
+
+def test_evaluation_changes_nothing_and_hallucinates_nothing():
+    head = bacl()
+    head.loss(*steps(1)[0])
+    head.eval()
+    before = copy.deepcopy(head.state_dict())
+    features, labels, *_ = steps(1)[0]
+    value = head.loss(features, labels)
+    torch.testing.assert_close(head.state_dict(), before, rtol=0, atol=0)
+    torch.testing.assert_close(value, head.criterion(head.predictor(features), labels))
+
+
+def test_step_without_objects_or_rois():
+    head = bacl()
+    none = torch.zeros(0, dtype=torch.int64)
+    head.loss(torch.zeros(0, D), none, torch.zeros(0, D), none).backward()
+    assert head.predictor.weight.grad.abs().sum() == 0
+
+
+def test_probabilities_come_from_the_predictor():
+    head = bacl()
+    features = torch.rand(4, D)
+    probabilities = head.probabilities(features)
+    assert probabilities.shape == (4, C + 1)
+    expected = head.predictor(features).sigmoid()
+    torch.testing.assert_close(probabilities[:, C], expected[:, C])
+    torch.testing.assert_close(probabilities[:, 0], expected[:, 0] * (1 - expected[:, C]))
+
+
+def test_autocast_step_trains_in_mixed_precision():
+    head = bacl()
+    features, labels, jittered, jittered_labels = steps(1)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        value = head.loss(features.bfloat16(), labels, jittered.bfloat16(), jittered_labels)
+        probabilities = head.probabilities(features)
+    value.backward()
+    assert value.dtype == probabilities.dtype == torch.float32
+    assert head.predictor.weight.grad.isfinite().all()
+
+
+def test_predictor_can_be_replaced():
+    class Scaled(nn.Linear):
+        def forward(self, features: Tensor) -> Tensor:
+            return 20 * super().forward(features)
+
+    head = ClassifierHead(D, BinaryCrossEntropy(C, 0.001), predictor=Scaled)
+    assert head.predictor.weight.shape == (C, D)
+    torch.testing.assert_close(head.predictor.bias, torch.full((C,), -6.906755))
+
+
+def test_what_a_head_needs():
+    assert bacl().needs_jittered
+    assert not ClassifierHead(D, fcbl()).needs_jittered
+    features, labels, *_ = steps(1)[0]
+    with pytest.raises(ValueError, match="pass jittered"):
+        bacl().loss(features, labels)
+    hallucination = FeatureHallucination(C, D, 3, 4, 0.9, seed=0)
+    with pytest.raises(ValueError, match="give the loss an indicator"):
+        ClassifierHead(D, SoftmaxCrossEntropy(C), hallucination)
+
+
+def composed(option: str, *overrides: str) -> ClassifierHead:
+    given = [f"+data.num_classes={C}", f"+detector.feature_dim={D}", "+seed=3"]
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = compose(f"head/{option}", overrides=[*given, *overrides])
+    return instantiate(config.head)
+
+
+@pytest.mark.parametrize(
+    ("option", "loss", "hallucinates"),
+    [
+        ("bacl", FCBL, True),
+        ("fcbl", FCBL, False),
+        ("bce", BinaryCrossEntropy, False),
+        ("bce_objectness", BinaryCrossEntropyWithObjectness, False),
+        ("cross_entropy", SoftmaxCrossEntropy, False),
+    ],
+)
+def test_configured_heads(option, loss, hallucinates):
+    head = composed(option)
+    assert type(head.criterion) is loss
+    assert head.needs_jittered is hallucinates
+    assert head.loss(*steps(1)[0]).isfinite()
+
+
+def test_configured_values_are_the_papers():
+    head = composed("bacl")
+    assert (head.criterion.alpha, head.criterion.threshold) == (0.85, 0.7)
+    assert head.criterion.margin
+    assert head.criterion.weight
+    module = head.hallucination
+    assert (module.categories, module.samples, module.beta) == (8, 12, 0.9)
+    assert module.seed == 3
+    assert isinstance(head.criterion.indicator, ConfusionMatrix)
+
+
+def test_hallucination_can_be_switched_off_and_on():
+    assert composed("bacl", "fhm@head.hallucination=none").hallucination is None
+    assert composed("fcbl", "fhm@head.hallucination=bacl").needs_jittered
+
+
+def test_parts_of_the_loss_can_be_overridden():
+    head = composed("bacl", "head.loss.alpha=0.5", "head.loss.weight=false")
+    assert head.criterion.alpha == 0.5
+    assert not head.criterion.weight
+    head = composed("fcbl", "loss@head.loss=bce")
+    assert type(head.criterion) is BinaryCrossEntropy
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [
+        ("confusion_matrix", "ConfusionMatrix"),
+        ("hard_confusion_matrix", "HardConfusionMatrix"),
+        ("true_positive_rate", "TruePositiveRate"),
+        ("mean_score", "MeanScore"),
+        ("cumulative_instances", "CumulativeInstances"),
+    ],
+)
+def test_configured_indicators(option, kind):
+    head = composed("bacl", f"indicator@head.loss.indicator={option}")
+    assert type(head.criterion.indicator).__name__ == kind
+    assert head.loss(*steps(1)[0]).isfinite()
+
+
+@pytest.mark.parametrize("kind", ["image", "instance"])
+def test_configured_static_indicators_count_the_training_annotations(kind, tmp_path):
+    # Class i has i + 1 objects, all in one image of its own.
+    categories = [{"id": 10 + i, "name": f"c{i}"} for i in range(C)]
+    images = [{"id": i, "width": 90, "height": 90, "file_name": f"{i}.jpg"} for i in range(C)]
+    box = {"bbox": [1, 1, 20, 20], "area": 400, "iscrowd": 0}
+    objects = [i for i in range(C) for _ in range(i + 1)]
+    annotations = [
+        {"id": number, "image_id": i, "category_id": 10 + i, **box}
+        for number, i in enumerate(objects, start=1)
+    ]
+    path = tmp_path / "train.json"
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path.write_text(json.dumps(content))
+    head = composed(
+        "bacl",
+        f"indicator@head.loss.indicator={kind}_frequency",
+        f"+data.train.annotations={path}",
+    )
+    expected = [1] * C if kind == "image" else [1, 2, 3, 4, 5]
+    assert head.criterion.indicator.counts.tolist() == expected
