@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.jobs import JOBS
+from bacl.jobs.check import check_command
 from bacl.jobs.naming import variant
 
 OmegaConf.register_new_resolver("variant", variant)
@@ -25,4 +26,6 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if not {"-m", "--multirun"} & set(sys.argv):
+        check_command(sys.argv[1:])
+    main()

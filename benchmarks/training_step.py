@@ -2,9 +2,10 @@
 
     python benchmarks/training_step.py --repeats 5 --threads 2
 
-Both sides take the same two 640×480 images of ten objects each through torchvision's own resize to
-800×1067, a ResNet-50 FPN detector of 1230 classes, forward, backward and SGD. Ours classifies with a
-linear layer and binary cross-entropy; its classifier stage also pools 16 jittered boxes per object.
+Both sides take the same two 640×480 images of ten objects each through torchvision's own resize
+to 800×1067, a ResNet-50 FPN detector of 1230 classes, forward, backward and SGD. Ours classifies
+with a linear layer and binary cross-entropy; its classifier stage also pools 16 jittered boxes per
+object.
 """
 
 import argparse

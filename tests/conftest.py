@@ -1,9 +1,34 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
 
 REPOSITORY = Path(__file__).parents[1]
+TINY = (
+    "+experiment=bacl_demo",
+    "data.builder.num_categories=12",
+    "data.builder.num_train=16",
+    "data.builder.num_val=6",
+    "data.builder.image_size=96",
+    "data.builder.objects_per_image=[4,6]",
+    "data.builder.object_size=[24,36]",
+    "stages.representation.augment.train={short_sides:[96],max_size:96}",
+    "stages.classifier.augment.train={short_sides:[96],max_size:96}",
+    "stages.representation.schedule={epochs:2,milestones:[1],warmup_steps:2}",
+    "stages.classifier.schedule={epochs:2,milestones:[1],warmup_steps:2}",
+    "detector.backbone.width=8",
+    "detector.fpn.channels=16",
+    "detector.rpn.channels=16",
+    "detector.rpn.training={per_level:50,total:50}",
+    "detector.rpn.inference={per_level:50,total:50}",
+    "detector.feature_dim=32",
+    "datamodule.batch_size=4",
+    "datamodule.val_batch_size=2",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +44,27 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the reference data folder {folder}, which is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_overrides(tmp_path_factory) -> list[str]:
+    """Command of a run of seconds: 12 categories, 16 + 6 images of 96 pixels, a narrow detector."""
+    return [*TINY, f"data.root={tmp_path_factory.mktemp('data') / 'tiny'}"]
+
+
+@pytest.fixture(scope="session")
+def compose_config() -> Callable[..., DictConfig]:
+    """Composes conf/ with overrides; what only a started run knows stays unresolved."""
+
+    def composed(*overrides: str) -> DictConfig:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+            return compose("config", overrides=list(overrides))
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def tiny(compose_config, tiny_overrides) -> Callable[..., DictConfig]:
+    """Composes the run of `tiny_overrides`, with more overrides."""
+    return lambda *overrides: compose_config(*tiny_overrides, *overrides)

@@ -20,6 +20,10 @@ class NonFiniteLossError(RuntimeError):
     """A training loss is NaN or infinite."""
 
 
+class DivergedError(RuntimeError):
+    """The weights have become so large that the features are no longer finite."""
+
+
 class FiniteLoss(Callback):
     """Checks `pl_module.step_losses` before every backward pass, with one wait for the device.
 
@@ -68,9 +72,39 @@ class FiniteLoss(Callback):
         path = self._path(trainer)
         message = self._explain(trainer, wrong, path) if wrong else ""
         messages = [text for text in gather_objects(message) if text]
-        if wrong:
-            self._save(trainer, pl_module, numbers, path)
+        try:
+            if wrong:
+                self._save(trainer, pl_module, numbers, path)
+        finally:
+            # The first process to raise ends the others: wait until each has written its file.
+            gather_objects(None)
         raise NonFiniteLossError("\n".join(map(str, messages)))
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Name the cause where a step failed because its features are not finite any more.
+
+        Features that overflow make the step fail on the way to its losses, with an error that
+        tells nothing (a box of NaN pixels). Looking costs nothing until then.
+
+        Raises:
+            DivergedError: instead of the step's own error.
+        """
+        if self._batch is None or isinstance(exception, NonFiniteLossError | KeyboardInterrupt):
+            return
+        with torch.no_grad():
+            pyramid = pl_module.detector.pyramid(self._batch.images)  # type: ignore[union-attr,operator]
+        if all(bool(level.isfinite().all()) for level in pyramid):
+            return
+        path = self._path(trainer)
+        self._save(trainer, pl_module, {}, path)
+        rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
+        raise DivergedError(
+            f"the network's features are not finite at step {trainer.global_step}, learning rate "
+            f"{rates}: training has diverged. Lower the learning rate, lengthen the warm-up or "
+            f"clip gradients (trainer.gradient_clip_val). Batch and weights are in {path}"
+        ) from exception
 
     def _explain(self, trainer: Trainer, wrong: list[str], path: Path) -> str:
         rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))

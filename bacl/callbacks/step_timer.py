@@ -123,7 +123,7 @@ class StepTimer(Callback):
             self._hinted = True
             _log.warning(
                 "training waits for data %.0f %% of the time (%.2f of %.2f s per step): give the "
-                "loader more processes (loader.num_workers) or faster storage",
+                "loader more processes (datamodule.num_workers) or faster storage",
                 100 * waiting / total, waiting / count, total / count,
             )  # fmt: skip
 

@@ -37,6 +37,7 @@ class RecordColumns:
         self.names: list[str] = []
         self.federated = {kind: array("q") for kind in FEDERATED}
         self.federated_lengths = {kind: array("q") for kind in FEDERATED}
+        self.is_federated = False
         self.annotation_ids, self.owners, self.classes = array("q"), array("q"), array("q")
         self.boxes, self.areas = array("d"), array("d")
         self.crowd, self.ignored = array("b"), array("b")
@@ -64,6 +65,7 @@ class RecordColumns:
         self.image_ids.append(record["id"])
         self.image_sizes.extend((record["height"], record["width"]))
         self.names.append(name)
+        self.is_federated |= any(field in record for field in FEDERATED.values())
         for kind, field in FEDERATED.items():
             listed = record.get(field) or []
             try:

@@ -88,6 +88,8 @@ class AnnotationTable:
             np.array(description["frequency"], dtype="<U1"),
         )
         self.frequency_derived: bool = description["frequency_derived"]
+        self.exhaustive: bool = description["exhaustive"]
+        """No image has federated lists (COCO): every object of every category is annotated."""
         self.image_ids = open_column(self.folder, "image_ids")
         self.image_sizes = open_column(self.folder, "image_sizes")
         self.offsets = open_column(self.folder, "offsets")

@@ -18,7 +18,7 @@ from bacl.data.records import FEDERATED, RecordColumns
 from bacl.data.segmentation import Segmentations, SegmentationWriter
 from bacl.data.validation import SECTIONS, AnnotationError, check_unique, positions
 
-LAYOUT = 1
+LAYOUT = 2
 """Number of the column layout: raise it with every change of what this module writes."""
 
 FREQUENT, COMMON = 100, 10
@@ -168,6 +168,7 @@ def _save_categories(
         "category_names": [category["name"] for category in records.categories],
         "frequency": frequency,
         "frequency_derived": not all(given),
+        "exhaustive": not records.is_federated,
         "report": report,
     }
     (folder / "table.json").write_text(json.dumps(description))

@@ -22,9 +22,11 @@ class BoxHead(nn.Module):
         self.shared_fcs = nn.ModuleList(
             nn.Linear(before, after) for before, after in pairwise(widths)
         )
-        for layer in self.shared_fcs:
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Non-negative features (R, D) of pooled RoIs (R, channels, side, side)."""

@@ -45,7 +45,7 @@ class BoxCoder:
         self.stds = tuple(float(std) for std in stds)
 
     def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
-        """Deltas (N, 4) that lead from `references` (N, 4) to `boxes` (N, 4), none of them empty."""
+        """Deltas (N, 4) that lead from `references` to `boxes` (N, 4 each), none of them empty."""
         centre, size = _centre_and_size(references.float())
         target_centre, target_size = _centre_and_size(boxes.float())
         deltas = torch.cat(((target_centre - centre) / size, (target_size / size).log()), dim=-1)

@@ -21,9 +21,11 @@ class FeaturePyramid(nn.Module):
         self.output = nn.ModuleList(
             nn.Conv2d(channels, channels, 3, padding=1) for _ in in_channels
         )
-        for layer in [*self.lateral, *self.output]:
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """One map (B, channels, H_l, W_l) per feature map, and a last one of twice its stride."""

@@ -46,15 +46,20 @@ class IoUMatcher:
         highest, matches = overlaps.max(dim=0)
         matches.masked_fill_(highest < self.positive, IGNORED)
         matches.masked_fill_(highest < self.negative, BACKGROUND)
-        return matches if self.low_quality is None else self._keep_best(overlaps, matches)
+        if self.low_quality is None:
+            return matches
+        owners = _last_owner(overlaps, self.low_quality)
+        return torch.where(owners < 0, matches, owners)
 
-    def _keep_best(self, overlaps: Tensor, matches: Tensor) -> Tensor:
-        best_of_object = overlaps.amax(dim=1, keepdim=True)
-        # An object without any sufficient box asks for an overlap that no box has.
-        best_of_object.masked_fill_(best_of_object < self.low_quality, 2.0)
-        order = torch.arange(1, len(overlaps) + 1, dtype=torch.int16, device=overlaps.device)
-        owner = overlaps.eq(best_of_object).to(torch.int16).mul_(order.unsqueeze(1)).amax(dim=0)
-        return torch.where(owner > 0, owner.long() - 1, matches)
+
+def _last_owner(overlaps: Tensor, minimum: float) -> Tensor:
+    """Last object whose best overlap, `minimum` or more, each box attains; -1 without any: (N,)."""
+    best = overlaps.amax(dim=1, keepdim=True)
+    # An object without any sufficient box asks for an overlap that no box has.
+    best.masked_fill_(best < minimum, 2.0)
+    number = torch.arange(1, len(overlaps) + 1, dtype=torch.int16, device=overlaps.device)
+    owners = overlaps.eq(best).to(torch.int16).mul_(number.unsqueeze(1)).amax(dim=0)
+    return owners.long() - 1
 
 
 class BalancedSampler:

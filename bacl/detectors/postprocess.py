@@ -96,10 +96,10 @@ class Postprocess:
         return _finite(_select(kept, slice(self.max_detections)))
 
     def _ranked(self, scores: Tensor) -> Iterator[Tensor]:
-        """Flat indices of candidates, best first, in blocks; every block costs only what is asked.
+        """Flat indices of candidates, best first, in blocks.
 
-        The ranked part of the scores is selected anew each time it grows: it grows geometrically,
-        so the sum stays below a third more than the last selection.
+        Where more are needed a longer part is selected again: as it grows geometrically, there are
+        few selections, and none sorts scores that are not asked for.
         """
         above = torch.count_nonzero(scores > self.score_threshold)
         count, total = torch.stack((above.double(), scores.sum().double())).tolist()

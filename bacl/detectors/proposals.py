@@ -43,10 +43,18 @@ class ProposalSelection:
             deltas: (B, N_l, 4) per level.
             coder: decodes the deltas.
             sizes: (height, width) of each image inside its padding.
+
+        Raises:
+            FloatingPointError: a proposal is not finite, as when training diverged.
         """
         levels = [
             self._best(*level, coder) for level in zip(anchors, objectness, deltas, strict=True)
         ]
+        if not torch.stack([x.isfinite().all() for level in levels for x in level]).all():
+            raise FloatingPointError(
+                "proposals are not finite: images or weights hold NaN or infinity; where training "
+                "diverged, lower the learning rate"
+            )
         return [
             self._suppress([(boxes[image], scores[image]) for boxes, scores in levels], size)
             for image, size in enumerate(sizes)

@@ -35,7 +35,7 @@ class FoldedBottleneck(Bottleneck):
 
 
 def _shortcut(x: Tensor, downsample: nn.Module | None) -> Tensor:
-    return x if downsample is None else conv_norm(x, downsample[0], downsample[1])
+    return x if downsample is None else conv_norm(x, *downsample.children())  # type: ignore[arg-type]
 
 
 BLOCKS: dict[int, tuple[type[FoldedBasicBlock | FoldedBottleneck], tuple[int, ...]]] = {

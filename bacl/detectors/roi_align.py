@@ -152,7 +152,7 @@ def _support(start: Tensor, length: Tensor, bins: int, limit: int, sampling_rati
     extent = (last - first + 1).clamp(min=0)
     share = inside / samples.clamp(min=1)
     place = (low - first.unsqueeze(2)).where(inside, 0)
-    weights = start.new_zeros(*extent.shape, int(extent.max()) + 1)
+    weights = start.new_zeros(*extent.shape, max(int(extent.max()), 1) + 1)
     weights.scatter_add_(2, place, share * (1 - rest)).scatter_add_(2, place + 1, share * rest)
     return _Support(first.int(), extent.int(), weights)
 

@@ -21,8 +21,8 @@ class RegionProposalNetwork(nn.Module):
     """Proposals of every image, and the losses of a few sampled anchors.
 
     The losses look at some 256 of about 10⁵ anchors of an image. So in training the dense outputs
-    are computed without a graph, for proposals only, and those of the sampled anchors once more with
-    one: same losses, same gradients, without the dense backward convolutions.
+    are computed without a graph, for proposals only, and those of the sampled anchors once more
+    with one: same losses, same gradients, without the dense backward convolutions.
 
     Args:
         in_channels: of the pyramid.

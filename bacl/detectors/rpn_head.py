@@ -24,9 +24,11 @@ class RPNHead(nn.Module):
         self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
         self.objectness = nn.Conv2d(channels, anchors, 1)
         self.deltas = nn.Conv2d(channels, 4 * anchors, 1)
-        for layer in (self.conv, self.objectness, self.deltas):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.normal_(parameter, std=0.01)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Objectness logits (B, H W A) and deltas (B, H W A, 4) of one level (B, C, H, W)."""

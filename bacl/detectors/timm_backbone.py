@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,18 +26,17 @@ class TimmBackbone(Backbone):
         ValueError: the model has no feature map of one of the strides.
     """
 
-    def __init__(
-        self, name: str, frozen_stages: int, norm_eval: bool, weights: str | None
-    ) -> None:
+    def __init__(self, name: str, frozen_stages: int, norm_eval: bool, weights: str | None) -> None:
         super().__init__()
-        self.model = _create(name, weights)
-        reductions = list(self.model.feature_info.reduction())
+        model = _create(name, weights)
+        self.model: nn.Module = model
+        reductions = list(model.feature_info.reduction())
         if not set(STRIDES) <= set(reductions):
             raise ValueError(f"timm model {name} gives strides {reductions}, not all of {STRIDES}")
         self._taps = [reductions.index(stride) for stride in STRIDES]
-        widths = self.model.feature_info.channels()
+        widths = model.feature_info.channels()
         self.channels = tuple(widths[tap] for tap in self._taps)
-        self._channels_last = str(getattr(self.model, "output_fmt", "")) == "NHWC"
+        self._channels_last = str(getattr(model, "output_fmt", "")) == "NHWC"
         self.freeze(frozen_stages, norm_eval)
 
     def stages(self) -> Sequence[Sequence[nn.Module]]:
@@ -56,7 +56,7 @@ class TimmBackbone(Backbone):
         return tuple(x.permute(0, 3, 1, 2) if self._channels_last else x for x in features)
 
 
-def _create(name: str, weights: str | None) -> nn.Module:
+def _create(name: str, weights: str | None) -> Any:
     try:
         import timm
     except ImportError as error:

@@ -48,7 +48,7 @@ def _read(path: str) -> Mapping[str, Any]:
 def _download(name: str) -> Mapping[str, Any]:
     try:
         weights = get_weight(name)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise ValueError(
             f"backbone weights {name!r} are neither a .pth file nor torchvision weights ({error})"
         ) from error

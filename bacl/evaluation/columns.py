@@ -33,13 +33,14 @@ class DetectionColumns:
 
     @classmethod
     def from_detections(
-        cls, detections: Sequence[Detections], image_ids: Sequence[int]
+        cls, detections: Sequence[Detections], image_ids: Sequence[int] | None
     ) -> "DetectionColumns":
         """Columns of one `Detections` (xyxy, pixels of the original file) for each image id.
 
         Raises:
             ValueError: if there are more or fewer detections than image ids.
         """
+        image_ids = [] if image_ids is None else [int(image_id) for image_id in image_ids]
         if len(detections) != len(image_ids):
             raise ValueError(
                 f"{len(detections)} detections were given for {len(image_ids)} image ids; "
@@ -50,7 +51,7 @@ class DetectionColumns:
         boxes = torch.cat([each.boxes for each in detections]).cpu().double().numpy()
         boxes[:, 2:] -= boxes[:, :2]
         return cls(
-            np.array([int(image_id) for image_id in image_ids], np.int64),
+            np.array(image_ids, np.int64),
             np.array([len(each.scores) for each in detections], np.int64),
             boxes,
             torch.cat([each.scores for each in detections]).cpu().double().numpy(),

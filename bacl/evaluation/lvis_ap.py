@@ -112,7 +112,7 @@ class LVISAveragePrecision(Metric):
                 not finite, or a label outside [0, C).
         """
         if not isinstance(detections, DetectionColumns):
-            detections = DetectionColumns.from_detections(detections, image_ids or ())
+            detections = DetectionColumns.from_detections(detections, image_ids)
         detections.check(self._known_images, self.table.num_categories)
         self.evaluation = None
         for name in COLUMN_NAMES:

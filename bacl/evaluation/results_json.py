@@ -59,7 +59,7 @@ class ResultsWriter(AbstractContextManager):
     ) -> None:
         """Append images; arguments and errors are those of `LVISAveragePrecision.update`."""
         if not isinstance(detections, DetectionColumns):
-            detections = DetectionColumns.from_detections(detections, image_ids or ())
+            detections = DetectionColumns.from_detections(detections, image_ids)
         detections.check(self._known_images, len(self._category_ids))
         images = np.repeat(detections.image_ids, detections.counts).tolist()
         categories = self._category_ids[detections.labels].tolist()

@@ -35,7 +35,7 @@ class GroundTruth:
     """(G,) float64, the annotated areas (of the masks, in LVIS)."""
     ignored: np.ndarray
     """(G,) bool: a detection of such an object is neither right nor wrong."""
-    _knowledge: np.ndarray
+    knowledge: np.ndarray
     """(I * C,) uint8 flags of each key: verified present or absent; annotated only in part."""
 
     @classmethod
@@ -48,7 +48,9 @@ class GroundTruth:
         keys = np.repeat(image, np.diff(table.offsets)) * table.num_categories + table.labels
         rows = np.flatnonzero((areas > 0) & np.isfinite(areas))
         rows = rows[np.argsort(keys[rows], kind="stable")]
-        knowledge = np.zeros(table.num_images * table.num_categories, np.uint8)
+        # A file without federated lists is annotated in full, as COCO is: nothing is unverified.
+        known = _EVALUATED if table.exhaustive else np.uint8(0)
+        knowledge = np.full(table.num_images * table.num_categories, known)
         knowledge[keys[rows]] |= _EVALUATED
         knowledge[_listed(image, table, "negative")] |= _EVALUATED
         knowledge[_listed(image, table, "not_exhaustive")] |= _NOT_EXHAUSTIVE
@@ -74,11 +76,11 @@ class GroundTruth:
 
     def evaluated(self, keys: np.ndarray) -> np.ndarray:
         """(K,) bool: the category is verified to be present in, or absent from, the image."""
-        return (self._knowledge[keys] & _EVALUATED) != 0
+        return (self.knowledge[keys] & _EVALUATED) != 0
 
     def exhaustive(self, keys: np.ndarray) -> np.ndarray:
         """(K,) bool: every object of the category in the image is annotated."""
-        return (self._knowledge[keys] & _NOT_EXHAUSTIVE) == 0
+        return (self.knowledge[keys] & _NOT_EXHAUSTIVE) == 0
 
 
 def _listed(image: np.ndarray, table: AnnotationTable, which: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig
 
@@ -33,8 +33,8 @@ def run(config: DictConfig, folder: Path) -> float:
     data = {name: build_data(config, config.stages[name].augment) for name in config.stages}
     categories = Categories(table.category_ids.tolist(), list(table.category_names))
     for name, stage in stages.items():
-        train_stage(config, folder / name, name, stage, data[name], categories)
-    return evaluate(config, folder, stage, data[name], name)
+        trainer = train_stage(config, folder / name, name, stage, data[name], categories)
+    return evaluate(config, folder, stage, trainer)
 
 
 def train_stage(
@@ -44,23 +44,25 @@ def train_stage(
     stage: DetectionStage,
     data: DetectionDataModule,
     categories: Categories,
-) -> None:
+) -> Trainer:
     """Bring one stage to its final.ckpt: load it if finished, else go on or start."""
+    trainer = build_trainer(config, folder, stage.schedule)
+    trainer.datamodule = data  # type: ignore[attr-defined]
     final = folder / "final.ckpt"
     if final.exists():
         rank_zero_info(f"{name}: finished before, taken from {final}")
         restore(stage, final, categories)
-        return
+        return trainer
     resumed = resume_path(folder)
     start = config.stages[name].init_from
     if start is not None and not resumed:
         content = load_stage(Path(start))
         categories.check(saved_categories(content), Path(start))
         inherit(stage.detector, stage.heads, content, Path(start))
-    trainer = build_trainer(config, folder, stage.schedule)
     trainer.fit(stage, datamodule=data, **resumed)
     finish(folder, stage, categories, config)
     trainer.strategy.barrier("stage finished")
+    return trainer
 
 
 @rank_zero_only

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 # What does not change what is learned, or stands in the folder's path already.
 UNNAMED = {
-    *("experiment", "sweep", "name", "seed", "job", "checkpoint", "trainer", "logger", "figures"),
+    *("experiment", "sweep", "name", "seed", "job", "checkpoint", "trainer", "logger", "report"),
     *("data.root", "data.train", "data.val", "datamodule.num_workers", "datamodule.val_batch_size"),
     "checkpoint_every_minutes",
 }

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 # A resumed run may use other hardware, other logs or look at other figures.
-FREE = ("trainer", "logger", "job", "figures", "checkpoint", "checkpoint_every_minutes", "hydra")
+FREE = ("trainer", "logger", "job", "report", "checkpoint", "checkpoint_every_minutes", "hydra")
 PACKAGES = (
     "torch",
     "torchvision",

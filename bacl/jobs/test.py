@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from bacl.checkpoints.handover import Categories
-from bacl.jobs.build import build_data, build_stage, open_data
+from bacl.jobs.build import build_data, build_stage, build_trainer, open_data
 from bacl.jobs.evaluate import evaluate
 from bacl.jobs.fit import restore
 
@@ -20,5 +20,6 @@ def run(config: DictConfig, folder: Path) -> float:
     stage = build_stage(config, name)
     categories = Categories(table.category_ids.tolist(), list(table.category_names))
     restore(stage, path, categories)
-    data = build_data(config, config.stages[name].augment)
-    return evaluate(config, folder, stage, data, name)
+    trainer = build_trainer(config, folder / name, stage.schedule)
+    trainer.datamodule = build_data(config, config.stages[name].augment)  # type: ignore[attr-defined]
+    return evaluate(config, folder, stage, trainer)

@@ -1,4 +1,4 @@
-"""The recorded numbers of the published detector, and a detector with the weights they belong to."""
+"""The recorded numbers of the published detector, and a detector with its weights."""
 
 import importlib.util
 import json

@@ -7,6 +7,7 @@ import torchvision
 from torch import Tensor
 
 from bacl.data.batch import Detections
+from bacl.detectors import postprocess
 from bacl.detectors.postprocess import Postprocess, _greatest_tolerated
 
 SIZE = (120, 160)
@@ -31,11 +32,11 @@ def plain_loop(
     boxes = proposals[:, None] + deltas.unflatten(1, (-1, 4)).expand(-1, classes, -1)
     boxes = boxes.clamp(torch.zeros(4), torch.tensor([width, height, width, height]))
     survives = torch.zeros(len(proposals), classes, dtype=torch.bool)
-    for label in range(classes):
-        scores = probabilities[:, label]
+    for column in range(classes):
+        scores = probabilities[:, column]
         rows = (scores > threshold).nonzero().squeeze(1)
-        keep = torchvision.ops.nms(boxes[rows, label], scores[rows], iou)
-        survives[rows[keep], label] = True
+        keep = torchvision.ops.nms(boxes[rows, column], scores[rows], iou)
+        survives[rows[keep], column] = True
     proposal, label = survives.nonzero(as_tuple=True)
     scores = probabilities[proposal, label]
     order = scores.argsort(descending=True, stable=True)[:limit]
@@ -80,20 +81,37 @@ def assert_same(actual: Detections, expected: Detections) -> None:
 @pytest.mark.parametrize("iou", [0.3, 0.5, 0.7])
 def test_equals_plain_loop(
     num_proposals: int, classes: int, levels: int, threshold: float, limit: int, iou: float
-):
+) -> None:
     case = random_case(num_proposals, classes, levels)
     expected = plain_loop(*case, SIZE, threshold, iou, limit)
     assert len(expected.labels) > 0
     assert_same(Postprocess(threshold, iou, limit, shifted)(*case, SIZE), expected)
 
 
-def test_classes_share_deltas():
+def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = random_case(150, 6, levels=5)
+    expected = plain_loop(*case, SIZE, 1e-4, 0.5, 100)
+    monkeypatch.setattr(postprocess, "BLOCK", 7)
+    assert_same(Postprocess(1e-4, 0.5, 100, shifted)(*case, SIZE), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_equals_cpu() -> None:
+    case = random_case(200, 40, levels=20)
+    rule = Postprocess(1e-4, 0.5, 300, shifted)
+    proposals, deltas, probabilities = (part.cuda() for part in case)
+    found = rule(proposals, deltas, probabilities, SIZE)
+    assert found.boxes.is_cuda
+    assert_same(found.to("cpu"), rule(*case, SIZE))
+
+
+def test_classes_share_deltas() -> None:
     case = random_case(100, 12, shared=True)
     expected = plain_loop(*case, SIZE, 1e-4, 0.5, 40)
     assert_same(Postprocess(1e-4, 0.5, 40, shifted)(*case, SIZE), expected)
 
 
-def test_everything_but_one_per_class_is_suppressed():
+def test_everything_but_one_per_class_is_suppressed() -> None:
     proposals = torch.tensor([10.0, 20, 50, 60]).repeat(800, 1)
     probabilities = torch.rand(800, 6)
     found = Postprocess(1e-4, 0.5, 300, shifted)(
@@ -104,7 +122,7 @@ def test_everything_but_one_per_class_is_suppressed():
     torch.testing.assert_close(found.labels, best.indices)
 
 
-def test_ties_rank_by_proposal_then_label():
+def test_ties_rank_by_proposal_then_label() -> None:
     proposals = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
     found = Postprocess(0.1, 0.5, 3, shifted)(
         proposals, torch.zeros(2, 12), torch.full((2, 4), 0.25), SIZE
@@ -113,7 +131,7 @@ def test_ties_rank_by_proposal_then_label():
     torch.testing.assert_close(found.boxes, proposals[[0, 0, 0]])
 
 
-def test_only_a_survivor_suppresses():
+def test_only_a_survivor_suppresses() -> None:
     """Overlaps 1-2 and 2-3 exceed the threshold, 1-3 does not: 2 is dropped and cannot drop 3."""
     proposals = torch.tensor([[0.0, 0, 10, 10], [3, 0, 13, 10], [6, 0, 16, 10]])
     probabilities = torch.tensor([[0.9, 0], [0.8, 0], [0.7, 0]])
@@ -121,7 +139,7 @@ def test_only_a_survivor_suppresses():
     torch.testing.assert_close(found.scores, torch.tensor([0.9, 0.7]))
 
 
-def test_equal_overlap_survives_unless_told():
+def test_equal_overlap_survives_unless_told() -> None:
     """Intersection 50, union 100: IoU is exactly 0.5."""
     proposals = torch.tensor([[0.0, 0, 10, 10], [0, 5, 10, 10]])
     case = proposals, torch.zeros(2, 4), torch.tensor([[0.9, 0], [0.8, 0]]), SIZE
@@ -130,7 +148,7 @@ def test_equal_overlap_survives_unless_told():
 
 
 @pytest.mark.parametrize("iou", [0.1, 0.3, 0.5, 0.7, 1.0])
-def test_threshold_is_exact_in_float32(iou: float):
+def test_threshold_is_exact_in_float32(iou: float) -> None:
     """The greatest float32 on the keeping side of a threshold that float32 may not hold."""
     for suppress_equal in (False, True):
         tolerated = _greatest_tolerated(iou, suppress_equal)
@@ -142,7 +160,7 @@ def test_threshold_is_exact_in_float32(iou: float):
         assert dropped
 
 
-def test_boxes_are_decoded_only_for_candidates_taken():
+def test_boxes_are_decoded_only_for_candidates_taken() -> None:
     decoded = []
 
     def counting(deltas: Tensor, boxes: Tensor) -> Tensor:
@@ -154,7 +172,7 @@ def test_boxes_are_decoded_only_for_candidates_taken():
     assert sum(decoded) < 300 * 50 / 50
 
 
-def test_boxes_are_clipped_and_background_is_ignored():
+def test_boxes_are_clipped_and_background_is_ignored() -> None:
     proposals = torch.tensor([[-5.0, -6, 500, 400]])
     found = Postprocess(0.1, 0.5, 9, shifted)(
         proposals, torch.zeros(1, 8), torch.tensor([[0.1, 0.3, 0.9]]), SIZE
@@ -164,7 +182,7 @@ def test_boxes_are_clipped_and_background_is_ignored():
 
 
 @pytest.mark.parametrize("num_proposals", [0, 5])
-def test_nothing_above_threshold(num_proposals: int):
+def test_nothing_above_threshold(num_proposals: int) -> None:
     found = Postprocess(0.5, 0.5, 9, shifted)(
         torch.zeros(num_proposals, 4),
         torch.zeros(num_proposals, 12),
@@ -176,7 +194,7 @@ def test_nothing_above_threshold(num_proposals: int):
     assert (found.boxes.dtype, found.labels.dtype) == (torch.float32, torch.int64)
 
 
-def test_diverged_model_is_an_error():
+def test_diverged_model_is_an_error() -> None:
     proposals, deltas, probabilities = random_case(20, 3)
     rule = Postprocess(1e-4, 0.5, 9, shifted)
     with pytest.raises(ValueError, match="probabilities"):
@@ -186,12 +204,12 @@ def test_diverged_model_is_an_error():
 
 
 @pytest.mark.parametrize("wrong", [(-0.1, 0.5, 9), (0.1, 0.0, 9), (0.1, 1.1, 9), (0.1, 0.5, 0)])
-def test_arguments_out_of_range(wrong: tuple[float, float, int]):
+def test_arguments_out_of_range(wrong: tuple[float, float, int]) -> None:
     with pytest.raises(ValueError, match="give a number"):
         Postprocess(*wrong, shifted)
 
 
-def test_recorded_suppression(shared: Path):
+def test_recorded_suppression(shared: Path) -> None:
     """Published multiclass suppression of 60 x 7 boxes; the recording kernel was the CPU's."""
     recorded = np.load(shared / "published" / "e_nms.npz")
     boxes, scores = torch.from_numpy(recorded["small_boxes"]), recorded["small_scores"]
@@ -207,7 +225,7 @@ def test_recorded_suppression(shared: Path):
 
 @pytest.mark.parametrize("model", ["baseline", "representation", "classifier"])
 @pytest.mark.parametrize("image", [0, 1])
-def test_recorded_detections_stay(shared: Path, model: str, image: int):
+def test_recorded_detections_stay(shared: Path, model: str, image: int) -> None:
     """Published detections survived suppression, so suppressing them again changes nothing."""
     recorded = np.load(shared / "published" / "e_detections_C30.npz")
     prefix = f"{model}_thr0.0001_rescale0_img{image}"

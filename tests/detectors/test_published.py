@@ -1,8 +1,8 @@
-"""The detector gives the numbers recorded from the published one, for the same weights and images."""
+"""The detector gives what was recorded from the published one for the same weights and images."""
 
-import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from bacl.detectors.matching import BACKGROUND
 
@@ -86,33 +86,42 @@ def step(request, recorded):
     return recorded(f"e_train_{request.param}_C30")
 
 
+class ReplayedSampler:
+    """Draws what was recorded, image after image, and keeps the matches it could draw from."""
+
+    def __init__(self, step, name, seen):
+        self.step, self.name, self.seen = step, name, seen
+        self.image = 0
+
+    def __call__(self, matches):
+        key = f"s0_{self.name}_img{self.image}"
+        self.image += 1
+        self.seen.append((self.name, matches))
+        return tuple(torch.from_numpy(self.step[f"{key}_{sign}_inds"]) for sign in ("pos", "neg"))
+
+
 @pytest.fixture
-def replayed(monkeypatch, recorded_detector, recorded_pyramid, recorded_targets, step):
-    """One training step with the recorded draws; (regions, matches seen by the samplers)."""
-    seen = []
+def replay(monkeypatch, recorded_detector, recorded_targets, step, numbers):
+    """Runs a training step with the recorded draws: pyramid -> (regions, matches to draw from).
 
-    def sampler(name):
-        images = iter(range(2))
+    Draws are indices into the proposals, so these are the recorded ones too: a few pairs of ours,
+    whose scores tie to rounding, are swapped.
+    """
+    proposals = [torch.from_numpy(numbers[f"train2000_proposals_img{i}"])[:, :4] for i in range(2)]
 
-        def draw(matches):
-            key = f"s0_{name}_img{next(images)}"
-            seen.append((name, matches))
-            return (
-                torch.from_numpy(step[f"{key}_pos_inds"]),
-                torch.from_numpy(step[f"{key}_neg_inds"]),
-            )
+    def run(pyramid):
+        seen = []
+        for part, name in ((recorded_detector.rpn, "rpn"), (recorded_detector.sampler, "rcnn")):
+            monkeypatch.setattr(part, "sampler", ReplayedSampler(step, name, seen))
+        monkeypatch.setattr(recorded_detector.rpn, "_select", lambda *args: proposals)
+        recorded_detector.zero_grad()
+        return recorded_detector.training_regions(pyramid, recorded_targets), seen
 
-        return draw
-
-    monkeypatch.setattr(recorded_detector.rpn, "sampler", sampler("rpn"))
-    monkeypatch.setattr(recorded_detector.sampler, "sampler", sampler("rcnn"))
-    recorded_detector.zero_grad()
-    regions = recorded_detector.training_regions(recorded_pyramid, recorded_targets)
-    return regions, seen
+    return run
 
 
-def test_matches(replayed, step):
-    _, seen = replayed
+def test_matches(replay, recorded_pyramid, step):
+    _, seen = replay(recorded_pyramid)
     assert [name for name, _ in seen] == ["rpn", "rpn", "rcnn", "rcnn"]
     for number, (name, matches) in enumerate(seen):
         key = f"s0_{name}_img{number % 2}"
@@ -124,8 +133,8 @@ def test_matches(replayed, step):
         assert len(matches) == step[f"{key}_n_boxes"] + own
 
 
-def test_losses_and_gradients(replayed, step, recorded_detector):
-    regions, _ = replayed
+def test_losses_and_gradients(replay, recorded_pyramid, step, recorded_detector):
+    regions, _ = replay(recorded_pyramid)
     for ours, theirs in {"rpn_objectness": "rpn_cls", "rpn_box": "rpn_bbox", "box": "bbox"}.items():
         assert regions.losses[ours].item() == pytest.approx(step[f"s0_loss_{theirs}"], rel=1e-4)
     sum(regions.losses.values()).backward()
@@ -156,3 +165,47 @@ def test_regions_without_objects_have_zero_box_loss_and_a_graph(
     sum(regions.losses.values()).backward()
     assert not recorded_detector.box_regression.fc.weight.grad.any()
     assert recorded_detector.rpn.head.conv.weight.grad.any()
+
+
+def classifier_weights(recipe):
+    weight = recipe.weight("roi_head.bbox_head.fc_cls.weight", (31, 1024))
+    bias = recipe.weight("roi_head.bbox_head.fc_cls.bias", (31,))
+    return torch.from_numpy(weight), torch.from_numpy(bias)
+
+
+@pytest.mark.parametrize("step", ["representation"], indirect=True)
+def test_gradients_of_the_whole_detector(step, replay, recipe, recorded_detector, recorded_images):
+    """A full representation step: what reaches the backbone through pyramid, RPN and RoIs."""
+    regions, _ = replay(recorded_detector.pyramid(recorded_images))
+    weight, bias = classifier_weights(recipe)
+    truth = F.one_hot(regions.labels, 31).float()
+    logits = F.linear(regions.features, weight, bias)
+    loss = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum") / len(truth)
+    assert loss.item() == pytest.approx(step["s0_loss_cls"], rel=1e-4)
+    (loss + sum(regions.losses.values())).backward()
+    names = {
+        "backbone.layer2.0.conv1.weight": "backbone.layer2.0.conv1.weight",
+        "fpn.lateral.0.weight": "neck.lateral_convs.0.conv.weight",
+        "fpn.lateral.0.bias": "neck.lateral_convs.0.conv.bias",
+        "box_head.shared_fcs.1.weight": "roi_head.bbox_head.shared_fcs.1.weight",
+    }
+    parameters = dict(recorded_detector.named_parameters())
+    for ours, theirs in names.items():
+        gradient = parameters[ours].grad.double()
+        norm, total = (step[f"s0_{kind}:{theirs}"] for kind in ("gradnorm", "gradsum"))
+        assert gradient.norm() == pytest.approx(norm, rel=1e-3)
+        assert gradient.sum() == pytest.approx(total, rel=1e-3, abs=1e-3 * norm)
+
+
+def test_detections(recorded, recipe, recorded_detector, recorded_pyramid):
+    numbers = recorded("e_detections_C30")
+    weight, bias = classifier_weights(recipe)
+    regions = recorded_detector.inference_regions(recorded_pyramid, recipe.VALID_SIZE)
+    for index, (image, size) in enumerate(zip(regions, recipe.VALID_SIZE, strict=True)):
+        sigmoid = F.linear(image.features, weight, bias).sigmoid()
+        detections = recorded_detector.detect(image, sigmoid * (1 - sigmoid[:, -1:]), size)
+        key = f"representation_thr0.0001_rescale0_img{index}"
+        boxes = torch.from_numpy(numbers[f"{key}_bboxes"])
+        assert torch.equal(detections.labels, torch.from_numpy(numbers[f"{key}_labels"]))
+        torch.testing.assert_close(detections.boxes, boxes[:, :4], rtol=0, atol=0.02)
+        torch.testing.assert_close(detections.scores, boxes[:, 4], rtol=1e-4, atol=1e-5)

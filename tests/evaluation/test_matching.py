@@ -20,7 +20,7 @@ def objects(areas, ignored=None, keys=None):
         boxes=np.zeros((count, 4)),
         areas=np.array(areas, float),
         ignored=np.zeros(count, bool) if ignored is None else np.array(ignored),
-        _knowledge=np.ones(1, np.uint8),
+        knowledge=np.ones(1, np.uint8),
     )
 
 

@@ -15,7 +15,7 @@ from bacl.reporting.figures import (
 )
 from bacl.reporting.figures.average_precision import mean_around
 from bacl.reporting.figures.detections import _Box, _match_truth, _place
-from bacl.reporting.figures.losses import read_curves
+from bacl.reporting.figures.losses import has_losses, read_curves
 from bacl.reporting.figures.style import head_colour, running_mean
 from bacl.reporting.figures.weight_norms import log_count_correlation
 from bacl.reporting.groups import GROUPS
@@ -161,6 +161,8 @@ def test_curves_take_the_later_of_repeated_steps(tmp_path):
 
 
 def test_errors_name_file_and_line(tmp_path):
+    assert not has_losses(write_metrics(tmp_path / "m.csv", "step,val/AP\n0,1\n"))
+    assert has_losses(write_metrics(tmp_path / "m.csv", "step,train/box\n0,1\n"))
     with pytest.raises(ValueError, match=r"m\.csv: no column train/"):
         read_curves(write_metrics(tmp_path / "m.csv", "step,val/AP\n0,1\n"))
     with pytest.raises(ValueError, match=r"m\.csv: line 3, train/box: 'x'"):

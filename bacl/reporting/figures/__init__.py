@@ -2,7 +2,7 @@
 
 from bacl.reporting.figures.average_precision import draw_ap_by_count
 from bacl.reporting.figures.detections import DetectionSample, draw_detection_grid, draw_detections
-from bacl.reporting.figures.losses import draw_losses
+from bacl.reporting.figures.losses import draw_losses, has_losses
 from bacl.reporting.figures.weight_norms import draw_weight_norms
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "draw_detections",
     "draw_losses",
     "draw_weight_norms",
+    "has_losses",
 ]

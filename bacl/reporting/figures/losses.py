@@ -49,6 +49,12 @@ def draw_losses(path: Path, metrics_csv: Path) -> Path:
     return save(figure, path)
 
 
+def has_losses(metrics_csv: Path, prefix: str = "train/") -> bool:
+    """Whether any training loss was logged: a run of a few steps ends before the first time."""
+    with Path(metrics_csv).open(newline="") as file:
+        return any(name.startswith(prefix) for name in next(csv.reader(file), []))
+
+
 def read_curves(metrics_csv: Path, prefix: str = "train/") -> dict[str, Curve]:
     """Steps and values of every metric whose name begins with `prefix`, without the prefix.
 

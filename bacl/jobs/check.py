@@ -1,0 +1,87 @@
+"""Misspelt options are errors before any work, and the message names the options that exist."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+CONF = Path(__file__).parents[2] / "conf"
+# Parts of the configuration that name no class, with every option that is read of them.
+PLAIN = {
+    "report": {"reference", "images", "score_threshold"},
+    "data": {"name", "num_classes", "root", "train", "val", "builder"},
+    "data.train": {"annotations", "images"},
+    "data.val": {"annotations", "images"},
+}
+STAGE = {"module", "heads", "schedule", "augment", "init_from"}
+
+
+def check_command(arguments: Sequence[str]) -> None:
+    """Compose the command's configuration once, to explain what is wrong with it.
+
+    Raises:
+        SystemExit: an override does not fit; the text names the nearest options that exist.
+    """
+    overrides = [text for text in arguments if "=" in text and not text.startswith("-")]
+    try:
+        known = _compose([])
+        composed = _compose(overrides)
+    except HydraException as error:
+        raise SystemExit(_explain(overrides, error)) from None
+    unknown = unknown_options(composed, set(known) | {"stages"})
+    if unknown:
+        raise SystemExit("\n".join(unknown))
+
+
+def unknown_options(config: DictConfig, top_level: set[str]) -> list[str]:
+    """One line for each option of the configuration that nothing reads."""
+    expected = {"": top_level} | PLAIN | {f"stages.{name}": STAGE for name in config.stages}
+    lines = []
+    for path, known in expected.items():
+        node = OmegaConf.select(config, path) if path else config
+        lines += [_unknown(f"{path}.{key}".lstrip("."), known) for key in set(node) - known]
+    return sorted(lines)
+
+
+def _explain(overrides: Sequence[str], error: HydraException) -> str:
+    """The first override that cannot be composed, with the keys beside it."""
+    accepted: list[str] = []
+    for text in sorted(overrides, key=lambda text: not text.startswith("+experiment")):
+        try:
+            _compose([*accepted, text])
+            accepted.append(text)
+        except HydraException as reason:
+            return _explain_one(text, _compose(accepted), reason)
+    return str(error)
+
+
+def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
+    override = OverridesParser.create().parse_override(text)
+    if override.is_add() or "Could not override" not in str(reason):
+        return f"{text}: {reason}"
+    node: Any = config
+    keys = override.key_or_group.split(".")
+    depth = 0
+    while isinstance(node, DictConfig) and keys[depth] in node:
+        node, depth = node[keys[depth]], depth + 1
+    options = set(node) if isinstance(node, DictConfig) else set()
+    return _unknown(".".join(keys[: depth + 1]), {str(option) for option in options})
+
+
+def _unknown(path: str, known: set[str]) -> str:
+    key = path.rpartition(".")[2]
+    near = get_close_matches(key, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{path}: no such option{hint} (known here: {', '.join(sorted(known))})"
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=list(overrides))

@@ -1,0 +1,84 @@
+"""The pictures of an evaluated stage."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+
+from bacl.callbacks.classifier_recorder import measure
+from bacl.data.collate import collate
+from bacl.data.datamodule import DetectionDataModule
+from bacl.data.dataset import DetectionDataset
+from bacl.data.table import AnnotationTable
+from bacl.reporting import figures
+from bacl.stages import DetectionStage
+
+
+def draw(
+    folder: Path,
+    stage: DetectionStage,
+    measures: Mapping[str, Mapping[str, np.ndarray]],
+    data: DetectionDataModule,
+    options: DictConfig,
+) -> Iterator[Path]:
+    """Draw losses, AP by training count, weight norms (Fig. 5) and detections beside the truth.
+
+    Args:
+        folder: the run's; pictures go to its figures/.
+        stage: an evaluated stage.
+        measures: `per_category` of every head's metric, in the order of the legend.
+        data: of the stage.
+        options: `images` and `score_threshold` of the detections to draw.
+
+    Yields:
+        Each picture's path once it is written.
+    """
+    pictures = folder / "figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    table, counts = data.val_table, data.statistics
+    names, groups = table.category_names, table.frequency
+    for curves in filter(figures.has_losses, sorted(folder.glob("*/metrics.csv"))):
+        yield figures.draw_losses(pictures / f"losses_{curves.parent.name}.png", curves)
+    precision = {head: values["AP"] for head, values in measures.items()}
+    yield figures.draw_ap_by_count(
+        pictures / "ap_by_count.png", precision, counts.image_counts, groups, names
+    )
+    norms = {
+        head: measure(stage.heads[head])["weight_norm"][: table.num_categories]  # type: ignore[arg-type]
+        for head in measures
+    }
+    yield figures.draw_weight_norms(
+        pictures / "weight_norms.png", norms, counts.instance_counts, groups
+    )
+    rows = informative_images(table, options.images)
+    dataset: DetectionDataset = data.val_dataloader().dataset  # type: ignore[assignment]
+    samples = [detection_sample(stage, dataset, row, list(measures)) for row in rows]
+    yield figures.draw_detection_grid(
+        pictures / "detections.png", samples, names, groups, options.score_threshold
+    )
+
+
+def informative_images(table: AnnotationTable, count: int) -> list[int]:
+    """Rows of the images with the most objects of rare categories, ties in file order."""
+    rare = (table.frequency == "r")[table.labels]
+    owners = np.repeat(np.arange(table.num_images), np.diff(table.offsets))
+    objects = np.bincount(owners[rare], minlength=table.num_images)
+    return np.argsort(-objects, kind="stable")[:count].tolist()
+
+
+def detection_sample(
+    stage: DetectionStage, dataset: DetectionDataset, row: int, heads: list[str]
+) -> figures.DetectionSample:
+    """One image with its annotated boxes and the heads' detections, in pixels of the file."""
+    stage.eval()
+    batch = collate([dataset[row]])
+    target = batch.targets[0]
+    detected = stage.detect(batch.to(stage.device))
+    return figures.DetectionSample(
+        image=dataset.files.load(row).permute(1, 2, 0).numpy(),
+        boxes=target.to_original(target.boxes),
+        labels=target.labels,
+        detections={head: detected[head][0].to("cpu") for head in heads},
+        title=f"image {target.image_id}",
+    )

@@ -1,0 +1,87 @@
+"""Every experiment composes, builds its stages, and carries its command; options match the paper's."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from bacl.jobs.build import build_stage
+from bacl.jobs.check import CONF
+
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+def composed(*overrides: str):
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+@pytest.fixture(scope="module")
+def without_weights():
+    return ["data.num_classes=12", "detector.backbone.weights=null"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_builds_every_stage(name, without_weights, counts_file):
+    files = [f"data.train.annotations={counts_file}", f"data.val.annotations={counts_file}"]
+    config = composed(f"+experiment={name}", *without_weights, *files)
+    for stage in config.stages:
+        module = build_stage(config, stage)
+        assert any(parameter.requires_grad for parameter in module.parameters())
+        assert list(module.heads)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_carries_its_command(name):
+    text = (CONF / "experiment" / f"{name}.yaml").read_text()
+    assert f"python run.py +experiment={name}" in text
+
+
+def test_the_papers_settings():
+    config = composed("+experiment=bacl_lvis05", "data.num_classes=1230")
+    loss, fhm = config.stages.classifier.heads.bacl.loss, config.head.hallucination
+    assert (loss.alpha, loss.threshold) == (0.85, 0.7)
+    assert (fhm.categories, fhm.samples, fhm.beta) == (8, 12, 0.9)
+    assert loss.indicator._target_.endswith("ConfusionMatrix")
+    for stage, weight_decay in (("representation", 5e-5), ("classifier", 1e-4)):
+        schedule = config.stages[stage].schedule
+        assert (schedule.epochs, list(schedule.milestones)) == (12, [8, 11])
+        assert (schedule.learning_rate, schedule.reference_batch) == (0.02, 16)
+        assert schedule.weight_decay == weight_decay
+    assert config.detector.rpn.training.total == 2000
+    assert config.detector.postprocess.score_threshold == 1e-4
+    assert config.detector.postprocess.max_detections == 300
+    assert config.datamodule.batch_size == 16
+    assert list(config.stages.classifier.augment.train.transforms[0].short_sides) == list(
+        range(640, 801, 32)
+    )
+
+
+def test_the_papers_baseline():
+    config = composed("+experiment=baseline_lvis1", "data.num_classes=1203")
+    (stage,) = config.stages.values()
+    assert (stage.schedule.epochs, list(stage.schedule.milestones)) == (24, [16, 22])
+    assert stage.heads.end_to_end.loss._target_.endswith("CrossEntropy")
+    assert config.detector.rpn.training.total == 1000
+
+
+@pytest.mark.parametrize(
+    ("override", "option", "value"),
+    [
+        ("head.loss.alpha=0.5", "alpha", 0.5),
+        ("head.loss.threshold=0.9", "threshold", 0.9),
+        ("head.loss.margin=false", "margin", False),
+        ("head.loss.misclassified=false", "misclassified", False),
+    ],
+)
+def test_ablations_reach_the_classifier_head(override, option, value):
+    config = composed("+experiment=bacl_demo", override)
+    assert config.stages.classifier.heads.bacl.loss[option] == value
+
+
+def test_every_file_of_the_configuration_is_used_by_a_default_or_selectable():
+    groups = {path.parent.name for path in CONF.rglob("*.yaml")}
+    assert {"data", "detector", "stage", "head", "loss", "indicator", "fhm"} <= groups
+    assert Path(CONF, "config.yaml").exists()

@@ -1,0 +1,109 @@
+import pytest
+import torch
+from torchvision.ops import box_iou
+
+from bacl.detectors.matching import (
+    BACKGROUND,
+    IGNORED,
+    BalancedSampler,
+    IoUMatcher,
+    RoISampler,
+)
+
+
+def random_boxes(count, extent=60.0):
+    corner = torch.rand(count, 2) * extent
+    return torch.cat((corner, corner + 4 + torch.rand(count, 2) * extent / 2), 1)
+
+
+def loop_match(objects, boxes, positive, negative, low_quality):
+    """The rules of the matcher, one box and one object at a time."""
+    overlaps = box_iou(objects, boxes)
+    matches = []
+    for column in overlaps.t():
+        best = int(column.argmax())
+        if column[best] >= positive:
+            matches.append(best)
+        else:
+            matches.append(BACKGROUND if column[best] < negative else IGNORED)
+    for index, row in enumerate(overlaps):
+        if low_quality is not None and row.max() >= low_quality:
+            for box in (row == row.max()).nonzero().flatten().tolist():
+                matches[box] = index
+    return torch.tensor(matches)
+
+
+@pytest.mark.parametrize("rule", [(0.7, 0.3, 0.3), (0.5, 0.5, 0.5), (0.5, 0.5, None)])
+def test_matcher_equals_the_loop(rule):
+    for _ in range(5):
+        objects, boxes = random_boxes(9), random_boxes(200)
+        assert torch.equal(IoUMatcher(*rule)(objects, boxes), loop_match(objects, boxes, *rule))
+
+
+def test_thresholds_are_inclusive_for_positives_and_exclusive_for_negatives():
+    objects = torch.tensor([[0.0, 0, 8, 8]])
+    boxes = torch.tensor([[0.0, 0, 8, 4], [0, 0, 8, 2], [0, 0, 8, 1], [20, 20, 30, 30]])
+    # IoU 1/2, 1/4, 1/8, 0
+    matches = IoUMatcher(0.5, 0.25, None)(objects, boxes)
+    assert matches.tolist() == [0, IGNORED, BACKGROUND, BACKGROUND]
+
+
+def test_best_box_of_an_object_is_its_own_even_if_it_overlaps_another_more():
+    objects = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 7]])
+    boxes = torch.tensor([[0.0, 0, 10, 9]])
+    assert IoUMatcher(0.5, 0.5, None)(objects, boxes).tolist() == [0]
+    assert IoUMatcher(0.5, 0.5, 0.5)(objects, boxes).tolist() == [1]
+
+
+def test_no_objects_or_no_boxes():
+    matcher = IoUMatcher(0.7, 0.3, 0.3)
+    assert matcher(torch.zeros(0, 4), random_boxes(3)).tolist() == [BACKGROUND] * 3
+    assert matcher(random_boxes(3), torch.zeros(0, 4)).shape == (0,)
+
+
+def test_thresholds_in_the_wrong_order_are_refused():
+    with pytest.raises(ValueError, match=r"negative=0\.7, positive=0\.3"):
+        IoUMatcher(0.3, 0.7, None)
+
+
+def test_sampler_draws_without_replacement_and_fills_up_with_negatives():
+    matches = torch.tensor([0] * 3 + [IGNORED] * 5 + [BACKGROUND] * 50)
+    positives, negatives = BalancedSampler(16, 0.5)(matches)
+    assert positives.tolist() == [0, 1, 2]
+    assert len(negatives.unique()) == 13
+    assert (matches[negatives] == BACKGROUND).all()
+    positives, negatives = BalancedSampler(4, 0.5)(matches)
+    assert len(positives.unique()) == 2
+    assert len(negatives) == 2
+
+
+def test_sampler_draws_every_candidate_equally_often():
+    matches = torch.tensor([2, 2, 2, 2, BACKGROUND])
+    drawn = torch.cat([BalancedSampler(2, 0.5)(matches)[0] for _ in range(2000)])
+    frequencies = drawn.bincount(minlength=4) / 2000
+    # Four standard deviations of a fair draw.
+    assert (frequencies - 0.25).abs().max() < 4 * (0.25 * 0.75 / 2000) ** 0.5
+
+
+def test_rois_hold_objects_proposals_and_labels(target):
+    sampler = RoISampler(IoUMatcher(0.5, 0.5, 0.5), BalancedSampler(8, 0.5))
+    objects = [[0.0, 0, 10, 10], [20, 20, 40, 40]]
+    targets = [target(objects, [4, 2], (50, 50)), target([], [], (50, 50))]
+    proposals = torch.tensor([[0.0, 0, 10, 9], [40, 0, 50, 10], [20, 20, 40, 38]])
+    rois = sampler([proposals, proposals[:1]], targets, num_classes=7)
+    assert [len(boxes) for boxes in rois.boxes] == [5, 1]
+    assert sorted(rois.labels[:4].tolist()) == [2, 2, 4, 4]
+    assert rois.labels[4:].tolist() == [7, 7]
+    assert rois.objects[4:].tolist() == [BACKGROUND] * 2
+    truth = torch.tensor(objects)[rois.objects[:4]]
+    assert torch.equal(rois.object_boxes[:4], truth)
+    overlaps = box_iou(rois.boxes[0][:4], truth).diagonal()
+    assert (overlaps >= 0.5).all()
+    assert not rois.object_boxes[4:].any()
+
+
+def test_rois_without_objects_and_proposals(target):
+    sampler = RoISampler(IoUMatcher(0.5, 0.5, 0.5), BalancedSampler(8, 0.5))
+    rois = sampler([torch.zeros(0, 4)], [target([], [], (50, 50))], num_classes=7)
+    assert rois.boxes[0].shape == (0, 4)
+    assert rois.labels.shape == rois.objects.shape == (0,)
