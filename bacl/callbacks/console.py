@@ -13,26 +13,11 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 _log = logging.getLogger(__name__)
 
-# Lightning 2.6 recommends two other products at every start, on this logger, without a switch.
-_ADVERTISING = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-_ADVERTISED = ("litlogger", "litmodels")
-
-
-def _advertises_nothing(record: logging.LogRecord) -> bool:
-    message = record.getMessage()
-    return not any(product in message for product in _ADVERTISED)
-
-
-def silence_advertisements() -> None:
-    """Drop Lightning's log lines about litlogger and litmodels, and no others."""
-    _ADVERTISING.addFilter(_advertises_nothing)  # adding the same filter again changes nothing
-
 
 class ProgressBar(RichProgressBar):
     """Progress with the losses; plain log lines where the output is not a terminal.
 
-    Losses are read from the device once in `every` steps only, because reading waits for it. The
-    bar must exist before the trainer does, so that the trainer's advertisements are silenced too.
+    Losses are read from the device once in `every` steps only, because reading waits for it.
     """
 
     def __init__(self, every: int = 10, line_seconds: float = 30.0) -> None:
@@ -46,7 +31,6 @@ class ProgressBar(RichProgressBar):
             progress_bar="#0072b2", progress_bar_finished="#009e73", progress_bar_pulse="#0072b2"
         )
         super().__init__(refresh_rate=4, theme=theme)
-        silence_advertisements()
         self._every = every
         self._line_seconds = line_seconds
         self._shown: dict[str, Any] = {}

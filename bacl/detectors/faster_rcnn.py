@@ -160,10 +160,12 @@ class FasterRCNN(nn.Module):
             with torch.no_grad():
                 extra = self.roi_features(pyramid, extra_boxes)
             return self.roi_features(pyramid, rois.boxes), extra
-        # Nothing to differentiate: one pass over both.
+        # Nothing to differentiate: both are pooled at once. Each is encoded by itself, because a
+        # matrix product rounds by its number of rows, and the RoI features must not depend on
+        # whether some head wants extra boxes.
         parts = [with_image_index(rois.boxes), with_image_index(extra_boxes)]
-        features, extra = self._encode(pyramid, torch.cat(parts)).split([len(x) for x in parts])
-        return features, extra
+        pooled = self.pooling(pyramid, torch.cat(parts)).split([len(part) for part in parts])
+        return self.box_head(pooled[0]), self.box_head(pooled[1])
 
     def _features_need_gradient(self, pyramid: Sequence[Tensor]) -> bool:
         tensors = [*pyramid, *self.box_head.parameters()]

@@ -53,7 +53,7 @@ def _download(name: str) -> Mapping[str, Any]:
             f"backbone weights {name!r} are neither a .pth file nor torchvision weights ({error})"
         ) from error
     try:
-        return weights.get_state_dict(progress=False, check_hash=True)
+        return weights.get_state_dict(progress=True, check_hash=True)
     except OSError as error:
         file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         raise RuntimeError(

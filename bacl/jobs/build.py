@@ -14,12 +14,20 @@ from omegaconf import DictConfig, open_dict
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.console import ProgressBar
 from bacl.callbacks.finite_loss import FiniteLoss
+from bacl.callbacks.messages import tidy_messages
 from bacl.callbacks.step_timer import StepTimer
+from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import require_files
 from bacl.data.table import AnnotationTable
 from bacl.jobs.run_folder import plain
 from bacl.stages import DetectionStage, Schedule
+
+
+def prepare_process() -> None:
+    """Settings of the whole process, before anything speaks or computes."""
+    tidy_messages()
+    torch.set_flush_denormal(True)  # denormal numbers make CPU convolutions several times slower
 
 
 def open_data(config: DictConfig) -> AnnotationTable:
@@ -83,6 +91,7 @@ def build_trainer(config: DictConfig, folder: Path, schedule: Schedule) -> Train
         default_root_dir=str(folder),
         logger=loggers,
         callbacks=callbacks(folder, config.checkpoint_every_minutes),
+        plugins=[WholeFiles()],
     )
 
 

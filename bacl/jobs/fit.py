@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig
@@ -16,7 +15,14 @@ from bacl.checkpoints.handover import (
     saved_categories,
 )
 from bacl.data.datamodule import DetectionDataModule
-from bacl.jobs.build import build_data, build_stage, build_trainer, open_data, resume_path
+from bacl.jobs.build import (
+    build_data,
+    build_stage,
+    build_trainer,
+    open_data,
+    prepare_process,
+    resume_path,
+)
 from bacl.jobs.evaluate import evaluate
 from bacl.jobs.run_folder import plain, record
 from bacl.stages import DetectionStage
@@ -24,7 +30,7 @@ from bacl.stages import DetectionStage
 
 def run(config: DictConfig, folder: Path) -> float:
     """Train what is not finished, evaluate, report; returns AP of the last stage's first head."""
-    torch.set_flush_denormal(True)  # denormal numbers make CPU convolutions several times slower
+    prepare_process()
     seed_everything(config.seed, verbose=False)
     table = open_data(config)
     record(config, folder)

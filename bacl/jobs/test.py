@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from bacl.checkpoints.handover import Categories
-from bacl.jobs.build import build_data, build_stage, build_trainer, open_data
+from bacl.jobs.build import build_data, build_stage, build_trainer, open_data, prepare_process
 from bacl.jobs.evaluate import evaluate
 from bacl.jobs.fit import restore
 
 
 def run(config: DictConfig, folder: Path) -> float:
     """Evaluate `checkpoint=…`, or the run's own last stage; returns the AP of its first head."""
-    torch.set_flush_denormal(True)
+    prepare_process()
     table = open_data(config)
     name = list(config.stages)[-1]
     path = Path(config.checkpoint or folder / name / "final.ckpt")

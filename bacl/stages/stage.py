@@ -23,6 +23,11 @@ from bacl.stages.freezing import frozen_modules, train_only
 from bacl.stages.schedule import Schedule
 
 
+PURPOSES = 2
+SAMPLING, JITTER = range(PURPOSES)
+"""What a training step draws at random: anchors and RoIs, jittered boxes (Eq. 10)."""
+
+
 class DetectionStage(LightningModule):
     """Trains a detector with any number of classifier heads on the same RoI features.
 
@@ -88,10 +93,10 @@ class DetectionStage(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""
-        self._seed_step()
         with self.extraction():
             pyramid = self.detector.pyramid(batch.images)
         jittered = self._jittered_boxes(batch)
+        self._seed_step(SAMPLING)
         regions = self.detector.training_regions(pyramid, batch.targets, jittered)
         losses = dict(regions.losses)
         jittered_labels = self._jittered_labels(batch) if jittered is not None else None
@@ -104,15 +109,17 @@ class DetectionStage(LightningModule):
         self.log_dict(logged, prog_bar=True, batch_size=len(batch.targets))
         return torch.stack(list(losses.values())).sum()
 
-    def _seed_step(self) -> None:
-        # A step's draws depend on the seed, the step and the process alone, so that a resumed run
-        # repeats them and a head sees the same RoIs whatever other heads train beside it.
+    def _seed_step(self, purpose: int) -> None:
+        # A step's draws depend on seed, step, process and purpose alone: a resumed run repeats
+        # them, and a head sees the same RoIs whether or not a head beside it wants jittered boxes.
         step = self.trainer.fit_loop.epoch_loop.total_batch_idx
-        torch.manual_seed((self._seed * 1_000_003 + step) * num_processes() + process_rank())
+        place = (self._seed * 1_000_003 + step) * num_processes() + process_rank()
+        torch.manual_seed(place * PURPOSES + purpose)
 
     def _jittered_boxes(self, batch: Batch) -> list[Tensor] | None:
         if not self._hallucinates or self.box_generator is None:
             return None
+        self._seed_step(JITTER)
         return [self.box_generator(target.boxes, target.size) for target in batch.targets]
 
     def _jittered_labels(self, batch: Batch) -> Tensor:

@@ -1,0 +1,176 @@
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bacl.data.batch import Batch
+from bacl.stages import ClassifierStage
+
+FROZEN = ("detector.backbone.", "detector.fpn.", "detector.box_head.")
+BACL, BASELINE = "heads.bacl.", "heads.baseline."
+ALONE = "~stages.classifier.heads.baseline"
+WITHOUT_BACL = "~stages.classifier.heads.bacl"
+ONE_STEP = {"limit_train_batches": 1}
+
+
+class Gradients(Callback):
+    """Names of the parameters that got a gradient other than zero."""
+
+    def __init__(self):
+        self.names: set[str] = set()
+
+    def on_after_backward(self, trainer, pl_module):
+        named = pl_module.named_parameters()
+        self.names |= {n for n, p in named if p.grad is not None and bool(p.grad.any())}
+
+
+class Modes(Callback):
+    """Whether each module was in training mode during a step."""
+
+    def on_after_backward(self, trainer, pl_module):
+        self.training = {name: module.training for name, module in pl_module.named_modules()}
+
+
+class WithoutObjects(Callback):
+    """Takes the objects away from the first `count` images of every batch."""
+
+    def __init__(self, count: int):
+        self.count, self.losses = count, []
+
+    def on_train_batch_start(self, trainer, pl_module, batch: Batch, batch_idx):
+        for target in batch.targets[: self.count]:
+            target.boxes, target.labels = target.boxes[:0], target.labels[:0]
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        self.losses.append(dict(pl_module.step_losses))
+
+
+def changed(before: dict, after: dict) -> set[str]:
+    """Names of the state's entries that are not bit for bit as before."""
+    return {name for name, value in before.items() if not same(value, after[name])}
+
+
+def same(first, second) -> bool:
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    return first == second
+
+
+def test_gradients_of_the_representation_stage_reach_every_parameter(bench):
+    gradients = Gradients()
+    stage = bench("representation", **ONE_STEP).fit(gradients)
+    assert {name for name, _ in stage.named_parameters()} == gradients.names
+
+
+def test_frozen_stages_of_the_backbone_get_no_gradient(bench, snapshot):
+    table = bench("representation", "detector.backbone.frozen_stages=1", **ONE_STEP)
+    before, gradients = snapshot(table.stage), Gradients()
+    stage = table.fit(gradients)
+    frozen = tuple(f"detector.backbone.{name}." for name in ("conv1", "bn1", "layer1"))
+    assert gradients.names == {n for n, _ in stage.named_parameters() if not n.startswith(frozen)}
+    assert not [n for n in changed(before, stage.state_dict()) if n.startswith(frozen)]
+
+
+def test_the_classifier_stage_changes_the_heads_rpn_and_box_regression_only(bench, snapshot):
+    table = bench("classifier")
+    before, gradients, modes = snapshot(table.stage), Gradients(), Modes()
+    stage = table.fit(gradients, modes)
+    moved = changed(before, stage.state_dict())
+    assert not [name for name in moved if name.startswith(FROZEN)]
+    learned = {name for name, parameter in stage.named_parameters() if parameter.requires_grad}
+    assert learned == {n for n, _ in stage.named_parameters() if not n.startswith(FROZEN)}
+    assert learned == gradients.names
+    assert learned <= moved
+    statistics = {"prototypes", "variances", "seen", "_extra_state"}
+    assert {f"{BACL}hallucination.{name}" for name in statistics} <= moved
+    assert f"{BACL}criterion.indicator.numerator" in moved
+    training = {name for name, on in modes.training.items() if on}
+    assert not [n for n in training if f"{n}.".startswith(FROZEN)]
+    assert {"detector.rpn.head", "detector.box_regression", "heads.bacl.criterion"} <= training
+
+
+def test_batch_norms_of_the_frozen_extractor_stay_in_eval_mode(bench):
+    stage = bench("classifier").stage.train()
+    norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
+    assert norms
+    assert not any(norm.training for norm in norms)
+    assert not any(p.requires_grad for p in stage.detector.backbone.parameters())
+
+
+# Heads that differ in loss, hallucination and margin, beside the one that is compared.
+OTHERS = (
+    "+head@stages.classifier.heads.mild=bacl",
+    "stages.classifier.heads.mild.loss.alpha=0.3",
+    "+head@stages.classifier.heads.more=bacl",
+    "stages.classifier.heads.more.hallucination={categories:4,samples:3}",
+)
+
+
+@pytest.mark.parametrize("head", ["bacl", "baseline"])
+def test_a_head_ends_bit_for_bit_the_same_alone_and_beside_others(bench, head):
+    others = [ALONE] if head == "bacl" else [WITHOUT_BACL]
+    alone = bench("classifier", *others).fit()
+    together = bench("classifier", *OTHERS).fit()
+    assert len(together.heads) == 4
+    assert len(alone.heads) == 1
+    assert not changed(alone.heads[head].state_dict(), together.heads[head].state_dict())
+    assert not changed(alone.detector.state_dict(), together.detector.state_dict())
+    assert changed(together.heads["mild"].state_dict(), together.heads["bacl"].state_dict())
+
+
+def test_another_seed_gives_other_weights(bench):
+    first, second = (bench("classifier", ALONE, f"seed={seed}").fit() for seed in (0, 1))
+    moved = changed(first.state_dict(), second.state_dict())
+    assert {f"{BACL}predictor.weight", "detector.box_regression.fc.weight"} <= moved
+
+
+@pytest.mark.parametrize("name", ["representation", "classifier"])
+@pytest.mark.parametrize("count", [1, 4], ids=["one image", "every image"])
+def test_images_without_objects_train_on_background(bench, name, count):
+    empty = WithoutObjects(count)
+    stage = bench(name, limit_train_batches=2).fit(empty)
+    losses = [value for step in empty.losses for value in step.values()]
+    assert len(empty.losses) == 2
+    assert all(bool(loss.isfinite()) for loss in losses)
+    assert all(bool(p.isfinite().all()) for p in stage.parameters())
+    if name == "classifier":
+        seen = stage.heads["bacl"].hallucination.seen
+        assert bool(seen.any()) == (count < 4)
+
+
+def test_validation_measures_every_head_without_changing_anything(bench, snapshot):
+    table = bench("classifier")
+    before = snapshot(table.stage)
+    (measures,) = table.trainer().validate(table.stage, datamodule=table.data, verbose=False)
+    for head in ("bacl", "baseline"):
+        for key in ("AP", "APr", "APc", "AR@300"):
+            assert -1 <= measures[f"val/{head}/{key}"] <= 1
+    assert table.stage.metrics["bacl"].per_category()["AP"].shape == (12,)
+    assert not changed(before, table.stage.state_dict())
+
+
+def test_detections_of_every_head_are_in_pixels_of_the_file(bench):
+    table = bench(
+        "classifier", "stages.classifier.augment.test={short_sides:[64],max_size:64}",
+        "detector.postprocess.score_threshold=0",
+    )  # fmt: skip
+    batch = next(iter(table.data.val_dataloader()))
+    assert batch.sizes[0] == (64, 64)
+    found = table.stage.eval().detect(batch)
+    assert set(found) == {"bacl", "baseline"}
+    for detections in found.values():
+        boxes = torch.cat([image.boxes for image in detections])
+        assert 64 < boxes.max() <= 96
+
+
+def test_an_impossible_stage_is_refused(bench):
+    stage = bench("classifier").stage
+    options = {
+        "detector": stage.detector, "schedule": stage.schedule, "metric": None,
+        "trainable": ["heads.*"], "seed": 0,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="at least one classifier head"):
+        ClassifierStage(heads={}, **options)
+    with pytest.raises(ValueError, match="no box_generator"):
+        ClassifierStage(heads=dict(stage.heads), **options)
+    ClassifierStage(heads={"bce": stage.heads["baseline"]}, **options)
