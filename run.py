@@ -6,8 +6,10 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from bacl.errors import UserError
 from bacl.jobs import JOBS
 from bacl.jobs.check import check_command
 from bacl.jobs.naming import variant
@@ -22,7 +24,12 @@ def main(config: DictConfig) -> float | None:
         raise SystemExit(f"job={config.job}: unknown; jobs are {', '.join(JOBS)}")
     # torch is imported with the job, so that --help and configuration errors come at once
     job = import_module(f"bacl.jobs.{config.job}")
-    return job.run(config, Path(HydraConfig.get().runtime.output_dir))
+    try:
+        return job.run(config, Path(HydraConfig.get().runtime.output_dir))
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

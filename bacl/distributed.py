@@ -1,4 +1,4 @@
-"""The one module that names `torch.distributed`; without a process group every call is the identity."""
+"""The one module that names `torch.distributed`; without a group, calls are the identity."""
 
 import torch
 import torch.distributed as dist
@@ -19,7 +19,8 @@ def process_rank() -> int:
 def sum_over_processes(value: Tensor) -> Tensor:
     """The sum of `value` over all processes, on every process.
 
-    Every process must call it, also one that has nothing to add: a collective inside a condition hangs.
+    Every process must call it, also one without anything to add: a collective inside a condition
+    hangs.
     """
     if num_processes() == 1:
         return value

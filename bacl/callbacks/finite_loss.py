@@ -13,14 +13,15 @@ from torch import Tensor
 
 from bacl.data.batch import Batch, Target
 from bacl.distributed import gather_objects, process_rank, sum_over_processes
+from bacl.errors import UserError
 from bacl.reporting.atomic import replacing
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(UserError, RuntimeError):
     """A training loss is NaN or infinite."""
 
 
-class DivergedError(RuntimeError):
+class DivergedError(UserError, RuntimeError):
     """The weights have become so large that the features are no longer finite."""
 
 

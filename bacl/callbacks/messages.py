@@ -15,6 +15,10 @@ _NOISE = (
     # Lightning 2.6 calls what PyTorch 2.14 deprecates.
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
     r".*`broadcast_buffers` is deprecated",
+    # A resumed stage finds its own checkpoint.
+    r"Checkpoint directory .* exists and is not empty",
+    # Of a 1 by 1 convolution: both strides describe the same memory.
+    r"Grad strides do not match bucket view strides",
     # Frozen modules are meant to be in eval mode.
     r"Found \d+ module\(s\) in eval mode at the start of training",
 )
@@ -49,7 +53,7 @@ def tidy_messages() -> None:
     if logging.getLogger().hasHandlers():
         logging.getLogger("lightning").handlers.clear()
     _LIGHTNING.addFilter(_FILTER)
-    if rank_zero_only.rank:
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
         logging.getLogger("bacl").setLevel(logging.WARNING)
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)  # has no effect the second time

@@ -7,7 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bacl.errors import UserError
+
 State = dict[str, Any]
+
+
+class CheckpointError(UserError, ValueError):
+    """A checkpoint is missing, or belongs to another model or other categories."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,10 @@ class Categories:
         """Refuse a checkpoint of other categories.
 
         Raises:
-            ValueError: names the checkpoint and the first category that differs.
+            CheckpointError: names the checkpoint and the first category that differs.
         """
         if len(self.ids) != len(other.ids):
-            raise ValueError(
+            raise CheckpointError(
                 f"{path}: trained on {len(other.ids)} categories, but the data has "
                 f"{len(self.ids)}; use the data set it was trained on, or train anew"
             )
@@ -34,7 +40,7 @@ class Categories:
         )
         for label, (own, saved) in enumerate(zip(mine, theirs, strict=True)):
             if own != saved:
-                raise ValueError(f"{path}: label {label} is {saved}, but in the data it is {own}")
+                raise CheckpointError(f"{path}: label {label} is {saved}, in the data it is {own}")
 
 
 def save_stage(
@@ -63,17 +69,17 @@ def load_stage(path: Path) -> State:
     """Read what `save_stage` wrote.
 
     Raises:
-        FileNotFoundError: says how such a file comes about.
-        ValueError: the file is no checkpoint of a finished stage.
+        CheckpointError: says how such a file comes about.
+        CheckpointError: the file is no checkpoint of a finished stage.
     """
     if not path.is_file():
-        raise FileNotFoundError(
+        raise CheckpointError(
             f"{path}: no such checkpoint; a stage writes its final.ckpt when it is finished, "
             "so train the earlier stage first (stage=decoupled trains both) or name another file"
         )
     content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or not {"detector", "heads", "categories"} <= set(content):
-        raise ValueError(
+        raise CheckpointError(
             f"{path}: not the final.ckpt of a stage (a last.ckpt only resumes its own run)"
         )
     return content
@@ -92,7 +98,7 @@ def inherit(detector: nn.Module, heads: nn.ModuleDict, content: State, path: Pat
     """
     load_strictly(detector, content["detector"], path)
     if len(content["heads"]) != 1:
-        raise ValueError(
+        raise CheckpointError(
             f"{path}: holds {len(content['heads'])} heads; a stage starts from one with one"
         )
     (source,) = content["heads"].values()
@@ -106,7 +112,7 @@ def load_strictly(module: nn.Module, state: State, path: Path) -> None:
     """Load a state dict that must fit exactly.
 
     Raises:
-        ValueError: lists by name what is missing, unexpected or of another shape.
+        CheckpointError: lists by name what is missing, unexpected or of another shape.
     """
     own = module.state_dict()
     problems = [f"missing {key}" for key in own if key not in state]
@@ -120,7 +126,7 @@ def load_strictly(module: nn.Module, state: State, path: Path) -> None:
         shown = "; ".join(problems[:8]) + (
             f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         )
-        raise ValueError(
+        raise CheckpointError(
             f"{path} does not fit this model ({shown}): was it trained with other options?"
         )
     module.load_state_dict(state)

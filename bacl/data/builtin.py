@@ -15,6 +15,7 @@ from pathlib import Path
 from bacl.data.builtin_files import SPLIT_IDS, SPLITS, Recipe, write_split
 from bacl.data.builtin_scenes import SceneRules
 from bacl.distributed import process_rank
+from bacl.errors import UserError
 
 MARKER = "DONE"
 
@@ -27,6 +28,10 @@ class BuiltinPaths:
     train_images: Path
     val_annotations: Path
     val_images: Path
+
+
+class FolderInUseError(UserError, FileExistsError):
+    """The folder holds something else than the data set that was asked for."""
 
 
 def build(
@@ -71,7 +76,7 @@ def build(
 
     Raises:
         ValueError: if a parameter is out of range, or too few images for the categories.
-        FileExistsError: if `root` holds anything but this data set.
+        FolderInUseError: if `root` holds anything but this data set.
     """
     (fewest, most), (smallest, largest) = objects_per_image, object_size
     rules = SceneRules(image_size, (fewest, most), (smallest, largest), max_rotation, max_overlap)
@@ -119,7 +124,7 @@ def _is_complete(root: Path, recipe: Recipe) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     if not (root / MARKER).is_file():
-        raise FileExistsError(
+        raise FolderInUseError(
             f"{root} holds other files than a built-in data set; set data.root to a new folder"
         )
     found, wanted = json.loads((root / MARKER).read_text()), recipe.parameters()
@@ -129,7 +134,7 @@ def _is_complete(root: Path, recipe: Recipe) -> bool:
         if found.get(name) != value
     ]
     if differing:
-        raise FileExistsError(
+        raise FolderInUseError(
             f"{root} holds a built-in data set of other parameters ({'; '.join(differing)}); "
             f"set data.root to a new folder or delete that one"
         )

@@ -3,8 +3,10 @@
 import shutil
 from pathlib import Path
 
+from bacl.errors import UserError
 
-class NotEnoughSpaceError(OSError):
+
+class NotEnoughSpaceError(UserError, OSError):
     """A disk without room for what is to be written."""
 
 

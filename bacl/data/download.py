@@ -14,13 +14,14 @@ from typing import IO
 
 from bacl.data.disk import require_space
 from bacl.data.progress import byte_progress
+from bacl.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
-class DownloadError(RuntimeError):
+class DownloadError(UserError, RuntimeError):
     """A file that could not be had, with what to do about it."""
 
 

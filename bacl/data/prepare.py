@@ -11,6 +11,7 @@ from bacl.data.download import download, unpack
 from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names
 from bacl.data.table import AnnotationTable
 from bacl.data.table_cache import table_folder
+from bacl.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ SplitPaths = Mapping[str, Any]
 """`annotations`: a json file; `images`: the folder that its file names start from, or several."""
 
 
-class MissingDataError(FileNotFoundError):
+class MissingDataError(UserError, FileNotFoundError):
     """Files of a data set that are not where the configuration says."""
 
 

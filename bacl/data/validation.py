@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from bacl.errors import UserError
+
 SECTIONS = ("images", "annotations", "categories")
 """The three arrays of a COCO- or LVIS-format file."""
 
 
-class AnnotationError(ValueError):
+class AnnotationError(UserError, ValueError):
     """An annotation file that cannot be used; says where it is wrong and what belongs there."""
 
     def __init__(self, file: Path, place: str, problem: str) -> None:

@@ -51,31 +51,44 @@ def train_stage(
     data: DetectionDataModule,
     categories: Categories,
 ) -> Trainer:
-    """Bring one stage to its final.ckpt: load it if finished, else go on or start."""
+    """Bring one stage to its final.ckpt, unless it is there, and load it."""
     trainer = build_trainer(config, folder, stage.schedule)
     trainer.datamodule = data  # type: ignore[attr-defined]
     final = folder / "final.ckpt"
     if final.exists():
         rank_zero_info(f"{name}: finished before, taken from {final}")
-        restore(stage, final, categories)
-        return trainer
-    resumed = resume_path(folder)
-    start = config.stages[name].init_from
-    if start is not None and not resumed:
-        content = load_stage(Path(start))
-        categories.check(saved_categories(content), Path(start))
-        inherit(stage.detector, stage.heads, content, Path(start))
-    trainer.fit(stage, datamodule=data, **resumed)
-    finish(folder, stage, categories, config)
-    trainer.strategy.barrier("stage finished")
+    else:
+        start = config.stages[name].init_from
+        fit(trainer, folder, stage, categories, Path(start) if start else None)
+        finish(folder, stage, categories, config)
+        trainer.strategy.barrier("stage finished")
+    # What is evaluated is what was saved, on every process: batch norms follow their own images.
+    restore(stage, final, categories)
     return trainer
+
+
+def fit(
+    trainer: Trainer,
+    folder: Path,
+    stage: DetectionStage,
+    categories: Categories,
+    start: Path | None,
+) -> None:
+    """Train a stage, from where it was interrupted or from the stage saved in `start`."""
+    resumed = resume_path(folder)
+    if start is not None and not resumed:
+        content = load_stage(start)
+        categories.check(saved_categories(content), start)
+        inherit(stage.detector, stage.heads, content, start)
+    trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]
 
 
 @rank_zero_only
 def finish(folder: Path, stage: DetectionStage, categories: Categories, config: DictConfig) -> None:
     """Write the stage's final.ckpt; the checkpoint for resuming has served."""
     save_stage(folder / "final.ckpt", stage.detector, stage.heads, categories, plain(config))
-    (folder / "last.ckpt").unlink(missing_ok=True)
+    for served in (folder / "last.ckpt", *folder.glob(".last.*.ckpt")):  # a kill leaves the latter
+        served.unlink(missing_ok=True)
 
 
 def restore(stage: DetectionStage, path: Path, categories: Categories) -> None:

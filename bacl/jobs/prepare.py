@@ -11,6 +11,6 @@ from bacl.jobs.run_folder import plain
 
 def run(config: DictConfig, folder: Path) -> None:
     """Leave data that `job=fit` can start from, or say what is missing and where it comes from."""
-    options = plain(config).get("data", {})
+    options = plain(config.data)
     options.pop("num_classes")
     prepare(**(options | {"builder": instantiate(config.data.get("builder"))}))

@@ -13,7 +13,10 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 # A resumed run may use other hardware, other logs or look at other figures.
-FREE = ("trainer", "logger", "job", "report", "checkpoint", "checkpoint_every_minutes", "hydra")
+FREE = {
+    *("trainer", "logger", "job", "report", "checkpoint", "checkpoint_every_minutes", "hydra"),
+    *(f"datamodule.{option}" for option in ("num_workers", "val_batch_size", "pin_memory")),
+}
 PACKAGES = (
     "torch",
     "torchvision",
@@ -77,7 +80,7 @@ def _git(*arguments: str) -> str:
 
 def _check_same(earlier: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     before, after = _flat(earlier), _flat(now)
-    keys = sorted(key for key in before | after if key.split(".")[0] not in FREE)
+    keys = sorted(key for key in before | after if not {key, key.split(".")[0]} & FREE)
     changed = [
         f"{key}: {before.get(key, '(absent)')} -> {after.get(key, '(absent)')}"
         for key in keys

@@ -22,7 +22,6 @@ from bacl.heads import ClassifierHead
 from bacl.stages.freezing import frozen_modules, train_only
 from bacl.stages.schedule import Schedule
 
-
 PURPOSES = 2
 SAMPLING, JITTER = range(PURPOSES)
 """What a training step draws at random: anchors and RoIs, jittered boxes (Eq. 10)."""
@@ -74,6 +73,7 @@ class DetectionStage(LightningModule):
         if self._hallucinates and box_generator is None:
             raise ValueError("a head hallucinates features, but the stage has no box_generator")
         train_only(self, trainable)
+        self.train()  # Lightning trains a model in the mode it finds it in
 
     def extraction(self) -> AbstractContextManager[object]:
         """Context in which the pyramid of a training batch is computed."""
@@ -154,7 +154,8 @@ class DetectionStage(LightningModule):
         if not self.trainer.sanity_checking:
             for name, metric in self.metrics.items():
                 values = metric.compute()  # type: ignore[operator]
-                self.log_dict({f"val/{name}/{key}": value for key, value in values.items()})
+                named = {f"val/{name}/{key}": value for key, value in values.items()}
+                self.log_dict(named, sync_dist=True)  # equal on all processes
 
     def on_validation_epoch_start(self) -> None:
         """Start from empty metrics; after the epoch they keep their per-category values."""

@@ -6,6 +6,7 @@ from torch import nn
 
 from bacl.checkpoints.handover import (
     Categories,
+    CheckpointError,
     inherit,
     load_stage,
     load_strictly,
@@ -69,7 +70,7 @@ def test_other_categories_are_refused_by_their_first_difference(tmp_path):
 
 
 def test_a_missing_or_foreign_file_says_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="train the earlier stage first"):
+    with pytest.raises(CheckpointError, match="train the earlier stage first"):
         load_stage(tmp_path / "final.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "last.ckpt")
     with pytest.raises(ValueError, match=r"not the final\.ckpt of a stage"):

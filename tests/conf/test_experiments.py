@@ -1,4 +1,4 @@
-"""Every experiment composes, builds its stages, and carries its command; options match the paper's."""
+"""Every experiment composes, builds its stages and carries its command; options are the paper's."""
 
 from pathlib import Path
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
+from omegaconf import DictConfig
 
 from bacl.data.datamodule import DetectionDataModule
 from bacl.jobs.build import build_data, build_stage, open_data
@@ -18,17 +20,13 @@ class Bench:
 
     stage: DetectionStage
     data: DetectionDataModule
-    options: dict
+    config: DictConfig
 
     def trainer(self, *callbacks: Callback) -> Trainer:
         """One epoch of four steps, without validation."""
-        quiet = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger")
-        return Trainer(
-            **{"max_epochs": 1, "accelerator": "cpu", "callbacks": list(callbacks)},
-            **{"num_sanity_val_steps": 0, "check_val_every_n_epoch": 1000},
-            **dict.fromkeys(quiet, False),
-            **self.options,
-        )
+        quiet = ("enable_progress_bar", "enable_checkpointing", "logger")
+        options = dict.fromkeys(quiet, False) | {"max_epochs": 1, "num_sanity_val_steps": 0}
+        return instantiate(self.config.trainer, callbacks=list(callbacks), **options)
 
     def fit(self, *callbacks: Callback) -> DetectionStage:
         """Train; returns the stage."""
@@ -38,14 +36,14 @@ class Bench:
 
 @pytest.fixture
 def bench(tiny) -> Callable[..., Bench]:
-    """Builds a stage of the tiny run with overrides; `options` are the trainer's."""
+    """Builds a stage of the tiny run with overrides."""
 
-    def build(name: str, *overrides: str, **options) -> Bench:
+    def build(name: str, *overrides: str) -> Bench:
         full_rate = f"stages.{name}.schedule={{epochs:1,warmup_steps:1,warmup_factor:1.0}}"
         config = tiny(full_rate, *overrides)
         open_data(config)
         data = build_data(config, config.stages[name].augment)
-        return Bench(build_stage(config, name), data, options)
+        return Bench(build_stage(config, name), data, config)
 
     return build
 

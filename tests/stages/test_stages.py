@@ -10,7 +10,7 @@ FROZEN = ("detector.backbone.", "detector.fpn.", "detector.box_head.")
 BACL, BASELINE = "heads.bacl.", "heads.baseline."
 ALONE = "~stages.classifier.heads.baseline"
 WITHOUT_BACL = "~stages.classifier.heads.bacl"
-ONE_STEP = {"limit_train_batches": 1}
+ONE_STEP = "trainer.limit_train_batches=1"
 
 
 class Gradients(Callback):
@@ -58,12 +58,12 @@ def same(first, second) -> bool:
 
 def test_gradients_of_the_representation_stage_reach_every_parameter(bench):
     gradients = Gradients()
-    stage = bench("representation", **ONE_STEP).fit(gradients)
+    stage = bench("representation", ONE_STEP).fit(gradients)
     assert {name for name, _ in stage.named_parameters()} == gradients.names
 
 
 def test_frozen_stages_of_the_backbone_get_no_gradient(bench, snapshot):
-    table = bench("representation", "detector.backbone.frozen_stages=1", **ONE_STEP)
+    table = bench("representation", "detector.backbone.frozen_stages=1", ONE_STEP)
     before, gradients = snapshot(table.stage), Gradients()
     stage = table.fit(gradients)
     frozen = tuple(f"detector.backbone.{name}." for name in ("conv1", "bn1", "layer1"))
@@ -128,7 +128,7 @@ def test_another_seed_gives_other_weights(bench):
 @pytest.mark.parametrize("count", [1, 4], ids=["one image", "every image"])
 def test_images_without_objects_train_on_background(bench, name, count):
     empty = WithoutObjects(count)
-    stage = bench(name, limit_train_batches=2).fit(empty)
+    stage = bench(name, "trainer.limit_train_batches=2").fit(empty)
     losses = [value for step in empty.losses for value in step.values()]
     assert len(empty.losses) == 2
     assert all(bool(loss.isfinite()) for loss in losses)
@@ -150,10 +150,8 @@ def test_validation_measures_every_head_without_changing_anything(bench, snapsho
 
 
 def test_detections_of_every_head_are_in_pixels_of_the_file(bench):
-    table = bench(
-        "classifier", "stages.classifier.augment.test={short_sides:[64],max_size:64}",
-        "detector.postprocess.score_threshold=0",
-    )  # fmt: skip
+    smaller = "stages.classifier.augment.train={short_sides:[64],max_size:64}"
+    table = bench("classifier", smaller, "detector.postprocess.score_threshold=0")
     batch = next(iter(table.data.val_dataloader()))
     assert batch.sizes[0] == (64, 64)
     found = table.stage.eval().detect(batch)

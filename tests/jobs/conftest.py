@@ -1,0 +1,60 @@
+"""The whole job on the tiny run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from bacl.jobs import fit
+
+
+@pytest.fixture(scope="session")
+def config_of(tiny) -> Callable[..., DictConfig]:
+    """The tiny run's configuration as a run in `folder` has it."""
+
+    def composed(folder: Path, *overrides: str) -> DictConfig:
+        start = f"stages.classifier.init_from={folder / 'representation/final.ckpt'}"
+        return tiny(start, *overrides)
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def finished(config_of, tmp_path_factory) -> Path:
+    """The folder of a finished run; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    fit.run(config_of(folder), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def differing() -> Callable[[Path, Path], list[str]]:
+    """Names of what differs, to the bit, between the final checkpoints of two runs."""
+
+    def compared(first: Path, second: Path) -> list[str]:
+        names = []
+        for stage in ("representation", "classifier"):
+            parts = [_flat(torch.load(run / stage / "final.ckpt")) for run in (first, second)]
+            assert parts[0].keys() == parts[1].keys()
+            names += [f"{stage}/{k}" for k, v in parts[0].items() if not _same(v, parts[1][k])]
+        return names
+
+    return compared
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Weights, buffers and states of generators by name; the configuration names the folder."""
+    flat = {}
+    for key, value in content.items():
+        if isinstance(value, dict) and key != "config":
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key != "config":
+            flat[prefix + key] = value
+    return flat
+
+
+def _same(first: Any, second: Any) -> bool:
+    return torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second

@@ -1,0 +1,271 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback
+from omegaconf import OmegaConf
+from PIL import Image
+
+from bacl.checkpoints.handover import CheckpointError, load_stage
+from bacl.data.prepare import MissingDataError
+from bacl.jobs import build, fit, prepare
+from bacl.jobs import test as test_job
+
+REPOSITORY = Path(__file__).parents[2]
+STAGES = ("representation", "classifier")
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "results.json").read_text())
+
+
+def times(folder: Path) -> list[int]:
+    return [(folder / stage / "final.ckpt").stat().st_mtime_ns for stage in STAGES]
+
+
+def test_a_run_leaves_its_results_and_what_made_them(finished):
+    assert set(OmegaConf.load(finished / "config.yaml").stages) == set(STAGES)
+    assert "packages" in json.loads((finished / "environment.json").read_text())
+    measures = json.dumps(results(finished))
+    assert all(name in measures for name in ("bacl", "baseline", "AP", "APr"))
+    with (finished / "per_category.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert "bacl" in (finished / "results.md").read_text()
+    for name in ("ap_by_count", "weight_norms", "detections"):
+        with Image.open(finished / "figures" / f"{name}.png") as picture:
+            assert len(np.unique(np.asarray(picture))) > 10
+    assert not [*finished.rglob("last.ckpt"), *finished.rglob("*.tmp")]
+
+
+def test_every_head_starts_from_the_classifier_of_the_representation_stage(finished):
+    (source,) = load_stage(finished / "representation/final.ckpt")["heads"].values()
+    norms = source["predictor.weight"].norm(dim=1).numpy()
+    for head in ("bacl", "baseline"):
+        with np.load(finished / f"classifier/classifier/{head}.npz") as record:
+            assert record["epochs"].tolist() == [0, 1, 2]
+            np.testing.assert_array_equal(record["weight_norm"][0], norms)
+            assert (record["weight_norm"][2] != norms).all()
+
+
+def test_the_classifier_stage_leaves_the_extractor_as_it_was(finished):
+    first, second = (load_stage(finished / stage / "final.ckpt")["detector"] for stage in STAGES)
+    changed = {name.split(".")[0] for name in first if not torch.equal(first[name], second[name])}
+    assert changed == {"rpn", "box_regression"}
+
+
+def test_the_same_command_again_does_not_train_again(finished, config_of):
+    before, measures = times(finished), results(finished)
+    average_precision = fit.run(config_of(finished), finished)
+    assert times(finished) == before
+    assert results(finished) == measures
+    assert isinstance(average_precision, float)
+
+
+def test_test_reproduces_the_results(finished, config_of, tmp_path):
+    checkpoint = f"checkpoint={finished / 'classifier/final.ckpt'}"
+    test_job.run(config_of(tmp_path, "job=test", checkpoint), tmp_path)
+    assert results(tmp_path) == results(finished)
+    assert (tmp_path / "per_category.csv").read_text() == (
+        finished / "per_category.csv"
+    ).read_text()
+    before = times(finished)
+    test_job.run(config_of(finished, "job=test"), finished)
+    assert times(finished) == before
+
+
+def test_test_refuses_data_of_other_categories(finished, config_of, tmp_path):
+    other = [f"data.root={tmp_path / 'other'}", "data.builder.num_categories=13"]
+    checkpoint = f"checkpoint={finished / 'classifier/final.ckpt'}"
+    with pytest.raises(ValueError, match=r"final\.ckpt: trained on 12 categories.*has 13"):
+        test_job.run(config_of(tmp_path, *other, checkpoint), tmp_path)
+
+
+def test_test_before_training_says_what_to_do(config_of, tmp_path):
+    with pytest.raises(CheckpointError, match=r"classifier/final\.ckpt: no such checkpoint"):
+        test_job.run(config_of(tmp_path, "job=test"), tmp_path)
+
+
+def test_another_configuration_in_the_same_folder_is_refused(finished, config_of):
+    before = times(finished)
+    with pytest.raises(ValueError, match=r"alpha: 0\.85 -> 0\.3"):
+        fit.run(config_of(finished, "head.loss.alpha=0.3"), finished)
+    assert times(finished) == before
+
+
+def test_other_hardware_and_reports_are_not_another_configuration(finished, config_of):
+    fit.record(
+        config_of(
+            finished, "datamodule.num_workers=3", "datamodule.val_batch_size=1", "trainer=gpu",
+            "logger=tensorboard", "report.images=1", "data.num_classes=12",
+        ),
+        finished,
+    )  # fmt: skip
+
+
+def test_a_wrong_number_of_categories_is_refused(config_of, tmp_path):
+    with pytest.raises(ValueError, match=r"data\.num_classes=80.*has 12 categories"):
+        fit.run(config_of(tmp_path, "data.num_classes=80"), tmp_path)
+    assert not (tmp_path / "config.yaml").exists()
+
+
+def test_missing_data_are_listed_before_anything_starts(compose_config, tmp_path):
+    config = compose_config(
+        "data=custom", f"data.root={tmp_path / 'none'}", "stages.classifier.init_from=null"
+    )
+    with pytest.raises(MissingDataError, match=r"(?s)train\.json.*val\.json"):
+        fit.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_prepare_makes_the_data_and_their_tables(tiny, tmp_path):
+    prepare.run(tiny(f"data.root={tmp_path / 'set'}"), tmp_path)
+    assert (tmp_path / "set/train.json").exists()
+    assert len(list((tmp_path / "set/.bacl-tables").iterdir())) >= 2
+
+
+class Crash(Callback):
+    """Ends the process, as far as a test can, in a training step or at the end of an epoch."""
+
+    def __init__(self, stage: str, step: int, at_epoch_end: bool):
+        self.stage, self.step, self.at_epoch_end = stage, step, at_epoch_end
+
+    def on_train_batch_start(self, trainer, *_):
+        self._crash(trainer, not self.at_epoch_end)
+
+    def on_train_epoch_end(self, trainer, *_):
+        self._crash(trainer, self.at_epoch_end)
+
+    def _crash(self, trainer, here):
+        if here and trainer.global_step == self.step and self.stage in trainer.default_root_dir:
+            raise KeyError("the power is out")
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "at_epoch_end"),
+    [
+        ("classifier", 6, False),
+        ("representation", 8, True),  # after the last step
+        pytest.param("representation", 3, False, marks=pytest.mark.slow),
+        pytest.param("classifier", 4, True, marks=pytest.mark.slow),  # between two epochs
+    ],
+)
+def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
+    finished, config_of, differing, tmp_path, monkeypatch, stage, step, at_epoch_end
+):
+    folder = tmp_path / "run"
+    config = config_of(folder, "checkpoint_every_minutes=0.0001")
+    watchers = build.callbacks
+    monkeypatch.setattr(
+        build, "callbacks", lambda *args: [*watchers(*args), Crash(stage, step, at_epoch_end)]
+    )
+    with pytest.raises(KeyError, match="the power is out"):
+        fit.run(config, folder)
+    assert (folder / stage / "last.ckpt").exists()
+    assert not (folder / stage / "final.ckpt").exists()
+    monkeypatch.setattr(build, "callbacks", watchers)
+    steps = []
+    monkeypatch.setattr(
+        fit, "finish", lambda *args, original=fit.finish: steps.append(original(*args))
+    )
+    fit.run(config, folder)
+    assert not differing(folder, finished)
+    assert results(folder) == results(finished)
+    assert len(steps) == (2 if stage == "representation" else 1)
+
+
+def test_a_checkpoint_that_is_not_written_to_its_end_leaves_the_earlier_one(
+    config_of, tmp_path, monkeypatch
+):
+    config = config_of(tmp_path)
+    build.open_data(config)
+    stage = build.build_stage(config, "representation")
+    trainer = build.build_trainer(config, tmp_path, stage.schedule)
+    path = tmp_path / "last.ckpt"
+    trainer.strategy.checkpoint_io.save_checkpoint({"step": 1}, path)
+
+    def half(content, file):
+        Path(file).write_bytes(b"half of it")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="disk full"):
+        trainer.strategy.checkpoint_io.save_checkpoint({"step": 2}, path)
+    assert torch.load(path) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def start(folder: Path, overrides: list[str], **options) -> subprocess.Popen:
+    command = [sys.executable, "run.py", *overrides, f"hydra.run.dir={folder}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return subprocess.Popen(
+        [*command, "checkpoint_every_minutes=0.0001"],
+        cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, text=True, **options,
+    )  # fmt: skip
+
+
+def kill_when_saved(process: subprocess.Popen, last: Path, saves: int) -> None:
+    """Kill the process right after its checkpoint has been written `saves` times."""
+    seen: set[int] = set()
+    while len(seen) < saves:
+        assert process.poll() is None, "ended before it could be killed"
+        if last.exists():
+            seen.add(last.stat().st_mtime_ns)
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", [STAGES, STAGES[:1]], ids=["both stages", "one stage"])
+def test_two_processes_report_what_their_checkpoint_measures(
+    tiny_overrides, config_of, tmp_path, stages
+):
+    # In the first stage batch norms learn: each process has followed its own images.
+    fewer = ["~stages.classifier", "report.reference=null"] if len(stages) == 1 else []
+    options = ["datamodule.val_batch_size=1", "report.images=1", *fewer]
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    folder = tmp_path / "two"
+    process = start(folder, [*tiny_overrides, *options, *two], stderr=subprocess.PIPE)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert not [line for line in errors.splitlines() if "deprecated" in line or "sync_dist" in line]
+    assert [(folder / name / "final.ckpt").exists() for name in STAGES] == [True, len(stages) == 2]
+    measured = results(folder)
+    test_job.run(config_of(folder, *options) if not fewer else alone(config_of(folder)), folder)
+    assert results(folder) == measured
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_and_ends_like_an_uninterrupted_one(
+    tiny_overrides, differing, tmp_path
+):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for stage, saves in (("representation", 3), ("classifier", 2)):
+        kill_when_saved(start(killed, tiny_overrides), killed / stage / "last.ckpt", saves)
+        assert not (killed / stage / "final.ckpt").exists()
+    for folder in (killed, whole):
+        assert start(folder, tiny_overrides).wait() == 0
+    assert not differing(killed, whole)
+    assert results(killed) == results(whole)
+
+
+def test_starting_and_explaining_a_command_does_not_import_torch(tmp_path):
+    folder = f"hydra.run.dir={tmp_path}"
+    for arguments in (["--help"], ["job=fly", folder], ["+experiment=bacl_demo", "--cfg=job"]):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "run.py", *arguments],
+            cwd=REPOSITORY, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        modules = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+        assert "hydra" in modules
+        assert not {"torch", "lightning", "matplotlib"} & modules
+    assert "job:" in done.stdout
