@@ -38,5 +38,5 @@ typecheck: setup ## types of the package
 bench: setup     ## speed and memory against the libraries
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
-clean:           ## remove caches and results, keep .venv and data
-	rm -rf runs .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+clean:           ## remove caches, keep .venv, data and runs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info

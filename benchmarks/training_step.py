@@ -2,10 +2,11 @@
 
     python benchmarks/training_step.py --repeats 5 --threads 2
 
-Both sides take the same two 640×480 images of ten objects each through torchvision's own resize
-to 800×1067, a ResNet-50 FPN detector of 1230 classes, forward, backward and SGD. Ours classifies
-with a linear layer and binary cross-entropy; its classifier stage also pools 16 jittered boxes per
-object.
+All take the same two 640×480 images of ten objects each through torchvision's own resize to
+800×1067, a ResNet-50 FPN detector of 1230 classes, forward, backward and SGD. The stages are those
+of conf/: the representation stage trains everything with the BCE* head, the classifier stage
+trains RPN, box regression and the BACL head (FCBL, confusion matrix, feature hallucination from 16
+jittered boxes per object) on a frozen extractor.
 """
 
 import argparse
@@ -17,24 +18,31 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from bacl.data.batch import Target
+from bacl.box_generator import BoxGenerator
+from bacl.data.batch import Target, padded_sides
+from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.heads import ClassifierHead
 
-CLASSES = 1230
 CONF = Path(__file__).resolve().parents[1] / "conf"
 Step = Callable[[], Tensor]
+Objects = list[dict[str, Tensor]]
+Resize = Callable[[], tuple[Tensor, list[Target]]]
 
 
-def images_and_objects(count: int = 2, objects: int = 10) -> tuple[list[Tensor], list[dict]]:
+def images_and_objects(
+    classes: int, count: int = 2, objects: int = 10
+) -> tuple[list[Tensor], Objects]:
     images = [torch.rand(3, 480, 640) for _ in range(count)]
     targets = []
     for _ in range(count):
         corner = torch.rand(objects, 2) * torch.tensor([500.0, 340.0])
         side = 20 + torch.rand(objects, 2) * 120
-        labels = torch.randint(CLASSES, (objects,))
+        labels = torch.randint(classes, (objects,))
         targets.append({"boxes": torch.cat((corner, corner + side), 1), "labels": labels})
     return images, targets
 
@@ -44,9 +52,9 @@ def optimiser(*modules: nn.Module) -> torch.optim.SGD:
     return torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, weight_decay=1e-4)
 
 
-def torchvision_step(images: list[Tensor], targets: list[dict]) -> Step:
+def torchvision_step(images: list[Tensor], targets: Objects, classes: int, side: int) -> Step:
     model = fasterrcnn_resnet50_fpn(
-        weights=None, weights_backbone=None, num_classes=CLASSES + 1
+        weights=None, weights_backbone=None, num_classes=classes + 1, min_size=side
     ).train()
     shifted = [{**target, "labels": target["labels"] + 1} for target in targets]
     sgd = optimiser(model)
@@ -61,29 +69,32 @@ def torchvision_step(images: list[Tensor], targets: list[dict]) -> Step:
     return step
 
 
-def our_step(images: list[Tensor], targets: list[dict], classifier_stage: bool) -> Step:
+def composed(head: str, classes: int) -> DictConfig:
+    """The paper's detector and one of conf/head's, with random weights."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = ["+detector=faster_rcnn_r50", f"+data.num_classes={CLASSES}"]
-        config = compose(overrides=[*overrides, "detector.backbone.weights=null"])
-    detector = instantiate(config.detector).train()
-    predictor = nn.Linear(detector.feature_dim, CLASSES + 1)
-    resize = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None).transform
+        options = ["+detector=faster_rcnn_r50", f"+head={head}", f"+data.num_classes={classes}"]
+        return compose(overrides=[*options, "+seed=0", "detector.backbone.weights=null"])
+
+
+def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step:
+    detector: FasterRCNN = instantiate(config.detector).train()
+    head: ClassifierHead = instantiate(config.head).train()
+    boxes = BoxGenerator() if classifier_stage else None
     if classifier_stage:
         for part in (detector.backbone, detector.fpn, detector.box_head):
             part.requires_grad_(False).eval()
-    sgd = optimiser(detector, predictor)
+    sgd = optimiser(detector, head)
 
     def step() -> Tensor:
         sgd.zero_grad()
-        batch, resized = resize(images, [dict(target) for target in targets])
-        ours = [_target(t, size) for t, size in zip(resized, batch.image_sizes, strict=True)]
+        images, targets = resize()
         with torch.set_grad_enabled(not classifier_stage):
-            pyramid = detector.pyramid(batch.tensors)
-        extra = [_jittered(target.boxes) for target in ours] if classifier_stage else None
-        regions = detector.training_regions(pyramid, ours, extra)
-        truth = F.one_hot(regions.labels, CLASSES + 1).float()
-        logits = predictor(regions.features)
-        loss = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum") / len(truth)
+            pyramid = detector.pyramid(images)
+        jittered = [boxes(target.boxes, target.size) for target in targets] if boxes else None
+        regions = detector.training_regions(pyramid, targets, jittered)
+        labels = torch.cat([target.labels for target in targets])
+        labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
+        loss = head.loss(regions.features, regions.labels, regions.extra, labels)
         loss = loss + torch.stack(list(regions.losses.values())).sum()
         loss.backward()
         sgd.step()
@@ -92,14 +103,22 @@ def our_step(images: list[Tensor], targets: list[dict], classifier_stage: bool) 
     return step
 
 
-def _target(record: dict, size: tuple[int, int]) -> Target:
+def torchvision_resize(images: list[Tensor], targets: Objects, side: int) -> Resize:
+    """torchvision's normalisation, resize and padding, as part of our steps too."""
+    transform = GeneralizedRCNNTransform(side, 1333, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+    def resize() -> tuple[Tensor, list[Target]]:
+        batch, resized = transform(images, [dict(target) for target in targets])
+        pairs = zip(resized, batch.image_sizes, strict=True)
+        return batch.tensors, [_target(record, size) for record, size in pairs]
+
+    return resize
+
+
+def _target(record: dict[str, Tensor], size: tuple[int, int]) -> Target:
     none = torch.zeros(0, dtype=torch.int64)
-    return Target(0, record["boxes"], record["labels"], size, size, none, none)
-
-
-def _jittered(boxes: Tensor) -> Tensor:
-    side = (boxes[:, 2:] - boxes[:, :2]).repeat(16, 2)
-    return boxes.repeat(16, 1) + side * (torch.rand(16 * len(boxes), 4) - 0.5) / 6
+    boxes, labels = record["boxes"], record["labels"]
+    return Target(0, boxes, labels, size, padded_sides(*size), size, none, none)
 
 
 def median_times(steps: dict[str, Step], repeats: int) -> dict[str, float]:
@@ -108,9 +127,11 @@ def median_times(steps: dict[str, Step], repeats: int) -> dict[str, float]:
     for turn in range(repeats + 1):
         for name, step in steps.items():
             start = time.perf_counter()
-            step()
+            loss = step()
             if turn > 0:
                 times[name].append(time.perf_counter() - start)
+            if not loss.isfinite():
+                raise FloatingPointError(f"{name}: the loss is {loss.item()}")
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -118,15 +139,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--classes", type=int, default=1230)
+    parser.add_argument("--side", type=int, default=800, help="the images' shorter side, resized")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
-    batch = images_and_objects()
+    classes, side = arguments.classes, arguments.side
+    batch = images_and_objects(classes)
+    resize = torchvision_resize(*batch, side)
     steps = {
-        "torchvision": torchvision_step(*batch),
-        "representation stage": our_step(*batch, classifier_stage=False),
-        "classifier stage": our_step(*batch, classifier_stage=True),
+        "torchvision": torchvision_step(*batch, classes, side),
+        "representation stage": our_step(resize, composed("bce_objectness", classes), False),
+        "classifier stage": our_step(resize, composed("bacl", classes), True),
     }
     times = median_times(steps, arguments.repeats)
     print(f"{'step':<24}{'seconds':>9}{'ratio':>8}")

@@ -28,6 +28,7 @@ TINY = (
     "detector.feature_dim=32",
     "datamodule.batch_size=4",
     "datamodule.val_batch_size=2",
+    "trainer.log_every_n_steps=1",
 )
 
 

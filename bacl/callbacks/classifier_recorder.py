@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bacl.callbacks.figure_log import log_figure
 from bacl.data.statistics import CategoryStatistics
 from bacl.heads import ClassifierHead
-from bacl.reporting.atomic import replacing
+from bacl.atomic import replacing
 from bacl.reporting.figures import draw_weight_norms
 from bacl.reporting.groups import members
 
@@ -23,7 +23,7 @@ Row = dict[str, NDArray]
 class ClassifierRecorder(Callback):
     """Keeps the state of every head in `pl_module.heads` before the first and after each epoch.
 
-    `<default_root_dir>/classifier/<head>.npz` holds, one row per record:
+    `<default_root_dir>/heads/<head>.npz` holds, one row per record:
 
     - `epochs` (E,) int64: finished epochs;
     - `weight_norm` (E, K) float32: L2 norm of each row of the predictor's weights; rows [0, C) are
@@ -57,7 +57,7 @@ class ClassifierRecorder(Callback):
         heads: Mapping[str, ClassifierHead] = pl_module.heads  # type: ignore[assignment]
         rows = {name: measure(head) for name, head in heads.items()}
         if trainer.is_global_zero:
-            folder = Path(trainer.default_root_dir) / "classifier"
+            folder = Path(trainer.default_root_dir) / "heads"
             for name, row in rows.items():
                 append_row(folder / f"{name}.npz", epochs, row)
             self._show(trainer, folder, {name: row["weight_norm"] for name, row in rows.items()})

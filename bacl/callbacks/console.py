@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from bacl.distributed import num_processes
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +37,8 @@ class ProgressBar(RichProgressBar):
         self._line_seconds = line_seconds
         self._shown: dict[str, Any] = {}
         self._start = (0.0, 0)
+        self._validation_start = 0.0
+        self._images = 0
         self._last_line = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -69,10 +73,60 @@ class ProgressBar(RichProgressBar):
     ) -> None:
         """Move the bar, or write a line when its time has come."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        due = time.monotonic() - self._last_line >= self._line_seconds
-        if self._in_lines and due and trainer.is_global_zero:
-            self._last_line = time.monotonic()
+        if self._due(trainer):
             _log.info("%s", self._line(trainer, pl_module))
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the estimate of the validation's remaining time."""
+        super().on_validation_start(trainer, pl_module)
+        self._validation_start, self._images = time.monotonic(), 0
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Move the bar, or write a line when its time has come."""
+        super().on_validation_batch_end(
+            trainer, pl_module, outputs, batch, batch_idx, dataloader_idx
+        )
+        self._images += len(batch.targets)
+        if not trainer.sanity_checking and self._due(trainer):
+            _log.info("%s", self._validation_line(trainer, batch_idx + 1))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what is going on while the module computes AP, which it does after this."""
+        super().on_validation_epoch_end(trainer, pl_module)
+        if self._in_lines and trainer.is_global_zero and not trainer.sanity_checking:
+            seconds = time.monotonic() - self._validation_start
+            _log.info(
+                "validation: all images done in %s, computing AP", timedelta(seconds=round(seconds))
+            )
+
+    def _due(self, trainer: Trainer) -> bool:
+        """Whether it is time for a line; if so, the next one waits."""
+        waited = time.monotonic() - self._last_line >= self._line_seconds
+        if not (self._in_lines and waited and trainer.is_global_zero):
+            return False
+        self._last_line = time.monotonic()
+        return True
+
+    def _validation_line(self, trainer: Trainer, batches: int) -> str:
+        total_batches = int(trainer.num_val_batches[0])
+        seconds = (time.monotonic() - self._validation_start) / batches
+        left = timedelta(seconds=round(seconds * (total_batches - batches)))
+        # The first process has the largest share, and the others keep about its pace.
+        images = self._images * num_processes()
+        total = min(
+            len(trainer.val_dataloaders.dataset),  # type: ignore[union-attr]
+            images * total_batches // batches,
+        )
+        done = min(total, images)
+        return f"validation: {done}/{total} images, {left} left"
 
     def _line(self, trainer: Trainer, pl_module: LightningModule) -> str:
         self._shown = {}

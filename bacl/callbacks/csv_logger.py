@@ -11,7 +11,7 @@ from lightning.pytorch.core.saving import save_hparams_to_yaml
 from lightning.pytorch.loggers import CSVLogger as LightningCSVLogger
 from torch import Tensor
 
-from bacl.reporting.atomic import replacing
+from bacl.atomic import replacing
 
 
 class MetricsFile:

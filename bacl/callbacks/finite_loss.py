@@ -14,7 +14,7 @@ from torch import Tensor
 from bacl.data.batch import Batch, Target
 from bacl.distributed import gather_objects, process_rank, sum_over_processes
 from bacl.errors import UserError
-from bacl.reporting.atomic import replacing
+from bacl.atomic import replacing
 
 
 class NonFiniteLossError(UserError, RuntimeError):
@@ -23,6 +23,18 @@ class NonFiniteLossError(UserError, RuntimeError):
 
 class DivergedError(UserError, RuntimeError):
     """The weights have become so large that the features are no longer finite."""
+
+
+CLIPPING = "(with one head only) clip gradients (trainer.gradient_clip_val)"
+"""Advice with its limit: the norm that is clipped is that of all heads together."""
+_NOTHING_TO_LEARN = (
+    NonFiniteLossError,
+    KeyboardInterrupt,
+    torch.OutOfMemoryError,
+    # After it the device computes nothing more; older torch has no class for it.
+    *([torch.AcceleratorError] if hasattr(torch, "AcceleratorError") else []),
+)
+"""Errors after which a look at the features would tell nothing, or fail."""
 
 
 class FiniteLoss(Callback):
@@ -36,9 +48,13 @@ class FiniteLoss(Callback):
     for the other processes) into the trainer's `default_root_dir`. `torch.load(path,
     weights_only=True)` gives plain dictionaries: `losses`, `image_ids`, `epoch`, `step`,
     `learning_rates`, `images` (B, 3, H, W), `targets` and the module's `state_dict`.
+
+    Where a step fails before it has losses, `diagnosis` tells whether training has diverged.
     """
 
     def __init__(self) -> None:
+        self.diagnosis: DivergedError | None = None
+        """After a failed step: what to raise from its own error, if the features are to blame."""
         self._batch: Batch | None = None
 
     def on_train_batch_start(
@@ -84,15 +100,13 @@ class FiniteLoss(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Name the cause where a step failed because its features are not finite any more.
+        """Set `diagnosis` where a step failed because its features are not finite any more.
 
         Features that overflow make the step fail on the way to its losses, with an error that
-        tells nothing (a box of NaN pixels). Looking costs nothing until then.
-
-        Raises:
-            DivergedError: instead of the step's own error.
+        tells nothing (a box of NaN pixels). Looking costs nothing until then. Raises nothing:
+        Lightning has yet to close its loggers and workers.
         """
-        if self._batch is None or isinstance(exception, NonFiniteLossError | KeyboardInterrupt):
+        if self._batch is None or isinstance(exception, _NOTHING_TO_LEARN):
             return
         with torch.no_grad():
             pyramid = pl_module.detector.pyramid(self._batch.images)  # type: ignore[union-attr,operator]
@@ -101,11 +115,11 @@ class FiniteLoss(Callback):
         path = self._path(trainer)
         self._save(trainer, pl_module, {}, path)
         rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
-        raise DivergedError(
+        self.diagnosis = DivergedError(
             f"the network's features are not finite at step {trainer.global_step}, learning rate "
             f"{rates}: training has diverged. Lower the learning rate, lengthen the warm-up or "
-            f"clip gradients (trainer.gradient_clip_val). Batch and weights are in {path}"
-        ) from exception
+            f"{CLIPPING}. Batch and weights are in {path}"
+        )
 
     def _explain(self, trainer: Trainer, wrong: list[str], path: Path) -> str:
         rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
@@ -113,7 +127,7 @@ class FiniteLoss(Callback):
             f"{', '.join(wrong)} at step {trainer.global_step} of epoch {trainer.current_epoch}, "
             f"learning rate {rates}, images {self._image_ids()}. Batch, losses and weights are in "
             f"{path}. Look at these images' annotations; if they are right, lower the learning "
-            "rate, lengthen the warm-up or clip gradients (trainer.gradient_clip_val)."
+            f"rate, lengthen the warm-up or {CLIPPING}."
         )
 
     def _path(self, trainer: Trainer) -> Path:

@@ -10,7 +10,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from bacl.reporting.atomic import replacing
+from bacl.atomic import replacing
 
 ID_FILE = "wandb_id.txt"
 USERS_DATA_DIR = os.environ.get("WANDB_DATA_DIR")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bacl.atomic import replacing
 from bacl.errors import UserError
 
 State = dict[str, Any]
@@ -60,9 +61,8 @@ def save_stage(
         "categories": asdict(categories),
         "config": config,
     }
-    temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
 
 
 def load_stage(path: Path) -> State:

@@ -12,6 +12,14 @@ from torch import Tensor
 
 AnyRecord = TypeVar("AnyRecord", "Target", "Detections")
 
+STRIDE = 32
+"""Pixels of the image that one position of the coarsest backbone level stands for."""
+
+
+def padded_sides(height: int, width: int) -> tuple[int, int]:
+    """Sides rounded up to multiples of `STRIDE`, as the backbone needs them."""
+    return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+
 
 @dataclass(slots=True)
 class Target:
@@ -25,6 +33,9 @@ class Target:
     """(N,) in [0, C)."""
     size: tuple[int, int]
     """Height and width of the image inside its padding, in pixels of the network's input."""
+    padded_size: tuple[int, int]
+    """Height and width with the image's own padding: to multiples of 32, or to the canvas of
+    copy-paste. What a batch with larger images adds to them is not part of the image."""
     original_size: tuple[int, int]
     """Height and width of the file; detections are mapped back to it by size / original_size."""
     negative: Tensor
@@ -37,8 +48,9 @@ class Target:
     def to_original(self, boxes: Tensor) -> Tensor:
         """Boxes (·, 4) of the network's input in pixels of the original file."""
         (height, width), (original_height, original_width) = self.size, self.original_size
-        scale_x, scale_y = original_width / width, original_height / height
-        return boxes * boxes.new_tensor([scale_x, scale_y] * 2)
+        # By axis, since a tensor of the factors would be copied to the GPU for every image.
+        x, y = boxes[:, 0::2] * (original_width / width), boxes[:, 1::2] * (original_height / height)
+        return torch.stack((x, y), dim=2).flatten(1)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Target":
         """The same target with every tensor on `device`."""
@@ -50,7 +62,7 @@ class Batch:
     """Images padded to one shape, with their targets."""
 
     images: Tensor
-    """(B, 3, H, W) float32, normalised; H and W are multiples of 32; zero in the padding."""
+    """(B, 3, H, W) float32, normalised; H and W are multiples of `STRIDE`; zero in the padding."""
     targets: list[Target]
     """One per image, in order."""
 

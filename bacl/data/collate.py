@@ -5,15 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bacl.data.batch import Batch, Target
+from bacl.data.batch import Batch, Target, padded_sides
 
 IMAGENET_MEAN = torch.tensor([123.675, 116.28, 103.53])
 """(3,) RGB, of pixels in 0..255: what all our backbones were trained with."""
 IMAGENET_STD = torch.tensor([58.395, 57.12, 57.375])
 """(3,) RGB, of pixels in 0..255."""
-STRIDE = 32
-"""Pixels of the image that one position of the coarsest backbone level stands for."""
-
 
 def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
     """The batch of (3, H, W) uint8 images and their targets.
@@ -21,9 +18,8 @@ def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
     Every image is normalised and put into the upper left corner of its slot; the rest is 0. Masks
     are padded alike.
     """
-    height, width = (
-        -(-max(image.shape[axis] for image, _ in samples) // STRIDE) * STRIDE for axis in (1, 2)
-    )
+    sides = (max(image.shape[axis] for image, _ in samples) for axis in (1, 2))
+    height, width = padded_sides(*sides)
     images = torch.zeros(len(samples), 3, height, width)
     scale = (1 / IMAGENET_STD).view(3, 1, 1)
     for slot, (image, target) in zip(images, samples, strict=True):

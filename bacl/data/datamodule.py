@@ -28,17 +28,17 @@ class DetectionDataModule(LightningDataModule):
 
     Args:
         train: `annotations` (a json file) and `images` (a folder, or several).
-        val: the same, for validation and test. May have fewer categories, not others.
+        val: the same, for validation. May have fewer categories, not others.
         augment: what happens to the samples.
         sampler: builds the training batches, called with `dataset`, `batch_size`, `seed`,
             `num_processes` and `process`: a `RandomBatches` or one of its kind, partially applied.
         batch_size: training images per step over all processes.
-        val_batch_size: images per batch of one process in validation and test.
+        val_batch_size: images per batch of one process in validation.
         num_workers: processes that load data, for each training process; 0 loads in the training
-            process itself.
+            process itself. Those of validation end with it.
         seed: of the order of the images and of their augmentation.
         load_masks: give masks with the targets.
-        pin_memory: load into pinned memory, for faster copies to a GPU.
+        pin_memory: load into pinned memory, for faster copies to a GPU; nothing without CUDA.
         multiprocessing_context: how workers start ("fork", "spawn", "forkserver"); None takes the
             platform's way.
     """
@@ -112,7 +112,7 @@ class DetectionDataModule(LightningDataModule):
         if self._resumed is not None:
             self._resume(self._batches, self._resumed)
             self._resumed = None
-        return self._loader(dataset, self._batches)
+        return self._loader(dataset, self._batches, persistent=self.num_workers > 0)
 
     def val_dataloader(self) -> DataLoader:
         """This process' share of the validation images: each once over all processes."""
@@ -124,11 +124,7 @@ class DetectionDataModule(LightningDataModule):
             keep_empty=True,
         )
         batches = EvaluationBatches(dataset, self.val_batch_size, num_processes(), process_rank())
-        return self._loader(dataset, batches)
-
-    def test_dataloader(self) -> DataLoader:
-        """As `val_dataloader`."""
-        return self.val_dataloader()
+        return self._loader(dataset, batches, persistent=False)
 
     def state_dict(self) -> dict[str, int]:
         """Where the training is: `epoch`, `batch` (done in it) and a checksum of its batches."""
@@ -162,7 +158,10 @@ class DetectionDataModule(LightningDataModule):
             )
 
     def _loader(
-        self, dataset: DetectionDataset, batches: RandomBatches | EvaluationBatches
+        self,
+        dataset: DetectionDataset,
+        batches: RandomBatches | EvaluationBatches,
+        persistent: bool,
     ) -> DataLoader:
         # Workers run torch on one thread, which is torch's own doing. A generator of its own keeps
         # the loader from drawing from the training's.
@@ -172,7 +171,7 @@ class DetectionDataModule(LightningDataModule):
             num_workers=self.num_workers,
             collate_fn=collate,
             generator=torch.Generator(),
-            pin_memory=self.pin_memory,
-            persistent_workers=self.num_workers > 0,
+            pin_memory=self.pin_memory and torch.cuda.is_available(),
+            persistent_workers=persistent,
             multiprocessing_context=self.multiprocessing_context if self.num_workers else None,
         )

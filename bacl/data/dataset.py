@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from bacl.data.batch import Target
+from bacl.data.batch import Target, padded_sides
 from bacl.data.copy_paste import CopyPaste
 from bacl.data.images import ImageFiles
 from bacl.data.table import AnnotationTable
@@ -171,6 +171,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
             boxes=sample["boxes"].as_subclass(Tensor),
             labels=sample["labels"],
             size=sample.get("size", (height, width)),
+            padded_size=padded_sides(height, width),
             original_size=(original_height, original_width),
             negative=torch.tensor(table.negative(record)),
             not_exhaustive=torch.tensor(table.not_exhaustive(record)),

@@ -45,7 +45,3 @@ class CategoryStatistics:
             instance_counts=torch.from_numpy(table.instance_counts),
             num_images=table.num_images,
         )
-
-    def group(self, frequency: str) -> Tensor:
-        """Labels of the rare ("r"), common ("c") or frequent ("f") categories, int64 ascending."""
-        return torch.from_numpy(np.flatnonzero(self.frequency == frequency))

@@ -226,13 +226,6 @@ class AnnotationTable:
             + (f"; not trained on: {', '.join(left_out)}" if left_out else "")
         )
 
-    def with_frequency(self, frequency: np.ndarray) -> Self:
-        """The same table with other groups, (C,) of r, c, f: validation takes those of training."""
-        if len(frequency) != self.num_categories:
-            raise ValueError(f"{len(frequency)} groups for {self.num_categories} categories")
-        view = replace(self.categories, frequency=np.asarray(frequency, dtype="<U1"))
-        return type(self)(self.folder, self.source, view)
-
     def with_categories(self, other: "AnnotationTable") -> Self:
         """The same table with labels, ids, names and groups of `other`, which has all its ids."""
         labels = np.searchsorted(other.category_ids, self._own.ids).astype(np.int32)

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from bacl.atomic import replacing
 from bacl.data.disk import require_space
 from bacl.data.progress import byte_progress
 from bacl.data.table_build import LAYOUT, build_table
@@ -76,9 +77,8 @@ def _write_stamp(annotations: Path, place: Path, digest: str) -> None:
     if stamp_file.is_file() and stamp_file.read_text() == text:
         return
     if os.access(place, os.W_OK):  # another user's finished table is good without a stamp of ours
-        with tempfile.NamedTemporaryFile("w", dir=place, delete=False) as temporary:
-            temporary.write(text)
-        Path(temporary.name).replace(stamp_file)
+        with replacing(stamp_file) as temporary:
+            temporary.write_text(text)
 
 
 def _digest(annotations: Path) -> str:

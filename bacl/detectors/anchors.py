@@ -37,6 +37,21 @@ class AnchorGenerator(nn.Module):
         levels = zip(self.base, self.strides, shapes, strict=True)
         return [self._level(base, stride, *shape) for base, stride, shape in levels]
 
+    def inside(self, shapes: Sequence[tuple[int, int]], size: tuple[int, int]) -> Tensor:
+        """Which of all levels' anchors lie on a cell of the first `size` (height, width) pixels.
+
+        Returns:
+            (·,) int64, ascending, on `base`'s device: indices into the levels one after the other.
+        """
+        grids, first = [], 0
+        for stride, (height, width) in zip(self.strides, shapes, strict=True):
+            count = height * width * self.per_position
+            grid = torch.arange(first, first + count, device=self.base.device)
+            rows, columns = (-(-side // stride) for side in size)
+            grids.append(grid.view(height, width, -1)[:rows, :columns].flatten())
+            first += count
+        return torch.cat(grids)
+
     def _level(self, base: Tensor, stride: int, height: int, width: int) -> Tensor:
         x = torch.arange(width, device=base.device) * stride
         y = torch.arange(height, device=base.device) * stride

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 MAX_LOG_RATIO = math.log(1000 / 16)
 """Largest |dw| and |dh| that is decoded: a box changes its side by a factor of 62.5 at most."""
@@ -32,24 +32,28 @@ def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
     return intersection.div_(union.sub_(intersection).clamp_(min=1e-6))
 
 
-class BoxCoder:
+class BoxCoder(nn.Module):
     """Deltas (dx, dy, dw, dh), centre shift over size and log size ratio (R-CNN, 2014), by `stds`.
 
     Args:
         stds: what each of the four deltas is divided by when encoding.
     """
 
+    stds: Tensor
+
     def __init__(self, stds: Sequence[float]) -> None:
+        super().__init__()
         if len(stds) != 4 or min(stds) <= 0:
             raise ValueError(f"BoxCoder.stds needs four positive numbers, got {list(stds)}")
-        self.stds = tuple(float(std) for std in stds)
+        # A buffer, since a tensor made at each call would be copied to the GPU each time.
+        self.register_buffer("stds", torch.tensor(list(stds), dtype=torch.float32), persistent=False)
 
     def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
         """Deltas (N, 4) that lead from `references` to `boxes` (N, 4 each), none of them empty."""
         centre, size = _centre_and_size(references.float())
         target_centre, target_size = _centre_and_size(boxes.float())
         deltas = torch.cat(((target_centre - centre) / size, (target_size / size).log()), dim=-1)
-        return deltas / deltas.new_tensor(self.stds)
+        return deltas / self.stds
 
     def decode(
         self, deltas: Tensor, references: Tensor, size: tuple[int, int] | None = None
@@ -59,7 +63,7 @@ class BoxCoder:
         Sides change by a factor of 62.5 at most. With `size` (height, width), clipped to it.
         """
         deltas = deltas.float().unflatten(1, (-1, 4))
-        shift, scale = (deltas * deltas.new_tensor(self.stds)).split(2, dim=-1)
+        shift, scale = (deltas * self.stds).split(2, dim=-1)
         centre, extent = _centre_and_size(references.float().unsqueeze(1))
         half = 0.5 * extent * scale.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
         centre = centre + extent * shift

@@ -59,7 +59,7 @@ class RegionProposalNetwork(nn.Module):
         self, pyramid: Sequence[Tensor], targets: Sequence[Target]
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Training proposals (P, 4) per image, and the losses "rpn_objectness" and "rpn_box"."""
-        anchors = self._anchors(pyramid)
+        anchors = self.anchors(_shapes(pyramid))
         sizes = [target.size for target in targets]
         proposals = self._select(self.training_selection, anchors, pyramid, sizes)
         return proposals, self._losses(torch.cat(anchors), pyramid, targets)
@@ -68,11 +68,8 @@ class RegionProposalNetwork(nn.Module):
         self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
     ) -> list[Tensor]:
         """Inference proposals (P, 4) per image, best first, clipped to `sizes` (height, width)."""
-        anchors = self._anchors(pyramid)
+        anchors = self.anchors(_shapes(pyramid))
         return self._select(self.inference_selection, anchors, pyramid, sizes)
-
-    def _anchors(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
-        return self.anchors([(x.shape[2], x.shape[3]) for x in pyramid])
 
     @torch.no_grad()
     def _select(
@@ -89,7 +86,9 @@ class RegionProposalNetwork(nn.Module):
     def _losses(
         self, anchors: Tensor, pyramid: Sequence[Tensor], targets: Sequence[Target]
     ) -> dict[str, Tensor]:
-        samples = [self._sample(anchors, target) for target in targets]
+        shapes = _shapes(pyramid)
+        inside = [self.anchors.inside(shapes, target.padded_size) for target in targets]
+        samples = [self._sample(anchors, *pair) for pair in zip(inside, targets, strict=True)]
         positives, negatives, boxes = zip(*samples, strict=True)
         images = _owners([*positives, *negatives], len(targets))
         index = torch.cat((*positives, *negatives))
@@ -104,11 +103,21 @@ class RegionProposalNetwork(nn.Module):
         return {"rpn_objectness": objectness / samples_in_all, "rpn_box": box / samples_in_all}
 
     @torch.no_grad()
-    def _sample(self, anchors: Tensor, target: Target) -> tuple[Tensor, Tensor, Tensor]:
-        """Indices of sampled positives and negatives, and the boxes of the positives' objects."""
-        matches = self.matcher(target.boxes, anchors)
+    def _sample(
+        self, anchors: Tensor, inside: Tensor, target: Target
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Indices of sampled positives and negatives, and the boxes of the positives' objects.
+
+        Anchors that are not `inside` the image's own padding take no part, not even in the search
+        for the anchor that overlaps an object most.
+        """
+        matches = self.matcher(target.boxes, anchors[inside])
         positives, negatives = self.sampler(matches)
-        return positives, negatives, target.boxes[matches[positives]]
+        return inside[positives], inside[negatives], target.boxes[matches[positives]]
+
+
+def _shapes(pyramid: Sequence[Tensor]) -> list[tuple[int, int]]:
+    return [(features.shape[2], features.shape[3]) for features in pyramid]
 
 
 def _owners(parts: Sequence[Tensor], images: int) -> Tensor:

@@ -7,23 +7,24 @@ their digits, so that the official evaluation of a file and ours of the detectio
 import gzip
 import io
 import json
-import os
 import re
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from operator import index
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
 
 import numpy as np
 
-from bacl.data.batch import Detections
+from bacl.atomic import replacing
 from bacl.data.table import AnnotationTable
 from bacl.evaluation.columns import DetectionColumns
 
 _CHUNK = 1 << 20  # characters; also the longest record that is understood
 _GAP = re.compile(r"\s*,?\s*")
+_ROWS = 1 << 14  # detections that become text at once
 _RECORD = '{"image_id":%d,"category_id":%d,"bbox":[%r,%r,%r,%r],"score":%r}'
 
 
@@ -32,56 +33,56 @@ class ResultsWriter(AbstractContextManager):
 
     Example:
         with ResultsWriter("detections.json.gz", table) as writer:
-            for detections, image_ids in predictions:
-                writer.write(detections, image_ids)
+            writer.write_columns(metric.detections())
     """
 
     def __init__(self, path: str | Path, table: AnnotationTable) -> None:
         self.path = Path(path)
         self._category_ids = np.asarray(table.category_ids)
         self._known_images = np.sort(table.image_ids)
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         self._separator = "[\n"
 
     def __enter__(self) -> "ResultsWriter":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._partial.open("wb")
-        stream: Any = self._file
-        if self.path.suffix == ".gz":  # no name and time inside: equal detections, equal bytes
-            stream = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0)
-        self._text = io.TextIOWrapper(stream, encoding="ascii")
+        with ExitStack() as stack:
+            stream: Any = stack.enter_context(stack.enter_context(replacing(self.path)).open("wb"))
+            if self.path.suffix == ".gz":  # no name and time inside: equal detections, equal bytes
+                stream = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
+            self._text = stack.enter_context(io.TextIOWrapper(stream, encoding="ascii"))
+            self._open = stack.pop_all()
         return self
 
-    def write(
-        self,
-        detections: Sequence[Detections] | DetectionColumns,
-        image_ids: Sequence[int] | None = None,
-    ) -> None:
-        """Append images; arguments and errors are those of `LVISAveragePrecision.update`."""
-        if not isinstance(detections, DetectionColumns):
-            detections = DetectionColumns.from_detections(detections, image_ids)
+    def write_columns(self, detections: DetectionColumns) -> None:
+        """Append images; text is made of a few thousand detections at a time.
+
+        Raises:
+            ValueError: for detections that `LVISAveragePrecision.update` refuses.
+        """
         detections.check(self._known_images, len(self._category_ids))
-        images = np.repeat(detections.image_ids, detections.counts).tolist()
-        categories = self._category_ids[detections.labels].tolist()
-        rows = zip(
-            images, categories, detections.boxes.tolist(), detections.scores.tolist(), strict=True
-        )
-        text = ",\n".join(
-            [_RECORD % (image, label, *box, score) for image, label, box, score in rows]
-        )
-        if text:
+        images = np.repeat(detections.image_ids, detections.counts)
+        for first in range(0, len(images), _ROWS):
+            rows = slice(first, first + _ROWS)
+            records = zip(
+                images[rows].tolist(),
+                self._category_ids[detections.labels[rows]].tolist(),
+                detections.boxes[rows].tolist(),
+                detections.scores[rows].tolist(),
+                strict=True,
+            )
+            text = ",\n".join([_RECORD % (i, label, *box, score) for i, label, box, score in records])
             self._text.write(self._separator + text)
             self._separator = ",\n"
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._open.__exit__(kind, error, trace)
+            return
+        with self._open:
             self._text.write("\n]\n" if self._separator == ",\n" else "[]\n")
-        self._text.close()
-        self._file.close()
-        if kind is None:
-            self._partial.replace(self.path)
-        else:
-            self._partial.unlink()
 
 
 def load_results(path: str | Path, table: AnnotationTable) -> DetectionColumns:

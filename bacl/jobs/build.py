@@ -1,12 +1,11 @@
-"""From a composed configuration to objects: the one place where `instantiate` is called."""
+"""From a composed configuration to objects: the one place that calls Hydra's `instantiate`."""
 
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig, open_dict
@@ -24,6 +23,16 @@ from bacl.jobs.run_folder import plain
 from bacl.stages import DetectionStage, Schedule
 
 
+def instantiate(node: Any, **options: Any) -> Any:
+    """The object that a node of the configuration describes, given plain lists and dicts.
+
+    `options` are handed to its class as they are; Hydra would make a configuration of them.
+    """
+    if not options:
+        return hydra_instantiate(node, _convert_="all")
+    return hydra_instantiate(node, _convert_="all", _partial_=True)(**options)
+
+
 def prepare_process() -> None:
     """Settings of the whole process, before anything speaks or computes."""
     tidy_messages()
@@ -32,6 +41,8 @@ def prepare_process() -> None:
 
 def open_data(config: DictConfig) -> AnnotationTable:
     """Make or check the data, and fill in what the training annotations decide: the categories.
+
+    Also notes in `data.content` what a resumed run must find again.
 
     Raises:
         MissingDataError: lists every file that is missing and where it comes from.
@@ -50,14 +61,21 @@ def open_data(config: DictConfig) -> AnnotationTable:
         )
     with open_dict(config):
         config.data.num_classes = table.num_categories
+        # What a resumed run must find again, wherever it lies by then.
+        config.data.content = {"images": table.num_images, "annotations": table.num_annotations}
     return table
 
 
-def build_stage(config: DictConfig, name: str) -> DetectionStage:
-    """One stage with a detector and heads of its own, freshly initialised from the seed."""
-    node = config.stages[name]
+def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionStage:
+    """One stage with a detector and heads of its own, freshly initialised from the seed.
+
+    `pretrained=False` leaves out the backbone's weights, for a stage that a checkpoint fills.
+    """
+    node, detector_node = config.stages[name], config.detector.copy()
+    if not pretrained:
+        detector_node.backbone.weights = None
     torch.manual_seed(config.seed)
-    detector = instantiate(config.detector)
+    detector = instantiate(detector_node)
     heads = {head: instantiate(options) for head, options in node.heads.items()}
     return instantiate(node.module)(
         detector=detector,
@@ -79,12 +97,10 @@ def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
     )
 
 
-def build_trainer(config: DictConfig, folder: Path, schedule: Schedule) -> Trainer:
-    """A trainer that logs and checkpoints into the stage's folder."""
-    loggers = [
-        logger(save_dir=str(folder)) if isinstance(logger, partial) else logger
-        for logger in instantiate(config.logger).values()
-    ]
+def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bool) -> Trainer:
+    """A trainer that logs (if `logs`) and checkpoints into the stage's folder."""
+    nodes = config.logger.values() if logs else []
+    loggers = [instantiate(node)(save_dir=str(folder)) for node in nodes]
     return instantiate(
         config.trainer,
         max_epochs=schedule.epochs,
@@ -107,7 +123,6 @@ def callbacks(folder: Path, checkpoint_every_minutes: float) -> list[Callback]:
     return [last, FiniteLoss(), ClassifierRecorder(), StepTimer(), ProgressBar()]
 
 
-def resume_path(folder: Path) -> dict[str, Any]:
-    """Arguments of `Trainer.fit` that go on from an interrupted run, or none."""
-    last = folder / "last.ckpt"
-    return {"ckpt_path": str(last), "weights_only": True} if last.exists() else {}
+def chosen_stages(config: DictConfig) -> list[str]:
+    """Names of the stages to run: all of the pipeline, or the one that `stage` names."""
+    return [config.stage] if config.stage is not None else list(config.stages)

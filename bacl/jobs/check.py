@@ -1,7 +1,8 @@
 """Misspelt options are errors before any work, and the message names the options that exist."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,22 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from bacl.errors import UserError
+
 CONF = Path(__file__).parents[2] / "conf"
+EXPERIMENT_FILES = list((CONF / "experiment").glob("*.yaml"))
 # Parts of the configuration that name no class, with every option that is read of them.
 PLAIN = {
-    "report": {"reference", "images", "score_threshold"},
+    "report": {"reference", "images", "score_threshold", "save_detections"},
     "data": {"name", "num_classes", "root", "train", "val", "builder"},
     "data.train": {"annotations", "images"},
     "data.val": {"annotations", "images"},
 }
 STAGE = {"module", "heads", "schedule", "augment", "init_from"}
+EXPERIMENTS = "experiments: python run.py +experiment=NAME, with one of: "
 
 
 def check_command(arguments: Sequence[str]) -> None:
@@ -28,6 +34,8 @@ def check_command(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: an override does not fit; the text names the nearest options that exist.
     """
+    if not arguments:
+        raise SystemExit(EXPERIMENTS + ", ".join(sorted(p.stem for p in EXPERIMENT_FILES)))
     overrides = [text for text in arguments if "=" in text and not text.startswith("-")]
     try:
         known = _compose([])
@@ -42,11 +50,54 @@ def check_command(arguments: Sequence[str]) -> None:
 def unknown_options(config: DictConfig, top_level: set[str]) -> list[str]:
     """One line for each option of the configuration that nothing reads."""
     expected = {"": top_level} | PLAIN | {f"stages.{name}": STAGE for name in config.stages}
-    lines = []
+    lines = [
+        f"stages.{name}: no such stage of this pipeline ({key} is missing)"
+        for name, node in config.stages.items()
+        for key in sorted(STAGE - set(node))[:1]
+    ]
+    lines += _unknown_choices(config)
     for path, known in expected.items():
         node = OmegaConf.select(config, path) if path else config
         lines += [_unknown(f"{path}.{key}".lstrip("."), known) for key in set(node) - known]
     return sorted(lines)
+
+
+def _unknown_choices(config: DictConfig) -> list[str]:
+    """Options whose value names a part of the configuration that does not exist."""
+    lines = []
+    heads = {head for node in config.stages.values() for head in node.get("heads", ())}
+    if config.report.reference is not None and config.report.reference not in heads:
+        lines.append(_unknown(f"report.reference={config.report.reference}", heads))
+    if config.stage is not None and config.stage not in config.stages:
+        lines.append(_unknown(f"stage={config.stage}", set(config.stages)))
+    if config.trainer.strategy == "auto" and config.trainer.devices not in (1, "1", "auto"):
+        lines.append(f"trainer.devices={config.trainer.devices}: several devices need trainer=ddp")
+    return lines
+
+
+def check_arguments(config: DictConfig) -> None:
+    """Compare every node that describes an object with what its class takes.
+
+    Raises:
+        UserError: names each option that the class does not take, and those it does.
+    """
+    lines = list(_unknown_arguments(config, ""))
+    if lines:
+        raise UserError("\n".join(lines))
+
+
+def _unknown_arguments(node: Any, path: str) -> Iterator[str]:
+    if not isinstance(node, DictConfig):
+        return
+    keys = {str(key) for key in node}
+    if "_target_" in keys:
+        parameters = signature(get_object(node["_target_"])).parameters
+        if all(parameter.kind != Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            unknown = {key for key in keys - set(parameters) if not key.startswith("_")}
+            yield from (_unknown(f"{path}.{key}", set(parameters)) for key in sorted(unknown))
+    for key in keys:
+        if not OmegaConf.is_missing(node, key):
+            yield from _unknown_arguments(node[key], f"{path}.{key}".lstrip("."))
 
 
 def _explain(overrides: Sequence[str], error: HydraException) -> str:

@@ -25,7 +25,7 @@ def draw(
     """Draw losses, AP by training count, weight norms (Fig. 5) and detections beside the truth.
 
     Args:
-        folder: the run's; pictures go to its figures/.
+        folder: of the stage; pictures go to its figures/.
         stage: an evaluated stage.
         measures: `per_category` of every head's metric, in the order of the legend.
         data: of the stage.
@@ -38,8 +38,8 @@ def draw(
     pictures.mkdir(parents=True, exist_ok=True)
     table, counts = data.val_table, data.statistics
     names, groups = table.category_names, table.frequency
-    for curves in filter(figures.has_losses, sorted(folder.glob("*/metrics.csv"))):
-        yield figures.draw_losses(pictures / f"losses_{curves.parent.name}.png", curves)
+    for curves in filter(figures.has_losses, folder.glob("metrics.csv")):
+        yield figures.draw_losses(pictures / "losses.png", curves)
     precision = {head: values["AP"] for head, values in measures.items()}
     yield figures.draw_ap_by_count(
         pictures / "ap_by_count.png", precision, counts.image_counts, groups, names

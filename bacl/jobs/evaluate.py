@@ -8,6 +8,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from bacl.callbacks.figure_log import log_figure
+from bacl.evaluation.results_json import ResultsWriter
 from bacl.jobs.draw import draw
 from bacl.jobs.run_folder import write_text
 from bacl.reporting.results import results_markdown, results_table, write_results
@@ -19,7 +20,7 @@ Results = dict[str, dict[str, float]]
 def evaluate(config: DictConfig, folder: Path, stage: DetectionStage, trainer: Trainer) -> float:
     """Evaluate every head of a stage in one pass over the validation images.
 
-    Writes results.json, results.md, per_category.csv and figures/*.png under `folder`, and AP and
+    Writes results.json, results.md, per_category.csv and figures/*.png into `folder`, and AP and
     figures to the trainer's loggers.
 
     Returns:
@@ -30,10 +31,22 @@ def evaluate(config: DictConfig, folder: Path, stage: DetectionStage, trainer: T
         head: {key: float(value) for key, value in metric.compute().items()}  # type: ignore[operator]
         for head, metric in stage.metrics.items()
     }
+    if config.report.save_detections:
+        save_detections(folder, stage, trainer)
     reference = config.report.reference
     ordered = {head: results[head] for head in sorted(results, key=lambda head: head != reference)}
     report(config, folder, stage, trainer, ordered)
     return next(iter(results.values()))["AP"]
+
+
+def save_detections(folder: Path, stage: DetectionStage, trainer: Trainer) -> None:
+    """Write every head's detections in the LVIS results format; every process must call it."""
+    for head, metric in stage.metrics.items():
+        columns = metric.detections()  # type: ignore[operator]
+        if trainer.is_global_zero:
+            table = trainer.datamodule.val_table  # type: ignore[attr-defined]
+            with ResultsWriter(folder / f"detections_{head}.json.gz", table) as writer:
+                writer.write_columns(columns)
 
 
 @rank_zero_only

@@ -1,4 +1,4 @@
-"""job=fit: every stage of the configuration in order, then the evaluation of the last."""
+"""job=fit: the stages of the configuration in order, then the evaluation of the last."""
 
 from pathlib import Path
 
@@ -6,8 +6,10 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig
 
+from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.checkpoints.handover import (
     Categories,
+    CheckpointError,
     inherit,
     load_stage,
     load_strictly,
@@ -19,10 +21,11 @@ from bacl.jobs.build import (
     build_data,
     build_stage,
     build_trainer,
+    chosen_stages,
     open_data,
     prepare_process,
-    resume_path,
 )
+from bacl.jobs.check import check_arguments
 from bacl.jobs.evaluate import evaluate
 from bacl.jobs.run_folder import plain, record
 from bacl.stages import DetectionStage
@@ -31,16 +34,20 @@ from bacl.stages import DetectionStage
 def run(config: DictConfig, folder: Path) -> float:
     """Train what is not finished, evaluate, report; returns AP of the last stage's first head."""
     prepare_process()
+    check_arguments(config)
     seed_everything(config.seed, verbose=False)
     table = open_data(config)
-    record(config, folder)
+    names = chosen_stages(config)
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
-    stages = {name: build_stage(config, name) for name in config.stages}
-    data = {name: build_data(config, config.stages[name].augment) for name in config.stages}
+    stages = {name: build_stage(config, name, _is_new(config, folder, name)) for name in names}
+    data = {name: build_data(config, config.stages[name].augment) for name in names}
+    record(config, folder)
     categories = Categories(table.category_ids.tolist(), list(table.category_names))
-    for name, stage in stages.items():
-        trainer = train_stage(config, folder / name, name, stage, data[name], categories)
-    return evaluate(config, folder, stage, trainer)
+    for name in names:
+        trainer = train_stage(config, folder, name, stages[name], data[name], categories)
+    # What is evaluated is what was saved, on every process: batch norms follow their own images.
+    restore(stages[name], folder / name / "final.ckpt", categories)
+    return evaluate(config, folder / name, stages[name], trainer)
 
 
 def train_stage(
@@ -51,55 +58,85 @@ def train_stage(
     data: DetectionDataModule,
     categories: Categories,
 ) -> Trainer:
-    """Bring one stage to its final.ckpt, unless it is there, and load it."""
-    trainer = build_trainer(config, folder, stage.schedule)
+    """Bring one stage to its final.ckpt, unless it is there."""
+    own = folder / name
+    finished = (own / "final.ckpt").exists()
+    trainer = build_trainer(config, own, stage.schedule, logs=not finished)
     trainer.datamodule = data  # type: ignore[attr-defined]
-    final = folder / "final.ckpt"
-    if final.exists():
-        rank_zero_info(f"{name}: finished before, taken from {final}")
-    else:
-        start = config.stages[name].init_from
-        fit(trainer, folder, stage, categories, Path(start) if start else None)
-        finish(folder, stage, categories, config)
-        trainer.strategy.barrier("stage finished")
-    # What is evaluated is what was saved, on every process: batch norms follow their own images.
-    restore(stage, final, categories)
+    if finished:
+        rank_zero_info(f"{name}: finished before, see {own / 'final.ckpt'}")
+        return trainer
+    if not _interrupted(own).exists():
+        start(stage, categories, _start_path(config, folder, name))
+    train(trainer, stage, _interrupted(own))
+    finish(own, stage, categories, config)
+    trainer.strategy.barrier("stage finished")
     return trainer
 
 
-def fit(
-    trainer: Trainer,
-    folder: Path,
-    stage: DetectionStage,
-    categories: Categories,
-    start: Path | None,
-) -> None:
-    """Train a stage, from where it was interrupted or from the stage saved in `start`."""
-    resumed = resume_path(folder)
-    if start is not None and not resumed:
-        content = load_stage(start)
-        categories.check(saved_categories(content), start)
-        inherit(stage.detector, stage.heads, content, start)
-    trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]
+def start(stage: DetectionStage, categories: Categories, path: Path | None) -> None:
+    """Start a stage from the saved one, if any."""
+    if path is not None:
+        content = load_stage(path)
+        categories.check(saved_categories(content), path)
+        inherit(stage.detector, stage.heads, content, path)
+
+
+def train(trainer: Trainer, stage: DetectionStage, interrupted: Path) -> None:
+    """Train a stage, from where it was interrupted or from the beginning.
+
+    Raises:
+        DivergedError: instead of an error that has no other cause.
+    """
+    resumed = {"ckpt_path": str(interrupted), "weights_only": True} if interrupted.exists() else {}
+    (watch,) = [callback for callback in trainer.callbacks if isinstance(callback, FiniteLoss)]  # type: ignore[attr-defined]
+    try:
+        trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]
+    except Exception as error:
+        if watch.diagnosis is None:
+            raise
+        raise watch.diagnosis from error
 
 
 @rank_zero_only
 def finish(folder: Path, stage: DetectionStage, categories: Categories, config: DictConfig) -> None:
     """Write the stage's final.ckpt; the checkpoint for resuming has served."""
     save_stage(folder / "final.ckpt", stage.detector, stage.heads, categories, plain(config))
-    for served in (folder / "last.ckpt", *folder.glob(".last.*.ckpt")):  # a kill leaves the latter
+    for served in (_interrupted(folder), *folder.glob(".last.*.ckpt")):  # a kill leaves the latter
         served.unlink(missing_ok=True)
 
 
 def restore(stage: DetectionStage, path: Path, categories: Categories) -> None:
-    """Load a finished stage: detector and every head."""
+    """Load a finished stage: detector and every head.
+
+    Raises:
+        CheckpointError: it is missing, or of other categories, options or heads.
+    """
     content = load_stage(path)
     categories.check(saved_categories(content), path)
     load_strictly(stage.detector, content["detector"], path)
     missing = set(stage.heads) - set(content["heads"])
     if missing:
-        raise ValueError(
+        raise CheckpointError(
             f"{path}: has no head {sorted(missing)}; its heads are {sorted(content['heads'])}"
         )
     for name, head in stage.heads.items():
         load_strictly(head, content["heads"][name], path)
+
+
+def _interrupted(folder: Path) -> Path:
+    return folder / "last.ckpt"
+
+
+def _start_path(config: DictConfig, folder: Path, name: str) -> Path | None:
+    """The checkpoint that `init_from` means: an earlier stage of this run, or a file."""
+    earlier = config.stages[name].init_from
+    if earlier is None:
+        return None
+    return folder / earlier / "final.ckpt" if earlier in config.stages else Path(earlier)
+
+
+def _is_new(config: DictConfig, folder: Path, name: str) -> bool:
+    """Whether the stage starts from the backbone's weights rather than from a checkpoint."""
+    saved = (_interrupted(folder / name), folder / name / "final.ckpt")
+    return config.stages[name].init_from is None and not any(path.exists() for path in saved)

@@ -1,15 +1,22 @@
-"""The folder of a run is named by what was overridden, so that the same command finds it again."""
+"""What names a run: its folder is found again by the same command, on any machine."""
 
 import hashlib
 import re
 from collections.abc import Sequence
 
-# What does not change what is learned, or stands in the folder's path already.
-UNNAMED = {
-    *("experiment", "sweep", "name", "seed", "job", "checkpoint", "trainer", "logger", "report"),
-    *("data.root", "data.train", "data.val", "datamodule.num_workers", "datamodule.val_batch_size"),
-    "checkpoint_every_minutes",
-}
+# Options that change neither what is learned nor how it is judged: a run may go on with others.
+# Where the data lie is free, what they hold is not (`data.content`, see `bacl.jobs.build`).
+FREE = (
+    *("job", "stage", "name", "seed", "checkpoint", "logger", "report", "checkpoint_every_minutes"),
+    *("data.root", "data.train", "data.val", "data.builder.root", "data.builder.processes"),
+    *("datamodule.num_workers", "datamodule.val_batch_size", "datamodule.pin_memory"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.log_every_n_steps", "trainer.profiler", "trainer.benchmark"),
+    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.limit_val_batches"),
+    *("trainer.check_val_every_n_epoch", "trainer.num_sanity_val_steps"),
+)
+CHOICES = ("experiment", "trainer")
+"""Groups whose choice names no folder: an experiment sets `name`, a trainer is hardware."""
 LONGEST = 150  # file systems allow 255 bytes
 
 
@@ -19,13 +26,14 @@ def variant(overrides: Sequence[str]) -> str:
     >>> variant(["+experiment=bacl_demo", "seed=1", "head.loss.alpha=0.7"])
     'head.loss.alpha=0.7'
     """
-    named = sorted(text for text in overrides if not _is_unnamed(text.split("=")[0]))
+    keys = ((text, text.split("=")[0].lstrip("+~")) for text in overrides)
+    named = sorted(text for text, key in keys if key not in CHOICES and not is_free(key))
     text = re.sub(r"[^A-Za-z0-9_.,=+~@-]+", "_", ",".join(named)) or "default"
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _is_unnamed(key: str) -> bool:
-    parts = key.lstrip("+~").split(".")
-    return any(".".join(parts[:length]) in UNNAMED for length in range(1, len(parts) + 1))
+def is_free(key: str) -> bool:
+    """Whether a run may go on with another value of this option."""
+    return any(key == name or key.startswith(f"{name}.") for name in FREE)

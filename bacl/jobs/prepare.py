@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from bacl.data.prepare import prepare
+from bacl.jobs.build import instantiate, prepare_process
 from bacl.jobs.run_folder import plain
 
 
 def run(config: DictConfig, folder: Path) -> None:
     """Leave data that `job=fit` can start from, or say what is missing and where it comes from."""
-    options = plain(config.data)
-    options.pop("num_classes")
-    prepare(**(options | {"builder": instantiate(config.data.get("builder"))}))
+    prepare_process()
+    data = plain(config.data)
+    builder = instantiate(config.data.get("builder"))
+    prepare(data["root"], data["name"], data["train"], data["val"], builder)

@@ -5,27 +5,25 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-# A resumed run may use other hardware, other logs or look at other figures.
-FREE = {
-    *("trainer", "logger", "job", "report", "checkpoint", "checkpoint_every_minutes", "hydra"),
-    *(f"datamodule.{option}" for option in ("num_workers", "val_batch_size", "pin_memory")),
-}
+from bacl.atomic import replacing
+from bacl.errors import UserError
+from bacl.jobs.naming import is_free
+
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "hydra-core",
-    "torchmetrics",
-    "numpy",
-    "pycocotools",
+    *("torch", "torchvision", "lightning", "hydra-core", "torchmetrics"),
+    *("numpy", "pycocotools", "pillow", "timm"),
 )
+
+
+class OtherConfigurationError(UserError, ValueError):
+    """The folder holds a run of another configuration."""
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -35,18 +33,20 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 @rank_zero_only
 def record(config: DictConfig, folder: Path) -> None:
-    """Write config.yaml and environment.json on the first start; check them on later ones.
+    """Write config.yaml on the first start and check it on later ones; note every start.
+
+    environment.json has one record per start: command, git commit and versions.
 
     Raises:
-        ValueError: the folder holds a run of another configuration; names what differs.
+        OtherConfigurationError: names the options that differ.
     """
-    path = folder / "config.yaml"
+    path, starts = folder / "config.yaml", folder / "environment.json"
     if path.exists():
         _check_same(plain(OmegaConf.load(path)), plain(config), folder)  # type: ignore[arg-type]
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "environment.json", json.dumps(environment(), indent=1))
-    write_text(path, OmegaConf.to_yaml(config, resolve=True))
+    else:
+        write_text(path, OmegaConf.to_yaml(config, resolve=True))
+    earlier = json.loads(starts.read_text()) if starts.exists() else []
+    write_text(starts, json.dumps([*earlier, environment()], indent=1))
 
 
 def environment() -> dict[str, Any]:
@@ -58,15 +58,21 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
     }
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file as a whole or not at all."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # timm is optional
+        return "not installed"
 
 
 def _git(*arguments: str) -> str:
@@ -80,14 +86,13 @@ def _git(*arguments: str) -> str:
 
 def _check_same(earlier: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     before, after = _flat(earlier), _flat(now)
-    keys = sorted(key for key in before | after if not {key, key.split(".")[0]} & FREE)
     changed = [
         f"{key}: {before.get(key, '(absent)')} -> {after.get(key, '(absent)')}"
-        for key in keys
-        if before.get(key) != after.get(key)
+        for key in sorted(before | after)
+        if not is_free(key) and before.get(key) != after.get(key)
     ]
     if changed:
-        raise ValueError(
+        raise OtherConfigurationError(
             f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}): "
             "give this one another name=…, or delete the folder"
         )

@@ -1,24 +1,37 @@
 """job=test: evaluate a finished stage on the validation data, without training."""
 
+import hashlib
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from bacl.checkpoints.handover import Categories
-from bacl.jobs.build import build_data, build_stage, build_trainer, open_data, prepare_process
+from bacl.jobs.build import (
+    build_data,
+    build_stage,
+    build_trainer,
+    chosen_stages,
+    open_data,
+    prepare_process,
+)
 from bacl.jobs.evaluate import evaluate
 from bacl.jobs.fit import restore
 
 
 def run(config: DictConfig, folder: Path) -> float:
-    """Evaluate `checkpoint=…`, or the run's own last stage; returns the AP of its first head."""
+    """Evaluate `checkpoint=…`, or the run's own last stage; returns the AP of its first head.
+
+    Results go to `<stage>/test/<digest of checkpoint and data>`, not over the training's own.
+    """
     prepare_process()
     table = open_data(config)
-    name = list(config.stages)[-1]
+    name = chosen_stages(config)[-1]
     path = Path(config.checkpoint or folder / name / "final.ckpt")
-    stage = build_stage(config, name)
+    stage = build_stage(config, name, pretrained=False)
     categories = Categories(table.category_ids.tolist(), list(table.category_names))
     restore(stage, path, categories)
-    trainer = build_trainer(config, folder / name, stage.schedule)
+    trainer = build_trainer(config, folder / name, stage.schedule, logs=False)
     trainer.datamodule = build_data(config, config.stages[name].augment)  # type: ignore[attr-defined]
-    return evaluate(config, folder, stage, trainer)
+    tested = f"{path.resolve()} {Path(config.data.val.annotations).resolve()}"
+    digest = hashlib.sha256(tested.encode()).hexdigest()[:8]
+    return evaluate(config, folder / name / "test" / digest, stage, trainer)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 from rich.text import Text
 
-from bacl.reporting.atomic import replacing
+from bacl.atomic import replacing
 from bacl.reporting.groups import GROUPS, members
 
 # Column title -> metric; the average recall carries its number of detections in its name.

@@ -1,8 +1,6 @@
 """Classifier learning stage (Sec. III-C to III-E, Algorithm 1)."""
 
-from contextlib import AbstractContextManager
-
-import torch
+from typing import Any
 
 from bacl.stages.stage import DetectionStage
 
@@ -10,6 +8,15 @@ from bacl.stages.stage import DetectionStage
 class ClassifierStage(DetectionStage):
     """Classifier heads, box regression and RPN train on a frozen feature extractor."""
 
-    def extraction(self) -> AbstractContextManager[object]:
-        """Backbone and FPN are frozen: their features need no graph."""
-        return torch.no_grad()
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """As `DetectionStage`.
+
+        Raises:
+            ValueError: a pattern of `trainable` reaches into the feature extractor.
+        """
+        super().__init__(*args, **options)
+        if self.extractor_trains:
+            raise ValueError(
+                "trainable: the classifier stage freezes backbone, FPN and RoI feature extractor; "
+                "train them with the representation stage"
+            )

@@ -4,7 +4,6 @@ B: images. R: sampled RoIs of the batch. M: jittered boxes of the batch. D: RoI 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -30,8 +29,8 @@ SAMPLING, JITTER = range(PURPOSES)
 class DetectionStage(LightningModule):
     """Trains a detector with any number of classifier heads on the same RoI features.
 
-    Nothing upstream of a head depends on it, so the heads of one stage share backbone, proposals,
-    RoI features and box regression, and each trains exactly as it would alone.
+    The heads share backbone, proposals, RoI features and box regression. With a frozen extractor
+    nothing upstream of a head depends on it, and each trains exactly as it would alone.
     """
 
     def __init__(
@@ -56,7 +55,8 @@ class DetectionStage(LightningModule):
             box_generator: Eq. 10; needed where a head hallucinates features.
 
         Raises:
-            ValueError: no head, a pattern without parameters, or no box generator to hallucinate.
+            ValueError: no head, a pattern without parameters, no box generator to hallucinate, or
+                several heads on an extractor that trains.
         """
         super().__init__()
         if not heads:
@@ -73,11 +73,18 @@ class DetectionStage(LightningModule):
         if self._hallucinates and box_generator is None:
             raise ValueError("a head hallucinates features, but the stage has no box_generator")
         train_only(self, trainable)
+        if self.extractor_trains and len(heads) > 1:
+            raise ValueError(
+                f"heads {sorted(heads)} would share an extractor that trains, and each would "
+                "change what the others learn from; train one head, or freeze the extractor"
+            )
         self.train()  # Lightning trains a model in the mode it finds it in
 
-    def extraction(self) -> AbstractContextManager[object]:
-        """Context in which the pyramid of a training batch is computed."""
-        raise NotImplementedError
+    @property
+    def extractor_trains(self) -> bool:
+        """Whether gradients flow into backbone, pyramid or RoI feature extractor."""
+        parts = (self.detector.backbone, self.detector.fpn, self.detector.box_head)
+        return any(parameter.requires_grad for part in parts for parameter in part.parameters())
 
     def train(self, mode: bool = True) -> "DetectionStage":
         """Training mode for what trains; frozen modules stay in eval mode."""
@@ -93,7 +100,7 @@ class DetectionStage(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""
-        with self.extraction():
+        with torch.set_grad_enabled(self.extractor_trains):
             pyramid = self.detector.pyramid(batch.images)
         jittered = self._jittered_boxes(batch)
         self._seed_step(SAMPLING)
@@ -151,10 +158,10 @@ class DetectionStage(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log each head's AP under val/<head>/<measure>."""
-        if not self.trainer.sanity_checking:
-            for name, metric in self.metrics.items():
-                values = metric.compute()  # type: ignore[operator]
-                named = {f"val/{name}/{key}": value for key, value in values.items()}
+        for name, metric in self.metrics.items():
+            values = metric.compute()  # type: ignore[operator]
+            named = {f"val/{name}/{key}": value for key, value in values.items()}
+            if not self.trainer.sanity_checking:  # one batch, that errors come before the training
                 self.log_dict(named, sync_dist=True)  # equal on all processes
 
     def on_validation_epoch_start(self) -> None:

@@ -23,7 +23,7 @@ C, D = 4, 6
 def target(image_id: int) -> Target:
     nothing = torch.empty(0, dtype=torch.int64)
     box = torch.tensor([[1.0, 2.0, 9.0, 8.0]])
-    return Target(image_id, box, torch.tensor([1]), (16, 16), (32, 32), nothing, nothing)
+    return Target(image_id, box, torch.tensor([1]), (16, 16), (32, 32), (32, 32), nothing, nothing)
 
 
 class TinyData(LightningDataModule):

@@ -2,37 +2,14 @@ import logging
 
 import pytest
 import rich
-from lightning.pytorch import Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from rich.console import Console
 
-from bacl.callbacks.console import ProgressBar, silence_advertisements
+from bacl.callbacks.console import ProgressBar
 
 
 @pytest.fixture
 def terminal(monkeypatch):
     monkeypatch.setattr(rich, "get_console", lambda: Console(force_terminal=True))
-
-
-def test_advertisements_are_dropped_and_nothing_else(caplog):
-    silence_advertisements()
-    silence_advertisements()
-    with caplog.at_level(logging.INFO):
-        Trainer(logger=False, accelerator="cpu", enable_checkpointing=False)
-        rank_zero_info("a line of Lightning's")
-    assert "litlogger" not in caplog.text
-    assert "a line of Lightning's" in caplog.text
-    assert "GPU available" in caplog.text
-
-
-def test_lightning_still_advertises_on_that_logger(caplog):
-    """When this fails the filter has become useless and can go."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    filters, logger.filters = logger.filters, []
-    with caplog.at_level(logging.INFO):
-        Trainer(logger=False, accelerator="cpu", enable_checkpointing=False)
-    logger.filters = filters
-    assert "litlogger" in caplog.text
 
 
 def test_lines_with_losses_where_there_is_no_terminal(fit, caplog):

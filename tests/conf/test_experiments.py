@@ -83,5 +83,5 @@ def test_ablations_reach_the_classifier_head(override, option, value):
 
 def test_every_file_of_the_configuration_is_used_by_a_default_or_selectable():
     groups = {path.parent.name for path in CONF.rglob("*.yaml")}
-    assert {"data", "detector", "stage", "head", "loss", "indicator", "fhm"} <= groups
+    assert {"data", "detector", "pipeline", "head", "loss", "indicator", "fhm"} <= groups
     assert Path(CONF, "config.yaml").exists()

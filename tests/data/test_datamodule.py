@@ -221,3 +221,16 @@ def test_no_process_shares_a_picture_with_another(data, monkeypatch):
         loader = data().train_dataloader()
         shares.append([target.image_id for batch in loader for target in batch.targets])
     assert sorted(shares[0] + shares[1]) == list(range(100, 110))
+
+
+def test_only_training_keeps_its_workers(data):
+    module = data(num_workers=1)
+    assert module.train_dataloader().persistent_workers
+    assert not module.val_dataloader().persistent_workers
+
+
+@pytest.mark.parametrize("cuda", [True, False])
+def test_memory_is_pinned_for_a_gpu_only(data, monkeypatch, cuda):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert data(pin_memory=True).train_dataloader().pin_memory == cuda
+    assert not data(pin_memory=False).val_dataloader().pin_memory

@@ -239,6 +239,7 @@ def test_a_batch_is_normalised_and_padded_with_zeros(ten_pictures):
     assert not batch.images[0, :, :, 48:].any()
     assert not batch.images[1, :, 48:].any()
     assert batch.sizes == [(64, 48), (48, 64)]
+    assert [target.padded_size for target in batch.targets] == [(64, 64), (64, 64)]
     assert torch.equal(batch.targets[0].masks[:, :, :48], expected_masks)
     assert not batch.targets[0].masks[:, :, 48:].any()
 
@@ -276,3 +277,21 @@ def test_a_pickled_data_set_holds_no_annotations(ten_pictures):
     again = pickle.loads(pickle.dumps(data))
     assert equal(again[2], data[2])
     assert isinstance(again.table.boxes, np.memmap)
+
+
+def test_padding_of_an_image_does_not_depend_on_its_batch(ten_pictures):
+    data = DetectionDataset(ten_pictures, ten_pictures.source.parent, v2.Resize((20, 40)))
+    pasted = DetectionDataset(ten_pictures, ten_pictures.source.parent, small_copy_paste())
+    batch = collate([data[0], pasted[0]])
+    assert batch.targets[0].padded_size == (32, 64)
+    # A copy-paste image fills its canvas, whatever the size of the picture on it.
+    canvas = pasted[0][0].shape[1:]
+    assert batch.targets[1].padded_size == tuple(-(-side // 32) * 32 for side in canvas)
+
+
+def test_boxes_in_pixels_of_the_file():
+    none = torch.zeros(0, dtype=torch.int64)
+    target = Target(1, torch.zeros(0, 4), none, (80, 90), (96, 96), (40, 270), none, none)
+    boxes = target.to_original(torch.tensor([[1.0, 2, 3, 4], [0, 0, 90, 80]]))
+    assert boxes.tolist() == [[3, 1, 9, 2], [0, 0, 270, 40]]
+    assert target.to_original(torch.zeros(0, 4)).shape == (0, 4)

@@ -189,8 +189,15 @@ def test_pickles_as_a_path(open_table, shared, tmp_path):
     pickled = pickle.dumps(large)
     assert len(pickled) < 500
     assert np.array_equal(pickle.loads(pickled).boxes, large.boxes)
-    table = open_table(tiny()).with_frequency(np.array(["f", "c", "r"]))
-    assert pickle.loads(pickle.dumps(table)).frequency.tolist() == ["f", "c", "r"]
+
+
+def test_a_pickled_table_keeps_the_categories_it_was_given(open_table):
+    images = [image(i) for i in range(11)]
+    many = [annotation(i, i, 9) for i in range(11)]
+    train = open_table(tiny(images=images, annotations=many), "other.json")
+    table = open_table(tiny()).with_categories(train)
+    assert table.frequency.tolist() == ["r", "c", "r"]
+    assert pickle.loads(pickle.dumps(table)).frequency.tolist() == ["r", "c", "r"]
 
 
 def test_columns_are_mapped_and_read_only(open_table):

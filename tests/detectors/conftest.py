@@ -12,7 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from bacl.data.batch import Target
+from bacl.data.batch import Target, padded_sides
 from bacl.detectors.faster_rcnn import FasterRCNN
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -54,6 +54,7 @@ def target(
         boxes=torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         labels=torch.as_tensor(labels, dtype=torch.int64),
         size=size,
+        padded_size=padded_sides(*size),
         original_size=size,
         negative=none,
         not_exhaustive=none,

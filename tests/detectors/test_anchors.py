@@ -26,3 +26,18 @@ def test_one_feature_map_per_stride():
 
 def test_anchors_are_not_saved():
     assert not AnchorGenerator(8, (1.0,), (4,)).state_dict()
+
+
+def test_anchors_inside_an_image_by_hand():
+    generator = AnchorGenerator(8, (0.5, 2.0), (4, 8))
+    # 8 by 5 pixels: two rows and two columns of stride 4, one row and one column of stride 8.
+    inside = generator.inside([(3, 4), (2, 2)], (8, 5))
+    assert inside.tolist() == [0, 1, 2, 3, 8, 9, 10, 11, 24, 25]
+
+
+@pytest.mark.parametrize("size", [(12, 16), (64, 64)])
+def test_all_anchors_are_inside_an_image_that_fills_the_batch(size):
+    generator = AnchorGenerator(8, (0.5, 2.0), (4, 8))
+    shapes = [(3, 4), (2, 2)]
+    count = sum(len(level) for level in generator(shapes))
+    assert torch.equal(generator.inside(shapes, size), torch.arange(count))

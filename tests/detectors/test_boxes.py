@@ -68,3 +68,9 @@ def test_overlaps_equal_torchvision_and_are_zero_for_empty_boxes():
     empty = torch.tensor([[1.0, 1, 1, 1]])
     assert pairwise_iou(empty, empty).item() == 0
     assert pairwise_iou(boxes, torch.zeros(0, 4)).shape == (30, 0)
+
+
+def test_stds_follow_the_model_and_are_not_saved():
+    coder = BoxCoder((0.1, 0.1, 0.2, 0.2))
+    assert coder.to("meta").stds.is_meta
+    assert not coder.state_dict()

@@ -31,13 +31,16 @@ def draw_detections(count):
     return Detections(boxes, torch.rand(count).sort(descending=True)[0], torch.arange(count) % 2)
 
 
+columns = DetectionColumns.from_detections
+
+
 @pytest.mark.parametrize("name", ["results.json", "results.json.gz"])
 def test_what_is_read_is_what_was_written_to_the_last_bit(table, tmp_path, name):
     detections, ids = [draw_detections(5), draw_detections(0), draw_detections(3)], [9, 4, 6]
+    given = columns(detections, ids)
     with ResultsWriter(tmp_path / "new" / name, table) as writer:
-        writer.write(detections[:1], ids[:1])
-        writer.write(detections[1:], ids[1:])
-    given = DetectionColumns.from_detections(detections, ids)
+        writer.write_columns(columns(detections[:1], ids[:1]))
+        writer.write_columns(columns(detections[1:], ids[1:]))
     read = load_results(tmp_path / "new" / name, table)
     assert read.image_ids.tolist() == [6, 9]
     assert read.counts.tolist() == [3, 5]
@@ -54,7 +57,8 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(table, tmp_path, name)
 def test_format_is_the_official_one(table, tmp_path):
     box = torch.tensor([[1.5, 2.0, 4.0, 8.25]])
     with ResultsWriter(tmp_path / "results.json", table) as writer:
-        writer.write([Detections(box, torch.tensor([0.75]), torch.tensor([1]))], [6])
+        one = Detections(box, torch.tensor([0.75]), torch.tensor([1]))
+        writer.write_columns(columns([one], [6]))
     expected = {"image_id": 6, "category_id": 7, "bbox": [1.5, 2.0, 2.5, 6.25], "score": 0.75}
     assert json.loads((tmp_path / "results.json").read_text()) == [expected]
 
@@ -63,15 +67,26 @@ def test_equal_detections_give_equal_bytes(table, tmp_path):
     detections = [draw_detections(4)]
     for name in ("a.json.gz", "b.json.gz"):
         with ResultsWriter(tmp_path / name, table) as writer:
-            writer.write(detections, [9])
+            writer.write_columns(columns(detections, [9]))
     assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
+
+
+def test_pieces_do_not_show(table, tmp_path, monkeypatch):
+    given = columns([draw_detections(5), draw_detections(0), draw_detections(2)], [9, 4, 6])
+    for name, rows in (("one.json", 100), ("seven.json", 1), ("three.json", 3)):
+        monkeypatch.setattr(results_json, "_ROWS", rows)
+        with ResultsWriter(tmp_path / name, table) as writer:
+            writer.write_columns(given)
+    texts = [(tmp_path / f"{name}.json").read_bytes() for name in ("one", "seven", "three")]
+    assert len(json.loads(texts[0])) == 7
+    assert texts[0] == texts[1] == texts[2]
 
 
 @pytest.mark.parametrize("write", [True, False])
 def test_no_detections(table, tmp_path, write):
     with ResultsWriter(tmp_path / "results.json", table) as writer:
         if write:
-            writer.write([draw_detections(0)], [9])
+            writer.write_columns(columns([draw_detections(0)], [9]))
     assert json.loads((tmp_path / "results.json").read_text()) == []
     assert len(load_results(tmp_path / "results.json", table).scores) == 0
 
@@ -84,7 +99,7 @@ def test_an_interrupted_writer_leaves_the_old_file(table, tmp_path, name):
 
     def interrupted():
         with ResultsWriter(file, table) as writer:
-            writer.write([draw_detections(5)], [9])
+            writer.write_columns(columns([draw_detections(5)], [9]))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -98,7 +113,7 @@ def test_the_writer_refuses_what_the_metric_refuses(table, tmp_path):
         pytest.raises(ValueError, match="image id 5 "),
         ResultsWriter(tmp_path / "results.json", table) as writer,
     ):
-        writer.write([draw_detections(1)], [5])
+        writer.write_columns(columns([draw_detections(1)], [5]))
     assert not (tmp_path / "results.json").exists()
 
 

@@ -9,7 +9,6 @@ from bacl.reporting.figures import (
     DetectionSample,
     draw_ap_by_count,
     draw_detection_grid,
-    draw_detections,
     draw_losses,
     draw_weight_norms,
 )
@@ -90,10 +89,8 @@ def sample(scores=(0.9, 0.4), height=48):
 
 def test_detections_below_the_threshold_are_not_drawn(tmp_path):
     names, frequency = ["cup", "lamp"], ["r", "f"]
-    one = sample()
-    arguments = (one.image, (one.boxes, one.labels), one.detections, names, frequency)
-    few = draw_detections(tmp_path / "few.png", *arguments, score_threshold=0.5)
-    many = draw_detections(tmp_path / "many.png", *arguments, score_threshold=0.3)
+    few = draw_detection_grid(tmp_path / "few.png", [sample()], names, frequency, 0.5)
+    many = draw_detection_grid(tmp_path / "many.png", [sample()], names, frequency, 0.3)
     rare = GROUPS["r"].colour  # the second detection; the legend has the colour too
     assert pixels(many, rare) > pixels(few, rare) + 100
     assert abs(pixels(many, GROUPS["f"].colour) - pixels(few, GROUPS["f"].colour)) < 20

@@ -1,7 +1,7 @@
 """The figures of one run: pure functions of arrays that each write one PNG and return its path."""
 
 from bacl.reporting.figures.average_precision import draw_ap_by_count
-from bacl.reporting.figures.detections import DetectionSample, draw_detection_grid, draw_detections
+from bacl.reporting.figures.detections import DetectionSample, draw_detection_grid
 from bacl.reporting.figures.losses import draw_losses, has_losses
 from bacl.reporting.figures.weight_norms import draw_weight_norms
 
@@ -9,7 +9,6 @@ __all__ = [
     "DetectionSample",
     "draw_ap_by_count",
     "draw_detection_grid",
-    "draw_detections",
     "draw_losses",
     "draw_weight_norms",
     "has_losses",

@@ -48,33 +48,6 @@ class _Box:
     matched: bool
 
 
-def draw_detections(
-    path: Path,
-    image: NDArray[np.uint8],
-    truth: tuple[Tensor, Tensor],
-    detections: Mapping[str, Detections],
-    names: Sequence[str],
-    frequency: ArrayLike,
-    score_threshold: float,
-) -> Path:
-    """Draw one image: the ground truth first, then one panel per head.
-
-    Args:
-        path: PNG to write.
-        image: (H, W, 3) uint8 RGB.
-        truth: boxes (N, 4) xyxy in pixels of `image`, labels (N,).
-        detections: by head, in pixels of `image`.
-        names: the categories' names.
-        frequency: (C,) of "r", "c", "f": the colour of a box.
-        score_threshold: detections below it are not drawn.
-
-    Returns:
-        `path`.
-    """
-    sample = DetectionSample(image, truth[0], truth[1], detections)
-    return draw_detection_grid(path, [sample], names, frequency, score_threshold)
-
-
 @styled
 def draw_detection_grid(
     path: Path,
@@ -83,11 +56,21 @@ def draw_detection_grid(
     frequency: ArrayLike,
     score_threshold: float,
 ) -> Path:
-    """Draw several images as rows; arguments as `draw_detections`.
+    """Draw images as rows: the ground truth first, then one panel per head.
 
     A detection is solid where it matches an annotation of its category (IoU of at least 0.5),
     dashed otherwise. In a federated data set a dashed box may still be right: not every object is
     annotated.
+
+    Args:
+        path: PNG to write.
+        samples: the images.
+        names: the categories' names.
+        frequency: (C,) of "r", "c", "f": the colour of a box.
+        score_threshold: detections below it are not drawn.
+
+    Returns:
+        `path`.
 
     Raises:
         ValueError: no sample, or samples with different heads.

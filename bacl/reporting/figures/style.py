@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bacl.reporting.atomic import replacing
+from bacl.atomic import replacing
 
 Arguments = ParamSpec("Arguments")
 
