@@ -104,7 +104,7 @@ def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step
 
 
 def torchvision_resize(images: list[Tensor], targets: Objects, side: int) -> Resize:
-    """torchvision's normalisation, resize and padding, as part of our steps too."""
+    """Normalisation, resize and padding of torchvision's detector, a part of our steps too."""
     transform = GeneralizedRCNNTransform(side, 1333, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
     def resize() -> tuple[Tensor, list[Target]]:

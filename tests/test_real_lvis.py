@@ -30,7 +30,6 @@ def lvis(compose_config, shared, tmp_path):
         "trainer.limit_val_batches=1", "trainer.num_sanity_val_steps=0", "report.images=1",
         "trainer.log_every_n_steps=1",
         *(f"stages.{stage}.schedule={{epochs:1,milestones:[]}}" for stage in stages),
-        f"stages.classifier.init_from={tmp_path / 'run/representation/final.ckpt'}",
     )  # fmt: skip
 
 
@@ -64,11 +63,11 @@ def test_copied_objects_come_with_their_labels_on_the_papers_canvas(lvis):
 def test_a_step_of_each_stage_and_the_evaluation_of_a_photograph(lvis, tmp_path):
     folder = tmp_path / "run"
     average_precision = fit.run(lvis, folder)
-    measures = json.loads((folder / "results.json").read_text())
+    measures = json.loads((folder / "classifier/results.json").read_text())
     assert measures["bacl"]["AP"] == pytest.approx(average_precision)
     assert 0 <= average_precision <= 1
-    assert len((folder / "per_category.csv").read_text().splitlines()) == C + 1
-    assert (folder / "figures/detections.png").stat().st_size > 10_000
+    assert len((folder / "classifier/per_category.csv").read_text().splitlines()) == C + 1
+    assert (folder / "classifier/figures/detections.png").stat().st_size > 10_000
     final = load_stage(folder / "classifier/final.ckpt")
     head = final["heads"]["bacl"]
     assert head["predictor.weight"].shape == (C + 1, 1024)

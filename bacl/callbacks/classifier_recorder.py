@@ -10,10 +10,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
+from bacl.atomic import replacing
 from bacl.callbacks.figure_log import log_figure
 from bacl.data.statistics import CategoryStatistics
 from bacl.heads import ClassifierHead
-from bacl.atomic import replacing
 from bacl.reporting.figures import draw_weight_norms
 from bacl.reporting.groups import members
 

@@ -11,10 +11,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from bacl.atomic import replacing
 from bacl.data.batch import Batch, Target
 from bacl.distributed import gather_objects, process_rank, sum_over_processes
 from bacl.errors import UserError
-from bacl.atomic import replacing
 
 
 class NonFiniteLossError(UserError, RuntimeError):
@@ -32,7 +32,7 @@ _NOTHING_TO_LEARN = (
     KeyboardInterrupt,
     torch.OutOfMemoryError,
     # After it the device computes nothing more; older torch has no class for it.
-    *([torch.AcceleratorError] if hasattr(torch, "AcceleratorError") else []),
+    getattr(torch, "AcceleratorError", ()),
 )
 """Errors after which a look at the features would tell nothing, or fail."""
 

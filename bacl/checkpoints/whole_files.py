@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
-from bacl.reporting.atomic import replacing
+from bacl.atomic import replacing
 
 
 class WholeFiles(TorchCheckpointIO):

@@ -49,7 +49,8 @@ class Target:
         """Boxes (·, 4) of the network's input in pixels of the original file."""
         (height, width), (original_height, original_width) = self.size, self.original_size
         # By axis, since a tensor of the factors would be copied to the GPU for every image.
-        x, y = boxes[:, 0::2] * (original_width / width), boxes[:, 1::2] * (original_height / height)
+        x = boxes[:, 0::2] * (original_width / width)
+        y = boxes[:, 1::2] * (original_height / height)
         return torch.stack((x, y), dim=2).flatten(1)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Target":

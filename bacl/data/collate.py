@@ -12,6 +12,7 @@ IMAGENET_MEAN = torch.tensor([123.675, 116.28, 103.53])
 IMAGENET_STD = torch.tensor([58.395, 57.12, 57.375])
 """(3,) RGB, of pixels in 0..255."""
 
+
 def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
     """The batch of (3, H, W) uint8 images and their targets.
 

@@ -46,7 +46,8 @@ class BoxCoder(nn.Module):
         if len(stds) != 4 or min(stds) <= 0:
             raise ValueError(f"BoxCoder.stds needs four positive numbers, got {list(stds)}")
         # A buffer, since a tensor made at each call would be copied to the GPU each time.
-        self.register_buffer("stds", torch.tensor(list(stds), dtype=torch.float32), persistent=False)
+        values = torch.tensor(list(stds), dtype=torch.float32)
+        self.register_buffer("stds", values, persistent=False)
 
     def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
         """Deltas (N, 4) that lead from `references` to `boxes` (N, 4 each), none of them empty."""

@@ -68,8 +68,8 @@ class ResultsWriter(AbstractContextManager):
                 detections.scores[rows].tolist(),
                 strict=True,
             )
-            text = ",\n".join([_RECORD % (i, label, *box, score) for i, label, box, score in records])
-            self._text.write(self._separator + text)
+            lines = [_RECORD % (image, label, *box, score) for image, label, box, score in records]
+            self._text.write(self._separator + ",\n".join(lines))
             self._separator = ",\n"
 
     def __exit__(

@@ -1,6 +1,7 @@
 """job=fit: the stages of the configuration in order, then the evaluation of the last."""
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
@@ -88,7 +89,9 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path) -> None:
     Raises:
         DivergedError: instead of an error that has no other cause.
     """
-    resumed = {"ckpt_path": str(interrupted), "weights_only": True} if interrupted.exists() else {}
+    resumed: dict[str, Any] = {}
+    if interrupted.exists():
+        resumed = {"ckpt_path": str(interrupted), "weights_only": True}
     (watch,) = [callback for callback in trainer.callbacks if isinstance(callback, FiniteLoss)]  # type: ignore[attr-defined]
     try:
         trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]

@@ -42,6 +42,9 @@ class TinyData(LightningDataModule):
     def train_dataloader(self):
         return DataLoader(range(2 * self.batches), batch_size=2, collate_fn=self.collate)
 
+    def val_dataloader(self):
+        return DataLoader(range(5), batch_size=2, collate_fn=self.collate)
+
     @staticmethod
     def collate(numbers):
         return Batch(torch.rand(len(numbers), 3, 4, 4), [target(100 + n) for n in numbers])

@@ -30,7 +30,7 @@ def test_a_row_replaces_those_of_the_same_and_later_epochs(tmp_path):
 
 def test_records_start_and_every_epoch_of_every_head(fit, stage, tmp_path):
     fit(ClassifierRecorder(), stage=stage)
-    with np.load(tmp_path / "classifier" / "bacl.npz") as file:
+    with np.load(tmp_path / "heads" / "bacl.npz") as file:
         assert file["epochs"].tolist() == [0, 1, 2]
         assert {name: file[name].shape for name in ("weight_norm", "strength", "seen")} == {
             "weight_norm": (3, 5), "strength": (3, 4), "seen": (3, 4)
@@ -39,14 +39,14 @@ def test_records_start_and_every_epoch_of_every_head(fit, stage, tmp_path):
         assert file["seen"][2].all()  # the four batches of an epoch have the labels 0 to 3
         final = stage.heads["bacl"].predictor.weight.detach().norm(dim=1)
         np.testing.assert_allclose(file["weight_norm"][2], final, rtol=1e-6)
-    assert (tmp_path / "classifier" / "bce.npz").exists()
-    assert (tmp_path / "classifier" / "weight_norms.png").stat().st_size > 10_000
+    assert (tmp_path / "heads" / "bce.npz").exists()
+    assert (tmp_path / "heads" / "weight_norms.png").stat().st_size > 10_000
 
 
 def test_resumed_run_continues_the_record(fit, saved, tmp_path):
     fit(ClassifierRecorder(), epochs=1).save_checkpoint(saved)
     fit(ClassifierRecorder(), epochs=2, resume=saved)
-    with np.load(tmp_path / "classifier" / "bce.npz") as file:
+    with np.load(tmp_path / "heads" / "bce.npz") as file:
         assert file["epochs"].tolist() == [0, 1, 2]
 
 

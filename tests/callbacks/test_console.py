@@ -1,4 +1,5 @@
 import logging
+import re
 
 import pytest
 import rich
@@ -50,3 +51,40 @@ def test_values_are_read_once_in_every_steps(fit, terminal, monkeypatch):
     assert len(shown) == 10  # eight steps and two ends of an epoch
     # the first step, the fourth, the eighth, and both ends of an epoch
     assert len({id(values) for values in shown}) <= 5
+
+
+@pytest.fixture
+def validated(stage):
+    class Validated(type(stage)):
+        def validation_step(self, batch, batch_idx):
+            pass
+
+        def on_validation_epoch_end(self):
+            logging.getLogger("bacl.evaluation").info("AP is computed here")
+
+    return Validated()
+
+
+@pytest.mark.parametrize(
+    ("limits", "counts"), [({}, ["2/5", "4/5", "5/5"]), ({"limit_val_batches": 2}, ["2/4", "4/4"])]
+)
+def test_validation_has_lines_too(fit, validated, caplog, limits, counts):
+    options = {"enable_progress_bar": True, "epochs": 1, "num_sanity_val_steps": 1, **limits}
+    with caplog.at_level(logging.INFO):
+        fit(ProgressBar(line_seconds=0), stage=validated, **options)
+    lines = [r.getMessage() for r in caplog.records if r.name.startswith("bacl.")]
+    first = next(i for i, line in enumerate(lines) if line.startswith("validation"))
+    # The check before the training, which also computes, has no line.
+    assert lines[0] == "AP is computed here"
+    assert lines[1].startswith("epoch 1/1, step 1/4")
+    expected = [rf"validation: {count} images, \d:\d\d:\d\d left" for count in counts]
+    expected += [r"validation: all images done in \d:\d\d:\d\d, computing AP", lines[0]]
+    for line, pattern in zip(lines[first : first + len(expected)], expected, strict=True):
+        assert re.fullmatch(pattern, line)
+
+
+def test_lines_of_a_validation_wait_for_their_time(fit, validated, caplog):
+    with caplog.at_level(logging.INFO):
+        fit(ProgressBar(line_seconds=1e6), stage=validated, enable_progress_bar=True)
+    assert not [r for r in caplog.records if "left" in r.getMessage()][1:]
+    assert len([r for r in caplog.records if "computing AP" in r.getMessage()]) == 2

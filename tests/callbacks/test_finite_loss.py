@@ -5,7 +5,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from bacl.callbacks.finite_loss import FiniteLoss, NonFiniteLossError
+from bacl.callbacks.csv_logger import CSVLogger
+from bacl.callbacks.finite_loss import DivergedError, FiniteLoss, NonFiniteLossError
 
 
 def test_finite_losses_train_to_the_end_and_write_nothing(fit, tmp_path):
@@ -61,3 +62,55 @@ def _check_in_process(rank, folder):
 def test_every_process_stops_when_one_loss_is_infinite(tmp_path):
     mp.start_processes(_check_in_process, (str(tmp_path),), nprocs=2, start_method="fork")
     assert [path.name for path in tmp_path.glob("*.pt")] == ["non_finite_loss_rank1.pt"]
+
+
+class Finalized(CSVLogger):
+    status = None
+
+    def finalize(self, status):
+        self.status = status
+
+
+@pytest.fixture
+def fail(fit, stage, tmp_path):
+    """Lets the first step fail: (error, features of the network) -> diagnosis."""
+
+    def run(error, features):
+        def step(batch, batch_idx):
+            raise error
+
+        stage.training_step = step
+        stage.detector = SimpleNamespace(pyramid=lambda images: [torch.tensor(features)])
+        callback, logger = FiniteLoss(), Finalized(tmp_path)
+        with pytest.raises(type(error)) as caught:
+            fit(callback, stage=stage, logger=logger)
+        assert caught.value is error
+        assert logger.status == "failed"
+        return callback.diagnosis
+
+    return run
+
+
+def test_divergence_is_diagnosed_and_lightning_cleans_up(fail, tmp_path):
+    diagnosis = fail(FloatingPointError("bad box"), [1.0, float("nan")])
+    assert isinstance(diagnosis, DivergedError)
+    assert "at step 0, learning rate 0.02: training has diverged" in str(diagnosis)
+    assert "(with one head only) clip gradients" in str(diagnosis)
+    content = torch.load(tmp_path / "non_finite_loss.pt", weights_only=True)
+    assert content["image_ids"] == [100, 101]
+
+
+NO_PROBE = [torch.OutOfMemoryError("memory is full"), NonFiniteLossError("box is nan")]
+if hasattr(torch, "AcceleratorError"):
+    NO_PROBE.append(torch.AcceleratorError("device-side assert", 710))
+
+
+@pytest.mark.parametrize("error", NO_PROBE, ids=lambda error: type(error).__name__)
+def test_no_look_at_the_features_where_the_cause_is_known(fail, tmp_path, error):
+    assert fail(error, [float("nan")]) is None
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_other_errors_of_a_healthy_network_are_left_alone(fail, tmp_path):
+    assert fail(ValueError("a mistake"), [1.0]) is None
+    assert not list(tmp_path.glob("*.pt"))

@@ -36,7 +36,7 @@ def test_whole_run_offline(fit, tmp_path):
     logger = offline_logger(folder)
     logger.log_hyperparams({"head": {"loss": {"alpha": 0.85}}, "seed": 0})
     fit(ClassifierRecorder(), logger=logger, epochs=1)
-    log_figure([logger], "figure", tmp_path / "classifier" / "weight_norms.png", 4)
+    log_figure([logger], "figure", tmp_path / "heads" / "weight_norms.png", 4)
     run = logger.experiment
     assert run.id == logger.version
     assert run.config["head"] == {"loss": {"alpha": 0.85}}

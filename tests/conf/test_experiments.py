@@ -28,7 +28,7 @@ def test_every_experiment_builds_every_stage(name, without_weights, counts_file)
     files = [f"data.train.annotations={counts_file}", f"data.val.annotations={counts_file}"]
     config = composed(f"+experiment={name}", *without_weights, *files)
     for stage in config.stages:
-        module = build_stage(config, stage)
+        module = build_stage(config, stage, pretrained=False)
         assert any(parameter.requires_grad for parameter in module.parameters())
         assert list(module.heads)
 

@@ -8,6 +8,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from bacl.data.batch import Target
 from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD, collate
 from bacl.data.copy_paste import CopyPaste
 from bacl.data.dataset import DetectionDataset

@@ -12,59 +12,48 @@ def rpn(build):
 
 
 @pytest.fixture
-def sampled(rpn, monkeypatch):
-    """Runs a training step of the RPN: targets -> sampled (images, anchors)."""
+def examples(rpn, monkeypatch):
+    """Runs a training step of the RPN: (targets, batch shape) -> x and y (S, 2) per image.
 
-    def run(targets):
+    These are the positions of the sampled anchors. With room for every example all are drawn.
+    """
+
+    def run(targets, batch=BATCH):
+        shapes = [[-(-side // stride) for side in batch] for stride in rpn.anchors.strides]
+        pyramid = [torch.randn(2, rpn.head.conv.in_channels, *shape) for shape in shapes]
+        boxes = torch.cat(rpn.anchors(shapes))
+        positions = (boxes[:, :2] + boxes[:, 2:]) / 2
         seen = []
         original = rpn.head.at
-
-        def at(pyramid, images, anchors):
-            seen.append((images, anchors))
-            return original(pyramid, images, anchors)
-
-        monkeypatch.setattr(rpn.head, "at", at)
-        rpn(pyramid_of(rpn), targets)
-        return seen[0]
+        with monkeypatch.context() as patch:
+            patch.setattr(rpn.head, "at", lambda *args: seen.append(args) or original(*args))
+            rpn(pyramid, targets)
+        (_, images, anchors) = seen[0]
+        return [positions[anchors[images == image]] for image in range(2)]
 
     return run
 
 
-def pyramid_of(rpn):
-    shapes = [(-(-BATCH[0] // stride), -(-BATCH[1] // stride)) for stride in rpn.anchors.strides]
-    return [torch.randn(2, rpn.head.conv.in_channels, *shape) for shape in shapes]
+def test_no_anchor_of_the_batch_padding_is_an_example(examples, target):
+    small = target([[8, 8, 40, 40]], [1], (50, 100))
+    assert small.padded_size == (64, 128)
+    first, second = examples([target([[8, 8, 40, 40]], [1], BATCH), small])
+    # Up to the padding's edge, on the finest level, and not beyond.
+    assert first.amax(0).tolist() == [188, 124]
+    assert second.amax(0).tolist() == [124, 60]
+    assert len(first) > 2 * len(second) > 0
 
 
-def centres(rpn):
-    """(N, 2) x and y of the grid position of every anchor."""
-    boxes = torch.cat(rpn.anchors([(x.shape[2], x.shape[3]) for x in pyramid_of(rpn)]))
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+def test_padding_of_its_own_is_part_of_an_image(examples, target):
+    """As of a copy-paste canvas, on which objects may lie beside the picture."""
+    small = target([[8, 8, 40, 40]], [1], (50, 100))
+    canvas, own = examples([replace(small, padded_size=BATCH), small])
+    assert canvas.amax(0).tolist() == [188, 124]
+    assert own.amax(0).tolist() == [124, 60]
 
 
-def test_no_anchor_of_the_batch_padding_is_an_example(rpn, sampled, target):
-    targets = [target([[8, 8, 40, 40]], [1], BATCH), target([[8, 8, 40, 40]], [1], (50, 100))]
-    images, anchors = sampled(targets)
-    x, y = centres(rpn)[anchors].unbind(1)
-    assert targets[1].padded_size == (64, 128)
-    # With room for every example all negatives are drawn: up to the padding's edge, not beyond.
-    assert (x[images == 0].max(), y[images == 0].max()) == (188, 124)
-    assert (x[images == 1].max(), y[images == 1].max()) == (124, 60)
-
-
-def test_padding_of_its_own_is_part_of_an_image(rpn, sampled, target):
-    """A copy-paste canvas: objects may lie beside the destination's picture."""
-    one = target([[8, 8, 40, 40]], [1], (50, 100))
-    images, anchors = sampled([replace(one, padded_size=BATCH), one])
-    x, y = centres(rpn)[anchors[images == 0]].unbind(1)
-    assert (x.max(), y.max()) == (188, 124)
-
-
-def test_an_image_has_the_same_examples_in_any_batch(rpn, sampled, target, monkeypatch):
-    """Matches too, where the anchor that overlaps an object most would lie in the padding."""
+def test_an_image_has_the_same_examples_in_any_batch(examples, target):
     small = target([[60, 20, 100, 50]], [1], (50, 100))
-    large = target([[8, 8, 40, 40]], [1], BATCH)
-    images, anchors = sampled([small, large])
-    beside = {tuple(row) for row in centres(rpn)[anchors[images == 0]].tolist()}
-    monkeypatch.setattr("test_rpn.BATCH" if False else f"{__name__}.BATCH", (64, 128))
-    images, anchors = sampled([small, small])
-    assert {tuple(row) for row in centres(rpn)[anchors[images == 0]].tolist()} == beside
+    beside_large, _ = examples([small, target([[8, 8, 40, 40]], [1], BATCH)])
+    alone, _ = examples([small, small], batch=(64, 128))
+    assert torch.equal(beside_large.sort(0).values, alone.sort(0).values)

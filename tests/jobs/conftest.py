@@ -6,27 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import DictConfig
 
 from bacl.jobs import fit
 
 
 @pytest.fixture(scope="session")
-def config_of(tiny) -> Callable[..., DictConfig]:
-    """The tiny run's configuration as a run in `folder` has it."""
-
-    def composed(folder: Path, *overrides: str) -> DictConfig:
-        start = f"stages.classifier.init_from={folder / 'representation/final.ckpt'}"
-        return tiny(start, *overrides)
-
-    return composed
-
-
-@pytest.fixture(scope="session")
-def finished(config_of, tmp_path_factory) -> Path:
+def finished(tiny, tmp_path_factory) -> Path:
     """The folder of a finished run; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    fit.run(config_of(folder), folder)
+    fit.run(tiny(), folder)
     return folder
 
 

@@ -25,4 +25,9 @@ def test_a_misspelt_option_is_refused_with_the_known_names(command, message):
 
 def test_good_commands_pass():
     check_command(["+experiment=bacl_demo", "head.loss.alpha=0.3", "--cfg", "job"])
-    check_command([])
+    check_command(["--help"])
+
+
+def test_an_empty_command_names_the_experiments():
+    with pytest.raises(SystemExit, match="bacl_demo"):
+        check_command([])

@@ -14,7 +14,7 @@ def config(**changes):
 def test_a_run_keeps_what_made_it(tmp_path):
     record(config(), tmp_path)
     assert OmegaConf.load(tmp_path / "config.yaml").head.loss.alpha == 0.85
-    recorded = json.loads((tmp_path / "environment.json").read_text())
+    (recorded,) = json.loads((tmp_path / "environment.json").read_text())
     assert {"command", "git_commit", "packages", "python"} <= set(recorded)
     assert recorded["packages"]["torch"] == environment()["packages"]["torch"]
 
@@ -24,6 +24,7 @@ def test_resuming_on_other_hardware_is_allowed_and_keeps_the_first_record(tmp_pa
     before = (tmp_path / "config.yaml").read_text()
     record(config(trainer={"devices": 8}), tmp_path)
     assert (tmp_path / "config.yaml").read_text() == before
+    assert len(json.loads((tmp_path / "environment.json").read_text())) == 2
 
 
 def test_another_configuration_is_refused_by_the_keys_that_differ(tmp_path):

@@ -43,7 +43,7 @@ def bench(tiny) -> Callable[..., Bench]:
         config = tiny(full_rate, *overrides)
         open_data(config)
         data = build_data(config, config.stages[name].augment)
-        return Bench(build_stage(config, name), data, config)
+        return Bench(build_stage(config, name, pretrained=False), data, config)
 
     return build
 
