@@ -1,11 +1,13 @@
 """BACL: python run.py +experiment=bacl_demo (experiments: conf/experiment)."""
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -26,13 +28,15 @@ def main(config: DictConfig) -> float | None:
     job = import_module(f"bacl.jobs.{config.job}")
     try:
         return job.run(config, Path(HydraConfig.get().runtime.output_dir))
-    except UserError as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+    except (UserError, InstantiationException) as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN or "HYDRA_FULL_ERROR" in os.environ:
             raise
         raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":
+    # No experiment is chosen by default, so Hydra wants the plus; both spellings are welcome.
+    sys.argv = [f"+{text}" if text.startswith("experiment=") else text for text in sys.argv]
     if not {"-m", "--multirun"} & set(sys.argv):
         check_command(sys.argv[1:])
     main()

@@ -3,3 +3,19 @@
 
 class UserError(Exception):
     """A mistake in data, options or surroundings, which its message names with the mend."""
+
+
+class OptionError(UserError, ValueError):
+    """An option has a value that makes no sense."""
+
+
+def require(option: str, value: object, low: float, high: float = float("inf")) -> None:
+    """Refuse an option that is no number in [low, high].
+
+    Raises:
+        OptionError: names option, value and range.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:  # type: ignore[operator]
+        upper = f" and at most {high:g}" if high < float("inf") else ""
+        raise OptionError(f"{option}={value!r}: expected a number of at least {low:g}{upper}")

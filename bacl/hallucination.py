@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from bacl.class_sums import sum_per_class
 from bacl.distributed import process_rank
+from bacl.errors import require
 
 
 class FeatureHallucination(nn.Module):
@@ -43,6 +44,9 @@ class FeatureHallucination(nn.Module):
         seed: int,
     ) -> None:
         super().__init__()
+        require("categories", categories, 1)
+        require("samples", samples, 1)
+        require("beta", beta, 0, 1)
         self.num_classes = num_classes
         self.categories = categories
         self.samples = samples

@@ -37,7 +37,7 @@ class ClassifierHead(nn.Module):
         if hallucination is not None and loss.indicator is None:
             raise ValueError(
                 "feature hallucination draws classes by a long-term indicator (Eq. 12), but the "
-                "loss has none: give the loss an indicator, or the head no hallucination"
+                "loss has none: take a loss that has one, or fhm@head.hallucination=none"
             )
         self.criterion = loss
         self.hallucination = hallucination

@@ -217,7 +217,7 @@ def test_what_a_head_needs():
     with pytest.raises(ValueError, match="pass jittered"):
         bacl().loss(features, labels)
     hallucination = FeatureHallucination(C, D, 3, 4, 0.9, seed=0)
-    with pytest.raises(ValueError, match="give the loss an indicator"):
+    with pytest.raises(ValueError, match="take a loss that has one"):
         ClassifierHead(D, SoftmaxCrossEntropy(C), hallucination)
 
 

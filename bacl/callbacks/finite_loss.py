@@ -108,18 +108,22 @@ class FiniteLoss(Callback):
         """
         if self._batch is None or isinstance(exception, _NOTHING_TO_LEARN):
             return
-        with torch.no_grad():
-            pyramid = pl_module.detector.pyramid(self._batch.images)  # type: ignore[union-attr,operator]
-        if all(bool(level.isfinite().all()) for level in pyramid):
+        if not isinstance(exception, FloatingPointError) and self._features_are_finite(pl_module):
             return
         path = self._path(trainer)
         self._save(trainer, pl_module, {}, path)
         rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
         self.diagnosis = DivergedError(
-            f"the network's features are not finite at step {trainer.global_step}, learning rate "
+            f"the network's outputs are not finite at step {trainer.global_step}, learning rate "
             f"{rates}: training has diverged. Lower the learning rate, lengthen the warm-up or "
             f"{CLIPPING}. Batch and weights are in {path}"
         )
+
+    def _features_are_finite(self, pl_module: LightningModule) -> bool:
+        assert self._batch is not None
+        with torch.no_grad():
+            pyramid = pl_module.detector.pyramid(self._batch.images)  # type: ignore[union-attr,operator]
+        return all(bool(level.isfinite().all()) for level in pyramid)
 
     def _explain(self, trainer: Trainer, wrong: list[str], path: Path) -> str:
         rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -75,9 +76,15 @@ def load_stage(path: Path) -> State:
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such checkpoint; a stage writes its final.ckpt when it is finished, "
-            "so train the earlier stage first (stage=decoupled trains both) or name another file"
+            "so train it first (without stage= and job= all are trained) or name another file"
         )
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, EOFError, RuntimeError, LookupError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: damaged, or no checkpoint of this project; nothing in it was executed "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        ) from error
     if not isinstance(content, dict) or not {"detector", "heads", "categories"} <= set(content):
         raise CheckpointError(
             f"{path}: not the final.ckpt of a stage (a last.ckpt only resumes its own run)"

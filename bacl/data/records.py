@@ -109,4 +109,6 @@ class RecordColumns:
                 "iscrowd": self.crowd[bad],
                 "ignore": self.ignored[bad],
             }
-            check_annotation(self.file, f"annotations[{bad}]", record)
+            place = f"annotations[{bad}]"
+            check_annotation(self.file, place, record)
+            raise AnnotationError(self.file, place, "holds a number that is not finite")

@@ -18,6 +18,8 @@ from pycocotools import mask as coco_mask
 from bacl.data.columns import ColumnWriter, Ragged, open_column, save_column
 from bacl.data.validation import AnnotationError, shown
 
+FARTHEST = 1e6
+"""Pixels: no picture is larger."""
 _FORM = "expected a list of polygons [x1, y1, x2, y2, …] or a run-length object"
 
 
@@ -91,13 +93,13 @@ class SegmentationWriter:
         if not isinstance(polygon, list):
             raise self._error(number, f"{shown(polygon)} among the polygons, {_FORM}")
         try:
-            finite = math.isfinite(sum(polygon))  # one pass in C: not finite if any number is not
+            # one pass in C each; NaN is neither. pycocotools crashes on points far outside.
+            sane = not polygon or (max(polygon) < FARTHEST and min(polygon) > -FARTHEST)
+            sane = sane and math.isfinite(sum(polygon))
         except (TypeError, OverflowError):
-            finite = False
-        if not finite or len(polygon) % 2:
-            raise self._error(
-                number, f"{shown(polygon)}, expected finite numbers x1, y1, x2, y2, …"
-            )
+            sane = False
+        if not sane or len(polygon) % 2:
+            raise self._error(number, f"{shown(polygon)}, expected pixels x1, y1, x2, y2, …")
         if len(polygon) < 6:
             self.dropped_polygons += 1
             return

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bacl.atomic import replacing
 from bacl.data.disk import require_space
@@ -65,16 +66,25 @@ def _stamped(annotations: Path, places: list[Path]) -> str | None:
     for place in places:
         stamp_file = _stamp_file(annotations, place)
         if stamp_file.is_file():
-            stamp = json.loads(stamp_file.read_text())
-            if {key: stamp[key] for key in ("size", "mtime_ns")} == _stamp(annotations):
-                return stamp["digest"]
+            stamp = _read_stamp(stamp_file)
+            if {key: stamp.get(key) for key in ("size", "mtime_ns")} == _stamp(annotations):
+                return stamp.get("digest")
     return None
+
+
+def _read_stamp(stamp_file: Path) -> dict[str, Any]:
+    """A stamp; an empty one where the file is damaged: it only saves reading the annotations."""
+    try:
+        stamp = json.loads(stamp_file.read_bytes())
+    except ValueError:
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
 
 
 def _write_stamp(annotations: Path, place: Path, digest: str) -> None:
     stamp_file = _stamp_file(annotations, place)
     text = json.dumps({**_stamp(annotations), "digest": digest})
-    if stamp_file.is_file() and stamp_file.read_text() == text:
+    if stamp_file.is_file() and stamp_file.read_bytes() == text.encode():
         return
     if os.access(place, os.W_OK):  # another user's finished table is good without a stamp of ours
         with replacing(stamp_file) as temporary:

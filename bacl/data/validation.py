@@ -57,7 +57,7 @@ def check_annotation(file: Path, place: str, record: Mapping[str, Any]) -> None:
         check_identifier(file, place, record, field)
     check_box(file, place, record.get("bbox"), found="bbox" in record)
     area = record.get("area")
-    if area is not None and not _is_number(area):
+    if area is not None and not (_is_number(area) and math.isfinite(area)):
         raise AnnotationError(file, f"{place}.area", f"{shown(area)}, expected a number of pixels")
     for field in ("iscrowd", "ignore"):
         if record.get(field, 0) not in (0, 1):

@@ -19,6 +19,7 @@ from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import require_files
 from bacl.data.table import AnnotationTable
+from bacl.errors import OptionError
 from bacl.jobs.run_folder import plain
 from bacl.stages import DetectionStage, Schedule
 
@@ -46,7 +47,7 @@ def open_data(config: DictConfig) -> AnnotationTable:
 
     Raises:
         MissingDataError: lists every file that is missing and where it comes from.
-        ValueError: the configuration asks for another number than the file has.
+        OptionError: the configuration asks for another number than the file has.
     """
     if "builder" in config.data:
         instantiate(config.data.builder)()
@@ -55,14 +56,14 @@ def open_data(config: DictConfig) -> AnnotationTable:
     table = AnnotationTable.open(config.data.train.annotations)
     asked = config.data.num_classes
     if asked is not None and asked != table.num_categories:
-        raise ValueError(
+        raise OptionError(
             f"data.num_classes={asked}, but {config.data.train.annotations} has "
             f"{table.num_categories} categories; leave it null to take the file's"
         )
     with open_dict(config):
         config.data.num_classes = table.num_categories
         # What a resumed run must find again, wherever it lies by then.
-        config.data.content = {"images": table.num_images, "annotations": table.num_annotations}
+        config.data.content = table.folder.name  # it carries the digest of the file
     return table
 
 
@@ -106,12 +107,14 @@ def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bo
         max_epochs=schedule.epochs,
         default_root_dir=str(folder),
         logger=loggers,
-        callbacks=callbacks(folder, config.checkpoint_every_minutes),
+        callbacks=callbacks(
+            folder, config.checkpoint_every_minutes, config.trainer.enable_progress_bar
+        ),
         plugins=[WholeFiles()],
     )
 
 
-def callbacks(folder: Path, checkpoint_every_minutes: float) -> list[Callback]:
+def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:
     """What watches a stage."""
     last = ModelCheckpoint(
         dirpath=folder,
@@ -120,7 +123,8 @@ def callbacks(folder: Path, checkpoint_every_minutes: float) -> list[Callback]:
         save_top_k=1,
         enable_version_counter=False,
     )
-    return [last, FiniteLoss(), ClassifierRecorder(), StepTimer(), ProgressBar()]
+    bar = [ProgressBar()] if progress_bar else []
+    return [last, FiniteLoss(), ClassifierRecorder(), StepTimer(), *bar]
 
 
 def chosen_stages(config: DictConfig) -> list[str]:

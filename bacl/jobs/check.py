@@ -25,6 +25,7 @@ PLAIN = {
     "data.val": {"annotations", "images"},
 }
 STAGE = {"module", "heads", "schedule", "augment", "init_from"}
+SET = ("max_epochs", "logger", "callbacks", "default_root_dir", "plugins")
 EXPERIMENTS = "experiments: python run.py +experiment=NAME, with one of: "
 
 
@@ -68,6 +69,10 @@ def _unknown_choices(config: DictConfig) -> list[str]:
     heads = {head for node in config.stages.values() for head in node.get("heads", ())}
     if config.report.reference is not None and config.report.reference not in heads:
         lines.append(_unknown(f"report.reference={config.report.reference}", heads))
+    for option, low in (("images", 1), ("score_threshold", 0)):
+        value = config.report[option]
+        if not isinstance(value, int | float) or value < low:
+            lines.append(f"report.{option}={value}: expected a number of at least {low}")
     if config.stage is not None and config.stage not in config.stages:
         lines.append(_unknown(f"stage={config.stage}", set(config.stages)))
     if config.trainer.strategy == "auto" and config.trainer.devices not in (1, "1", "auto"):
@@ -82,6 +87,11 @@ def check_arguments(config: DictConfig) -> None:
         UserError: names each option that the class does not take, and those it does.
     """
     lines = list(_unknown_arguments(config, ""))
+    lines += [
+        f"trainer.{key}: set by the stage, not by the trainer"
+        for key in SET
+        if key in config.trainer
+    ]
     if lines:
         raise UserError("\n".join(lines))
 
@@ -114,10 +124,11 @@ def _explain(overrides: Sequence[str], error: HydraException) -> str:
 
 def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
     override = OverridesParser.create().parse_override(text)
-    if override.is_add() or "Could not override" not in str(reason):
+    keys = override.key_or_group.split(".")
+    group = (CONF / keys[0]).is_dir() and len(keys) == 1
+    if group or override.is_add() or "Could not override" not in str(reason):
         return f"{text}: {reason}"
     node: Any = config
-    keys = override.key_or_group.split(".")
     depth = 0
     while isinstance(node, DictConfig) and keys[depth] in node:
         node, depth = node[keys[depth]], depth + 1

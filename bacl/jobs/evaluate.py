@@ -63,4 +63,4 @@ def report(
     for path in draw(folder, stage, measures, data, config.report):
         log_figure(trainer.loggers, f"figures/{path.stem}", path, trainer.global_step)
     rich.print(results_table(results, *groups))
-    rich.print(f"Results, AP per category and pictures: {folder}")
+    print(f"Results, AP per category and pictures: {folder}")

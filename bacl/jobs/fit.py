@@ -1,9 +1,11 @@
 """job=fit: the stages of the configuration in order, then the evaluation of the last."""
 
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig
 
@@ -42,6 +44,8 @@ def run(config: DictConfig, folder: Path) -> float:
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
     stages = {name: build_stage(config, name, _is_new(config, folder, name)) for name in names}
     data = {name: build_data(config, config.stages[name].augment) for name in names}
+    for name in names:
+        _check_start(config, folder, name)
     record(config, folder)
     categories = Categories(table.category_ids.tolist(), list(table.category_names))
     for name in names:
@@ -95,6 +99,8 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path) -> None:
     (watch,) = [callback for callback in trainer.callbacks if isinstance(callback, FiniteLoss)]  # type: ignore[attr-defined]
     try:
         trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]
+    except SIGTERMException:
+        raise SystemExit(128 + SIGTERM) from None  # Lightning's own leaves with 0, as if finished
     except Exception as error:
         if watch.diagnosis is None:
             raise
@@ -137,6 +143,13 @@ def _start_path(config: DictConfig, folder: Path, name: str) -> Path | None:
     if earlier is None:
         return None
     return folder / earlier / "final.ckpt" if earlier in config.stages else Path(earlier)
+
+
+def _check_start(config: DictConfig, folder: Path, name: str) -> None:
+    """Refuse a missing file before an earlier stage trains for hours."""
+    path = _start_path(config, folder, name)
+    if path is not None and path.parent.parent != folder and not path.is_file():
+        raise CheckpointError(f"stages.{name}.init_from: no file {path}")
 
 
 def _is_new(config: DictConfig, folder: Path, name: str) -> bool:

@@ -21,7 +21,7 @@ from bacl.jobs.fit import restore
 def run(config: DictConfig, folder: Path) -> float:
     """Evaluate `checkpoint=…`, or the run's own last stage; returns the AP of its first head.
 
-    Results go to `<stage>/test/<digest of checkpoint and data>`, not over the training's own.
+    Results go beside the checkpoint, to `test_<validation file>_<digest of its path>`.
     """
     prepare_process()
     table = open_data(config)
@@ -32,6 +32,6 @@ def run(config: DictConfig, folder: Path) -> float:
     restore(stage, path, categories)
     trainer = build_trainer(config, folder / name, stage.schedule, logs=False)
     trainer.datamodule = build_data(config, config.stages[name].augment)  # type: ignore[attr-defined]
-    tested = f"{path.resolve()} {Path(config.data.val.annotations).resolve()}"
-    digest = hashlib.sha256(tested.encode()).hexdigest()[:8]
-    return evaluate(config, folder / name / "test" / digest, stage, trainer)
+    annotations = Path(config.data.val.annotations).resolve()
+    digest = hashlib.sha256(str(annotations).encode()).hexdigest()[:8]
+    return evaluate(config, path.parent / f"test_{annotations.stem}_{digest}", stage, trainer)

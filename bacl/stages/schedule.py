@@ -7,6 +7,8 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, MultiStepLR
 
+from bacl.errors import OptionError, require
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -29,6 +31,17 @@ class Schedule:
     warmup_factor: float
     """Learning rate of the first step, as a fraction."""
 
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense (`OptionError`), before anything trains."""
+        for name, low in (("epochs", 1), ("learning_rate", 0), ("weight_decay", 0)):
+            require(f"schedule.{name}", getattr(self, name), low)
+        for name, low in (("gamma", 0), ("warmup_steps", 0), ("warmup_factor", 0)):
+            require(f"schedule.{name}", getattr(self, name), low)
+        if not isinstance(self.epochs, int):
+            raise OptionError(f"schedule.epochs={self.epochs!r}: expected whole epochs")
+        if not isinstance(self.milestones, list | tuple):
+            raise OptionError(f"schedule.milestones={self.milestones!r}: expected a list of epochs")
+
     def scaled_learning_rate(self, images_per_step: int) -> float:
         """Learning rate for this many images per optimiser step over all processes."""
         if self.reference_batch is None:
@@ -43,8 +56,7 @@ class Schedule:
     def build_scheduler(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
         """A scheduler that is stepped after every optimiser step."""
         drops = [epoch * steps_per_epoch for epoch in self.milestones]
-        # A run shorter than the warm-up still reaches the full rate, half-way through.
-        warmup = max(1, min(self.warmup_steps, steps_per_epoch * self.epochs // 2))
+        warmup = max(1, self.warmup_steps)
         return ChainedScheduler(
             [
                 LinearLR(optimizer, start_factor=self.warmup_factor, total_iters=warmup),

@@ -70,8 +70,12 @@ def test_other_categories_are_refused_by_their_first_difference(tmp_path):
 
 
 def test_a_missing_or_foreign_file_says_what_to_do(tmp_path):
-    with pytest.raises(CheckpointError, match="train the earlier stage first"):
+    with pytest.raises(CheckpointError, match="train it first"):
         load_stage(tmp_path / "final.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "last.ckpt")
     with pytest.raises(ValueError, match=r"not the final\.ckpt of a stage"):
         load_stage(tmp_path / "last.ckpt")
+    for content in (b"", b"text", b"\x80\x02cos\nsystem\n."):
+        (tmp_path / "bad.ckpt").write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"bad\.ckpt: damaged, or no checkpoint"):
+            load_stage(tmp_path / "bad.ckpt")
