@@ -59,7 +59,7 @@ def message(tmp_path, text):
         ("annotations", "segmentation", [1, 2, 3, 4, 5, 6], "1 among the polygons"),
         ("annotations", "segmentation", [[1, 2, 3]], "[1, 2, 3], expected pixels"),
         ("annotations", "segmentation", [[1, 2, "3", 4]], "[1, 2, '3', 4], expected pixels"),
-        ("annotations", "segmentation", [[0, 0, 1e9, 0, 9, 9]], "expected pixels x1, y1"),
+        ("annotations", "segmentation", [[0, 0, 1e9, 0, 9, 9]], "[0, 0, 1000000000.0, 0, 9, 9], e"),
         ("annotations", "segmentation", [[1, float("inf")] * 3], "[1, inf, 1, inf, 1, inf], exp"),
         ("images", "height", NOT_HERE, "is missing, expected an integer"),
         ("images", "width", 0, "0, expected a number of pixels above 0"),
