@@ -49,7 +49,7 @@ def images_and_objects(
 
 def optimiser(*modules: nn.Module) -> torch.optim.SGD:
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    # a rate that changes nothing: random weights under fixed batch norms would diverge in a few steps
+    # a rate that changes nothing: random weights under fixed batch norms diverge in a few steps
     return torch.optim.SGD(parameters, lr=1e-9, momentum=0.9, weight_decay=1e-4)
 
 
