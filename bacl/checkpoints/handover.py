@@ -70,8 +70,7 @@ def load_stage(path: Path) -> State:
     """Read what `save_stage` wrote.
 
     Raises:
-        CheckpointError: says how such a file comes about.
-        CheckpointError: the file is no checkpoint of a finished stage.
+        CheckpointError: there is no such file, or it is no checkpoint of a finished stage.
     """
     if not path.is_file():
         raise CheckpointError(

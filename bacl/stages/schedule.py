@@ -49,7 +49,7 @@ class Schedule:
         return self.learning_rate * images_per_step / self.reference_batch
 
     def build_optimizer(self, groups: Iterable[dict[str, Any]], images_per_step: int) -> Optimizer:
-        """The optimiser over parameter groups; a group's own lr factor multiplies the stage's."""
+        """The optimiser over parameter groups, all at the scaled learning rate."""
         rate = self.scaled_learning_rate(images_per_step)
         return self.optimizer(list(groups), lr=rate, weight_decay=self.weight_decay)
 

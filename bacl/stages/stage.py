@@ -73,18 +73,13 @@ class DetectionStage(LightningModule):
         if self._hallucinates and box_generator is None:
             raise ValueError("a head hallucinates features, but the stage has no box_generator")
         train_only(self, trainable)
+        self.extractor_trains = _any_trains(detector.backbone, detector.fpn, detector.box_head)
         if self.extractor_trains and len(heads) > 1:
             raise ValueError(
                 f"heads {sorted(heads)} would share an extractor that trains, and each would "
                 "change what the others learn from; train one head, or freeze the extractor"
             )
         self.train()  # Lightning trains a model in the mode it finds it in
-
-    @property
-    def extractor_trains(self) -> bool:
-        """Whether gradients flow into backbone, pyramid or RoI feature extractor."""
-        parts = (self.detector.backbone, self.detector.fpn, self.detector.box_head)
-        return any(parameter.requires_grad for part in parts for parameter in part.parameters())
 
     def train(self, mode: bool = True) -> "DetectionStage":
         """Training mode for what trains; frozen modules stay in eval mode."""
@@ -185,3 +180,7 @@ class DetectionStage(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+def _any_trains(*modules: nn.Module) -> bool:
+    return any(parameter.requires_grad for module in modules for parameter in module.parameters())
