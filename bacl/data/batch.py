@@ -5,12 +5,15 @@ Boxes are float32 xyxy, x2 > x1 and y2 > y1, in pixels; labels are int64 in [0, 
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 AnyRecord = TypeVar("AnyRecord", "Target", "Detections")
+
+RunLengths = dict[str, Any]
+"""A compressed COCO run-length mask: {"size": [height, width], "counts": bytes}."""
 
 STRIDE = 32
 """Pixels of the image that one position of the coarsest backbone level stands for."""
@@ -92,6 +95,8 @@ class Detections:
     """(K,) float32, descending."""
     labels: Tensor
     """(K,) int64 in [0, C)."""
+    masks: list[RunLengths] | None = None
+    """K masks in the size of the original file, where the detector has a mask branch."""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Detections":
         """The same detections on `device`."""

@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
-from bacl.data.placement import Placement, RunLengths, boxes_of, without
+from bacl.data.batch import RunLengths
+from bacl.data.placement import Placement, boxes_of, without
 from bacl.data.transforms import Sample, scaled_size
 
 MAX_SOURCE_DRAWS = 100

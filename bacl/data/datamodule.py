@@ -37,7 +37,8 @@ class DetectionDataModule(LightningDataModule):
         num_workers: processes that load data, for each training process; 0 loads in the training
             process itself. Those of validation end with it.
         seed: of the order of the images and of their augmentation.
-        load_masks: give masks with the targets.
+        load_masks: give masks with the training targets, for a detector that learns them. They
+            cost time; validation compares with the annotations and needs none.
         pin_memory: load into pinned memory, for faster copies to a GPU; nothing without CUDA.
         multiprocessing_context: how workers start ("fork", "spawn", "forkserver"); None takes the
             platform's way.
@@ -117,11 +118,7 @@ class DetectionDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """This process' share of the validation images: each once over all processes."""
         dataset = DetectionDataset(
-            self.val_table,
-            self.val["images"],
-            self.augment.test,
-            self.load_masks,
-            keep_empty=True,
+            self.val_table, self.val["images"], self.augment.test, keep_empty=True
         )
         batches = EvaluationBatches(dataset, self.val_batch_size, num_processes(), process_rank())
         return self._loader(dataset, batches, persistent=False)

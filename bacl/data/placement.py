@@ -5,15 +5,13 @@ codes whose cost grows with an object's outline, not with the canvas.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-RunLengths = dict[str, Any]
-"""A compressed COCO run-length mask: {"size": [height, width], "counts": bytes}."""
+from bacl.data.batch import RunLengths
 
 
 @dataclass(frozen=True)

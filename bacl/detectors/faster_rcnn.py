@@ -15,6 +15,7 @@ from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
@@ -30,7 +31,8 @@ class Regions:
     labels: Tensor
     """(R,) int64 in [0, C]; C is background."""
     losses: dict[str, Tensor]
-    """Scalars "rpn_objectness", "rpn_box" and "box", in float32, always with a graph."""
+    """Scalars "rpn_objectness", "rpn_box", "box" and, with a mask branch, "mask", in float32,
+    always with a graph."""
     extra: Tensor | None = None
     """(M, D) features of the extra boxes, images in order, without gradient; None without any."""
 
@@ -64,6 +66,7 @@ class FasterRCNN(nn.Module):
         sampler: chooses the RoIs of a training step.
         postprocess: makes the step from scores to detections from `decode`, a function of
             deltas (N, 4) and proposals (N, 4).
+        mask: makes the mask branch from (channels, C), for Mask R-CNN; None without masks.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class FasterRCNN(nn.Module):
         box_regression: Callable[[int, int], BoxRegression],
         sampler: RoISampler,
         postprocess: Callable[..., Postprocess],
+        mask: Callable[[int, int], MaskBranch] | None = None,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -90,6 +94,7 @@ class FasterRCNN(nn.Module):
         self.box_regression = box_regression(feature_dim, num_classes)
         self.sampler = sampler
         self.postprocess = postprocess(decode=self.box_regression.coder.decode)
+        self.mask = None if mask is None else mask(self.fpn.channels, num_classes)
 
     def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps P2 to P6 (B, channels, H / stride, W / stride) of images (B, 3, H, W).
@@ -118,6 +123,8 @@ class FasterRCNN(nn.Module):
         rois = self.sampler(proposals, targets, self.num_classes)
         features, extra = self._training_features(pyramid, rois, extra_boxes)
         losses = rpn_losses | {"box": self.box_regression.loss(features, rois)}
+        if self.mask is not None:
+            losses["mask"] = self.mask.loss(pyramid, rois, targets)
         return Regions(features, rois.labels, losses, extra)
 
     @torch.no_grad()
@@ -143,6 +150,15 @@ class FasterRCNN(nn.Module):
             size: (height, width) of the image inside its padding.
         """
         return self.postprocess(regions.proposals, regions.deltas, probabilities, size)
+
+    def segment(
+        self,
+        pyramid: Sequence[Tensor],
+        detections: Sequence[Detections],
+        targets: Sequence[Target],
+    ) -> Sequence[Detections]:
+        """The images' detections, as `detect` returned them, with masks if there is a branch."""
+        return detections if self.mask is None else self.mask.segment(pyramid, detections, targets)
 
     def roi_features(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Features (·, D) of boxes (·, 4) given per image, images in order."""

@@ -4,12 +4,13 @@ I: images. D: their detections, image after image, in the order in which they we
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
 from bacl.data.batch import Detections
+from bacl.evaluation.mask_codes import PackedMasks, no_masks, pack_masks, take_codes
 
 
 @dataclass(slots=True, frozen=True)
@@ -30,6 +31,14 @@ class DetectionColumns:
     """(D,) float64."""
     labels: np.ndarray
     """(D,) int32 in [0, C)."""
+    mask_sizes: np.ndarray
+    """(I, 2) int32, height and width of each image's masks; 0 where it has none."""
+    mask_areas: np.ndarray
+    """(D,) float64, pixels of each mask; 0 without."""
+    code_lengths: np.ndarray
+    """(D,) int32, bytes of each mask's run-length code; 0 without a mask."""
+    codes: np.ndarray
+    """(·,) uint8, the codes end to end."""
 
     @classmethod
     def from_detections(
@@ -38,7 +47,8 @@ class DetectionColumns:
         """Columns of one `Detections` (xyxy, pixels of the original file) for each image id.
 
         Raises:
-            ValueError: if there are more or fewer detections than image ids.
+            ValueError: if there are more or fewer detections than image ids, or masks that do not
+                fit them.
         """
         image_ids = [] if image_ids is None else [int(image_id) for image_id in image_ids]
         if len(detections) != len(image_ids):
@@ -56,6 +66,7 @@ class DetectionColumns:
             boxes,
             torch.cat([each.scores for each in detections]).cpu().double().numpy(),
             torch.cat([each.labels for each in detections]).cpu().int().numpy(),
+            **pack_masks(detections),
         )
 
     @classmethod
@@ -70,6 +81,15 @@ class DetectionColumns:
     def areas(self) -> np.ndarray:
         """(D,) width times height in square pixels."""
         return self.boxes[:, 2] * self.boxes[:, 3]
+
+    @property
+    def masks(self) -> PackedMasks:
+        """The masks by row."""
+        return PackedMasks(self.mask_sizes, self.counts, self.code_lengths, self.codes)
+
+    def without_masks(self) -> "DetectionColumns":
+        """The boxes alone."""
+        return replace(self, **no_masks(len(self.image_ids), len(self.scores)))
 
     def distinct(self) -> "DetectionColumns":
         """Every image once, with the detections of its first occurrence.
@@ -88,6 +108,10 @@ class DetectionColumns:
             self.boxes[rows],
             self.scores[rows],
             self.labels[rows],
+            self.mask_sizes[kept],
+            self.mask_areas[rows],
+            self.code_lengths[rows],
+            take_codes(self.codes, self.code_lengths, np.flatnonzero(rows)),
         )
 
     def check(self, known_images: np.ndarray, num_categories: int) -> None:
@@ -112,6 +136,30 @@ class DetectionColumns:
         outside = (self.labels < 0) | (self.labels >= num_categories)
         self._refuse(outside, "label", self.labels, f"in [0, {num_categories})")
 
+    def check_masks(self, image_sizes: np.ndarray) -> None:
+        """Refuse masks that cannot be evaluated.
+
+        Args:
+            image_sizes: (I, 2) height and width of the images.
+
+        Raises:
+            ValueError: naming the image, if a detection has no mask, or one of another size.
+        """
+        missing = self.code_lengths == 0
+        if missing.any():
+            image_id = np.repeat(self.image_ids, self.counts)[missing.argmax()]
+            raise ValueError(
+                f"image id {image_id}: a detection has no mask, but masks are to be evaluated; "
+                "use a detector with a mask branch, or set masks=false"
+            )
+        wrong = (self.mask_sizes != image_sizes).any(1) & (self.counts > 0)
+        if wrong.any():
+            index = int(wrong.argmax())
+            raise ValueError(
+                f"image id {self.image_ids[index]}: masks have height and width "
+                f"{self.mask_sizes[index].tolist()}, the image {image_sizes[index].tolist()}"
+            )
+
     def _refuse(self, bad: np.ndarray, field: str, values: np.ndarray, wanted: str) -> None:
         if bad.any():
             row = int(bad.argmax())
@@ -129,4 +177,5 @@ _NO_IMAGES = DetectionColumns(
     np.zeros((0, 4)),
     np.zeros(0),
     np.zeros(0, np.int32),
+    **no_masks(0, 0),
 )

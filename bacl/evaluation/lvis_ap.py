@@ -19,11 +19,20 @@ from bacl.data.batch import Detections
 from bacl.data.table import AnnotationTable
 from bacl.distributed import gather_objects
 from bacl.evaluation.columns import COLUMN_NAMES, DetectionColumns
-from bacl.evaluation.matching import AREA_RANGES, area_conditions, box_overlap, match
+from bacl.evaluation.mask_overlap import mask_overlap
+from bacl.evaluation.matching import (
+    AREA_RANGES,
+    PairOverlap,
+    area_conditions,
+    box_overlap,
+    match,
+)
 from bacl.evaluation.precision import Curves, accumulate
 from bacl.evaluation.truth import GroundTruth
 
 _log = logging.getLogger(__name__)
+MASKS = "segm/"
+"""What the names of the measures of masks begin with."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -38,13 +47,15 @@ class Evaluation:
 
 
 class LVISAveragePrecision(Metric):
-    """LVIS AP and AR of boxes.
+    """LVIS AP and AR of boxes and, on demand, of masks.
 
     Rules of the benchmark: an image's best `max_detections` over all categories count. A detection
     is judged only if its category is verified to be present in, or absent from, its image; if the
     category is annotated only in part, a detection that finds nothing is ignored. Objects and
     detections of area 0 do not exist. Precision is read at 101 recalls, IoU thresholds are
-    0.50:0.05:0.95, areas are the annotations'.
+    0.50:0.05:0.95, areas are the annotations'. Masks follow the same rules with the IoU of masks;
+    a detected mask's area is its own (the official package takes the box's where a results file has
+    both).
 
     All images of the table count: an object of an image that `update` never saw is missed. An image
     given twice (two processes, a padded sampler) is counted once, with its first detections. Where
@@ -66,12 +77,17 @@ class LVISAveragePrecision(Metric):
     boxes: list[Tensor]
     scores: list[Tensor]
     labels: list[Tensor]
+    mask_sizes: list[Tensor]
+    mask_areas: list[Tensor]
+    code_lengths: list[Tensor]
+    codes: list[Tensor]
 
     def __init__(
         self,
         table: AnnotationTable,
         max_detections: int = 300,
         frequency: Sequence[str] | np.ndarray | None = None,
+        masks: bool = False,
         **kwargs: Any,
     ) -> None:
         """Evaluate against `table`.
@@ -80,6 +96,7 @@ class LVISAveragePrecision(Metric):
             table: ground truth.
             max_detections: detections of an image that count, over all categories. LVIS says 300.
             frequency: (C,) "r", "c" or "f" for each category; None takes the table's.
+            masks: evaluate masks too; every detection must have one.
             **kwargs: see `torchmetrics.Metric`.
 
         Raises:
@@ -90,7 +107,9 @@ class LVISAveragePrecision(Metric):
         self.max_detections = max_detections
         self.frequency = np.asarray(table.frequency if frequency is None else frequency)
         _check_frequency(self.frequency, table)
+        self.masks = masks
         self.evaluation: Evaluation | None = None
+        self.mask_evaluation: Evaluation | None = None
         self._known_images = np.sort(table.image_ids)
         for name in COLUMN_NAMES:
             self.add_state(name, default=[], dist_reduce_fx=None)
@@ -109,25 +128,37 @@ class LVISAveragePrecision(Metric):
 
         Raises:
             ValueError: for an image id that the table does not hold, a score or coordinate that is
-                not finite, or a label outside [0, C).
+                not finite, a label outside [0, C) or, where masks are evaluated, a detection
+                without mask or a mask of another size than its image.
         """
         if not isinstance(detections, DetectionColumns):
             detections = DetectionColumns.from_detections(detections, image_ids)
         detections.check(self._known_images, self.table.num_categories)
-        self.evaluation = None
+        if self.masks:
+            detections.check_masks(self._image_sizes(detections.image_ids))
+        else:
+            detections = detections.without_masks()
+        self.evaluation = self.mask_evaluation = None
         for name in COLUMN_NAMES:
             getattr(self, name).append(torch.from_numpy(getattr(detections, name)))
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars AP, AP50, AP75, APs, APm, APl, APr, APc, APf, AR@300, ARs@300, ARm@300, ARl@300.
 
-        The names of the recalls carry `max_detections`. -1 where no category has an object.
+        The names of the recalls carry `max_detections`. -1 where no category has an object. Those
+        of masks are segm/AP and so on.
         """
         began = time.perf_counter()
         detections = self._columns()
-        truth = GroundTruth.from_table(self.table)
-        self.evaluation = evaluate(truth, detections, self.max_detections)
+        truth, limit = GroundTruth.from_table(self.table), self.max_detections
+        boxes = box_overlap(detections.boxes, truth.boxes)
+        self.evaluation = evaluate(truth, detections, detections.areas, boxes, limit)
         summary = self._summary(self.evaluation.curves)
+        if self.masks:
+            masks = mask_overlap(detections, truth, self.table)
+            self.mask_evaluation = evaluate(truth, detections, detections.mask_areas, masks, limit)
+            of_masks = self._summary(self.mask_evaluation.curves)
+            summary |= {f"{MASKS}{name}": value for name, value in of_masks.items()}
         seconds = time.perf_counter() - began
         _log.debug("LVIS AP of %d detections took %.2f s", len(detections.scores), seconds)
         return {
@@ -141,15 +172,17 @@ class LVISAveragePrecision(Metric):
         Returns:
             (C,) arrays: "AP", "AP50" and "recall" (mean over IoU thresholds), -1 for categories
             without objects; "num_ground_truth", objects that count; "num_detections",
-            detections among the best of their images.
+            detections among the best of their images. With masks "segm/AP" and so on.
 
         Raises:
             RuntimeError: if nothing was computed since the last update.
         """
         if self.evaluation is None:
             raise RuntimeError("per_category() reports what compute() found: call compute() first")
+        of_masks = self.mask_evaluation.curves.per_category() if self.mask_evaluation else {}
         return {
             **self.evaluation.curves.per_category(),
+            **{f"{MASKS}{name}": values for name, values in of_masks.items()},
             "num_ground_truth": self.evaluation.num_objects,
             "num_detections": self.evaluation.num_detections,
         }
@@ -162,7 +195,12 @@ class LVISAveragePrecision(Metric):
     def reset(self) -> None:
         """Forget all images."""
         super().reset()
-        self.evaluation = None
+        self.evaluation = self.mask_evaluation = None
+
+    def _image_sizes(self, image_ids: np.ndarray) -> np.ndarray:
+        """(I, 2) height and width of known images."""
+        order = np.argsort(self.table.image_ids, kind="stable")
+        return self.table.image_sizes[order[np.searchsorted(self._known_images, image_ids)]]
 
     def _columns(self) -> DetectionColumns:
         parts = zip(*(getattr(self, name) for name in COLUMN_NAMES), strict=True)
@@ -192,24 +230,37 @@ class LVISAveragePrecision(Metric):
         }
 
 
-def evaluate(truth: GroundTruth, detections: DetectionColumns, max_detections: int) -> Evaluation:
-    """Judge the boxes of `detections`, each image of which occurs once."""
+def evaluate(
+    truth: GroundTruth,
+    detections: DetectionColumns,
+    areas: np.ndarray,
+    overlap: PairOverlap,
+    max_detections: int,
+) -> Evaluation:
+    """Judge the boxes or masks of `detections`, each image of which occurs once.
+
+    Args:
+        truth: the objects.
+        detections: of all images.
+        areas: (D,) float64 of what is judged.
+        overlap: IoU of what is judged.
+        max_detections: detections of an image that count.
+    """
     num_categories = truth.num_categories
     image = np.repeat(truth.image_index(detections.image_ids), detections.counts)
     keys = image * num_categories + detections.labels
     kept = _best_of_image(detections, max_detections)
     num_detections = np.bincount(detections.labels[kept], minlength=num_categories)
-    kept &= (detections.areas > 0) & truth.evaluated(keys)
+    kept &= (areas > 0) & truth.evaluated(keys)
     rows = np.flatnonzero(kept)
     # By category, best first; among equals by image id, then as given.
     rows = rows[np.lexsort((image[rows], -detections.scores[rows], detections.labels[rows]))]
     keys = keys[rows]
     by_key = np.argsort(keys, kind="stable")
-    overlap = box_overlap(detections.boxes, truth.boxes)
     matches = match(truth, rows[by_key], keys[by_key], overlap)
     right, ignored = np.empty((2, len(rows)), np.uint64)
     right[by_key], ignored[by_key] = matches.right, matches.ignored
-    blamed = np.where(truth.exhaustive(keys), area_conditions(detections.areas[rows]), np.uint64(0))
+    blamed = np.where(truth.exhaustive(keys), area_conditions(areas[rows]), np.uint64(0))
     num_objects = _count_objects(truth)
     curves = accumulate(detections.labels[rows], right, blamed & ~(right | ignored), num_objects)
     return Evaluation(curves, num_objects[:, 0], num_detections)

@@ -1,5 +1,6 @@
 """LVIS results files: a json list of {image_id, category_id, bbox: [x, y, width, height], score}.
 
+Detections with masks carry `segmentation: {size: [height, width], counts}`, compressed run lengths.
 Pixels are the original file's. A name that ends in .gz means gzip. Numbers are written with all
 their digits, so that the official evaluation of a file and ours of the detections agree.
 """
@@ -11,6 +12,7 @@ import re
 from array import array
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
+from itertools import islice, repeat
 from operator import index
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +23,14 @@ import numpy as np
 from bacl.atomic import replacing
 from bacl.data.table import AnnotationTable
 from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.mask_codes import no_masks
+from bacl.evaluation.mask_reader import MaskReader
 
 _CHUNK = 1 << 20  # characters; also the longest record that is understood
 _GAP = re.compile(r"\s*,?\s*")
 _ROWS = 1 << 14  # detections that become text at once
-_RECORD = '{"image_id":%d,"category_id":%d,"bbox":[%r,%r,%r,%r],"score":%r}'
+_RECORD = '{"image_id":%d,"category_id":%d,"bbox":[%r,%r,%r,%r],"score":%r%s}'
+_MASK = ',"segmentation":{"size":[%d,%d],"counts":%s}'
 
 
 class ResultsWriter(AbstractContextManager):
@@ -59,6 +64,7 @@ class ResultsWriter(AbstractContextManager):
         """
         detections.check(self._known_images, len(self._category_ids))
         images = np.repeat(detections.image_ids, detections.counts)
+        masks = _mask_texts(detections)
         for first in range(0, len(images), _ROWS):
             rows = slice(first, first + _ROWS)
             records = zip(
@@ -66,9 +72,13 @@ class ResultsWriter(AbstractContextManager):
                 self._category_ids[detections.labels[rows]].tolist(),
                 detections.boxes[rows].tolist(),
                 detections.scores[rows].tolist(),
+                islice(masks, len(images[rows])),
                 strict=True,
             )
-            lines = [_RECORD % (image, label, *box, score) for image, label, box, score in records]
+            lines = [
+                _RECORD % (image, label, *box, score, mask)
+                for image, label, box, score, mask in records
+            ]
             self._text.write(self._separator + ",\n".join(lines))
             self._separator = ",\n"
 
@@ -85,11 +95,16 @@ class ResultsWriter(AbstractContextManager):
             self._text.write("\n]\n" if self._separator == ",\n" else "[]\n")
 
 
-def load_results(path: str | Path, table: AnnotationTable) -> DetectionColumns:
+def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) -> DetectionColumns:
     """Read a results file, any tool's, for `LVISAveragePrecision.update`.
 
     The file is read record by record: memory holds the numbers and one piece of text. Fields other
-    than the four are skipped.
+    than the four, or five with `masks`, are skipped.
+
+    Args:
+        path: the file.
+        table: what was detected in.
+        masks: read `segmentation`, which every record must then have, as compressed run lengths.
 
     Raises:
         ValueError: if the text is not a list of records, or a record lacks a field, holds something
@@ -97,6 +112,7 @@ def load_results(path: str | Path, table: AnnotationTable) -> DetectionColumns:
     """
     path = Path(path)
     images, labels, numbers = array("q"), array("q"), array("d")
+    codes = MaskReader(table)
     label_of = {int(category): label for label, category in enumerate(table.category_ids)}
     known = set(np.asarray(table.image_ids).tolist())
     opened: Any = gzip.open if path.suffix == ".gz" else open
@@ -112,16 +128,31 @@ def load_results(path: str | Path, table: AnnotationTable) -> DetectionColumns:
                 images.append(image)
                 labels.append(label_of[category])
                 numbers.extend(row)
+                if masks:
+                    codes.append(record.get("segmentation"), image, where)
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     values = np.array(numbers).reshape(-1, 5)
     broken = ~np.isfinite(values).all(1)
     if broken.any():
         raise ValueError(f"{path}: record {broken.argmax()}: bbox or score is not finite")
-    return _columns(np.array(images), np.array(labels), values)
+    return _columns(np.array(images), np.array(labels), values, codes if masks else None)
 
 
-def _columns(images: np.ndarray, labels: np.ndarray, numbers: np.ndarray) -> DetectionColumns:
+def _mask_texts(detections: DetectionColumns) -> Iterator[str]:
+    """The end of each record."""
+    if not len(detections.codes):
+        yield from repeat("", len(detections.scores))
+        return
+    masks, known = detections.masks, (detections.code_lengths > 0).tolist()
+    for row, has_mask in enumerate(known):
+        mask = masks[row]
+        yield _MASK % (*mask["size"], json.dumps(mask["counts"].decode())) if has_mask else ""
+
+
+def _columns(
+    images: np.ndarray, labels: np.ndarray, numbers: np.ndarray, codes: MaskReader | None
+) -> DetectionColumns:
     order = np.argsort(images, kind="stable")
     image_ids, counts = np.unique(images, return_counts=True)
     numbers = numbers[order]
@@ -131,6 +162,11 @@ def _columns(images: np.ndarray, labels: np.ndarray, numbers: np.ndarray) -> Det
         np.ascontiguousarray(numbers[:, :4]),
         np.ascontiguousarray(numbers[:, 4]),
         labels[order].astype(np.int32),
+        **(
+            no_masks(len(image_ids), len(order))
+            if codes is None
+            else codes.columns(image_ids, order)
+        ),
     )
 
 

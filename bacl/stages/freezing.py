@@ -13,21 +13,25 @@ def train_only(module: nn.Module, patterns: Sequence[str]) -> None:
 
     Args:
         module: its parameters' `requires_grad` is set.
-        patterns: shell patterns of full parameter names, such as `detector.rpn_head.*` or `*`.
+        patterns: shell patterns of full parameter names, such as `detector.rpn.*` or `*`; those
+            that begin with `!` take away from what the others chose, in any order.
 
     Raises:
         ValueError: a pattern matches no parameter (a misspelt one would silently train nothing).
     """
     names = [name for name, _ in module.named_parameters()]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+    without = [pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")]
+    chosen = [pattern for pattern in patterns if not pattern.startswith("!")]
+    for pattern in (*chosen, *without):
+        if not _matches(names, pattern):
             known = ", ".join(sorted({".".join(name.split(".")[:2]) for name in names}))
             raise ValueError(
                 f"trainable: no parameter matches {pattern!r}; parameters begin with: {known}"
             )
+    trained = {name for pattern in chosen for name in _matches(names, pattern)}
+    trained -= {name for pattern in without for name in _matches(names, pattern)}
     for name, parameter in module.named_parameters():
-        matched = any(fnmatchcase(name, pattern) for pattern in patterns)
-        parameter.requires_grad_(parameter.requires_grad and matched)
+        parameter.requires_grad_(parameter.requires_grad and name in trained)
 
 
 def frozen_modules(module: nn.Module) -> Iterable[nn.Module]:
@@ -36,3 +40,7 @@ def frozen_modules(module: nn.Module) -> Iterable[nn.Module]:
         parameters = list(child.parameters())
         if parameters and not any(parameter.requires_grad for parameter in parameters):
             yield child
+
+
+def _matches(names: Iterable[str], pattern: str) -> list[str]:
+    return [name for name in names if fnmatchcase(name, pattern)]

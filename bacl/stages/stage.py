@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from bacl.box_generator import BoxGenerator
-from bacl.data.batch import Batch, Detections
+from bacl.data.batch import Batch, Detections, Target
 from bacl.data.table import AnnotationTable
-from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.detectors.faster_rcnn import FasterRCNN, ImageRegions
 from bacl.distributed import num_processes, process_rank
 from bacl.heads import ClassifierHead
 from bacl.stages.freezing import frozen_modules, train_only
@@ -134,16 +134,23 @@ class DetectionStage(LightningModule):
         pyramid = self.detector.pyramid(batch.images)
         regions = self.detector.inference_regions(pyramid, batch.sizes)
         return {
-            name: [
-                self.detector.detect(
-                    region,
-                    head.probabilities(region.features),  # type: ignore[operator]
-                    target.size,
-                ).rescaled(target)
-                for region, target in zip(regions, batch.targets, strict=True)
-            ]
+            name: self._detect(head, pyramid, regions, batch.targets)  # type: ignore[arg-type]
             for name, head in self.heads.items()
         }
+
+    def _detect(
+        self,
+        head: ClassifierHead,
+        pyramid: Sequence[Tensor],
+        regions: Sequence[ImageRegions],
+        targets: Sequence[Target],
+    ) -> list[Detections]:
+        detections = [
+            self.detector.detect(region, head.probabilities(region.features), target.size)
+            for region, target in zip(regions, targets, strict=True)
+        ]
+        segmented = self.detector.segment(pyramid, detections, targets)
+        return [found.rescaled(target) for found, target in zip(segmented, targets, strict=True)]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect every head's detections; backbone, proposals and boxes are computed once."""

@@ -15,7 +15,8 @@ from hydra.utils import instantiate
 from bacl.data.batch import Target, padded_sides
 from bacl.detectors.faster_rcnn import FasterRCNN
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONF = REPOSITORY / "conf"
 CLASSES = 30
 
 PUBLISHED_NAMES = {
@@ -82,6 +83,16 @@ def recipe(shared: Path) -> ModuleType:
 @pytest.fixture(scope="session")
 def recorded(shared: Path) -> Callable[[str], dict[str, np.ndarray]]:
     return lambda name: np.load(shared / "published" / f"{name}.npz")
+
+
+@pytest.fixture(scope="session")
+def recorded_masks() -> dict[str, np.ndarray]:
+    """Part of `e_mask_head` that lies in the repository (C = 6, three RoIs, masks of 64 x 80).
+
+    `features` are the predictor's input at 2 x 2 positions, `logits` all classes' masks there,
+    `own_logits` the whole masks of the RoIs' own classes.
+    """
+    return np.load(REPOSITORY / "tests" / "data" / "recorded_masks.npz")
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,21 @@ def test_star_keeps_what_the_module_froze_itself():
     assert len(trainable(module)) == 5
 
 
+def test_an_exclamation_mark_takes_away_whatever_the_order():
+    for patterns in (["*", "!body.*"], ["!body.*", "*"]):
+        module = model()
+        train_only(module, patterns)
+        assert trainable(module) == {"head.weight", "head.bias"}
+    train_only(module, ["!head.*"])
+    assert trainable(module) == set()
+
+
+@pytest.mark.parametrize("pattern", ["!hed.*", "!", "!!head.*"])
+def test_a_pattern_without_parameters_is_an_error_there_too(pattern):
+    with pytest.raises(ValueError, match="no parameter matches"):
+        train_only(model(), ["*", pattern])
+
+
 def test_a_pattern_without_parameters_is_an_error_that_names_it():
     with pytest.raises(ValueError, match=r"'hed\.\*'.*body\.0"):
         train_only(model(), ["head.*", "hed.*"])
