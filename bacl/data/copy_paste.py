@@ -17,6 +17,7 @@ from torchvision import tv_tensors
 
 from bacl.data.batch import RunLengths
 from bacl.data.placement import Placement, boxes_of, without
+from bacl.data.segmentation import mask_areas
 from bacl.data.transforms import Sample, scaled_size
 
 MAX_SOURCE_DRAWS = 100
@@ -180,7 +181,7 @@ class CopyPaste(nn.Module):
         if len(touched) == 0:
             return canvas
         left = without([canvas.masks[position] for position in touched], covered)
-        areas, boxes = coco_mask.area(left), boxes_of(left)
+        areas, boxes = mask_areas(left), boxes_of(left)
         steady = (abs(boxes - canvas.boxes[touched]) <= self.box_tolerance).all(-1)
         stays = np.ones(len(canvas.masks), dtype=bool)
         stays[touched] = (areas > 0) & (steady | (areas > self.area_threshold))

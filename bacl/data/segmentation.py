@@ -8,6 +8,7 @@ compressed form, whatever form the file has.
 
 import math
 from array import array
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from bacl.data.batch import RunLengths
 from bacl.data.columns import ColumnWriter, Ragged, open_column, save_column
 from bacl.data.validation import AnnotationError, shown
 
@@ -177,6 +179,15 @@ class Segmentations:
         if not polygons:
             return None
         return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+
+
+def mask_areas(masks: Sequence[RunLengths]) -> np.ndarray:
+    """Pixels (N,) float64 of N compressed run-length masks.
+
+    pycocotools' own `area` (2.0.11, with NumPy 2) raises OverflowError for more than 255 at once.
+    """
+    parts = [masks[first : first + 255] for first in range(0, len(masks), 255)]
+    return np.concatenate([np.zeros(0), *(coco_mask.area(part) for part in parts)])
 
 
 def decoded_runs(code: bytes) -> np.ndarray:

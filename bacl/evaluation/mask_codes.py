@@ -6,9 +6,9 @@ I: images. D: their detections, image after image. A detection without a mask ha
 from collections.abc import Sequence
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from bacl.data.batch import Detections, RunLengths
+from bacl.data.segmentation import mask_areas
 
 _ROWS = 1 << 16  # codes moved at once: their bytes' positions take eight times their room
 
@@ -26,7 +26,7 @@ def pack_masks(detections: Sequence[Detections]) -> dict[str, np.ndarray]:
     codes = [mask["counts"] for mask in masks]
     lengths, areas = np.zeros(len(masked), np.int32), np.zeros(len(masked))
     lengths[masked] = [len(code) for code in codes]
-    areas[masked] = coco_mask.area(masks) if masks else 0
+    areas[masked] = mask_areas(masks)
     packed = np.frombuffer(b"".join(codes), np.uint8).copy()  # writable, as torch wants it
     return {"mask_sizes": sizes, "mask_areas": areas, "code_lengths": lengths, "codes": packed}
 

@@ -19,6 +19,8 @@ COLUMNS = {
     "AP": "AP", "AP50": "AP50", "AP75": "AP75",
     "AP_r": "APr", "AP_c": "APc", "AP_f": "APf", "AR": "AR@",
 }  # fmt: skip
+# Row of a head -> what begins the names of its metrics; columns for masks would need a wider page.
+SHAPES = {"": "", " masks": "segm/"}
 DASH = "–"
 
 
@@ -37,7 +39,8 @@ def results_table(
         instance_counts: (C,) training instances of the category.
 
     Returns:
-        One row per head in percent; below it what the frequency groups were trained on.
+        One row per head in percent, and one for its masks where it has some, whose AP is the AP^m
+        of the paper; below them what the frequency groups were trained on.
     """
     groups = describe_groups(frequency, image_counts, instance_counts)
     table = Table(caption="\n".join(groups), caption_justify="left")
@@ -128,22 +131,28 @@ def write_results(
 def _rows(
     results: Mapping[str, Mapping[str, float]],
 ) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Head and cells; a cell is its percentage and its difference to the first head's."""
+    """Title and cells; a cell is its percentage and its difference to the first head's."""
     rows: list[tuple[str, list[tuple[str, str]]]] = []
-    first: list[float] = []
+    first: dict[str, list[float]] = {}
     for head, values in results.items():
-        numbers = [_percent(values, metric) for metric in COLUMNS.values()]
-        first = first or numbers
-        changes = [b - a if rows else math.nan for a, b in zip(first, numbers, strict=True)]
-        rows.append(
-            (head, [(_text(n, ""), _text(d, "+")) for n, d in zip(numbers, changes, strict=True)])
-        )
+        for shape, prefix in SHAPES.items():
+            if prefix and f"{prefix}AP" not in values:
+                continue
+            numbers = [_percent(values, prefix + metric) for metric in COLUMNS.values()]
+            compared = shape in first
+            reference = first.setdefault(shape, numbers)
+            changes = [
+                b - a if compared else math.nan for a, b in zip(reference, numbers, strict=True)
+            ]
+            cells = [(_text(n, ""), _text(d, "+")) for n, d in zip(numbers, changes, strict=True)]
+            rows.append((head + shape, cells))
     return rows
 
 
 def _percent(values: Mapping[str, float], metric: str) -> float:
     found = [float(value) for name, value in values.items() if name == metric]
-    found += [float(v) for name, v in values.items() if metric == "AR@" and name.startswith("AR@")]
+    if metric.endswith("@"):
+        found += [float(value) for name, value in values.items() if name.startswith(metric)]
     return 100 * found[0] if found and found[0] >= 0 else math.nan
 
 

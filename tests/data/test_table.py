@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from bacl.data.categories import check_categories
 from bacl.data.json_stream import stream_records
-from bacl.data.segmentation import decoded_runs
+from bacl.data.segmentation import decoded_runs, mask_areas
 from bacl.data.table import AnnotationTable
 from bacl.data.table_build import frequency_groups
 from bacl.data.validation import AnnotationError
@@ -398,3 +398,12 @@ def test_a_large_column_is_flushed_in_pieces(tmp_path):
             column.written()
             assert len(column.waiting) < 10
     assert np.load(path).tolist() == list(range(25))
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 700])
+def test_areas_of_any_number_of_masks(count):
+    bitmaps = np.zeros((30, 30, count), np.uint8, order="F")
+    for number in range(count):
+        bitmaps[: number % 30, :2, number] = 1
+    masks = coco_mask.encode(bitmaps) if count else []
+    assert mask_areas(masks).tolist() == [2 * (number % 30) for number in range(count)]

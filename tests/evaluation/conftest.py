@@ -3,22 +3,29 @@ import logging
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from bacl.data.table import AnnotationTable
+
+IMAGE_SIDE = 2000
 
 
 @pytest.fixture
 def official(monkeypatch):
-    """Runs the official lvis package: (annotation file, results) -> LVISEval after accumulate."""
+    """Runs the official lvis package: (annotation file, results) -> LVISEval after accumulate.
+
+    With `kind="segm"` records lose their boxes, or areas would be the boxes'.
+    """
     monkeypatch.setattr(np, "float", float, raising=False)  # lvis 0.5.3 needs the removed alias
     from lvis import LVIS, LVISEval, LVISResults
 
     logging.getLogger("lvis").setLevel(logging.ERROR)
 
-    def run(annotations, results, max_detections=300):
+    def run(annotations, results, max_detections=300, kind="bbox"):
         truth = LVIS(str(annotations))
-        records = [dict(record) for record in results]
-        evaluation = LVISEval(truth, LVISResults(truth, records, max_detections), "bbox")
+        left_out = {"bbox": "segmentation", "segm": "bbox"}[kind]
+        records = [{k: v for k, v in record.items() if k != left_out} for record in results]
+        evaluation = LVISEval(truth, LVISResults(truth, records, max_detections), kind)
         evaluation.params.max_dets = max_detections
         evaluation.run()
         return evaluation
@@ -42,6 +49,36 @@ def open_table(tmp_path):
 def random_case():
     """A seeded random evaluation: seed -> (annotations, results)."""
     return _random_case
+
+
+@pytest.fixture(scope="session")
+def random_mask_case():
+    """The same with segmentations: polygons of the objects, run lengths of the results."""
+
+    def build(seed):
+        annotations, results = _random_case(seed)
+        draw = np.random.default_rng(seed)
+        for record in annotations["annotations"]:
+            record["segmentation"] = _polygons(draw, record["bbox"])
+        for record in results:
+            polygons = _polygons(draw, record["bbox"])
+            code = coco_mask.merge(coco_mask.frPyObjects(polygons, IMAGE_SIDE, IMAGE_SIDE))
+            record["segmentation"] = {**code, "counts": code["counts"].decode()}
+        return annotations, results
+
+    return build
+
+
+def _polygons(draw, box):
+    """A rectangle, a triangle, or two parts of a rectangle; whole pixels only by chance."""
+    x, y, width, height = box
+    corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+    kind = draw.integers(3)
+    if kind == 1:
+        return [corners[:6]]
+    if kind == 2:
+        return [[x, y, x + width / 3, y, x + width / 3, y + height, x, y + height], corners[2:]]
+    return [corners]
 
 
 def _random_case(seed):
@@ -95,8 +132,8 @@ def _file(draw, category_ids, image_ids, annotations):
             {
                 "id": int(i),
                 "file_name": f"{i}.jpg",
-                "height": 2000,
-                "width": 2000,
+                "height": IMAGE_SIDE,
+                "width": IMAGE_SIDE,
                 "neg_category_ids": some(),
                 "not_exhaustive_category_ids": some(),
             }

@@ -23,9 +23,9 @@ def main():
         "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2
     )
     table = AnnotationTable.open(arguments.annotations, cache=folder / f"cache_{rank}")
-    metric = LVISAveragePrecision(table)
+    metric = LVISAveragePrecision(table, masks=True)
     for share in arguments.shares:
-        detections = load_results(folder / f"{share}_{rank}.json", table)
+        detections = load_results(folder / f"{share}_{rank}.json", table, masks=True)
         if len(detections.image_ids):  # a process without images never calls update
             metric.update(detections)
         summary = {name: float(value) for name, value in metric.compute().items()}

@@ -335,8 +335,8 @@ def split(results, ids):
     return [result for result in results if result["image_id"] in ids]
 
 
-def test_two_processes(open_table, random_case, tmp_path):
-    annotations, results = random_case(36)
+def test_two_processes(open_table, random_mask_case, tmp_path):
+    annotations, results = random_mask_case(36)
     file, table = open_table(annotations)
     ids = sorted({result["image_id"] for result in results})
     assert len(ids) > 2
@@ -347,14 +347,16 @@ def test_two_processes(open_table, random_case, tmp_path):
     for name, lists in shares.items():
         for rank, share in enumerate(lists):
             (tmp_path / f"{name}_{rank}.json").write_text(json.dumps(share))
-    metric = LVISAveragePrecision(table)
-    metric.update(load_results(tmp_path / "one_idle_0.json", table))
+    metric = LVISAveragePrecision(table, masks=True)
+    metric.update(load_results(tmp_path / "one_idle_0.json", table, masks=True))
     expected = {name: float(value) for name, value in metric.compute().items()}
     script = Path(__file__).with_name("evaluate_share.py")
     command = [sys.executable, str(script), str(file), str(tmp_path), *shares]
     ranks = [subprocess.Popen([*command, "--rank", str(rank)]) for rank in range(2)]
     assert [process.wait(timeout=120) for process in ranks] == [0, 0]
     assert expected["AP"] > 0
+    assert expected["segm/AP"] > 0
+    assert expected["segm/AP"] != expected["AP"]
     for name in shares:
         for rank in range(2):
             found = json.loads((tmp_path / f"{name}_{rank}_found.json").read_text())

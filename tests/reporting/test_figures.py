@@ -3,6 +3,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
+from pycocotools import mask as coco_mask
 
 from bacl.data.batch import Detections
 from bacl.reporting.figures import (
@@ -94,6 +95,21 @@ def test_detections_below_the_threshold_are_not_drawn(tmp_path):
     rare = GROUPS["r"].colour  # the second detection; the legend has the colour too
     assert pixels(many, rare) > pixels(few, rare) + 100
     assert abs(pixels(many, GROUPS["f"].colour) - pixels(few, GROUPS["f"].colour)) < 20
+
+
+def test_masks_tint_the_picture(tmp_path):
+    plain, masked = sample(), sample()
+    bitmaps = np.zeros((48, 64, 2), np.uint8, order="F")
+    bitmaps[5:29, 5:29, 0] = 1  # of the frequent lamp
+    masked.detections["bce"].masks = coco_mask.encode(bitmaps)
+    colour = 0.5 * np.array(to_rgb(GROUPS["f"].colour)) + 0.5 * 90 / 255
+    seen = [
+        pixels(draw_detection_grid(tmp_path / "m.png", [each], ["cup", "lamp"], ["r", "f"], 0.5),
+               colour)
+        for each in (plain, masked)
+    ]  # fmt: skip
+    assert seen[0] < 100
+    assert seen[1] > 5000
 
 
 def test_grid_with_images_of_any_shape_and_without_objects(tmp_path):

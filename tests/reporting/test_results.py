@@ -61,6 +61,22 @@ def test_metric_that_was_not_computed_is_a_dash():
     )
 
 
+def test_masks_have_rows_of_their_own_and_are_compared_with_masks():
+    results = {
+        "baseline": {"AP": 0.2, "segm/AP": 0.194, "segm/APr": 0.013, "segm/AR@300": 0.3},
+        "bacl": {"AP": 0.3, "segm/AP": 0.254, "segm/APr": 0.177, "segm/AR@300": 0.2},
+        "boxes": {"AP": 0.1},
+    }
+    rows = results_markdown(results, *GROUPS).splitlines()[2:7]
+    assert rows == [
+        "| baseline | 20.0 | – | – | – | – | – | – |",
+        "| baseline masks | 19.4 | – | – | 1.3 | – | – | 30.0 |",
+        "| bacl | 30.0 (+10.0) | – | – | – | – | – | – |",
+        "| bacl masks | 25.4 (+6.0) | – | – | 17.7 (+16.4) | – | – | 20.0 (-10.0) |",
+        "| boxes | 10.0 (-10.0) | – | – | – | – | – | – |",
+    ]
+
+
 def test_only_groups_with_categories_are_described():
     assert describe_groups(["r", "r"], [0, 5], [0, 7]) == [
         "rare: 2 categories of 0 to 5 training images, 7 instances"

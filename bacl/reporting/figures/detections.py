@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
+from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -20,6 +22,7 @@ from bacl.reporting.groups import GROUPS
 MAX_DRAWN = 25  # boxes in one panel; the best ones, a picture with more cannot be read
 MATCHING_IOU = 0.5
 PANEL = 4.4  # inches
+TINT = 0.5  # share of a mask's colour in its pixels
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class _Box:
     caption: str
     colour: str
     matched: bool
+    mask: NDArray[np.bool_] | None = None
+    """(H, W), the detected shape."""
 
 
 @styled
@@ -59,8 +64,8 @@ def draw_detection_grid(
     """Draw images as rows: the ground truth first, then one panel per head.
 
     A detection is solid where it matches an annotation of its category (IoU of at least 0.5),
-    dashed otherwise. In a federated data set a dashed box may still be right: not every object is
-    annotated.
+    dashed otherwise. Its mask, if it has one, tints the picture. In a federated data set a dashed
+    box may still be right: not every object is annotated.
 
     Args:
         path: PNG to write.
@@ -120,14 +125,36 @@ def _boxes_of(
     score_threshold: float,
 ) -> list[_Box]:
     kept = found.scores >= score_threshold
+    masks = _bitmaps(found, kept)
     boxes, scores, labels = found.boxes[kept], found.scores[kept], found.labels[kept]
     matched = _match_truth(boxes, labels, sample)
     return [
-        _Box(tuple(box), f"{names[label]} {score:.2f}", GROUPS[frequency[label]].colour, match)
-        for box, score, label, match in zip(
-            boxes.tolist(), scores.tolist(), labels.tolist(), matched, strict=True
+        _Box(
+            tuple(box), f"{names[label]} {score:.2f}", GROUPS[frequency[label]].colour, match, mask
+        )
+        for box, score, label, match, mask in zip(
+            boxes.tolist(), scores.tolist(), labels.tolist(), matched, masks, strict=True
         )
     ]
+
+
+def _bitmaps(found: Detections, kept: Tensor) -> list[NDArray[np.bool_] | None]:
+    """The masks to draw: of the kept detections, None without masks or beyond what is drawn."""
+    rows = kept.nonzero().flatten().tolist()
+    if found.masks is None or not rows:
+        return [None] * len(rows)
+    shown = coco_mask.decode([found.masks[row] for row in rows[:MAX_DRAWN]]).astype(bool)
+    return [*shown.transpose(2, 0, 1), *[None] * len(rows[MAX_DRAWN:])]
+
+
+def _tinted(image: NDArray[np.uint8], boxes: Sequence[_Box]) -> NDArray[np.uint8]:
+    """The picture under the boxes' masks, the best on top."""
+    tinted = image.copy()
+    for box in reversed(boxes):
+        if box.mask is not None:
+            colour = 255 * np.array(to_rgb(box.colour))
+            tinted[box.mask] = TINT * colour + (1 - TINT) * image[box.mask]
+    return tinted
 
 
 def _match_truth(boxes: Tensor, labels: Tensor, sample: DetectionSample) -> list[bool]:
@@ -140,7 +167,7 @@ def _match_truth(boxes: Tensor, labels: Tensor, sample: DetectionSample) -> list
 
 def _draw_panel(axes: Axes, image: NDArray[np.uint8], boxes: Sequence[_Box], title: str) -> None:
     height, width = image.shape[:2]
-    axes.imshow(image, interpolation="antialiased", extent=(0, width, height, 0))
+    axes.imshow(_tinted(image, boxes), interpolation="antialiased", extent=(0, width, height, 0))
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
