@@ -67,6 +67,23 @@ def test_the_papers_baseline():
     assert config.detector.rpn.training.total == 1000
 
 
+@pytest.mark.parametrize("name", ["bacl_mask_lvis1", "baseline_mask_lvis1"])
+@pytest.mark.parametrize("depth", [50, 101])
+def test_the_papers_mask_detectors(name, depth):
+    name = name if depth == 50 else name.replace("mask", "mask_r101")
+    config = composed(f"+experiment={name}", "data.num_classes=1203")
+    twin = composed(f"+experiment={name.split('_')[0]}_lvis1", "data.num_classes=1203")
+    predictor = config.detector.mask.head.predictor
+    assert predictor._target_.endswith("NormalisedMaskPredictor")  # the baseline's too
+    assert predictor.temperature == 20
+    assert config.detector.backbone.depth == depth
+    assert config.datamodule.load_masks is config.metric.masks is True
+    assert twin.datamodule.load_masks is twin.metric.masks is False
+    for stage, node in twin.stages.items():
+        assert config.stages[stage].schedule == node.schedule
+    assert config.detector.rpn == twin.detector.rpn
+
+
 @pytest.mark.parametrize(
     ("override", "option", "value"),
     [
