@@ -32,7 +32,9 @@ def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
 
 
 def _padded(masks: Tensor, height: int, width: int) -> Tensor:
-    """(N, height, width) bool."""
+    """(N, height, width) bool; no copy where they have that size, as after copy-paste."""
+    if masks.shape[1:] == (height, width):
+        return masks.bool()
     padded = masks.new_zeros((len(masks), height, width), dtype=torch.bool)
     padded[:, : masks.shape[1], : masks.shape[2]] = masks.bool()
     return padded

@@ -12,6 +12,7 @@ from torchvision.ops import roi_align
 from bacl.data.batch import Target
 from bacl.detectors.boxes import clip_boxes
 from bacl.detectors.matching import BACKGROUND, SampledRoIs
+from bacl.detectors.roi_pooling import with_image_index
 from bacl.errors import OptionError
 
 AT_ONCE = 32
@@ -20,12 +21,11 @@ AT_ONCE = 32
 
 def positive_rois(rois: SampledRoIs) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """Boxes (P, 4) and matched objects (P,) int64 per image, and all labels in that order."""
-    positive = rois.objects != BACKGROUND
-    counts = [len(boxes) for boxes in rois.boxes]
-    parts = positive.split(counts)
-    boxes = [each[part] for each, part in zip(rois.boxes, parts, strict=True)]
-    objects = [each[part] for each, part in zip(rois.objects.split(counts), parts, strict=True)]
-    return boxes, objects, rois.labels[positive]
+    rows = (rois.objects != BACKGROUND).nonzero().flatten()
+    every = with_image_index(rois.boxes)[rows]
+    counts = torch.bincount(every[:, 0].long(), minlength=len(rois.boxes)).tolist()
+    boxes, objects = every[:, 1:].split(counts), rois.objects[rows].split(counts)
+    return list(boxes), list(objects), rois.labels[rows]
 
 
 def mask_targets(
