@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from bacl.data.batch import Target, padded_sides
+from bacl.data.batch import RunLengths, Target, padded_sides
 from bacl.data.copy_paste import CopyPaste
 from bacl.data.images import ImageFiles
 from bacl.data.table import AnnotationTable
@@ -123,6 +123,12 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(key)
             return self._draw(index)
+
+    def annotated_masks(self, index: int) -> list[RunLengths]:
+        """Masks in pixels of the file of all objects that the sample without augmentation has."""
+        record = int(self.records[index])
+        rows = self._load(record).rows
+        return [self.table.run_lengths(record, int(row)) for row in rows]
 
     def _draw(self, index: int) -> tuple[Tensor, Target]:
         for _ in range(MAX_DRAWS):

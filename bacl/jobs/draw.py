@@ -70,15 +70,17 @@ def informative_images(table: AnnotationTable, count: int) -> list[int]:
 def detection_sample(
     stage: DetectionStage, dataset: DetectionDataset, row: int, heads: list[str]
 ) -> figures.DetectionSample:
-    """One image with its annotated boxes and the heads' detections, in pixels of the file."""
+    """One image with its annotations and the heads' detections, in pixels of the file."""
     stage.eval()
     batch = collate([dataset[row]])
     target = batch.targets[0]
     detected = stage.detect(batch.to(stage.device))
+    segmented = any(found[0].masks is not None for found in detected.values())
     return figures.DetectionSample(
         image=dataset.files.load(row).permute(1, 2, 0).numpy(),
         boxes=target.to_original(target.boxes),
         labels=target.labels,
         detections={head: detected[head][0].to("cpu") for head in heads},
         title=f"image {target.image_id}",
+        masks=dataset.annotated_masks(row) if segmented else None,
     )

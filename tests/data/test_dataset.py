@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
@@ -296,3 +297,11 @@ def test_boxes_in_pixels_of_the_file():
     boxes = target.to_original(torch.tensor([[1.0, 2, 3, 4], [0, 0, 90, 80]]))
     assert boxes.tolist() == [[3, 1, 9, 2], [0, 0, 270, 40]]
     assert target.to_original(torch.zeros(0, 4)).shape == (0, 4)
+
+
+def test_annotated_masks_are_those_of_the_target(ten_pictures):
+    data = DetectionDataset(ten_pictures, ten_pictures.source.parent, UNCHANGED, load_masks=True)
+    for index in range(len(data)):
+        masks = coco_mask.decode(data.annotated_masks(index)).transpose(2, 0, 1)
+        assert len(masks) > 0
+        assert np.array_equal(masks.astype(bool), data[index][1].masks.numpy())

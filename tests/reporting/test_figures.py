@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -110,6 +112,9 @@ def test_masks_tint_the_picture(tmp_path):
     ]  # fmt: skip
     assert seen[0] < 100
     assert seen[1] > 5000
+    annotated = replace(masked, masks=coco_mask.encode(bitmaps[:, :, :1]))
+    path = draw_detection_grid(tmp_path / "t.png", [annotated], ["cup", "lamp"], ["r", "f"], 0.5)
+    assert pixels(path, colour) > 1.8 * seen[1]
 
 
 def test_grid_with_images_of_any_shape_and_without_objects(tmp_path):

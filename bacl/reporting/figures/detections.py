@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from bacl.data.batch import Detections
+from bacl.data.batch import Detections, RunLengths
 from bacl.reporting.figures.style import INK, new_figure, save, styled
 from bacl.reporting.groups import GROUPS
 
@@ -39,6 +39,8 @@ class DetectionSample:
     """By head."""
     title: str = ""
     """Such as the image's id; above its ground truth."""
+    masks: Sequence[RunLengths] | None = None
+    """N masks of the ground truth in the size of the image, to draw them too."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class _Box:
     colour: str
     matched: bool
     mask: NDArray[np.bool_] | None = None
-    """(H, W), the detected shape."""
+    """(H, W), the shape of the object."""
 
 
 @styled
@@ -104,9 +106,12 @@ def _draw_row(
     frequency: NDArray[np.str_],
     score_threshold: float,
 ) -> None:
+    masks = _bitmaps(sample.masks, range(len(sample.boxes)))
     truth = [
-        _Box(tuple(box), names[label], GROUPS[frequency[label]].colour, True)
-        for box, label in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True)
+        _Box(tuple(box), names[label], GROUPS[frequency[label]].colour, True, mask)
+        for box, label, mask in zip(
+            sample.boxes.tolist(), sample.labels.tolist(), masks, strict=True
+        )
     ]
     parts = ["ground truth", sample.title, f"{len(truth)} objects"]
     _draw_panel(row[0], sample.image, truth, " · ".join(part for part in parts if part))
@@ -125,7 +130,7 @@ def _boxes_of(
     score_threshold: float,
 ) -> list[_Box]:
     kept = found.scores >= score_threshold
-    masks = _bitmaps(found, kept)
+    masks = _bitmaps(found.masks, kept.nonzero().flatten().tolist())
     boxes, scores, labels = found.boxes[kept], found.scores[kept], found.labels[kept]
     matched = _match_truth(boxes, labels, sample)
     return [
@@ -138,13 +143,13 @@ def _boxes_of(
     ]
 
 
-def _bitmaps(found: Detections, kept: Tensor) -> list[NDArray[np.bool_] | None]:
-    """The masks to draw: of the kept detections, None without masks or beyond what is drawn."""
-    rows = kept.nonzero().flatten().tolist()
-    if found.masks is None or not rows:
+def _bitmaps(
+    masks: Sequence[RunLengths] | None, rows: Sequence[int]
+) -> list[NDArray[np.bool_] | None]:
+    """The masks of `rows`, (H, W) each; None for all without masks."""
+    if masks is None or not len(rows):
         return [None] * len(rows)
-    shown = coco_mask.decode([found.masks[row] for row in rows[:MAX_DRAWN]]).astype(bool)
-    return [*shown.transpose(2, 0, 1), *[None] * len(rows[MAX_DRAWN:])]
+    return list(coco_mask.decode([masks[row] for row in rows]).astype(bool).transpose(2, 0, 1))
 
 
 def _tinted(image: NDArray[np.uint8], boxes: Sequence[_Box]) -> NDArray[np.uint8]:
