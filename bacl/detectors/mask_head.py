@@ -43,8 +43,8 @@ class PlainMaskPredictor(nn.Module):
 class NormalisedMaskPredictor(PlainMaskPredictor):
     """Cosine logits: temperature · cos(x, W) + b, at every position (the published Mask configs).
 
-    Rare classes' weights are short, which normalising makes up for. Both norms have 1e-6 added, as
-    in the published layer.
+    Neither the length of a class's weights nor that of the features matters. Both norms have 1e-6
+    added, as in the published layer.
 
     Args:
         in_channels: of the features.

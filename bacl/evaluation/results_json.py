@@ -112,7 +112,7 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
     """
     path = Path(path)
     images, labels, numbers = array("q"), array("q"), array("d")
-    codes = MaskReader(table)
+    codes = MaskReader(table) if masks else None
     label_of = {int(category): label for label, category in enumerate(table.category_ids)}
     known = set(np.asarray(table.image_ids).tolist())
     opened: Any = gzip.open if path.suffix == ".gz" else open
@@ -128,7 +128,7 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
                 images.append(image)
                 labels.append(label_of[category])
                 numbers.extend(row)
-                if masks:
+                if codes is not None:
                     codes.append(record.get("segmentation"), image, where)
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
@@ -136,7 +136,7 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
     broken = ~np.isfinite(values).all(1)
     if broken.any():
         raise ValueError(f"{path}: record {broken.argmax()}: bbox or score is not finite")
-    return _columns(np.array(images), np.array(labels), values, codes if masks else None)
+    return _columns(np.array(images), np.array(labels), values, codes)
 
 
 def _mask_texts(detections: DetectionColumns) -> Iterator[str]:
