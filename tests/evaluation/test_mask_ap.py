@@ -34,8 +34,7 @@ def assert_official(metric, boxes, masks):
 def test_official_curves_of_random_cases(open_table, random_mask_case, official, tmp_path, seed):
     annotations, results = random_mask_case(seed)
     file, table = open_table(annotations)
-    if not results:
-        pytest.skip("the official package cannot read an empty list")
+    assert results  # the official package cannot read an empty list
     (tmp_path / "results.json").write_text(json.dumps(results))
     for limit in (300, 10):
         metric = LVISAveragePrecision(table, limit, masks=True)
