@@ -94,8 +94,9 @@ def every_run(runs: Path, name: str) -> Ablation:
     Raises:
         UserError: there is none.
     """
-    records = sorted(runs.glob("*/seed_*/.hydra/overrides.yaml"))
-    settings = {path.parents[2]: set(variant_parts(OmegaConf.load(path))) for path in records  # type: ignore[arg-type]}
+    paths = sorted(runs.glob("*/seed_*/.hydra/overrides.yaml"))
+    given: dict[Path, Any] = {path.parents[2]: OmegaConf.load(path) for path in paths}
+    settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}
     if not settings:
         raise UserError(f"{runs}: no run to report; train first, or name runs with name=…")
     common = set.intersection(*settings.values()) if len(settings) > 1 else set()
