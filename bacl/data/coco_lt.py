@@ -1,17 +1,7 @@
-"""COCO-LT (SimCal: Wang et al., ECCV 2020), made from COCO's training annotations.
+"""COCO-LT (SimCal: Wang et al., ECCV 2020): its training annotations, made from COCO's.
 
-The authors publish how many images and instances of each category their set has. The published
-image counts are those of instances drawn one by one, whatever image they lie in (248 buses in 242
-images, where COCO has 1.5 buses per image), so the set is made like this, category by category:
-
-1. Its annotations are put in a random order, crowd regions last: a crowd is no instance to learn.
-2. The first annotations of n different images are taken (n: the published images).
-3. From the other annotations in these images as many are taken as are missing from the published
-   instances, in the same order; where they do not suffice, from other images.
-
-Images that keep an annotation are kept, the others are left out. The random order depends on the
-seed and on the annotations' ids alone. A category that COCO has fewer of than published is taken
-whole. Published counts include crowd regions (262,465 persons are all of COCO's).
+Which annotations are taken, and how close they come to the published counts, is in
+`bacl.data.coco_lt_choice`.
 """
 
 import json
@@ -26,17 +16,24 @@ from typing import Any
 import numpy as np
 
 from bacl.atomic import replacing
+from bacl.data.coco_lt_choice import choose, closeness
 from bacl.data.disk import require_space
 from bacl.data.json_stream import stream_records
 from bacl.data.prepare import MissingDataError
 from bacl.data.progress import byte_progress
 from bacl.data.records import RecordColumns
 from bacl.data.validation import SECTIONS, AnnotationError, check_unique, positions
+from bacl.errors import OptionError, require
 
 _LOG = logging.getLogger(__name__)
 
 PUBLISHED = Path(__file__).with_name("coco_lt_categories.json")
 """Images and instances of each category, and images in all, with their source."""
+
+
+_INFO = '{"info":'
+_DESCRIPTION = "COCO-LT, made from COCO 2017 by the published counts of SimCal"
+_LONGEST_INFO = 1 << 16  # characters, several times what 80 categories need
 
 
 @dataclass(frozen=True)
@@ -59,10 +56,14 @@ class COCOLTBuilder:
     published: str | Path = PUBLISHED
 
     @property
+    def wanted(self) -> bool:
+        """Whether `target` is what is trained on."""
+        return Path(self.annotations).absolute() == Path(self.target).absolute()
+
+    @property
     def sources(self) -> list[Path]:
         """The files that are still needed."""
-        wanted = Path(self.annotations).absolute() == Path(self.target).absolute()
-        return [Path(self.source)] if wanted and not Path(self.target).exists() else []
+        return [Path(self.source)] if self.wanted and not Path(self.target).exists() else []
 
     def __call__(self) -> None:
         """Make the file.
@@ -70,7 +71,11 @@ class COCOLTBuilder:
         Raises:
             MissingDataError: there is no source, with where it comes from.
             AnnotationError: the source is bad, or has other categories than COCO.
+            OptionError: the seed is no seed, or the target was made with another one.
         """
+        require("data.builder.seed", self.seed, 0, 2**32 - 1)
+        if self.wanted and Path(self.target).is_file():
+            _check_seed(Path(self.target), self.seed)
         for source in self.sources:
             if not source.is_file():
                 raise MissingDataError(
@@ -109,52 +114,19 @@ def build(source: Path, target: Path, seed: int, published: Mapping[str, Any]) -
     return found
 
 
-def choose(records: RecordColumns, published: Mapping[str, Any], seed: int) -> np.ndarray:
-    """(A,) bool: the annotations that are taken, by the algorithm of this module."""
-    ids, images = np.asarray(records.annotation_ids), np.asarray(records.owners)
-    crowd, classes = np.asarray(records.crowd), np.asarray(records.classes)
-    chosen = np.zeros(len(ids), bool)
-    for category in published["categories"]:
-        rows = np.flatnonzero(classes == category["id"])
-        rows = rows[np.argsort(ids[rows])]
-        # RandomState is the generator whose numbers NumPy promises never to change.
-        order = rows[np.random.RandomState([seed, category["id"]]).permutation(len(rows))]
-        order = order[np.argsort(crowd[order], kind="stable")]
-        ranks = _ranks(images[order], category["image_count"])
-        chosen[order[np.argsort(ranks, kind="stable")[: category["instance_count"]]]] = True
-    return chosen
-
-
-def _ranks(images: np.ndarray, number: int) -> np.ndarray:
-    """(N,) 0 for the first annotations of `number` images, 1 for others of these, 2 for the rest.
-
-    Args:
-        images: (N,) int64, the image of each annotation, in their random order.
-        number: how many images are wanted.
-    """
-    firsts = np.sort(np.unique(images, return_index=True)[1])[:number]
-    ranks = np.where(np.isin(images, images[firsts]), 1, 2)
-    ranks[firsts] = 0
-    return ranks
-
-
-def closeness(
-    records: RecordColumns, chosen: np.ndarray, published: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Counts of the chosen annotations, and by category name the differences to the published."""
-    images, classes = np.asarray(records.owners)[chosen], np.asarray(records.classes)[chosen]
-    differences = {}
-    for category in published["categories"]:
-        own = images[classes == category["id"]]
-        instances = len(own) - category["instance_count"]
-        pictures = len(np.unique(own)) - category["image_count"]
-        if instances or pictures:
-            differences[category["name"]] = {"instances": instances, "images": pictures}
-    return {
-        "images": len(np.unique(images)),
-        "instances": len(images),
-        "differences": differences,
-    }
+def _check_seed(target: Path, seed: int) -> None:
+    """Refuse a file of this module with another seed; official files carry none."""
+    with target.open(encoding="utf-8") as file:
+        start = file.read(_LONGEST_INFO)
+    if not start.startswith(_INFO + json.dumps({"description": _DESCRIPTION})[:-1]):
+        return
+    info, _ = json.JSONDecoder().raw_decode(start, len(_INFO))
+    made_with = info["coco_lt"]["seed"]
+    if made_with != seed:
+        raise OptionError(
+            f"data.builder.seed={seed}, but {target} was made with seed {made_with}: "
+            "delete that file to have it made anew"
+        )
 
 
 def _read(source: Path) -> RecordColumns:
@@ -191,7 +163,7 @@ def _write(
     target.parent.mkdir(parents=True, exist_ok=True)
     require_space(target.parent, size, target.name)
     info = {
-        "description": "COCO-LT, made from COCO 2017 by the published counts of SimCal",
+        "description": _DESCRIPTION,
         "licence": "annotations: CC BY 4.0 (cocodataset.org); images: `licenses` of the source",
         "coco_lt": found,
     }
@@ -200,7 +172,7 @@ def _write(
         temporary.open("w", encoding="utf-8") as file,
         byte_progress(f"writing {target.name}", size) as advance,
     ):
-        file.write('{"info":' + json.dumps(info))
+        file.write(_INFO + json.dumps(info))
         for section, records in groupby(stream_records(source, SECTIONS, advance), itemgetter(0)):
             file.write(f',\n"{section}":[')
             separator = "\n"

@@ -12,6 +12,7 @@ from bacl.data.prepare import MissingDataError
 from bacl.data.statistics import CategoryStatistics
 from bacl.data.table import AnnotationTable
 from bacl.data.validation import AnnotationError
+from bacl.errors import OptionError
 from bacl.evaluation.coco_ap import groups_by_count
 
 
@@ -164,6 +165,19 @@ def test_what_is_there_is_kept(tmp_path):
     assert one.sources == []
     one()
     assert own.read_text() == "official"
+
+
+def test_what_was_made_with_another_seed_is_refused(tmp_path):
+    content = coco()
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    counts = tmp_path / "published.json"
+    counts.write_text(json.dumps(published(content, car=(9, 12))))
+    for _ in range(2):
+        builder(tmp_path, published=counts)()
+    with pytest.raises(OptionError, match=r"data\.builder\.seed=3.*made with seed 0"):
+        builder(tmp_path, published=counts, seed=3)()
+    with pytest.raises(OptionError, match=r"data\.builder\.seed=-1"):
+        builder(tmp_path, published=counts, seed=-1)()
 
 
 def test_another_training_file_needs_nothing(tmp_path):
