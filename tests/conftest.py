@@ -97,15 +97,16 @@ def detections_of() -> Callable:
 def assert_same_detections() -> Callable[[Detections, Detections], None]:
     """Equal to 1e-3 pixels and 1e-5 of a score; scores that close may come in another order."""
 
+    def rows(detections: Detections, kept: torch.Tensor) -> torch.Tensor:
+        boxes, scores = detections.boxes[kept], detections.scores[kept]
+        return torch.cat((boxes, 100 * scores.unsqueeze(1)), dim=1).double()
+
     def compared(found: Detections, expected: Detections) -> None:
         for label in expected.labels.unique():
             mine, theirs = found.labels == label, expected.labels == label
             assert mine.sum() == theirs.sum()
-            distance = torch.cdist(found.boxes[mine], expected.boxes[theirs], p=torch.inf)
-            nearest = distance.argmin(1)
-            assert len(nearest.unique()) == len(nearest)
-            assert distance.amin(1).max() < 1e-3
-            gap = found.scores[mine] - expected.scores[theirs][nearest]
-            assert gap.abs().max() < 1e-5
+            gaps = torch.cdist(rows(found, mine), rows(expected, theirs), p=torch.inf)
+            assert gaps.amin(0).max() < 1e-3
+            assert gaps.amin(1).max() < 1e-3
 
     return compared

@@ -29,6 +29,8 @@ class ExportableDetector(nn.Module):
       to find all detections. Where fewer than `max_detections` of them survive and there are more
       above the score threshold, detections that rank behind them all are missing.
 
+    Equal scores may come in another order, and at the end of the list make others of them stay.
+
     Args:
         detector: Faster R-CNN.
         head: classifies its RoI features.

@@ -68,8 +68,8 @@ def run(config: DictConfig, folder: Path) -> None:
     prepare_process()
     options = config.predict
     _check(config)
-    output = Path(options.output or Path("predictions") / _stem(options.images))
-    found = find_images(options.images, excluded=output)
+    output = Path(options.output or Path("predictions") / _stem(str(options.images)))
+    found = find_images(str(options.images), excluded=output)
     model = restore_model(config, folder, command_overrides())
     if options.head is not None:
         keep_head(model.stage, model.only_head(options.head, "predict.head"))
