@@ -8,6 +8,7 @@ from collections.abc import Sequence
 # Where the data lie is free, what they hold is not (`data.content`, see `bacl.jobs.build`).
 FREE = (
     *("job", "stage", "name", "seed", "checkpoint", "logger", "report", "checkpoint_every_minutes"),
+    *("predict", "export"),
     *("data.root", "data.train", "data.val", "data.builder.root", "data.builder.processes"),
     *("data.builder.source", "data.builder.target", "data.builder.annotations"),
     *("datamodule.num_workers", "datamodule.val_batch_size", "datamodule.pin_memory"),
