@@ -19,7 +19,9 @@ from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import require_files
 from bacl.data.table import AnnotationTable
+from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.errors import OptionError
+from bacl.heads import ClassifierHead
 from bacl.jobs.run_folder import plain
 from bacl.stages import DetectionStage, Schedule
 
@@ -72,12 +74,8 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
 
     `pretrained=False` leaves out the backbone's weights, for a stage that a checkpoint fills.
     """
-    node, detector_node = config.stages[name], config.detector.copy()
-    if not pretrained:
-        detector_node.backbone.weights = None
-    torch.manual_seed(config.seed)
-    detector = instantiate(detector_node)
-    heads = {head: instantiate(options) for head, options in node.heads.items()}
+    detector, heads = build_parts(config, name, pretrained)
+    node = config.stages[name]
     return instantiate(node.module)(
         detector=detector,
         heads=heads,
@@ -85,6 +83,19 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
         metric=instantiate(config.metric),
         seed=config.seed,
     )
+
+
+def build_parts(
+    config: DictConfig, name: str, pretrained: bool
+) -> tuple[FasterRCNN, dict[str, ClassifierHead]]:
+    """The detector and the heads of a stage before the stage freezes anything."""
+    detector_node = config.detector.copy()
+    if not pretrained:
+        detector_node.backbone.weights = None
+    torch.manual_seed(config.seed)
+    detector = instantiate(detector_node)
+    heads = {head: instantiate(node) for head, node in config.stages[name].heads.items()}
+    return detector, heads
 
 
 def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
