@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -20,7 +21,7 @@ from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import require_files
 from bacl.data.table import AnnotationTable
 from bacl.detectors.faster_rcnn import FasterRCNN
-from bacl.errors import OptionError
+from bacl.errors import OptionError, UserError
 from bacl.heads import ClassifierHead
 from bacl.jobs.run_folder import plain
 from bacl.stages import DetectionStage, Schedule
@@ -30,10 +31,18 @@ def instantiate(node: Any, **options: Any) -> Any:
     """The object that a node of the configuration describes, given plain lists and dicts.
 
     `options` are handed to its class as they are; Hydra would make a configuration of them.
+
+    Raises:
+        UserError: what the class says of a mistake that a user can mend, in its own words.
     """
-    if not options:
-        return hydra_instantiate(node, _convert_="all")
-    return hydra_instantiate(node, _convert_="all", _partial_=True)(**options)
+    try:
+        if not options:
+            return hydra_instantiate(node, _convert_="all")
+        return hydra_instantiate(node, _convert_="all", _partial_=True)(**options)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
 
 
 def prepare_process() -> None:
