@@ -134,6 +134,12 @@ def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bo
     )
 
 
+def single_device_trainer(config: DictConfig) -> Trainer:
+    """A trainer on one device that neither logs nor saves, asked for its device and precision."""
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    return instantiate(config.trainer, **alone, logger=False, enable_checkpointing=False)
+
+
 def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:
     """What watches a stage."""
     last = ModelCheckpoint(

@@ -26,9 +26,9 @@ from bacl.jobs.build import (
     build_parts,
     build_stage,
     chosen_stages,
-    instantiate,
     open_data,
     prepare_process,
+    single_device_trainer,
 )
 from bacl.jobs.check import check_arguments
 from bacl.jobs.fit import restore
@@ -55,7 +55,7 @@ def run(config: DictConfig, folder: Path) -> None:
     if table is not None:
         categories = Categories(table.category_ids.tolist(), list(table.category_names))
         restore(stage, Path(config.checkpoint), categories)
-    trainer = _single_device(config)
+    trainer = single_device_trainer(config)
     rows = measure(config, name, stage, trainer)
     notes = describe(config, name, rows, trainer.strategy.root_device)
     write_text(folder / "cost/cost.json", _json(config, rows, notes))
@@ -137,14 +137,6 @@ def _check_options(options: DictConfig) -> None:
         raise OptionError("cost: size is [height, width], candidates are one or more numbers")
     for number in (*options.size, *options.candidates):
         require("cost.size, cost.candidates", number, 1)
-
-
-def _single_device(config: DictConfig) -> Trainer:
-    """A trainer that is asked for its device and its precision alone."""
-    return instantiate(
-        config.trainer, devices=1, num_nodes=1, strategy="auto", logger=False,
-        enable_checkpointing=False,
-    )  # fmt: skip
 
 
 def _name(device: torch.device) -> str:
