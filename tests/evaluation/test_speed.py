@@ -92,6 +92,7 @@ def test_the_time_is_split_and_subjects_take_turns():
         for seconds, slept in zip(parts, (0.01, 0.02, 0.03), strict=True):
             assert slept <= seconds < slept + 0.1  # loaded machines sleep longer
         assert times_of.total == pytest.approx(sum(parts), abs=0.1)
+        assert 0.06 <= times_of.fastest <= times_of.total
         assert times_of.images_per_second == 1 / times_of.total
     assert (times["own"].candidates, times["synthetic"].candidates) == (2, 5)
 
