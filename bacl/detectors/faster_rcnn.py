@@ -139,7 +139,7 @@ class FasterRCNN(nn.Module):
         the work of `num_rois` RoIs without doing it.
 
         Returns:
-            (num_rois, D) features of no meaning, for a head's predictor.
+            (num_rois, D) features of no meaning, for a head.
         """
         for level in pyramid:
             self.rpn.head(level)

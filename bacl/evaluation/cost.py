@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.detectors.fpn import FeaturePyramid
 from bacl.detectors.rpn_head import RPNHead
+from bacl.heads import ClassifierHead
 
 aten = torch.ops.aten
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -58,7 +59,7 @@ def count_parameters(*modules: nn.Module) -> Parameters:
 
 
 def count_multiply_adds(
-    detector: FasterRCNN, predictor: nn.Module, size: tuple[int, int], num_rois: int
+    detector: FasterRCNN, head: ClassifierHead, size: tuple[int, int], num_rois: int
 ) -> MultiplyAdds:
     """Multiply-adds of an image (3, *size), counted on the meta device: no value is computed.
 
@@ -70,11 +71,11 @@ def count_multiply_adds(
 
     Args:
         detector: stays as it is.
-        predictor: the classifier, from RoI features to logits.
+        head: classifies the RoI features; stays as it is, too.
         size: height and width of the image; the paper's figures are without padding.
         num_rois: proposals that are classified; the paper: 1000.
     """
-    detector, predictor = _on_meta(detector), _on_meta(predictor)
+    detector, head = _on_meta(detector), _on_meta(head)
     for module in detector.modules():
         if isinstance(module, _BatchNorm):
             module.train()  # an operation of its own, not folded into the convolution before it
@@ -85,7 +86,7 @@ def count_multiply_adds(
         pyramid = detector.pyramid(torch.empty(1, 3, *size, device="meta"))
 
     def classify() -> None:
-        predictor(detector.run_layers(pyramid, num_rois))
+        head.probabilities(detector.run_layers(pyramid, num_rois))
 
     extractor, extractor_published = _counted(extract)
     rois, rois_published = _counted(classify)

@@ -12,7 +12,6 @@ import rich
 import torch
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, open_dict
-from torch import nn
 
 from bacl.checkpoints.handover import Categories
 from bacl.data.batch import padded_sides
@@ -104,8 +103,8 @@ def _count(
     """Parameters as built, the number of those that train in the stage, and the work."""
     detector, heads = build_parts(config, name, pretrained=False)
     trained = count_parameters(stage.detector, stage.heads[head]).learnable
-    predictor: nn.Module = heads[head].predictor
-    work = count_multiply_adds(detector, predictor, tuple(config.cost.size), config.cost.rois)
+    size = tuple(config.cost.size)
+    work = count_multiply_adds(detector, heads[head], size, config.cost.rois)
     return count_parameters(detector, heads[head]), trained, work
 
 

@@ -12,6 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from bacl.detectors.backbone import conv_norm
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.evaluation.cost import MultiplyAdds, Parameters, count_multiply_adds, count_parameters
+from bacl.hallucination import FeatureHallucination
+from bacl.heads import ClassifierHead
+from bacl.indicators import ConfusionMatrix
+from bacl.losses.fcbl import FCBL
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 D = 1024
@@ -38,8 +42,10 @@ def built() -> Callable[[int, int], FasterRCNN]:
     return get
 
 
-def predictor(classes: int) -> nn.Module:
-    return nn.Linear(D, classes + 1, device="meta")
+def head(classes: int, width: int = D) -> ClassifierHead:
+    """BACL's, with everything that it needs in training."""
+    loss = FCBL(classes, 0.001, ConfusionMatrix(classes), alpha=0.85, threshold=0.7)
+    return ClassifierHead(width, loss, FeatureHallucination(classes, width, 8, 12, 0.9, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -47,9 +53,9 @@ def predictor(classes: int) -> nn.Module:
     [(50, 1230, "221.71", "47.42"), (101, 1230, "301.58", "66.41")],
 )
 def test_table_xi(built, depth, classes, billions, millions):
-    work = count_multiply_adds(built(depth, classes), predictor(classes), (800, 1333), 1000)
+    work = count_multiply_adds(built(depth, classes), head(classes), (800, 1333), 1000)
     assert f"{work.published / 1e9:.2f}" == billions
-    parameters = count_parameters(built(depth, classes), predictor(classes))
+    parameters = count_parameters(built(depth, classes), head(classes))
     assert f"{parameters.learnable / 1e6:.2f}" == millions
 
 
@@ -63,9 +69,9 @@ def test_every_recorded_count_of_multiply_adds(built, shared):
         depth = 101 if name.startswith("r101") else 50
         classes = 1203 if "_v1_" in name else 1230
         size = tuple(record["shape"][1:])
-        work = count_multiply_adds(built(depth, classes), predictor(classes), size, 1000)
+        work = count_multiply_adds(built(depth, classes), head(classes), size, 1000)
         assert work.published == record["macs"], name
-        parameters = count_parameters(built(depth, classes), predictor(classes))
+        parameters = count_parameters(built(depth, classes), head(classes))
         assert parameters.learnable == record["params"], name
         compared += 1
     assert compared == 14
@@ -77,7 +83,7 @@ def test_every_recorded_count_of_parameters(built, shared):
     for name, record in records.items():
         if name.startswith("faster"):
             classes = record["num_classes"]
-            found = count_parameters(built(record["depth"], classes), predictor(classes))
+            found = count_parameters(built(record["depth"], classes), head(classes))
             total = record["params_total_without_fhm_feature_params"]
             assert found == Parameters(total, record["params_requires_grad_as_built"]), name
             compared += 1
@@ -116,7 +122,7 @@ class Tiny(nn.Module):
     ],
 )
 def test_layers_counted_by_hand(layer, products, published):
-    work = count_multiply_adds(Tiny(layer, nn.Identity()), nn.Linear(5, 7), (6, 8), 10)
+    work = count_multiply_adds(Tiny(layer, nn.Identity()), head(6, width=5), (6, 8), 10)
     linear = 10 * 5 * 7  # without biases
     assert work == MultiplyAdds(published + linear, products, linear)
     assert work.products == products + linear
@@ -133,19 +139,19 @@ def test_a_batch_norm_costs_the_same_folded_or_not():
 
     for mode in (True, False):
         work = count_multiply_adds(
-            Tiny(Folded().train(mode), nn.Identity()), nn.Linear(5, 1), (6, 8), 1
+            Tiny(Folded().train(mode), nn.Identity()), head(6, width=5), (6, 8), 1
         )
-        assert work == MultiplyAdds(48 * 12 + 2 * 48 * 4 + 5, 48 * 12, 5)
+        assert work == MultiplyAdds(48 * 12 + 2 * 48 * 4 + 35, 48 * 12, 35)
 
 
 def test_counting_changes_nothing_and_grows_with_rois():
     model = detector("small", 7).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    head = nn.Linear(model.feature_dim, 8)
-    few, many = (count_multiply_adds(model, head, (64, 96), rois) for rois in (10, 20))
+    classifier = head(7, model.feature_dim)
+    few, many = (count_multiply_adds(model, classifier, (64, 96), rois) for rois in (10, 20))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
-    fcs = [*model.box_head.shared_fcs, model.box_regression.fc, head]
+    fcs = [*model.box_head.shared_fcs, model.box_regression.fc, classifier.predictor]
     assert many.rois - few.rois == 10 * sum(layer.weight.numel() for layer in fcs)
     assert many.extractor == few.extractor
 
@@ -153,14 +159,14 @@ def test_counting_changes_nothing_and_grows_with_rois():
 def test_the_counted_layers_are_those_of_an_inference():
     """The products of `run_layers` are those that real proposals of the same number cause."""
     model = detector("small", 7).eval()
-    head = nn.Linear(model.feature_dim, 8)
+    classifier = head(7, model.feature_dim)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         pyramid = model.pyramid(torch.randn(1, 3, 64, 96))
         (regions,) = model.inference_regions(pyramid, [(64, 96)])
-        head(regions.features)
+        classifier.probabilities(regions.features)
     proposals = len(regions.proposals)
     assert proposals > 10
-    counted = count_multiply_adds(model, head, (64, 96), proposals)
+    counted = count_multiply_adds(model, classifier, (64, 96), proposals)
     assert counted.products == counter.get_total_flops() // 2
 
 
