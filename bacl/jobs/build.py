@@ -9,6 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
@@ -23,7 +24,7 @@ from bacl.data.table import AnnotationTable
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.errors import OptionError, UserError
 from bacl.heads import ClassifierHead
-from bacl.jobs.run_folder import plain
+from bacl.jobs.configuration import plain
 from bacl.stages import DetectionStage, Schedule
 
 
@@ -120,8 +121,7 @@ def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
 
 def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bool) -> Trainer:
     """A trainer that logs (if `logs`) and checkpoints into the stage's folder."""
-    nodes = config.logger.values() if logs else []
-    loggers = [instantiate(node)(save_dir=str(folder)) for node in nodes]
+    loggers = build_loggers(config, folder) if logs else []
     return instantiate(
         config.trainer,
         max_epochs=schedule.epochs,
@@ -138,6 +138,11 @@ def single_device_trainer(config: DictConfig) -> Trainer:
     """A trainer on one device that neither logs nor saves, asked for its device and precision."""
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     return instantiate(config.trainer, **alone, logger=False, enable_checkpointing=False)
+
+
+def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
+    """The loggers of the configuration, writing into a stage's folder."""
+    return [instantiate(node)(save_dir=str(folder)) for node in config.logger.values()]
 
 
 def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:

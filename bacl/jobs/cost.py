@@ -13,7 +13,6 @@ import torch
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, open_dict
 
-from bacl.checkpoints.handover import Categories
 from bacl.data.batch import padded_sides
 from bacl.data.lvis import RELEASES
 from bacl.data.table import AnnotationTable
@@ -30,7 +29,7 @@ from bacl.jobs.build import (
     single_device_trainer,
 )
 from bacl.jobs.check import check_arguments
-from bacl.jobs.fit import restore
+from bacl.jobs.fit import categories_of, restore
 from bacl.jobs.run_folder import environment, write_text
 from bacl.reporting.cost import CostRow, cost_markdown, cost_table
 from bacl.stages import DetectionStage
@@ -52,8 +51,7 @@ def run(config: DictConfig, folder: Path) -> None:
     name = chosen_stages(config)[-1]
     stage = build_stage(config, name, pretrained=False)
     if table is not None:
-        categories = Categories(table.category_ids.tolist(), list(table.category_names))
-        restore(stage, Path(config.checkpoint), categories)
+        restore(stage, Path(config.checkpoint), categories_of(table))
     trainer = single_device_trainer(config)
     rows = measure(config, name, stage, trainer)
     notes = describe(config, name, rows, trainer.strategy.root_device)

@@ -20,7 +20,8 @@ from bacl.errors import UserError
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.jobs.build import prepare_process, single_device_trainer
 from bacl.jobs.check import check_arguments
-from bacl.jobs.run_folder import environment, plain
+from bacl.jobs.configuration import plain
+from bacl.jobs.run_folder import environment
 
 
 class NotReadyError(UserError):
