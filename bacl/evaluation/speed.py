@@ -6,7 +6,7 @@ score exceeds the threshold of the post-processing.
 
 import statistics
 import time
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Medians over images, in seconds, and the fastest image."""
+    """Medians over images, in seconds."""
 
     extractor: float
     """Backbone and feature pyramid."""
@@ -44,8 +44,6 @@ class Times:
     """From scores and deltas to detections."""
     total: float
     """Of the whole image; the median of the sums, not the sum of the medians."""
-    fastest: float
-    """Of the whole image that took least: what other work on the machine disturbed least."""
     candidates: int
     """Median number of candidates."""
     images: int
@@ -59,7 +57,11 @@ class Times:
 
 @torch.no_grad()
 def time_images(
-    detector: FasterRCNN, subjects: Mapping[Key, Subject], images: Iterable[Image], warm_up: int
+    detector: FasterRCNN,
+    subjects: Mapping[Key, Subject],
+    images: Iterable[Image],
+    warm_up: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Key, Times]:
     """Time every subject on every image; the subjects take turns, so that a busy machine hits all.
 
@@ -70,6 +72,7 @@ def time_images(
         subjects: what is timed, by name; their heads are in eval mode on the same device.
         images: the first `warm_up` ones are not counted.
         warm_up: at least 1 on a GPU, whose first image chooses algorithms.
+        clock: seconds; on a CPU that others use, `time.process_time` counts this process alone.
 
     Raises:
         ValueError: there are no more than `warm_up` images.
@@ -77,7 +80,7 @@ def time_images(
     rows: dict[Key, list[tuple[float, ...]]] = {name: [] for name in subjects}
     for index, image in enumerate(images):
         for name, subject in subjects.items():
-            row = _time_image(detector, subject, image, seed=index)
+            row = _time_image(detector, subject, image, index, clock)
             if index >= warm_up:
                 rows[name].append(row)
     if not all(rows.values()):
@@ -86,16 +89,22 @@ def time_images(
 
 
 def _time_image(
-    detector: FasterRCNN, subject: Subject, image: Image, seed: int
+    detector: FasterRCNN, subject: Subject, image: Image, seed: int, clock: Callable[[], float]
 ) -> tuple[float, ...]:
     """Seconds of the three parts, and the number of candidates."""
     pixels, size = image
-    start = _now(pixels.device)
+
+    def now() -> float:
+        if pixels.device.type == "cuda":
+            torch.cuda.synchronize(pixels.device)
+        return clock()
+
+    start = now()
     pyramid = detector.pyramid(pixels)
-    extracted = _now(pixels.device)
+    extracted = now()
     (regions,) = detector.inference_regions(pyramid, [size])
     probabilities = subject.head.probabilities(regions.features)
-    classified = _now(pixels.device)
+    classified = now()
     threshold = detector.postprocess.score_threshold
     if subject.candidates is not None:
         num_classes = probabilities.shape[1] - 1
@@ -103,23 +112,16 @@ def _time_image(
             regions.proposals, num_classes, subject.candidates, threshold, seed
         )
     candidates = int((probabilities[:, :-1] > threshold).sum())
-    scored = _now(pixels.device)
+    scored = now()
     detector.detect(regions, probabilities, size)
-    end = _now(pixels.device)
+    end = now()
     return extracted - start, classified - extracted, end - scored, candidates
 
 
 def _medians(rows: list[tuple[float, ...]]) -> Times:
     extractor, rois, postprocess, candidates = map(statistics.median, zip(*rows, strict=True))
-    totals = [sum(row[:3]) for row in rows]
-    total, fastest = statistics.median(totals), min(totals)
-    return Times(extractor, rois, postprocess, total, fastest, int(candidates), len(rows))
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+    total = statistics.median(sum(row[:3]) for row in rows)
+    return Times(extractor, rois, postprocess, total, int(candidates), len(rows))
 
 
 def synthetic_probabilities(
