@@ -22,6 +22,7 @@ PLAIN = {
     "report": {"reference", "images", "score_threshold", "save_detections"},
     "predict": {"images", "output", "head", "pictures", "score_threshold"},
     "export": {"format", "output", "head", "image_size", "candidates"},
+    "cost": {"size", "rois", "candidates", "images", "warm_up"},
     "data": {"name", "num_classes", "root", "train", "val", "builder"},
     "data.train": {"annotations", "images"},
     "data.val": {"annotations", "images"},
