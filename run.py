@@ -34,6 +34,9 @@ def main(config: DictConfig) -> float | None:
         raise SystemExit(str(error)) from None
 
 
+MULTIRUN = {"-m", "--multirun"}
+
+
 def completed(arguments: list[str]) -> list[str]:
     """The command line with what goes without saying."""
     # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
@@ -41,8 +44,11 @@ def completed(arguments: list[str]) -> list[str]:
     arguments = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
     sweeps = any(text.startswith("+sweep=") for text in arguments)
     if sweeps and "job=report" not in arguments:
-        return ["--multirun", *arguments]  # the sweep's file says how it is launched
-    if {"-m", "--multirun"} & set(arguments):
+        # The sweep's file says how it is launched.
+        return ["--multirun", *[text for text in arguments if text not in MULTIRUN]]
+    if MULTIRUN & set(arguments):
+        # Hydra wants it before all overrides.
+        arguments = ["--multirun", *[text for text in arguments if text not in MULTIRUN]]
         if any(text.startswith("hydra/launcher=") for text in arguments):
             return arguments
         return [*arguments, "hydra/launcher=process"]

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.atomic import replacing
+from bacl.errors import UserError
 
 PLAN = "plan.yaml"
 
@@ -37,7 +38,15 @@ def write_plan(folder: Path, jobs: Sequence[PlannedJob]) -> None:
 
 
 def read_plan(folder: Path) -> list[PlannedJob]:
-    """The jobs of a one-pass training in its folder."""
+    """The jobs of a one-pass training in its folder.
+
+    Raises:
+        UserError: there is no plan.
+    """
+    if not (folder / PLAN).exists():
+        raise UserError(
+            f"{folder}: no {PLAN}; hydra/launcher=one_pass plans and starts such trainings"
+        )
     plan: Any = OmegaConf.to_container(OmegaConf.load(folder / PLAN))
     return [
         # A configuration of its own: interpolations are relative to its root.

@@ -67,8 +67,10 @@ class Job:
         if not self.trains or not recorded.exists():
             return ""
         earlier, now = OmegaConf.load(recorded), self.config.copy()
-        with open_dict(now):  # a run fills in what its data decide
-            now.data = OmegaConf.merge(now.data, earlier.data)
+        with open_dict(now):  # what a run fills in, as its data decide
+            now.data.content = earlier.data.content
+            if now.data.num_classes is None:
+                now.data.num_classes = earlier.data.num_classes
         changed = changes(plain(earlier), plain(now))  # type: ignore[arg-type]
         return f"{self.folder}: {'; '.join(changed[:3])}" if changed else ""
 

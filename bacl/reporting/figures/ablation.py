@@ -76,6 +76,9 @@ def _bars(axes: Axes, ablation: Ablation, column: str) -> None:
         places, np.nan_to_num(ours), height=0.5, color=OURS, alpha=0.75,
         xerr=np.nan_to_num(spread), error_kw={"ecolor": MUTED, "capsize": 2}, label="ours",
     )  # fmt: skip
+    for place, value in zip(places, ours, strict=True):
+        if math.isnan(value):
+            axes.text(0, place, " no run", color=MUTED, va="center")
     axes.plot(paper, places, color=PAPER, marker="D", linestyle="", markersize=6, label="paper")
     axes.set_yticks(places, [row.name for row in ablation.rows])
     axes.set_xlabel("difference to the default")
