@@ -25,7 +25,7 @@ def main(config: DictConfig) -> float | None:
     if config.job not in JOBS:
         raise SystemExit(f"job={config.job}: unknown; jobs are {', '.join(JOBS)}")
     # torch is imported with the job, so that --help and configuration errors come at once
-    job = import_module(f"bacl.jobs.{config.job}")
+    job = import_module(JOBS[config.job])
     try:
         return job.run(config, Path(HydraConfig.get().runtime.output_dir))
     except (UserError, InstantiationException) as error:

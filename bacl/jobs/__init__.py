@@ -1,3 +1,9 @@
 """What `python run.py job=…` can do: one module each, with `run(config, folder)`."""
 
-JOBS = ("fit", "test", "prepare")
+JOBS = {
+    "fit": "bacl.jobs.fit",
+    "test": "bacl.jobs.test",
+    "prepare": "bacl.jobs.prepare",
+    "import": "bacl.jobs.import_checkpoint",
+    "export": "bacl.jobs.export",
+}

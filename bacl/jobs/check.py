@@ -20,6 +20,7 @@ EXPERIMENT_FILES = list((CONF / "experiment").glob("*.yaml"))
 # Parts of the configuration that name no class, with every option that is read of them.
 PLAIN = {
     "report": {"reference", "images", "score_threshold", "save_detections"},
+    "export": {"format", "output"},
     "data": {"name", "num_classes", "root", "train", "val", "builder"},
     "data.train": {"annotations", "images"},
     "data.val": {"annotations", "images"},

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 # Where the data lie is free, what they hold is not (`data.content`, see `bacl.jobs.build`).
 FREE = (
     *("job", "stage", "name", "seed", "checkpoint", "logger", "report", "checkpoint_every_minutes"),
+    *("output", "export"),
     *("data.root", "data.train", "data.val", "data.builder.root", "data.builder.processes"),
     *("datamodule.num_workers", "datamodule.val_batch_size", "datamodule.pin_memory"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
