@@ -12,6 +12,7 @@ from bacl.checkpoints.handover import Categories, CheckpointError
 from bacl.checkpoints.mmdet_file import PublishedFile
 from bacl.checkpoints.mmdet_names import (
     CLASSIFIER,
+    FIRST_HEADS,
     HEADS,
     OPTIONAL,
     OURS_ALONE,
@@ -36,7 +37,9 @@ def load_published(
     problems, found = _compared(file.state, own)
     if problems:
         raise CheckpointError(
-            f"{file.path} does not fit this model:\n  " + "\n  ".join(problems) + _advice(file)
+            f"{file.path} does not fit this model:\n  "
+            + "\n  ".join(problems)
+            + _advice(file, len(categories.ids))
         )
     for part, module in (("detector.", detector), ("head.", head)):
         state = {name: found.get(name, value) for name, value in own.items()}
@@ -97,17 +100,19 @@ def _misfit(value: Tensor, own: Tensor) -> str | None:
     if not value.is_floating_point() or own.is_floating_point():
         return None
     # Counts and flags are float32 in published files.
-    return None if torch.equal(value.to(own.dtype).to(value.dtype), value) else (
-        f"holds values that are no {str(own.dtype).removeprefix('torch.')}"
+    return (
+        None
+        if torch.equal(value.to(own.dtype).to(value.dtype), value)
+        else (f"holds values that are no {str(own.dtype).removeprefix('torch.')}")
     )
 
 
 def _check_categories(file: PublishedFile, categories: Categories) -> None:
-    count = _num_categories(file)
-    if count is not None and count != len(categories.ids):
+    counts = _possible_categories(file)
+    if counts and len(categories.ids) not in counts:
         raise CheckpointError(
-            f"{file.path}: has {count} categories, the training annotations have "
-            f"{len(categories.ids)}: choose the data set that it was trained on (data=…)"
+            f"{file.path}: has {' or '.join(map(str, counts))} categories, the training "
+            f"annotations have {len(categories.ids)}: choose the data set that it was trained on (data=…)"
         )
     label_of = {name: label for label, name in enumerate(categories.names)}
     for label, name in enumerate(file.category_names or ()):
@@ -118,22 +123,30 @@ def _check_categories(file: PublishedFile, categories: Categories) -> None:
             )
 
 
-def _num_categories(file: PublishedFile) -> int | None:
-    """C by the box regression, or by the names where all classes share one."""
-    regression = file.state.get(REGRESSION)
+def _possible_categories(file: PublishedFile) -> tuple[int, ...]:
+    """C by the box regression; where all classes share one, by the names or the classifier."""
+    regression, classifier = _box_head_part(file, REGRESSION), _box_head_part(file, CLASSIFIER)
     if regression is not None and len(regression) > 4:
-        return len(regression) // 4
-    return len(file.category_names) if file.category_names else None
+        return (len(regression) // 4,)
+    if file.category_names:
+        return (len(file.category_names),)
+    # With a logit of the background, as nearly always, or without one.
+    return () if classifier is None else (len(classifier) - 1, len(classifier))
 
 
-def _advice(file: PublishedFile) -> str:
-    """Which heads the file fits, where it tells."""
-    categories, classifier = _num_categories(file), file.state.get(CLASSIFIER)
-    if categories is None or classifier is None:
+def _box_head_part(file: PublishedFile, name: str) -> Tensor | None:
+    """A tensor of the first box head."""
+    return next((file.state[p + name] for p in FIRST_HEADS if p + name in file.state), None)
+
+
+def _advice(file: PublishedFile, categories: int) -> str:
+    """Which heads the file fits."""
+    classifier = _box_head_part(file, CLASSIFIER)
+    if classifier is None:
         return ""
     spare = len(classifier) - categories
+    found = f"\nIts classifier has {len(classifier)} logits for {categories} categories"
     for name, logits, options in HEADS:
-        if name in file.state and logits == spare:
-            heads = " or ".join(f"head={option}" for option in options)
-            return f"\nIts classifier ({len(classifier)} logits for {categories} categories) fits {heads}"
-    return f"\nNo head of ours has {len(classifier)} logits for {categories} categories"
+        if _box_head_part(file, name) is not None and logits == spare:
+            return f"{found} and fits {' or '.join(f'head={option}' for option in options)}"
+    return f"{found}, which no head of ours has"

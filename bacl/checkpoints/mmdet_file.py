@@ -75,7 +75,7 @@ def _load(path: Path) -> Any:
     except (UnpicklingError, EOFError, RuntimeError, LookupError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path}: refused, and nothing in it was executed: {_reason(error)}. If you trust its "
-            "origin, strip it where you trust the machine to execute it: python -c \"import torch; "
+            'origin, strip it where you trust the machine to execute it: python -c "import torch; '
             f"file = torch.load('{path.name}', map_location='cpu', weights_only=False); "
             "torch.save({'state_dict': file['state_dict']}, 'stripped.pth')\""
         ) from error

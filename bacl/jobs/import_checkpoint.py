@@ -38,4 +38,6 @@ def run(config: DictConfig, folder: Path) -> None:
     head = only_head(stage, name)
     load_published(file, stage.detector, stage.heads[head], categories)
     save_stage(output, stage.detector, stage.heads, categories, plain(config))
-    print(f"{file.path} -> {output}: stage {name}, head {head}, {len(table.category_ids)} categories")
+    print(
+        f"{file.path} -> {output}: stage {name}, head {head}, {len(table.category_ids)} categories"
+    )
