@@ -112,7 +112,8 @@ def _check_categories(file: PublishedFile, categories: Categories) -> None:
     if counts and len(categories.ids) not in counts:
         raise CheckpointError(
             f"{file.path}: has {' or '.join(map(str, counts))} categories, the training "
-            f"annotations have {len(categories.ids)}: choose the data set that it was trained on (data=…)"
+            f"annotations have {len(categories.ids)}: choose the data set that it was trained on "
+            "(data=…)"
         )
     label_of = {name: label for label, name in enumerate(categories.names)}
     for label, name in enumerate(file.category_names or ()):

@@ -63,7 +63,7 @@ def roi_alignment() -> Iterator[Difference]:
 
 
 def preprocessing() -> Iterator[Difference]:
-    """Sizes after the resize. Pixels: see test_preprocessing.py, the photograph is not here."""
+    """Sizes after the resize; the photograph whose pixels were recorded is not here."""
     table = numbers("e_preprocess")["shape_table_h_w_s_newh_neww_padh_padw"]
     sizes = [
         ResizeShortSide([side], 1333).resized((height, width), side)
