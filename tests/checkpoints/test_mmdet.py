@@ -193,16 +193,39 @@ def test_parts_that_mmdetection_lacks_are_named():
         published_state(*model)
 
 
-@pytest.mark.parametrize("name", ["faster_r50_v0.5_classifier", "mask_r50_v1_classifier"])
-def test_every_published_name_is_one_of_ours(name):
-    detector = name.partition("_v")[0].replace("_r50", "_rcnn_r50")
+def cascade_shapes() -> dict[str, tuple[int, ...]]:
+    """MMDetection's Cascade R-CNN for 1230 categories: three box heads, one regression for all."""
+    sides = {
+        "fc_cls": (1231, 1024), "fc_reg": (4, 1024),
+        "shared_fcs.0": (1024, 12544), "shared_fcs.1": (1024, 1024),
+    }  # fmt: skip
+    shared = {key: shape for key, shape, _ in KEYS["faster_r50_v0.5_classifier"]}
+    shapes = {key: tuple(shape) for key, shape in shared.items() if "roi_head" not in key}
+    for layer, shape in sides.items():
+        for stage in range(3):
+            shapes[f"roi_head.bbox_head.{stage}.{layer}.weight"] = shape
+            shapes[f"roi_head.bbox_head.{stage}.{layer}.bias"] = shape[:1]
+    return shapes
+
+
+def published_shapes(name: str) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(shape) for key, shape, _ in KEYS[name]}
+
+
+@pytest.mark.parametrize(
+    ("detector", "head", "classes", "published"),
+    [
+        ("faster_rcnn_r50", "bacl", 1230, published_shapes("faster_r50_v0.5_classifier")),
+        ("mask_rcnn_r50", "bacl", 1203, published_shapes("mask_r50_v1_classifier")),
+        ("cascade_rcnn_r50", "cross_entropy", 1230, cascade_shapes()),
+    ],
+    ids=["faster", "mask", "cascade"],
+)
+def test_every_published_name_is_one_of_ours(detector, head, classes, published):
     if not (REPOSITORY / f"conf/detector/{detector}.yaml").is_file():
         pytest.skip(f"there is no detector={detector} yet")
-    classes = int(re.search(r"v(0\.5|1)", name)[0] == "v0.5") * 27 + 1203
-    published = {key: tuple(shape) for key, shape, _ in KEYS[name]}
-    with torch.device("meta"):
-        overrides = ("+experiment=bacl_lvis05", f"detector={detector}")
-        ours = named_state(*build(*overrides, f"data.num_classes={classes}"))
+    overrides = (f"detector={detector}", f"head={head}", f"data.num_classes={classes}")
+    ours = named_state(*build("+experiment=bacl_lvis05", *overrides))
     shapes = {key: tuple(v.shape) for key, v in ours.items() if isinstance(v, torch.Tensor)}
     assert {our_name(key): shape for key, shape in published.items()} == shapes
     assert {published_name(key) for key in shapes} == published.keys()

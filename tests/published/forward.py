@@ -8,7 +8,16 @@ from torch import Tensor
 from bacl.data.batch import Detections
 from bacl.detectors.postprocess import Postprocess
 from tests.published.difference import Difference, absolute, exact, relative
-from tests.published.recorded import KINDS, images, numbers, pyramid, recipe, stage, targets
+from tests.published.recorded import (
+    KINDS,
+    images,
+    numbers,
+    pyramid,
+    random_array,
+    recipe,
+    stage,
+    targets,
+)
 
 SLICE = {0: (4, "_slice"), 1: (4, "_slice")}
 """Step and suffix of RPN outputs that are recorded in part, by level."""
@@ -105,6 +114,16 @@ def detections() -> Iterator[Difference]:
                 rule = Postprocess(threshold, 0.5, 300, detector.postprocess.decode, True)
                 found = rule(region.proposals, region.deltas, probabilities, size)
                 yield from _compared(found, kind, threshold, image)
+
+
+def masks() -> Iterator[Difference]:
+    """All classes' masks of three RoIs, from the imported weights of a Mask R-CNN."""
+    recorded = numbers("e_mask_head")
+    head = stage("masks").detector.mask.head
+    pooled = 0.5 * random_array("mask_head_input", (3, 256, 14, 14))
+    with torch.no_grad():
+        logits = [head(pooled, torch.full((3,), label)) for label in range(6)]
+    yield relative("mask logits", torch.stack(logits, dim=1), recorded["mask_pred"])
 
 
 def _compared(found: Detections, kind: str, threshold: float, image: int) -> Iterator[Difference]:

@@ -16,6 +16,7 @@ GROUPS: dict[str, Callable[[], Iterator[Difference]]] = {
     "proposals": forward.proposals,
     "RoI outputs": forward.roi_outputs,
     "detections": forward.detections,
+    "masks": forward.masks,
     "baseline step": training.baseline,
     "representation step": training.representation,
     "classifier steps": training.classifier,

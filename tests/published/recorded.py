@@ -5,6 +5,7 @@ They lie beside the checkout, or, a part of them, in tests/data/published.
 
 import importlib.util
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,16 +24,32 @@ from bacl.jobs.build import build_stage, only_head
 from bacl.stages import DetectionStage
 
 REPOSITORY = Path(__file__).parents[2]
+CONF = REPOSITORY / "conf"
 WHOLE = REPOSITORY.parent / "shared" / "published"
 PART = REPOSITORY / "tests" / "data" / "published"
 FOLDER = WHOLE if WHOLE.is_dir() else PART
 CLASSES = 30
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A published model: where its configuration is, and its names."""
+
+    experiment: str
+    stage: str
+    keys: str = "faster_r50_v0.5_classifier"
+    classes: int = CLASSES
+    overrides: tuple[str, ...] = ()
+
+
 KINDS = {
-    "baseline": ("baseline_lvis05", "end_to_end"),
-    "representation": ("bacl_lvis05", "representation"),
-    "classifier": ("bacl_lvis05", "classifier"),
+    "baseline": Kind("baseline_lvis05", "end_to_end"),
+    "representation": Kind("bacl_lvis05", "representation"),
+    "classifier": Kind("bacl_lvis05", "classifier"),
 }
-"""Experiment and stage whose published model was recorded."""
+"""Models that were recorded from images to detections."""
+MASK = "detector=mask_rcnn_r50"
+MODELS = KINDS | {"masks": Kind("bacl_lvis05", "classifier", "mask_r50_v1_classifier", 6, (MASK,))}
 PARITY = ("box_generator.shared=true", "+detector.postprocess.suppress_equal=true")
 """What selects the published behaviour, on a CPU, where ours differs on purpose."""
 CLASSIFIER_STAGE_ALONE = ("feature_", "loss_cls")
@@ -89,13 +106,16 @@ def random_array(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def published_keys(kind: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a published R-50 checkpoint for 30 categories."""
-    keys = json.loads((FOLDER / "a_state_dict_keys_r50.json").read_text())
-    sides = {1230: CLASSES, 1231: CLASSES + 1, 4920: 4 * CLASSES}
+    """Names and shapes of a published R-50 checkpoint, for our number of categories."""
+    model = MODELS[kind]
+    listed = json.loads((FOLDER / "a_state_dict_keys_r50.json").read_text())[model.keys]
+    shapes = {key: tuple(shape) for key, shape, _ in listed}
+    (count,) = shapes["roi_head.bbox_head.feature_used"]
+    sides = {count: model.classes, count + 1: model.classes + 1, 4 * count: 4 * model.classes}
     return {
         key: tuple(sides.get(side, side) for side in shape)
-        for key, shape, _ in keys["faster_r50_v0.5_classifier"]
-        if kind == "classifier" or not any(part in key for part in CLASSIFIER_STAGE_ALONE)
+        for key, shape in shapes.items()
+        if model.stage == "classifier" or not any(part in key for part in CLASSIFIER_STAGE_ALONE)
     }
 
 
@@ -108,21 +128,24 @@ def published_state(kind: str) -> dict[str, Tensor]:
     }
 
 
-def categories() -> Categories:
-    """Stand-ins of the 30 categories."""
-    return Categories(list(range(CLASSES)), [f"category {label}" for label in range(CLASSES)])
+def new_stage(kind: str) -> DetectionStage:
+    """The experiment's stage with the published weights, through the importer.
 
-
-def new_stage(kind: str, *overrides: str) -> DetectionStage:
-    """The experiment's stage with the published weights, through the importer."""
-    experiment, name = KINDS[kind]
+    Raises:
+        NotRecordedError: there is no such detector.
+    """
+    model = MODELS[kind]
+    if MASK in model.overrides and not (CONF / "detector/mask_rcnn_r50.yaml").is_file():
+        raise NotRecordedError("there is no detector=mask_rcnn_r50")
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-        chosen = [f"+experiment={experiment}", f"data.num_classes={CLASSES}", *PARITY, *overrides]
-        config = compose("config", overrides=chosen)
-    stage = build_stage(config, name, pretrained=False)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        chosen = [f"+experiment={model.experiment}", f"data.num_classes={model.classes}"]
+        config = compose("config", overrides=[*chosen, *PARITY, *model.overrides])
+    stage = build_stage(config, model.stage, pretrained=False)
     file = PublishedFile(FOLDER / "recipe.py", published_state(kind), None)
-    load_published(file, stage.detector, stage.heads[only_head(stage, name)], categories())
+    ids = list(range(model.classes))
+    categories = Categories(ids, [f"category {label}" for label in ids])
+    load_published(file, stage.detector, stage.heads[only_head(stage, model.stage)], categories)
     return stage
 
 
