@@ -100,11 +100,9 @@ def _misfit(value: Tensor, own: Tensor) -> str | None:
     if not value.is_floating_point() or own.is_floating_point():
         return None
     # Counts and flags are float32 in published files.
-    return (
-        None
-        if torch.equal(value.to(own.dtype).to(value.dtype), value)
-        else (f"holds values that are no {str(own.dtype).removeprefix('torch.')}")
-    )
+    if torch.equal(value.to(own.dtype).to(value.dtype), value):
+        return None
+    return f"holds values that are no {str(own.dtype).removeprefix('torch.')}"
 
 
 def _check_categories(file: PublishedFile, categories: Categories) -> None:

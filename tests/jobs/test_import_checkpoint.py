@@ -3,13 +3,14 @@
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.data.prepare import MissingDataError
 from bacl.errors import OptionError
-from bacl.jobs import JOBS, export, import_checkpoint
+from bacl.jobs import JOBS, export, fit, import_checkpoint
 from bacl.jobs import test as test_job
 
 ONE_HEAD = ("~head@stages.classifier.heads.baseline", "report.reference=null")
@@ -54,6 +55,18 @@ def test_an_imported_checkpoint_is_evaluated(published, tiny, tmp_path):
     average_precision = test_job.run(tiny(*ONE_HEAD, f"checkpoint={output}"), tmp_path)
     assert 0 <= average_precision <= 1
     assert list(tmp_path.glob("test_val_*/results.json"))
+
+
+def test_the_classifier_stage_starts_from_an_imported_one(finished, tiny, tmp_path):
+    stage, path = "stage=representation", tmp_path / "representation.pth"
+    checkpoint = f"checkpoint={finished / 'representation/final.ckpt'}"
+    export.run(tiny(stage, checkpoint, f"export.output={path}"), finished)
+    import_checkpoint.run(tiny(stage, f"checkpoint={path}"), tmp_path)
+    fit.run(tiny(), tmp_path)
+    (source,) = load_stage(tmp_path / "representation/final.ckpt")["heads"].values()
+    norms = source["predictor.weight"].norm(dim=1).numpy()
+    with np.load(tmp_path / "classifier/heads/bacl.npz") as record:
+        np.testing.assert_array_equal(record["weight_norm"][0], norms)
 
 
 def test_annotations_are_enough(published, tiny, tmp_path):

@@ -30,10 +30,9 @@ class Replay:
 
     def __init__(self, stage: DetectionStage, recorded: Numbers, proposals: int) -> None:
         self.stage, self.recorded, self.proposals = stage, recorded, proposals
-        self.step = 0
-        self.swapped: Sequence[tuple[int, int]] = ()
-        self.seen: dict[str, list[Tensor]] = {}
-        self.rois: list[Tensor] = []
+        self.ranked: list[tuple[Tensor, Tensor]] = []
+        self.normals = torch.zeros(0, 0)
+        self.begin(0)
         detector = stage.detector
         detector.rpn.sampler = self._sampler("rpn")
         detector.sampler.sampler = self._sampler("rcnn")
@@ -51,7 +50,8 @@ class Replay:
     def begin(self, step: int, swapped: Sequence[tuple[int, int]] = ()) -> None:
         """The next step's draws, and which neighbours among our proposals (image, rank) to swap."""
         self.step, self.swapped = step, swapped
-        self.seen, self.rois = {"rpn": [], "rcnn": []}, []
+        self.seen: dict[str, list[Tensor]] = {"rpn": [], "rcnn": []}
+        self.rois: list[Tensor] = []
         self.images_jittered = 0
 
     def __getitem__(self, key: str) -> Tensor:

@@ -49,9 +49,7 @@ def classifier() -> Iterator[Difference]:
 
 def _one_step(kind: str, proposals: int) -> Iterator[Difference]:
     stage, recorded = new_stage(kind), numbers(f"e_train_{kind}_C30")
-    replay = Replay(stage, recorded, proposals)
-    replay.begin(0)
-    yield from _step(stage, replay, 0, kind)
+    yield from _step(stage, Replay(stage, recorded, proposals), 0, kind)
 
 
 def _step(stage: DetectionStage, replay: Replay, step: int, name: str) -> Iterator[Difference]:
