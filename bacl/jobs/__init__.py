@@ -1,9 +1,12 @@
-"""What `python run.py job=…` can do: one module each, with `run(config, folder)`."""
+"""What `python run.py job=…` can do: a module each, with `run(config, folder)`."""
 
 JOBS = {
     "fit": "bacl.jobs.fit",
     "test": "bacl.jobs.test",
     "prepare": "bacl.jobs.prepare",
+    "report": "bacl.jobs.report",
     "import": "bacl.jobs.import_checkpoint",
     "export": "bacl.jobs.export",
 }
+STARTED_BY_LAUNCHERS = {"fit_group": "bacl.jobs.fit_group"}
+"""Jobs that nobody asks for by name."""
