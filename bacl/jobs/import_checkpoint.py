@@ -37,7 +37,7 @@ def run(config: DictConfig, folder: Path) -> None:
     stage = build_stage(config, name, pretrained=False)
     head = only_head(stage, name)
     load_published(file, stage.detector, stage.heads[head], categories)
-    save_stage(output, stage.detector, stage.heads, categories, plain(config))
+    save_stage(output, stage.detector, dict(stage.heads.items()), categories, plain(config))
     print(
         f"{file.path} -> {output}: stage {name}, head {head}, {len(table.category_ids)} categories"
     )
