@@ -111,9 +111,8 @@ def _check_conventions(state: Mapping[str, Tensor], meta: Mapping[str, Any], pat
     if (version and int(version[0]) < 2) or "bbox_head.fc_cls.weight" in state:
         raise CheckpointError(
             f"{path}: of MMDetection {meta.get('mmdet_version', '1.x')}; before 2.0 background was "
-            "the first class, boxes were a pixel wider and RoIAlign was shifted by half a pixel. "
-            "Convert it with tools/model_converters/upgrade_model_version.py of MMDetection 2, and "
-            "mind that the box convention it was trained with stays"
+            "the first class, boxes were a pixel wider and RoIAlign was shifted by half a pixel, "
+            "and a converted file keeps the last two; take a checkpoint of version 2 or 3"
         )
     if re.search(r"style\s*=\s*['\"]caffe['\"]", str(meta.get("config", ""))):
         raise CheckpointError(
