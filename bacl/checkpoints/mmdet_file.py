@@ -108,7 +108,8 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
 def _check_conventions(state: Mapping[str, Tensor], meta: Mapping[str, Any], path: Path) -> None:
     """Refuse what has fitting shapes, or nearly so, but other conventions."""
     version = re.match(r"\d+", str(meta.get("mmdet_version", "")))
-    if (version and int(version[0]) < 2) or "bbox_head.fc_cls.weight" in state:
+    old_names = any(re.fullmatch(r"bbox_head\.(\d\.)?fc_cls\.weight", key) for key in state)
+    if old_names or (version and int(version[0]) < 2):
         raise CheckpointError(
             f"{path}: of MMDetection {meta.get('mmdet_version', '1.x')}; before 2.0 background was "
             "the first class, boxes were a pixel wider and RoIAlign was shifted by half a pixel, "

@@ -356,6 +356,7 @@ def test_other_files_are_told(tmp_path):
     [
         ({"meta": {"mmdet_version": "1.2.0"}, "state_dict": STATE}, "of MMDetection 1.2.0"),
         ({"state_dict": {"bbox_head.fc_cls.weight": torch.ones(2)}}, "of MMDetection 1.x"),
+        ({"state_dict": {"bbox_head.2.fc_cls.weight": torch.ones(2)}}, "of MMDetection 1.x"),
         ({"meta": {"config": "style='caffe'"}, "state_dict": STATE}, "style='caffe'"),
     ],
 )
