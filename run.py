@@ -22,10 +22,11 @@ OmegaConf.register_new_resolver("variant", variant)
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(config: DictConfig) -> float | None:
     """Run one job on one composed configuration."""
-    if config.job not in JOBS + STARTED_BY_LAUNCHERS:
+    modules = JOBS | STARTED_BY_LAUNCHERS
+    if config.job not in modules:
         raise SystemExit(f"job={config.job}: unknown; jobs are {', '.join(JOBS)}")
     # torch is imported with the job, so that --help and configuration errors come at once
-    job = import_module(f"bacl.jobs.{config.job}")
+    job = import_module(modules[config.job])
     try:
         return job.run(config, Path(HydraConfig.get().runtime.output_dir))
     except (UserError, InstantiationException) as error:

@@ -50,7 +50,8 @@ class ResizeShortSide(v2.Transform):
 
     The ratio is kept.
     Both sides are rounded to the nearest pixel and the boxes scaled by new / old of each axis, as
-    in the published code. Shrinking is antialiased.
+    in the published code. Shrinking is antialiased, which the published code does not do; but the
+    paper's sizes enlarge every picture of COCO and LVIS, and then pixels are the same to rounding.
 
     Args:
         short_sides: lengths in pixels, one drawn for each sample.

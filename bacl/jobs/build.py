@@ -19,7 +19,7 @@ from bacl.callbacks.messages import tidy_messages
 from bacl.callbacks.step_timer import StepTimer
 from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
-from bacl.data.prepare import require_files
+from bacl.data.prepare import MissingDataError, require_files
 from bacl.data.table import AnnotationTable
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.errors import OptionError, UserError
@@ -61,10 +61,27 @@ def open_data(config: DictConfig) -> AnnotationTable:
         MissingDataError: lists every file that is missing and where it comes from.
         OptionError: the configuration asks for another number than the file has.
     """
-    if "builder" in config.data:
-        instantiate(config.data.builder)()
+    _generate(config)
     paths = plain(config.data)
     require_files(paths["train"], paths["val"])
+    return _open_categories(config)
+
+
+def open_categories(config: DictConfig) -> AnnotationTable:
+    """As `open_data`, for what needs the training annotations but no images."""
+    _generate(config)
+    annotations = Path(config.data.train.annotations)
+    if not annotations.is_file():
+        raise MissingDataError(f"data.train.annotations: no file {annotations}")
+    return _open_categories(config)
+
+
+def _generate(config: DictConfig) -> None:
+    if "builder" in config.data:
+        instantiate(config.data.builder)()
+
+
+def _open_categories(config: DictConfig) -> AnnotationTable:
     table = AnnotationTable.open(config.data.train.annotations)
     asked = config.data.num_classes
     if asked is not None and asked != table.num_categories:
@@ -161,3 +178,18 @@ def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool)
 def chosen_stages(config: DictConfig) -> list[str]:
     """Names of the stages to run: all of the pipeline, or the one that `stage` names."""
     return [config.stage] if config.stage is not None else list(config.stages)
+
+
+def only_head(stage: DetectionStage, name: str) -> str:
+    """Name of a stage's head, for what takes one.
+
+    Raises:
+        OptionError: the stage has several.
+    """
+    if len(stage.heads) != 1:
+        heads = ", ".join(stage.heads)
+        raise OptionError(
+            f"stages.{name}.heads: {heads}, where one is needed; choose another stage=…, or leave "
+            f"one out, as in '~head@stages.{name}.heads.NAME'"
+        )
+    return next(iter(stage.heads))

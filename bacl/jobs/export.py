@@ -1,4 +1,4 @@
-"""job=export: a finished stage with one head as a file that runs without this project."""
+"""job=export: a finished stage with one head as a file that others run or load."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -7,14 +7,16 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from bacl.checkpoints.mmdet import published_state
+from bacl.checkpoints.mmdet_file import write_published
 from bacl.errors import OptionError
 from bacl.export import ExportableDetector
 from bacl.export.onnx import write_onnx
 from bacl.export.program import write_program
 from bacl.export.suppression import Survivors, survivors, survivors_operator
 from bacl.jobs.build import prepare_process
+from bacl.jobs.configuration import plain
 from bacl.jobs.restored import Restored, command_overrides, restore_model
-from bacl.jobs.run_folder import plain
 
 Format = Callable[[Restored, str, Path, dict[str, Any]], None]
 
@@ -29,7 +31,17 @@ def torch(model: Restored, head: str, output: Path, options: dict[str, Any]) -> 
     write_program(_detector(model, head, options, survivors), output, _notes(model, head))
 
 
-FORMATS: dict[str, tuple[str, Format]] = {"onnx": (".onnx", onnx), "torch": (".pt2", torch)}
+def mmdet(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
+    """A file that MMDetection and the paper's release load."""
+    state = published_state(model.stage.detector, model.stage.heads[head])
+    write_published(output, state, tuple(model.categories.names))
+
+
+FORMATS: dict[str, tuple[str, Format]] = {
+    "onnx": (".onnx", onnx),
+    "torch": (".pt2", torch),
+    "mmdet": (".pth", mmdet),
+}
 """`export.format`: suffix of the file, and what writes it from one head of a model."""
 
 
