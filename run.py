@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.errors import UserError
-from bacl.jobs import JOBS
+from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.jobs.check import check_command
 from bacl.jobs.naming import variant
 
@@ -22,10 +22,11 @@ OmegaConf.register_new_resolver("variant", variant)
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(config: DictConfig) -> float | None:
     """Run one job on one composed configuration."""
-    if config.job not in JOBS:
+    modules = JOBS | STARTED_BY_LAUNCHERS
+    if config.job not in modules:
         raise SystemExit(f"job={config.job}: unknown; jobs are {', '.join(JOBS)}")
     # torch is imported with the job, so that --help and configuration errors come at once
-    job = import_module(f"bacl.jobs.{config.job}")
+    job = import_module(modules[config.job])
     try:
         return job.run(config, Path(HydraConfig.get().runtime.output_dir))
     except (UserError, InstantiationException) as error:
@@ -34,9 +35,28 @@ def main(config: DictConfig) -> float | None:
         raise SystemExit(str(error)) from None
 
 
+MULTIRUN = {"-m", "--multirun"}
+
+
+def completed(arguments: list[str]) -> list[str]:
+    """The command line with what goes without saying."""
+    # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
+    chosen = ("experiment=", "sweep=")
+    arguments = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
+    sweeps = any(text.startswith("+sweep=") for text in arguments)
+    if sweeps and "job=report" not in arguments:
+        # The sweep's file says how it is launched.
+        return ["--multirun", *[text for text in arguments if text not in MULTIRUN]]
+    if MULTIRUN & set(arguments):
+        # Hydra wants it before all overrides.
+        arguments = ["--multirun", *[text for text in arguments if text not in MULTIRUN]]
+        if any(text.startswith("hydra/launcher=") for text in arguments):
+            return arguments
+        return [*arguments, "hydra/launcher=process"]
+    check_command(arguments)
+    return arguments
+
+
 if __name__ == "__main__":
-    # No experiment is chosen by default, so Hydra wants the plus; both spellings are welcome.
-    sys.argv = [f"+{text}" if text.startswith("experiment=") else text for text in sys.argv]
-    if not {"-m", "--multirun"} & set(sys.argv):
-        check_command(sys.argv[1:])
+    sys.argv[1:] = completed(sys.argv[1:])
     main()

@@ -100,9 +100,12 @@ class FeatureHallucination(nn.Module):
         probabilities = self.selection_probabilities(strength)
         drawn = probabilities.multinomial(self.categories, replacement=True, generator=generator)
         labels = drawn[self.seen[drawn]].repeat_interleave(self.samples)
-        prototypes = self.prototypes[labels]
-        noise = torch.empty_like(prototypes).normal_(generator=generator)
-        return noise.mul_(self.variances[labels].sqrt_()).add_(prototypes), labels
+        normals = self.prototypes.new_empty((len(labels), self.prototypes.shape[1]))
+        return self.features(labels, normals.normal_(generator=generator)), labels
+
+    def features(self, labels: Tensor, normals: Tensor) -> Tensor:
+        """Eq. 13 with given standard normals (n, D), for labels (n,): prototype + deviation."""
+        return normals * self.variances[labels].sqrt() + self.prototypes[labels]
 
     def get_extra_state(self) -> dict[str, int]:
         """The number of calls: with seed and process it is the whole state of the generator."""

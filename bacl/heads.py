@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from bacl.errors import require
 from bacl.hallucination import FeatureHallucination
 from bacl.losses.base import ClassificationLoss
 
@@ -20,6 +21,8 @@ class ClassifierHead(nn.Module):
         hallucination: adds features of weak classes to every training step.
         predictor: makes the predictor from (feature_dim, num_logits); `nn.Linear` by default.
         seed: of the predictor's initial weights.
+        learning_rate: of this head, where it is not the stage's; scaled with the batch like it.
+        weight_decay: of this head, where it is not the stage's.
 
     Raises:
         ValueError: hallucination without a long-term indicator in the loss.
@@ -32,8 +35,12 @@ class ClassifierHead(nn.Module):
         hallucination: FeatureHallucination | None = None,
         predictor: Callable[[int, int], nn.Module] | None = None,
         seed: int = 0,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
     ) -> None:
         super().__init__()
+        for option, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
+            require(f"head.{option}", 0 if value is None else value, 0)
         if hallucination is not None and loss.indicator is None:
             raise ValueError(
                 "feature hallucination draws classes by a long-term indicator (Eq. 12), but the "
@@ -41,6 +48,8 @@ class ClassifierHead(nn.Module):
             )
         self.criterion = loss
         self.hallucination = hallucination
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.predictor = (predictor or nn.Linear)(feature_dim, loss.num_logits)

@@ -50,7 +50,8 @@ class ResizeShortSide(v2.Transform):
 
     The ratio is kept.
     Both sides are rounded to the nearest pixel and the boxes scaled by new / old of each axis, as
-    in the published code. Shrinking is antialiased.
+    in the published code. Shrinking is antialiased, which the published code does not do; but the
+    paper's sizes enlarge every picture of COCO and LVIS, and then pixels are the same to rounding.
 
     Args:
         short_sides: lengths in pixels, one drawn for each sample.
@@ -78,5 +79,5 @@ class ResizeShortSide(v2.Transform):
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> list[int]:
-    """[height, width] times `scale`, rounded half up, as `int(side * scale + 0.5)`."""
-    return [int(side * scale + 0.5) for side in size]
+    """[height, width] times `scale`, rounded half up as `int(side * scale + 0.5)`, at least 1."""
+    return [max(1, int(side * scale + 0.5)) for side in size]

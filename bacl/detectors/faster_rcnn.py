@@ -139,6 +139,22 @@ class FasterRCNN(nn.Module):
         parts = zip(proposals, features.split(counts), deltas.split(counts), strict=True)
         return [ImageRegions(*part) for part in parts]
 
+    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> Tensor:
+        """What `inference_regions` computes with weights, for RoIs that are cut out of nothing.
+
+        It chooses no proposals and so needs no values: on the meta device it is there to count
+        the work of `num_rois` RoIs without doing it.
+
+        Returns:
+            (num_rois, D) features of no meaning, for a head.
+        """
+        for level in pyramid:
+            self.rpn.head(level)
+        side = self.pooling.side
+        features = self.box_head(pyramid[0].new_empty(num_rois, self.fpn.channels, side, side))
+        self.box_regression(features)
+        return features
+
     def detect(
         self, regions: ImageRegions, probabilities: Tensor, size: tuple[int, int]
     ) -> Detections:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bacl.detectors.backbone import Backbone
+from bacl.detectors.weights import WeightsError, read_weights
 
 STRIDES = (4, 8, 16, 32)
 
@@ -19,11 +20,13 @@ class TimmBackbone(Backbone):
         name: timm's name of the model.
         frozen_stages: 0, or 1 to freeze the whole model.
         norm_eval: batch norms keep their statistics (see `Backbone.freeze`).
-        weights: a file, or "timm" for what timm downloads; None for random weights.
+        weights: a file (see `read_weights`) of the whole model, or "timm" for what timm downloads;
+            None for random weights.
 
     Raises:
         ImportError: timm is not installed.
         ValueError: the model has no feature map of one of the strides.
+        WeightsError: its weights cannot be had, are damaged, or belong to another model.
     """
 
     def __init__(self, name: str, frozen_stages: int, norm_eval: bool, weights: str | None) -> None:
@@ -63,17 +66,43 @@ def _create(name: str, weights: str | None) -> Any:
         raise ImportError(
             f"backbone {name} needs the timm library: pip install 'bacl[timm]'"
         ) from error
-    if weights is not None and weights != "timm" and not Path(weights).is_file():
-        raise FileNotFoundError(
-            f"backbone weights {weights} do not exist; give an existing file, 'timm', or null"
-        )
-    local = {"file": weights} if weights not in (None, "timm") else None
+    if weights is None:
+        return timm.create_model(name, features_only=True)
+    return _downloaded(timm, name) if weights == "timm" else _from_file(timm, name, Path(weights))
+
+
+def _from_file(timm: Any, name: str, path: Path) -> Any:
+    source = {"state_dict": read_weights(path)}
+    random = _seeded(timm, name)
+    model = _seeded(timm, name, pretrained=True, pretrained_cfg_overlay=source)
+    # timm takes what fits from a file and leaves the rest at random, without a word. What kept its
+    # random values, drawn twice from one seed, was not in the file.
+    drawn = dict(random.named_parameters())
+    left = [k for k, v in model.named_parameters() if v.dim() > 1 and torch.equal(v, drawn[k])]
+    if left:
+        raise WeightsError(f"weights {path} do not fit timm's {name}: missing {left[:3]}")
+    return model
+
+
+def _seeded(timm: Any, name: str, **options: Any) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        try:
+            return timm.create_model(name, features_only=True, **options)
+        except RuntimeError as error:  # of load_state_dict: shapes
+            raise WeightsError(f"weights do not fit timm's {name}: {error}") from error
+
+
+def _downloaded(timm: Any, name: str) -> Any:
+    timm.models.set_pretrained_check_hash(True)  # where the address carries one
     try:
-        return timm.create_model(
-            name, pretrained=weights is not None, pretrained_cfg_overlay=local, features_only=True
-        )
-    except OSError as error:
-        raise RuntimeError(
-            f"could not download timm's weights of {name} ({error}); set detector.backbone.weights "
-            "to a local file, or to null for random weights"
+        return timm.create_model(name, pretrained=True, features_only=True)
+    except (OSError, RuntimeError) as error:  # not reachable; another digest, or no weights at all
+        source = timm.get_pretrained_cfg(name)
+        places = [source.url, f"https://huggingface.co/{source.hf_hub_id}"]
+        addresses = " or ".join(place for place in places if place and "None" not in place)
+        raise WeightsError(
+            f"could not download timm's weights of {name} ({error}); fetch them elsewhere from "
+            f"{addresses or 'their publisher'} and set detector.backbone.weights to the file, or "
+            "to null for random weights"
         ) from error

@@ -26,10 +26,12 @@ def mask_overlap(
 
     def of_key(detection_rows: np.ndarray, truth_rows: np.ndarray) -> np.ndarray:
         # Pairs of one category and image: every detection with every object, which lie together.
+        # For crowd regions pycocotools gives the share of the detection that lies within.
         objects = truth_rows[: truth_rows[-1] - truth_rows[0] + 1]
         found = [masks[row] for row in detection_rows[:: len(objects)]]
         real = [table.run_lengths(images[row], int(truth.rows[row])) for row in objects]
-        return coco_mask.iou(found, real, [0] * len(real)).ravel()
+        crowd = truth.crowd[objects].astype(np.uint8).tolist()
+        return coco_mask.iou(found, real, crowd).ravel()
 
     def overlap(detection_rows: np.ndarray, truth_rows: np.ndarray) -> np.ndarray:
         starts = np.flatnonzero(np.diff(truth.keys[truth_rows], prepend=-1))

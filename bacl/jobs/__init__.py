@@ -1,3 +1,15 @@
-"""What `python run.py job=…` can do: one module each, with `run(config, folder)`."""
+"""What `python run.py job=…` can do: a module each, with `run(config, folder)`."""
 
-JOBS = ("fit", "test", "prepare")
+JOBS = {
+    "fit": "bacl.jobs.fit",
+    "test": "bacl.jobs.test",
+    "predict": "bacl.jobs.predict",
+    "import": "bacl.jobs.import_checkpoint",
+    "export": "bacl.jobs.export",
+    "cost": "bacl.jobs.cost",
+    "prepare": "bacl.jobs.prepare",
+    "report": "bacl.jobs.report",
+    "doctor": "bacl.jobs.doctor",
+}
+STARTED_BY_LAUNCHERS = {"fit_group": "bacl.jobs.fit_group"}
+"""Jobs that nobody asks for by name."""

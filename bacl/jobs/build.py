@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
@@ -17,10 +19,12 @@ from bacl.callbacks.messages import tidy_messages
 from bacl.callbacks.step_timer import StepTimer
 from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
-from bacl.data.prepare import require_files
+from bacl.data.prepare import MissingDataError, require_files
 from bacl.data.table import AnnotationTable
-from bacl.errors import OptionError
-from bacl.jobs.run_folder import plain
+from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.errors import OptionError, UserError
+from bacl.heads import ClassifierHead
+from bacl.jobs.configuration import plain
 from bacl.stages import DetectionStage, Schedule
 
 
@@ -28,10 +32,18 @@ def instantiate(node: Any, **options: Any) -> Any:
     """The object that a node of the configuration describes, given plain lists and dicts.
 
     `options` are handed to its class as they are; Hydra would make a configuration of them.
+
+    Raises:
+        UserError: what the class says of a mistake that a user can mend, in its own words.
     """
-    if not options:
-        return hydra_instantiate(node, _convert_="all")
-    return hydra_instantiate(node, _convert_="all", _partial_=True)(**options)
+    try:
+        if not options:
+            return hydra_instantiate(node, _convert_="all")
+        return hydra_instantiate(node, _convert_="all", _partial_=True)(**options)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
 
 
 def prepare_process() -> None:
@@ -49,10 +61,27 @@ def open_data(config: DictConfig) -> AnnotationTable:
         MissingDataError: lists every file that is missing and where it comes from.
         OptionError: the configuration asks for another number than the file has.
     """
-    if "builder" in config.data:
-        instantiate(config.data.builder)()
+    _generate(config)
     paths = plain(config.data)
     require_files(paths["train"], paths["val"])
+    return _open_categories(config)
+
+
+def open_categories(config: DictConfig) -> AnnotationTable:
+    """As `open_data`, for what needs the training annotations but no images."""
+    _generate(config)
+    annotations = Path(config.data.train.annotations)
+    if not annotations.is_file():
+        raise MissingDataError(f"data.train.annotations: no file {annotations}")
+    return _open_categories(config)
+
+
+def _generate(config: DictConfig) -> None:
+    if "builder" in config.data:
+        instantiate(config.data.builder)()
+
+
+def _open_categories(config: DictConfig) -> AnnotationTable:
     table = AnnotationTable.open(config.data.train.annotations)
     asked = config.data.num_classes
     if asked is not None and asked != table.num_categories:
@@ -72,12 +101,8 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
 
     `pretrained=False` leaves out the backbone's weights, for a stage that a checkpoint fills.
     """
-    node, detector_node = config.stages[name], config.detector.copy()
-    if not pretrained:
-        detector_node.backbone.weights = None
-    torch.manual_seed(config.seed)
-    detector = instantiate(detector_node)
-    heads = {head: instantiate(options) for head, options in node.heads.items()}
+    detector, heads = build_parts(config, name, pretrained)
+    node = config.stages[name]
     return instantiate(node.module)(
         detector=detector,
         heads=heads,
@@ -85,6 +110,19 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
         metric=instantiate(config.metric),
         seed=config.seed,
     )
+
+
+def build_parts(
+    config: DictConfig, name: str, pretrained: bool
+) -> tuple[FasterRCNN, dict[str, ClassifierHead]]:
+    """The detector and the heads of a stage before the stage freezes anything."""
+    detector_node = config.detector.copy()
+    if not pretrained:
+        detector_node.backbone.weights = None
+    torch.manual_seed(config.seed)
+    detector = instantiate(detector_node)
+    heads = {head: instantiate(node) for head, node in config.stages[name].heads.items()}
+    return detector, heads
 
 
 def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
@@ -100,8 +138,7 @@ def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
 
 def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bool) -> Trainer:
     """A trainer that logs (if `logs`) and checkpoints into the stage's folder."""
-    nodes = config.logger.values() if logs else []
-    loggers = [instantiate(node)(save_dir=str(folder)) for node in nodes]
+    loggers = build_loggers(config, folder) if logs else []
     return instantiate(
         config.trainer,
         max_epochs=schedule.epochs,
@@ -112,6 +149,17 @@ def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bo
         ),
         plugins=[WholeFiles()],
     )
+
+
+def single_device_trainer(config: DictConfig) -> Trainer:
+    """A trainer on one device that neither logs nor saves, asked for its device and precision."""
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    return instantiate(config.trainer, **alone, logger=False, enable_checkpointing=False)
+
+
+def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
+    """The loggers of the configuration, writing into a stage's folder."""
+    return [instantiate(node)(save_dir=str(folder)) for node in config.logger.values()]
 
 
 def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:
@@ -130,3 +178,18 @@ def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool)
 def chosen_stages(config: DictConfig) -> list[str]:
     """Names of the stages to run: all of the pipeline, or the one that `stage` names."""
     return [config.stage] if config.stage is not None else list(config.stages)
+
+
+def only_head(stage: DetectionStage, name: str) -> str:
+    """Name of a stage's head, for what takes one.
+
+    Raises:
+        OptionError: the stage has several.
+    """
+    if len(stage.heads) != 1:
+        heads = ", ".join(stage.heads)
+        raise OptionError(
+            f"stages.{name}.heads: {heads}, where one is needed; choose another stage=…, or leave "
+            f"one out, as in '~head@stages.{name}.heads.NAME'"
+        )
+    return next(iter(stage.heads))

@@ -127,31 +127,6 @@ def test_imagenet_weights_from_a_file(shared, images):
     assert torch.equal(model.features[18][0].weight, state["features.18.0.weight"])
 
 
-def test_weights_of_another_model_are_refused(tmp_path):
-    path = tmp_path / "other.pth"
-    torch.save(resnet18(weights=None).state_dict(), path)
-    ResNet(18, 0, True, str(path))
-    with pytest.raises(ValueError, match=r"do not fit ResNet: missing \['layer1.2"):
-        ResNet(34, 0, True, str(path))
-
-
-def test_missing_weights_name_the_file():
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth do not exist"):
-        ResNet(18, 0, True, "nowhere.pth")
-    with pytest.raises(ValueError, match=r"neither a \.pth file nor torchvision weights"):
-        ResNet(18, 0, True, "ResNet18_Weights.NONSENSE")
-
-
-def test_failed_download_says_what_to_put_where(monkeypatch, tmp_path):
-    def refuse(*args, **kwargs):
-        raise OSError("no network")
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
-    with pytest.raises(RuntimeError, match=r"put it at .*checkpoints/resnet18-f37072fd\.pth"):
-        ResNet(18, 0, True, "ResNet18_Weights.IMAGENET1K_V1")
-
-
 def test_wrong_depth_and_wrong_stage():
     with pytest.raises(ValueError, match="must be one of"):
         ResNet(20, 0, True, None)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.data.prepare import MissingDataError
+from bacl.errors import UserError
 from bacl.jobs import build, fit, prepare
 from bacl.jobs import test as test_job
 
@@ -135,6 +136,12 @@ def test_missing_data_are_listed_before_anything_starts(compose_config, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_missing_backbone_weights_are_told_in_one_message(tiny, tmp_path):
+    with pytest.raises(UserError, match=r"^backbone weights no\.pth do not exist"):
+        fit.run(tiny("detector.backbone.weights=no.pth"), tmp_path)
+    assert not (tmp_path / "config.yaml").exists()
+
+
 def test_prepare_makes_the_data_and_their_tables(tiny, tmp_path):
     prepare.run(tiny(f"data.root={tmp_path / 'set'}"), tmp_path)
     assert (tmp_path / "set/train.json").exists()
@@ -150,9 +157,12 @@ def test_what_is_evaluated_is_what_was_saved(tiny, tmp_path, monkeypatch):
         stage.detector.backbone.bn1.running_mean.add_(1)
 
     monkeypatch.setattr(fit, "finish", finish_elsewhere)
-    monkeypatch.setattr(
-        fit, "evaluate", lambda config, folder, stage, trainer: evaluated.append(stage)
-    )
+
+    def evaluate(config, folder, stage, trainer):
+        evaluated.append(stage)
+        return {"representation": {"AP": 0.5}}
+
+    monkeypatch.setattr(fit, "evaluate", evaluate)
     fit.run(tiny("stage=representation"), tmp_path)
     saved = load_stage(tmp_path / "representation/final.ckpt")["detector"]
     name = "backbone.bn1.running_mean"

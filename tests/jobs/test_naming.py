@@ -6,6 +6,8 @@ def test_without_changes_the_folder_is_default():
         variant(["+experiment=bacl_demo", "seed=3", "trainer.devices=2", "job=test"]) == "default"
     )
 
+    assert variant(["job=import", "checkpoint=a.pth", "output=b", "export.output=c"]) == "default"
+
 
 def test_order_does_not_matter_and_slashes_do_not_make_folders():
     first = variant(["head.loss.alpha=0.7", "head.fhm.weights=../a/b"])

@@ -44,8 +44,8 @@ class DetectionSample:
 
 
 @dataclass(frozen=True)
-class _Box:
-    """One rectangle with its caption, in pixels."""
+class DrawnBox:
+    """One rectangle with its caption, in pixels; drawn dashed where it is not `matched`."""
 
     corners: tuple[float, float, float, float]
     caption: str
@@ -106,20 +106,20 @@ def _draw_row(
     frequency: NDArray[np.str_],
     score_threshold: float,
 ) -> None:
-    masks = _bitmaps(sample.masks, range(len(sample.boxes)))
+    masks = chosen_masks(sample.masks, range(len(sample.boxes)))
     truth = [
-        _Box(tuple(box), names[label], GROUPS[frequency[label]].colour, True, mask)
+        DrawnBox(tuple(box), names[label], GROUPS[frequency[label]].colour, True, mask)
         for box, label, mask in zip(
             sample.boxes.tolist(), sample.labels.tolist(), masks, strict=True
         )
     ]
     parts = ["ground truth", sample.title, f"{len(truth)} objects"]
-    _draw_panel(row[0], sample.image, truth, " · ".join(part for part in parts if part))
+    draw_panel(row[0], sample.image, truth, " · ".join(part for part in parts if part))
     for axes, (head, found) in zip(row[1:], sample.detections.items(), strict=True):
         boxes = _boxes_of(found, sample, names, frequency, score_threshold)
         shown = f"{min(len(boxes), MAX_DRAWN)} of " if len(boxes) > MAX_DRAWN else ""
         text = f"{head} · {shown}{len(boxes)} with score ≥ {score_threshold:g}"
-        _draw_panel(axes, sample.image, boxes[:MAX_DRAWN], text)
+        draw_panel(axes, sample.image, boxes[:MAX_DRAWN], text)
 
 
 def _boxes_of(
@@ -128,13 +128,13 @@ def _boxes_of(
     names: Sequence[str],
     frequency: NDArray[np.str_],
     score_threshold: float,
-) -> list[_Box]:
+) -> list[DrawnBox]:
     kept = found.scores >= score_threshold
-    masks = _bitmaps(found.masks, kept.nonzero().flatten().tolist())
+    masks = chosen_masks(found.masks, kept.nonzero().flatten().tolist())
     boxes, scores, labels = found.boxes[kept], found.scores[kept], found.labels[kept]
     matched = _match_truth(boxes, labels, sample)
     return [
-        _Box(
+        DrawnBox(
             tuple(box), f"{names[label]} {score:.2f}", GROUPS[frequency[label]].colour, match, mask
         )
         for box, score, label, match, mask in zip(
@@ -143,7 +143,7 @@ def _boxes_of(
     ]
 
 
-def _bitmaps(
+def chosen_masks(
     masks: Sequence[RunLengths] | None, rows: Sequence[int]
 ) -> list[NDArray[np.bool_] | None]:
     """The masks of `rows`, (H, W) each; None for all without masks."""
@@ -152,7 +152,7 @@ def _bitmaps(
     return list(coco_mask.decode([masks[row] for row in rows]).astype(bool).transpose(2, 0, 1))
 
 
-def _tinted(image: NDArray[np.uint8], boxes: Sequence[_Box]) -> NDArray[np.uint8]:
+def _tinted(image: NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> NDArray[np.uint8]:
     """The picture under the boxes' masks, the best on top."""
     tinted = image.copy()
     for box in reversed(boxes):
@@ -170,14 +170,29 @@ def _match_truth(boxes: Tensor, labels: Tensor, sample: DetectionSample) -> list
     return ((overlap >= MATCHING_IOU) & same).any(dim=1).tolist()
 
 
-def _draw_panel(axes: Axes, image: NDArray[np.uint8], boxes: Sequence[_Box], title: str) -> None:
+def draw_panel(
+    axes: Axes,
+    image: NDArray[np.uint8],
+    boxes: Sequence[DrawnBox],
+    title: str,
+    inches: float = PANEL,
+) -> None:
+    """Draw an image (H, W, 3) with boxes on it.
+
+    Args:
+        axes: the panel.
+        image: RGB.
+        boxes: best first, so that the best ones' captions find a place first.
+        title: above the image.
+        inches: length of the image's longer side in the figure.
+    """
     height, width = image.shape[:2]
     axes.imshow(_tinted(image, boxes), interpolation="antialiased", extent=(0, width, height, 0))
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
     axes.set_title(title, fontsize=9.5, loc="center")
-    pixel = max(width, height) / (PANEL * 72)  # image pixels per point
+    pixel = max(width, height) / (inches * 72)  # image pixels per point
     taken: list[tuple[float, float, float, float]] = []
     for box in boxes:
         left, top, right, bottom = box.corners
@@ -203,7 +218,7 @@ def _draw_panel(axes: Axes, image: NDArray[np.uint8], boxes: Sequence[_Box], tit
 
 
 def _place(
-    box: _Box,
+    box: DrawnBox,
     pixel: float,
     width: int,
     height: int,

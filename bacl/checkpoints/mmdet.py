@@ -1,0 +1,151 @@
+"""Published checkpoints into a detector with a classifier head, and back.
+
+C: foreground classes.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bacl.checkpoints.handover import Categories, CheckpointError
+from bacl.checkpoints.mmdet_file import PublishedFile
+from bacl.checkpoints.mmdet_names import (
+    CLASSIFIER,
+    FIRST_HEADS,
+    HEADS,
+    OPTIONAL,
+    OURS_ALONE,
+    REGRESSION,
+    matches,
+    our_name,
+    published_name,
+)
+
+
+def load_published(
+    file: PublishedFile, detector: nn.Module, head: nn.Module, categories: Categories
+) -> None:
+    """Fill a detector and a head, weights and statistics, with what a published file holds.
+
+    Raises:
+        CheckpointError: the file has other categories, or lists every tensor that is missing,
+            unexpected, of another shape or beyond our number format, by their name and ours.
+    """
+    _check_categories(file, categories)
+    own = named_state(detector, head)
+    problems, found = _compared(file.state, own)
+    if problems:
+        raise CheckpointError(
+            f"{file.path} does not fit this model:\n  "
+            + "\n  ".join(problems)
+            + _advice(file, len(categories.ids))
+        )
+    for part, module in (("detector.", detector), ("head.", head)):
+        state = {name: found.get(name, value) for name, value in own.items()}
+        module.load_state_dict(
+            {key.removeprefix(part): v for key, v in state.items() if key.startswith(part)}
+        )
+
+
+def published_state(detector: nn.Module, head: nn.Module) -> dict[str, Tensor]:
+    """Tensors by MMDetection's names, in our number formats, which it casts when it loads them.
+
+    Raises:
+        CheckpointError: lists the parts that MMDetection and the paper's release do not have.
+    """
+    own = {k: v for k, v in named_state(detector, head).items() if not matches(k, OURS_ALONE)}
+    named = {key: published_name(key) for key in own}
+    foreign = [key for key, name in named.items() if name is None]
+    if foreign:
+        raise CheckpointError(
+            "format=mmdet: neither MMDetection nor the paper's release has " + ", ".join(foreign)
+        )
+    return {str(named[key]): value for key, value in own.items()}
+
+
+def named_state(detector: nn.Module, head: nn.Module) -> dict[str, Tensor]:
+    """State of both under "detector." and "head."."""
+    parts = {"detector": detector, "head": head}
+    return {
+        f"{part}.{key}": value
+        for part, module in parts.items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def _compared(
+    published: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> tuple[list[str], dict[str, Tensor]]:
+    """What does not fit, one line each, and the fitting tensors by our names."""
+    problems: list[str] = []
+    found: dict[str, Tensor] = {}
+    for theirs, value in published.items():
+        ours = our_name(theirs)
+        if ours is None or ours not in own:
+            problems.append(f"unexpected {theirs}" + (f" (ours would be {ours})" if ours else ""))
+            continue
+        found[ours] = value
+        problem = _misfit(value, own[ours])
+        if problem:
+            problems.append(f"{theirs} ({ours}) {problem}")
+    lacking = [k for k in own if k not in found and not matches(k, (*OPTIONAL, *OURS_ALONE))]
+    problems += [f"missing {published_name(ours) or 'any tensor'} ({ours})" for ours in lacking]
+    return problems, found
+
+
+def _misfit(value: Tensor, own: Tensor) -> str | None:
+    if value.shape != own.shape:
+        return f"is {tuple(value.shape)}, expected {tuple(own.shape)}"
+    if not value.is_floating_point() or own.is_floating_point():
+        return None
+    # Counts and flags are float32 in published files.
+    if torch.equal(value.to(own.dtype).to(value.dtype), value):
+        return None
+    return f"holds values that are no {str(own.dtype).removeprefix('torch.')}"
+
+
+def _check_categories(file: PublishedFile, categories: Categories) -> None:
+    counts = _possible_categories(file)
+    if counts and len(categories.ids) not in counts:
+        raise CheckpointError(
+            f"{file.path}: has {' or '.join(map(str, counts))} categories, the training "
+            f"annotations have {len(categories.ids)}: choose the data set that it was trained on "
+            "(data=…)"
+        )
+    label_of = {name: label for label, name in enumerate(categories.names)}
+    for label, name in enumerate(file.category_names or ()):
+        if label_of.get(name, label) != label and categories.names.count(name) == 1:
+            raise CheckpointError(
+                f"{file.path}: its label {label} is {name!r}, which is label {label_of[name]} in "
+                "the training annotations: choose the data set that it was trained on (data=…)"
+            )
+
+
+def _possible_categories(file: PublishedFile) -> tuple[int, ...]:
+    """C by the box regression; where all classes share one, by the names or the classifier."""
+    regression, classifier = _box_head_part(file, REGRESSION), _box_head_part(file, CLASSIFIER)
+    if regression is not None and len(regression) > 4:
+        return (len(regression) // 4,)
+    if file.category_names:
+        return (len(file.category_names),)
+    # With a logit of the background, as nearly always, or without one.
+    return () if classifier is None else (len(classifier) - 1, len(classifier))
+
+
+def _box_head_part(file: PublishedFile, name: str) -> Tensor | None:
+    """A tensor of the first box head."""
+    return next((file.state[p + name] for p in FIRST_HEADS if p + name in file.state), None)
+
+
+def _advice(file: PublishedFile, categories: int) -> str:
+    """Which heads the file fits."""
+    classifier = _box_head_part(file, CLASSIFIER)
+    if classifier is None:
+        return ""
+    spare = len(classifier) - categories
+    found = f"\nIts classifier has {len(classifier)} logits for {categories} categories"
+    for name, logits, options in HEADS:
+        if _box_head_part(file, name) is not None and logits == spare:
+            return f"{found} and fits {' or '.join(f'head={option}' for option in options)}"
+    return f"{found}, which no head of ours has"

@@ -1,0 +1,43 @@
+"""job=import: a published checkpoint (the paper's release, MMDetection) becomes one of ours."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bacl.checkpoints.handover import Categories, CheckpointError, save_stage
+from bacl.checkpoints.mmdet import load_published
+from bacl.checkpoints.mmdet_file import read_published
+from bacl.errors import OptionError
+from bacl.jobs.build import build_stage, chosen_stages, only_head, open_categories, prepare_process
+from bacl.jobs.check import check_arguments
+from bacl.jobs.run_folder import plain
+
+
+def run(config: DictConfig, folder: Path) -> None:
+    """Read `checkpoint=…`, write `output=…`: by default the final.ckpt of the run's last stage.
+
+    The classifier goes into the stage's single head. A published file has no category ids: they are
+    those of the training annotations, of which no image is needed.
+
+    Raises:
+        OptionError: no checkpoint is named, or the stage has several heads.
+        CheckpointError: the file does not fit, or there is a file in place of the output.
+    """
+    prepare_process()
+    check_arguments(config)
+    if config.checkpoint is None:
+        raise OptionError("job=import needs checkpoint=FILE.pth, the published file")
+    name = chosen_stages(config)[-1]
+    output = Path(config.output or folder / name / "final.ckpt")
+    if output.exists():
+        raise CheckpointError(f"{output} exists; delete it, or give another output=…")
+    file = read_published(Path(config.checkpoint))
+    table = open_categories(config)
+    categories = Categories(table.category_ids.tolist(), list(table.category_names))
+    stage = build_stage(config, name, pretrained=False)
+    head = only_head(stage, name)
+    load_published(file, stage.detector, stage.heads[head], categories)
+    save_stage(output, stage.detector, dict(stage.heads.items()), categories, plain(config))
+    print(
+        f"{file.path} -> {output}: stage {name}, head {head}, {len(table.category_ids)} categories"
+    )

@@ -1,0 +1,167 @@
+"""Makes a training step draw what was recorded.
+
+The random generators of the published code's time need not be imitated: what they drew was
+recorded, and stands in for our draws. Everything else is `DetectionStage.training_step`.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor
+
+from bacl.box_generator import BoxGenerator
+from bacl.data.batch import Batch
+from bacl.detectors.matching import BACKGROUND
+from bacl.hallucination import FeatureHallucination
+from bacl.jobs.build import only_head
+from bacl.stages import DetectionStage
+from tests.published.recorded import Numbers, images, numbers, pyramid, targets
+
+IMAGES = range(2)
+FIRST_SEED = 77
+"""Of torch's generator in the first recorded step of the classifier stage; the others follow."""
+TIE = 3e-7
+"""Greatest difference of two scores in [0, 1] whose order is rounding's."""
+
+
+class Replay:
+    """Makes a stage draw what was recorded, and keeps what it could have drawn from."""
+
+    def __init__(self, stage: DetectionStage, recorded: Numbers, proposals: int) -> None:
+        self.stage, self.recorded, self.proposals = stage, recorded, proposals
+        self.ranked: list[tuple[Tensor, Tensor]] = []
+        self.normals = torch.zeros(0, 0)
+        self.begin(0)
+        detector = stage.detector
+        detector.rpn.sampler = self._sampler("rpn")
+        detector.sampler.sampler = self._sampler("rcnn")
+        self._wrap_proposals()
+        self._wrap_rois()
+        if stage.box_generator is not None:
+            stage.box_generator.forward = self._jittered
+        for head in stage.heads.values():
+            if head.hallucination is not None:
+                head.hallucination.generate = lambda s, h=head.hallucination: self._drawn(h, s)
+        # What Lightning's trainer is needed for, and our own seeds.
+        stage._seed_step = lambda purpose: None
+        stage.log_dict = lambda *args, **options: None
+
+    def begin(self, step: int, swapped: Sequence[tuple[int, int]] = ()) -> None:
+        """The next step's draws, and which neighbours among our proposals (image, rank) to swap."""
+        self.step, self.swapped = step, swapped
+        self.seen: dict[str, list[Tensor]] = {"rpn": [], "rcnn": []}
+        self.rois: list[Tensor] = []
+        self.images_jittered = 0
+
+    def __getitem__(self, key: str) -> Tensor:
+        return self.recorded[f"s{self.step}_{key}"]
+
+    def _sampler(self, part: str):
+        def draw(matches: Tensor) -> tuple[Tensor, Tensor]:
+            key = f"{part}_img{len(self.seen[part])}"
+            self.seen[part].append(matches)
+            return self[f"{key}_pos_inds"], self[f"{key}_neg_inds"]
+
+        return draw
+
+    def _wrap_proposals(self) -> None:
+        """Draws are indices into the proposals: in the first step these are the recorded ones.
+
+        Of ours a few neighbours, whose scores tie to rounding, are swapped.
+        """
+        own = self.stage.detector.rpn.training_selection
+        backbone = numbers("e_backbone_rpn")
+
+        def select(*args) -> list[tuple[Tensor, Tensor]]:
+            if self.step > 0:
+                self.ranked = [(boxes.clone(), scores) for boxes, scores in own(*args)]
+                for image, rank in self.swapped:
+                    boxes = self.ranked[image][0]
+                    boxes[[rank, rank + 1]] = boxes[[rank + 1, rank]]
+                return self.ranked
+            boxes = (backbone[f"train2000_proposals_img{i}"] for i in IMAGES)
+            return [image[: self.proposals].split([4, 1], dim=1) for image in boxes]
+
+        self.stage.detector.rpn.training_selection = select
+
+    def recorded_rois(self, image: int) -> tuple[Tensor, Tensor]:
+        """Indices and boxes of all positives and of every 16th negative."""
+        key = f"rcnn_img{image}"
+        index = torch.cat([self[f"{key}_pos_inds"], self[f"{key}_neg_inds"][::16]])
+        boxes = torch.cat([self[f"{key}_pos_bboxes"], self[f"{key}_neg_bboxes_every16"]])
+        return index, boxes
+
+    def _wrap_rois(self) -> None:
+        sampler = self.stage.detector.sampler
+        own = sampler._sample
+
+        def sample(*args):
+            result = own(*args)
+            self.rois.append(result[0])
+            return result
+
+        sampler._sample = sample
+
+    def _jittered(self, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        magnitudes = self["boxgn_rand"][self.images_jittered].t().unsqueeze(0)
+        self.images_jittered += 1
+        return BoxGenerator.jitter(self.stage.box_generator, boxes, size, magnitudes)
+
+    def _drawn(
+        self, hallucination: FeatureHallucination, strength: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Inverse of the distribution function in float32, at the recorded uniforms (D14)."""
+        probabilities = hallucination.selection_probabilities(strength).float()
+        drawn = torch.searchsorted(probabilities.cumsum(0), self["sorted_uniforms"].float())
+        labels = drawn[hallucination.seen[drawn]].repeat_interleave(hallucination.samples)
+        normals = self._normals(len(labels), hallucination.prototypes.shape[1])
+        self.normals = normals
+        return hallucination.features(labels, normals), labels
+
+    def _normals(self, count: int, width: int) -> Tensor:
+        """The recorded normals, of which 8 columns are stored: what the step's generator drew last.
+
+        Before, it permuted the negatives of every image and drew the box generator's magnitudes.
+        """
+        generator = torch.Generator().manual_seed(FIRST_SEED + self.step)
+        for matches in (*self.seen["rpn"], *self.seen["rcnn"]):
+            torch.randperm(int((matches == BACKGROUND).sum()), generator=generator)
+        for magnitudes in self["boxgn_rand"]:
+            torch.rand(magnitudes.shape, generator=generator)
+        return torch.randn((count, width), generator=generator)
+
+
+def swapped_neighbours(stage: DetectionStage, replay: Replay, step: int) -> list[tuple[int, int]]:
+    """Which proposals (image, rank) trade places with the next one in the recorded order.
+
+    Only the order of scores that tie to rounding can differ, and it matters where one of the two
+    was drawn. Swapping the negatives a and b changes the gradient of the classifier's bias by the
+    difference of their probabilities over the rows. The recorded gradient is thus an equation for
+    every logit, many more than there are such pairs; loss and gradient of the weights stay checks.
+    """
+    head = stage.heads[only_head(stage, "classifier")]
+    statistics = deepcopy(stage.heads.state_dict())
+    replay.begin(step)
+    stage.zero_grad()
+    stage.training_step(Batch(images(), targets()), step).backward()
+    missing = replay["grad_fc_cls_bias"] - head.predictor.bias.grad
+    stage.heads.load_state_dict(statistics)
+    rows = len(torch.cat(replay.rois)) + len(replay.normals)
+    pairs, effects = [], []
+    for image in IMAGES:
+        boxes, scores = replay.ranked[image]
+        drawn = torch.zeros(len(boxes))
+        drawn[replay[f"rcnn_img{image}_neg_inds"] - len(targets()[image].boxes)] = 1
+        gaps, change = -scores.sigmoid().diff(), drawn.diff()
+        ranks = ((gaps < TIE) & (change != 0)).nonzero().flatten()
+        per_image = [torch.cat([boxes[ranks], boxes[ranks + 1]]) if i == image else boxes[:0]
+                     for i in IMAGES]  # fmt: skip
+        with torch.no_grad():
+            features = stage.detector.roi_features(pyramid(), per_image)
+            first, second = head.predictor(features).sigmoid().chunk(2)
+        pairs += [(image, rank) for rank in ranks.tolist()]
+        effects.append((first - second) * change[ranks].unsqueeze(1) / rows)
+    solution = torch.linalg.lstsq(torch.cat(effects).t().double(), missing.double().unsqueeze(1))
+    chosen = solution.solution.squeeze(1).round() == 1
+    return [pair for pair, is_swapped in zip(pairs, chosen.tolist(), strict=True) if is_swapped]
