@@ -5,49 +5,24 @@ C: foreground classes; label C is background. D: width of an RoI feature.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bacl.data.batch import Detections, Target
+from bacl.data.batch import Target
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.fpn import FeaturePyramid
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
+from bacl.detectors.region_detector import ImageRegions, RegionDetector, Regions
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
+from bacl.heads import ClassifierHead
 
 
-@dataclass(slots=True)
-class Regions:
-    """What one training step hands to the classifier heads."""
-
-    features: Tensor
-    """(R, D) features of the sampled RoIs, images in order."""
-    labels: Tensor
-    """(R,) int64 in [0, C]; C is background."""
-    losses: dict[str, Tensor]
-    """Scalars "rpn_objectness", "rpn_box" and "box", in float32, always with a graph."""
-    extra: Tensor | None = None
-    """(M, D) features of the extra boxes, images in order, without gradient; None without any."""
-
-
-@dataclass(slots=True)
-class ImageRegions:
-    """One image's proposals at inference, all that detections depend on but the classifier."""
-
-    proposals: Tensor
-    """(P, 4) float32 in pixels of the network's input."""
-    features: Tensor
-    """(P, D)."""
-    deltas: Tensor
-    """(P, 4 C) float32, the box regression of every class."""
-
-
-class FasterRCNN(nn.Module):
+class FasterRCNN(RegionDetector):
     """Backbone, pyramid, proposals, RoI features and box regression (Faster R-CNN 2015, FPN 2017).
 
     Parts whose input width another part decides come as factories.
@@ -66,6 +41,9 @@ class FasterRCNN(nn.Module):
             deltas (N, 4) and proposals (N, 4).
     """
 
+    box_head: BoxHead
+    box_regression: BoxRegression
+
     def __init__(
         self,
         num_classes: int,
@@ -79,25 +57,15 @@ class FasterRCNN(nn.Module):
         sampler: RoISampler,
         postprocess: Callable[..., Postprocess],
     ) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.feature_dim = feature_dim
-        self.backbone = backbone
-        self.fpn = fpn(backbone.channels)
-        self.rpn = rpn(self.fpn.channels)
-        self.pooling = pooling
+        super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
         self.box_head = box_head(self.fpn.channels, pooling.side, feature_dim)
         self.box_regression = box_regression(feature_dim, num_classes)
         self.sampler = sampler
         self.postprocess = postprocess(decode=self.box_regression.coder.decode)
 
-    def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps P2 to P6 (B, channels, H / stride, W / stride) of images (B, 3, H, W).
-
-        Strides are 4, 8, 16, 32, 64; H and W are multiples of 32. Call it under `torch.no_grad`
-        where backbone and pyramid are frozen; what comes after trains as before.
-        """
-        return self.fpn(self.backbone(images))
+    def build_head(self, make: Callable[[int], ClassifierHead]) -> ClassifierHead:
+        """One classifier."""
+        return make(0)
 
     def training_regions(
         self,
@@ -105,15 +73,7 @@ class FasterRCNN(nn.Module):
         targets: Sequence[Target],
         extra_boxes: Sequence[Tensor] | None = None,
     ) -> Regions:
-        """Sampled RoIs, their features, and the losses that do not depend on a classifier.
-
-        Args:
-            pyramid: what `pyramid` returned.
-            targets: one per image; images without objects are welcome.
-            extra_boxes: per image (·, 4) boxes whose features are wanted too, without gradient.
-
-        Anchors and RoIs are drawn with torch's global generator.
-        """
+        """See `RegionDetector.training_regions`."""
         proposals, rpn_losses = self.rpn(pyramid, targets)
         rois = self.sampler(proposals, targets, self.num_classes)
         features, extra = self._training_features(pyramid, rois, extra_boxes)
@@ -124,25 +84,13 @@ class FasterRCNN(nn.Module):
     def inference_regions(
         self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
     ) -> list[ImageRegions]:
-        """Proposals, features and deltas per image; `sizes` are (height, width) inside padding."""
+        """See `RegionDetector.inference_regions`."""
         proposals = self.rpn.proposals(pyramid, sizes)
         counts = [len(boxes) for boxes in proposals]
         features = self.roi_features(pyramid, proposals)
         deltas = self.box_regression(features)
         parts = zip(proposals, features.split(counts), deltas.split(counts), strict=True)
         return [ImageRegions(*part) for part in parts]
-
-    def detect(
-        self, regions: ImageRegions, probabilities: Tensor, size: tuple[int, int]
-    ) -> Detections:
-        """Detections of one image in pixels of the network's input.
-
-        Args:
-            regions: one of `inference_regions`.
-            probabilities: (P, C + 1) from a head, background last.
-            size: (height, width) of the image inside its padding.
-        """
-        return self.postprocess(regions.proposals, regions.deltas, probabilities, size)
 
     def roi_features(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Features (·, D) of boxes (·, 4) given per image, images in order."""

@@ -1,6 +1,7 @@
 """From a composed configuration to objects: the one place that calls Hydra's `instantiate`."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import require_files
 from bacl.data.table import AnnotationTable
 from bacl.errors import OptionError
+from bacl.heads import ClassifierHead
 from bacl.jobs.run_folder import plain
 from bacl.stages import DetectionStage, Schedule
+
+SEEDS_APART = 1_000_003
+"""Between the seeds of a head's classifiers, in a detector of several stages."""
 
 
 def instantiate(node: Any, **options: Any) -> Any:
@@ -77,7 +82,10 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
         detector_node.backbone.weights = None
     torch.manual_seed(config.seed)
     detector = instantiate(detector_node)
-    heads = {head: instantiate(options) for head, options in node.heads.items()}
+    heads = {
+        head: detector.build_head(partial(build_classifier, options))
+        for head, options in node.heads.items()
+    }
     return instantiate(node.module)(
         detector=detector,
         heads=heads,
@@ -85,6 +93,20 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
         metric=instantiate(config.metric),
         seed=config.seed,
     )
+
+
+def build_classifier(options: DictConfig, number: int) -> ClassifierHead:
+    """The classifier of a detector's stage `number`; no two stages draw alike."""
+    return instantiate(_with_own_seeds(plain(options), number))
+
+
+def _with_own_seeds(node: Any, number: int) -> Any:
+    if isinstance(node, list):
+        return [_with_own_seeds(value, number) for value in node]
+    if not isinstance(node, dict):
+        return node
+    own = {key: _with_own_seeds(value, number) for key, value in node.items()}
+    return own | {"seed": own["seed"] + number * SEEDS_APART} if "seed" in own else own
 
 
 def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:

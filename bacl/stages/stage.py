@@ -15,9 +15,9 @@ from torchmetrics import Metric
 from bacl.box_generator import BoxGenerator
 from bacl.data.batch import Batch, Detections
 from bacl.data.table import AnnotationTable
-from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.detectors.region_detector import RegionDetector
 from bacl.distributed import num_processes, process_rank
-from bacl.heads import ClassifierHead
+from bacl.heads import Head
 from bacl.stages.freezing import frozen_modules, train_only
 from bacl.stages.schedule import Schedule
 
@@ -35,8 +35,8 @@ class DetectionStage(LightningModule):
 
     def __init__(
         self,
-        detector: FasterRCNN,
-        heads: Mapping[str, ClassifierHead],
+        detector: RegionDetector,
+        heads: Mapping[str, Head[Any]],
         schedule: Schedule,
         metric: Callable[[AnnotationTable], Metric],
         trainable: Sequence[str],

@@ -24,7 +24,7 @@ def random_rois(labels):
     truth = torch.where(
         labels.unsqueeze(1) == CLASSES, torch.zeros(4), boxes + torch.rand_like(boxes)
     )
-    return SampledRoIs([boxes[:2], boxes[2:]], labels, objects, truth)
+    return SampledRoIs([boxes[:2], boxes[2:]], labels, objects, truth, objects > 0)
 
 
 def loop_loss(layer, features, rois):
