@@ -54,7 +54,7 @@ class TimmBackbone(Backbone):
         self.freeze(frozen_stages, norm_eval)
 
     def stages(self) -> Sequence[Sequence[nn.Module]]:
-        """The modules up to each of the four maps; the whole model where timm does not list them."""
+        """Modules up to each of the four maps; the whole model where timm does not list them."""
         outputs = list(getattr(self.model, "return_layers", ()))
         if not outputs:
             return ((self.model,),)
