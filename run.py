@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.errors import UserError
-from bacl.jobs import JOBS
+from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.jobs.check import check_command
 from bacl.jobs.naming import variant
 
@@ -22,7 +22,7 @@ OmegaConf.register_new_resolver("variant", variant)
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(config: DictConfig) -> float | None:
     """Run one job on one composed configuration."""
-    if config.job not in JOBS:
+    if config.job not in JOBS + STARTED_BY_LAUNCHERS:
         raise SystemExit(f"job={config.job}: unknown; jobs are {', '.join(JOBS)}")
     # torch is imported with the job, so that --help and configuration errors come at once
     job = import_module(f"bacl.jobs.{config.job}")
@@ -34,9 +34,22 @@ def main(config: DictConfig) -> float | None:
         raise SystemExit(str(error)) from None
 
 
+def completed(arguments: list[str]) -> list[str]:
+    """The command line with what goes without saying."""
+    # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
+    chosen = ("experiment=", "sweep=")
+    arguments = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
+    sweeps = any(text.startswith("+sweep=") for text in arguments)
+    if sweeps and "job=report" not in arguments:
+        return ["--multirun", *arguments]  # the sweep's file says how it is launched
+    if {"-m", "--multirun"} & set(arguments):
+        if any(text.startswith("hydra/launcher=") for text in arguments):
+            return arguments
+        return [*arguments, "hydra/launcher=process"]
+    check_command(arguments)
+    return arguments
+
+
 if __name__ == "__main__":
-    # No experiment is chosen by default, so Hydra wants the plus; both spellings are welcome.
-    sys.argv = [f"+{text}" if text.startswith("experiment=") else text for text in sys.argv]
-    if not {"-m", "--multirun"} & set(sys.argv):
-        check_command(sys.argv[1:])
+    sys.argv[1:] = completed(sys.argv[1:])
     main()

@@ -13,7 +13,7 @@ class CascadeHead(Head[tuple[Tensor, ...]]):
     """Classifiers that share nothing: each learns from its own stage's features and labels.
 
     Args:
-        classifiers: by the stage's name, in order.
+        classifiers: by the stage's name, in order; of equal options.
         loss_weights: of each stage's loss.
     """
 
@@ -24,6 +24,8 @@ class CascadeHead(Head[tuple[Tensor, ...]]):
         for name, classifier in classifiers.items():
             self.add_module(name, classifier)
         self.loss_weights = tuple(loss_weights[name] for name in classifiers)
+        first = next(iter(classifiers.values()))
+        self.learning_rate, self.weight_decay = first.learning_rate, first.weight_decay
 
     @property
     def needs_jittered(self) -> bool:

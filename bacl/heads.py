@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from bacl.errors import require
 from bacl.hallucination import FeatureHallucination
 from bacl.losses.base import ClassificationLoss
 
@@ -16,6 +17,11 @@ Features = TypeVar("Features")
 
 class Head(nn.Module, Generic[Features]):
     """What a training stage knows of a head, made by a detector for its own features."""
+
+    learning_rate: float | None
+    """Of this head, where it is not the stage's."""
+    weight_decay: float | None
+    """Of this head, where it is not the stage's."""
 
     @property
     @abstractmethod
@@ -61,6 +67,8 @@ class ClassifierHead(Head[Tensor]):
         hallucination: adds features of weak classes to every training step.
         predictor: makes the predictor from (feature_dim, num_logits); `nn.Linear` by default.
         seed: of the predictor's initial weights.
+        learning_rate: of this head, where it is not the stage's; scaled with the batch like it.
+        weight_decay: of this head, where it is not the stage's.
 
     Raises:
         ValueError: hallucination without a long-term indicator in the loss.
@@ -73,8 +81,12 @@ class ClassifierHead(Head[Tensor]):
         hallucination: FeatureHallucination | None = None,
         predictor: Callable[[int, int], nn.Module] | None = None,
         seed: int = 0,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
     ) -> None:
         super().__init__()
+        for option, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
+            require(f"head.{option}", 0 if value is None else value, 0)
         if hallucination is not None and loss.indicator is None:
             raise ValueError(
                 "feature hallucination draws classes by a long-term indicator (Eq. 12), but the "
@@ -82,6 +94,8 @@ class ClassifierHead(Head[Tensor]):
             )
         self.criterion = loss
         self.hallucination = hallucination
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.predictor = (predictor or nn.Linear)(feature_dim, loss.num_logits)

@@ -67,9 +67,7 @@ class ClassifierRecorder(Callback):
 
     def _show(self, trainer: Trainer, folder: Path, norms: Mapping[str, NDArray]) -> None:
         statistics = _statistics(trainer)
-        norms = {name: norm[: statistics.num_categories] for name, norm in norms.items()}
-        counts = statistics.instance_counts.numpy()
-        path = draw_weight_norms(folder / "weight_norms.png", norms, counts, statistics.frequency)
+        path, norms = draw_norms(folder, norms, statistics)
         log_figure(trainer.loggers, "classifier/weight_norms", path, trainer.global_step)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
@@ -85,6 +83,25 @@ def measure(head: ClassifierHead) -> Row:
     if head.hallucination is not None:
         row["seen"] = head.hallucination.seen
     return {name: value.cpu().numpy() for name, value in row.items()}
+
+
+def draw_norms(
+    folder: Path, norms: Mapping[str, NDArray], statistics: CategoryStatistics
+) -> tuple[Path, dict[str, NDArray]]:
+    """Draw Fig. 5 into weight_norms.png, and return it with the categories' norms (C,) by head."""
+    own = {name: norm[: statistics.num_categories] for name, norm in norms.items()}
+    counts = statistics.instance_counts.numpy()
+    path = draw_weight_norms(folder / "weight_norms.png", own, counts, statistics.frequency)
+    return path, own
+
+
+def last_norms(folder: Path) -> dict[str, NDArray]:
+    """The latest recorded weight norms (K,) of every head in a folder of records."""
+    norms = {}
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as file:
+            norms[path.stem] = file["weight_norm"][-1]
+    return norms
 
 
 def append_row(path: Path, epochs: int, row: Row) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,14 @@ class MetricsFile:
             writer.writeheader()
             writer.writerows(rows)
         self._columns = columns
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Step and values of every row of a metrics.csv, in the order in which they were logged."""
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            step = int(row.pop("step"))
+            yield step, {name: float(text) for name, text in row.items() if text}
 
 
 class CSVLogger(LightningCSVLogger):

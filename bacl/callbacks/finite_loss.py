@@ -1,10 +1,11 @@
 """Stops a run at the first loss that is not a finite number, and keeps what led to it."""
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -25,8 +26,9 @@ class DivergedError(UserError, RuntimeError):
     """The weights have become so large that the features are no longer finite."""
 
 
-CLIPPING = "(with one head only) clip gradients (trainer.gradient_clip_val)"
-"""Advice with its limit: the norm that is clipped is that of all heads together."""
+_log = logging.getLogger(__name__)
+
+CLIPPING = "clip gradients (trainer.gradient_clip_val)"
 _NOTHING_TO_LEARN = (
     NonFiniteLossError,
     KeyboardInterrupt,
@@ -49,10 +51,14 @@ class FiniteLoss(Callback):
     weights_only=True)` gives plain dictionaries: `losses`, `image_ids`, `epoch`, `step`,
     `learning_rates`, `images` (B, 3, H, W), `targets` and the module's `state_dict`.
 
+    With `drops_heads` a head whose loss is not finite is left out from then on (the module's
+    `dropped`), as long as another one remains: nothing else depends on it.
+
     Where a step fails before it has losses, `diagnosis` tells whether training has diverged.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, drops_heads: bool = False) -> None:
+        self.drops_heads = drops_heads
         self.diagnosis: DivergedError | None = None
         """After a failed step: what to raise from its own error, if the features are to blame."""
         self._batch: Batch | None = None
@@ -81,17 +87,40 @@ class FiniteLoss(Callback):
         """
         losses: Mapping[str, Tensor] = pl_module.step_losses  # type: ignore[assignment]
         values = torch.stack([value.detach().float() for value in losses.values()])
-        failed = sum_over_processes((~values.isfinite().all()).float())
-        if failed.item() == 0:
+        # One wait for the device; every process learns which losses failed anywhere.
+        failed = sum_over_processes((~values.isfinite()).float()).tolist()
+        names = [name for name, count in zip(losses, failed, strict=True) if count]
+        if not names or self._goes_on_without(trainer, pl_module, names):
             return
-        numbers = {name: float(value) for name, value in losses.items()}
-        wrong = [f"{name} is {v}" for name, v in numbers.items() if not math.isfinite(v)]
+        self._stop(trainer, pl_module, {name: float(value) for name, value in losses.items()})
+
+    def _goes_on_without(
+        self, trainer: Trainer, pl_module: LightningModule, names: list[str]
+    ) -> bool:
+        """Drop the heads whose losses `names` are, where that is wanted and leaves one."""
+        if not self.drops_heads:
+            return False
+        guilty = pl_module.heads_of(names)  # type: ignore[operator]
+        if guilty is None or guilty >= pl_module.live_heads.keys():  # type: ignore[operator,union-attr]
+            return False
+        pl_module.dropped |= guilty
+        for head in sorted(guilty):
+            _log.warning(
+                "%s: its loss is not finite at step %d; the others go on without it",
+                head, trainer.global_step,
+            )  # fmt: skip
+        return True
+
+    def _stop(
+        self, trainer: Trainer, pl_module: LightningModule, losses: dict[str, float]
+    ) -> NoReturn:
+        wrong = [f"{name} is {v}" for name, v in losses.items() if not math.isfinite(v)]
         path = self._path(trainer)
         message = self._explain(trainer, wrong, path) if wrong else ""
         messages = [text for text in gather_objects(message) if text]
         try:
             if wrong:
-                self._save(trainer, pl_module, numbers, path)
+                self._save(trainer, pl_module, losses, path)
         finally:
             # The first process to raise ends the others: wait until each has written its file.
             gather_objects(None)

@@ -1,5 +1,6 @@
 """What a finished stage leaves: weights and statistics, with the categories they belong to."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -48,7 +49,7 @@ class Categories:
 def save_stage(
     path: Path,
     detector: nn.Module,
-    heads: nn.ModuleDict,
+    heads: Mapping[str, nn.Module],
     categories: Categories,
     config: dict[str, Any],
 ) -> None:

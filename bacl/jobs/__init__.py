@@ -1,3 +1,5 @@
 """What `python run.py job=…` can do: one module each, with `run(config, folder)`."""
 
-JOBS = ("fit", "test", "prepare")
+JOBS = ("fit", "test", "prepare", "report")
+STARTED_BY_LAUNCHERS = ("fit_group",)
+"""Jobs that nobody asks for by name."""

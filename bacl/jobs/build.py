@@ -9,6 +9,7 @@ import torch
 from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
@@ -22,7 +23,7 @@ from bacl.data.prepare import require_files
 from bacl.data.table import AnnotationTable
 from bacl.errors import OptionError
 from bacl.heads import ClassifierHead
-from bacl.jobs.run_folder import plain
+from bacl.jobs.configuration import plain
 from bacl.stages import DetectionStage, Schedule
 
 SEEDS_APART = 1_000_003
@@ -122,8 +123,7 @@ def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
 
 def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bool) -> Trainer:
     """A trainer that logs (if `logs`) and checkpoints into the stage's folder."""
-    nodes = config.logger.values() if logs else []
-    loggers = [instantiate(node)(save_dir=str(folder)) for node in nodes]
+    loggers = build_loggers(config, folder) if logs else []
     return instantiate(
         config.trainer,
         max_epochs=schedule.epochs,
@@ -134,6 +134,11 @@ def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bo
         ),
         plugins=[WholeFiles()],
     )
+
+
+def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
+    """The loggers of the configuration, writing into a stage's folder."""
+    return [instantiate(node)(save_dir=str(folder)) for node in config.logger.values()]
 
 
 def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:

@@ -43,7 +43,7 @@ def check_command(arguments: Sequence[str]) -> None:
         composed = _compose(overrides)
     except HydraException as error:
         raise SystemExit(_explain(overrides, error)) from None
-    unknown = unknown_options(composed, set(known) | {"stages"})
+    unknown = unknown_options(composed, set(known) | {"stages", "sweep"})
     if unknown:
         raise SystemExit("\n".join(unknown))
 

@@ -1,9 +1,11 @@
 """Evaluation of a trained stage: tables and pictures under the run's folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import rich
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
@@ -17,26 +19,35 @@ from bacl.stages import DetectionStage
 Results = dict[str, dict[str, float]]
 
 
-def evaluate(config: DictConfig, folder: Path, stage: DetectionStage, trainer: Trainer) -> float:
-    """Evaluate every head of a stage in one pass over the validation images.
+def evaluate(config: DictConfig, folder: Path, stage: DetectionStage, trainer: Trainer) -> Results:
+    """Evaluate every head of a stage in one pass over the validation images, and `conclude`."""
+    trainer.validate(stage, datamodule=trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
+    return conclude(config, folder, stage, trainer, trainer.loggers)
 
-    Writes results.json, results.md, per_category.csv and figures/*.png into `folder`, and AP and
-    figures to the trainer's loggers.
+
+def conclude(
+    config: DictConfig,
+    folder: Path,
+    stage: DetectionStage,
+    trainer: Trainer,
+    loggers: Sequence[Logger],
+) -> Results:
+    """Write and draw what a stage's metrics hold after a validation.
+
+    Writes results.json, results.md, per_category.csv and figures/*.png into `folder`, and figures
+    to the loggers. Every process must call it.
 
     Returns:
-        AP of the stage's first head, in [0, 1].
+        Measures of every head, in the stage's order.
     """
-    trainer.validate(stage, datamodule=trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
     results: Results = {
         head: {key: float(value) for key, value in metric.compute().items()}  # type: ignore[operator]
         for head, metric in stage.metrics.items()
     }
     if config.report.save_detections:
         save_detections(folder, stage, trainer)
-    reference = config.report.reference
-    ordered = {head: results[head] for head in sorted(results, key=lambda head: head != reference)}
-    report(config, folder, stage, trainer, ordered)
-    return next(iter(results.values()))["AP"]
+    report(config, folder, stage, trainer, loggers, results)
+    return results
 
 
 def save_detections(folder: Path, stage: DetectionStage, trainer: Trainer) -> None:
@@ -51,9 +62,16 @@ def save_detections(folder: Path, stage: DetectionStage, trainer: Trainer) -> No
 
 @rank_zero_only
 def report(
-    config: DictConfig, folder: Path, stage: DetectionStage, trainer: Trainer, results: Results
+    config: DictConfig,
+    folder: Path,
+    stage: DetectionStage,
+    trainer: Trainer,
+    loggers: Sequence[Logger],
+    results: Results,
 ) -> None:
-    """Write and print what an evaluation found; heads are compared with the first of `results`."""
+    """Write and print what an evaluation found; heads are compared with `report.reference`."""
+    reference = config.report.reference
+    results = {head: results[head] for head in sorted(results, key=lambda head: head != reference)}
     data = trainer.datamodule  # type: ignore[attr-defined]
     table, counts = data.val_table, data.statistics
     groups = (table.frequency, counts.image_counts, counts.instance_counts)
@@ -61,6 +79,6 @@ def report(
     write_results(folder, results, measures, table.category_names, *groups, table.category_ids)
     write_text(folder / "results.md", results_markdown(results, *groups))
     for path in draw(folder, stage, measures, data, config.report):
-        log_figure(trainer.loggers, f"figures/{path.stem}", path, trainer.global_step)
+        log_figure(loggers, f"figures/{path.stem}", path, trainer.global_step)
     rich.print(results_table(results, *groups))
     print(f"Results, AP per category and pictures: {folder}")

@@ -1,5 +1,6 @@
 """job=fit: the stages of the configuration in order, then the evaluation of the last."""
 
+import time
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -20,6 +21,7 @@ from bacl.checkpoints.handover import (
     saved_categories,
 )
 from bacl.data.datamodule import DetectionDataModule
+from bacl.data.table import AnnotationTable
 from bacl.jobs.build import (
     build_data,
     build_stage,
@@ -29,13 +31,35 @@ from bacl.jobs.build import (
     prepare_process,
 )
 from bacl.jobs.check import check_arguments
+from bacl.jobs.configuration import plain
 from bacl.jobs.evaluate import evaluate
-from bacl.jobs.run_folder import plain, record
+from bacl.jobs.outcome import write_done
+from bacl.jobs.run_folder import exclusive, record
 from bacl.stages import DetectionStage
 
 
 def run(config: DictConfig, folder: Path) -> float:
     """Train what is not finished, evaluate, report; returns AP of the last stage's first head."""
+    began = time.monotonic()
+    with exclusive(folder):
+        stage, trainer = train_stages(config, folder)
+        results = evaluate(config, folder / chosen_stages(config)[-1], stage, trainer)
+        if trainer.is_global_zero:
+            write_done(folder, results, time.monotonic() - began)
+    return next(iter(results.values()))["AP"]
+
+
+def train_stages(
+    config: DictConfig, folder: Path, drops_heads: bool = False
+) -> tuple[DetectionStage, Trainer]:
+    """Bring every chosen stage to its final.ckpt, in order; returns the last one as it was saved.
+
+    Args:
+        config: is completed by what the data decide.
+        folder: of the run.
+        drops_heads: whether a head that diverges is left out (the stage's `dropped`), so that the
+            others go on, instead of ending the run.
+    """
     prepare_process()
     check_arguments(config)
     seed_everything(config.seed, verbose=False)
@@ -47,12 +71,19 @@ def run(config: DictConfig, folder: Path) -> float:
     for name in names:
         _check_start(config, folder, name)
     record(config, folder)
-    categories = Categories(table.category_ids.tolist(), list(table.category_names))
+    categories = categories_of(table)
     for name in names:
-        trainer = train_stage(config, folder, name, stages[name], data[name], categories)
+        trainer = train_stage(
+            config, folder, name, stages[name], data[name], categories, drops_heads
+        )
     # What is evaluated is what was saved, on every process: batch norms follow their own images.
-    restore(stages[name], folder / name / "final.ckpt", categories)
-    return evaluate(config, folder / name, stages[name], trainer)
+    restore(stages[name], folder / name / "final.ckpt", categories, drops_heads)
+    return stages[name], trainer
+
+
+def categories_of(table: AnnotationTable) -> Categories:
+    """The categories of a training file."""
+    return Categories(table.category_ids.tolist(), list(table.category_names))
 
 
 def train_stage(
@@ -62,6 +93,7 @@ def train_stage(
     stage: DetectionStage,
     data: DetectionDataModule,
     categories: Categories,
+    drops_heads: bool = False,
 ) -> Trainer:
     """Bring one stage to its final.ckpt, unless it is there."""
     own = folder / name
@@ -71,9 +103,11 @@ def train_stage(
     if finished:
         rank_zero_info(f"{name}: finished before, see {own / 'final.ckpt'}")
         return trainer
+    for logger in trainer.loggers:
+        logger.log_hyperparams(plain(config))
     if not _interrupted(own).exists():
         start(stage, categories, _start_path(config, folder, name))
-    train(trainer, stage, _interrupted(own))
+    train(trainer, stage, _interrupted(own), drops_heads)
     finish(own, stage, categories, config)
     trainer.strategy.barrier("stage finished")
     return trainer
@@ -87,7 +121,7 @@ def start(stage: DetectionStage, categories: Categories, path: Path | None) -> N
         inherit(stage.detector, stage.heads, content, path)
 
 
-def train(trainer: Trainer, stage: DetectionStage, interrupted: Path) -> None:
+def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_heads: bool) -> None:
     """Train a stage, from where it was interrupted or from the beginning.
 
     Raises:
@@ -97,6 +131,7 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path) -> None:
     if interrupted.exists():
         resumed = {"ckpt_path": str(interrupted), "weights_only": True}
     (watch,) = [callback for callback in trainer.callbacks if isinstance(callback, FiniteLoss)]  # type: ignore[attr-defined]
+    watch.drops_heads = drops_heads
     try:
         trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]
     except SIGTERMException:
@@ -110,13 +145,17 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path) -> None:
 @rank_zero_only
 def finish(folder: Path, stage: DetectionStage, categories: Categories, config: DictConfig) -> None:
     """Write the stage's final.ckpt; the checkpoint for resuming has served."""
-    save_stage(folder / "final.ckpt", stage.detector, stage.heads, categories, plain(config))
+    save_stage(folder / "final.ckpt", stage.detector, stage.live_heads, categories, plain(config))
     for served in (_interrupted(folder), *folder.glob(".last.*.ckpt")):  # a kill leaves the latter
         served.unlink(missing_ok=True)
 
 
-def restore(stage: DetectionStage, path: Path, categories: Categories) -> None:
+def restore(
+    stage: DetectionStage, path: Path, categories: Categories, drops_heads: bool = False
+) -> None:
     """Load a finished stage: detector and every head.
+
+    With `drops_heads` heads that the file lacks are those that diverged; they are dropped again.
 
     Raises:
         CheckpointError: it is missing, or of other categories, options or heads.
@@ -125,11 +164,12 @@ def restore(stage: DetectionStage, path: Path, categories: Categories) -> None:
     categories.check(saved_categories(content), path)
     load_strictly(stage.detector, content["detector"], path)
     missing = set(stage.heads) - set(content["heads"])
-    if missing:
+    if missing and not drops_heads:
         raise CheckpointError(
             f"{path}: has no head {sorted(missing)}; its heads are {sorted(content['heads'])}"
         )
-    for name, head in stage.heads.items():
+    stage.dropped = missing
+    for name, head in stage.live_heads.items():
         load_strictly(head, content["heads"][name], path)
 
 

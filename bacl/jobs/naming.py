@@ -15,8 +15,9 @@ FREE = (
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.limit_val_batches"),
     *("trainer.check_val_every_n_epoch", "trainer.num_sanity_val_steps"),
 )
-CHOICES = ("experiment", "trainer")
-"""Groups whose choice names no folder: an experiment sets `name`, a trainer is hardware."""
+CHOICES = ("experiment", "trainer", "sweep")
+"""Groups whose choice names no folder: an experiment sets `name`, a trainer is hardware, a sweep is
+many runs."""
 LONGEST = 150  # file systems allow 255 bytes
 
 
@@ -26,12 +27,17 @@ def variant(overrides: Sequence[str]) -> str:
     >>> variant(["+experiment=bacl_demo", "seed=1", "head.loss.alpha=0.7"])
     'head.loss.alpha=0.7'
     """
-    keys = ((text, text.split("=")[0].lstrip("+~")) for text in overrides)
-    named = sorted(text for text, key in keys if key not in CHOICES and not is_free(key))
+    named = sorted(variant_parts(overrides))
     text = re.sub(r"[^A-Za-z0-9_.,=+~@-]+", "_", ",".join(named)) or "default"
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def variant_parts(overrides: Sequence[str]) -> list[str]:
+    """The overrides that change what is learned or how it is judged."""
+    keys = ((text, text.split("=")[0].lstrip("+~")) for text in overrides)
+    return [text for text, key in keys if key not in CHOICES and not is_free(key)]
 
 
 def is_free(key: str) -> bool:

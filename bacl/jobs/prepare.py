@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from bacl.data.prepare import prepare
 from bacl.jobs.build import instantiate, prepare_process
-from bacl.jobs.run_folder import plain
+from bacl.jobs.configuration import plain
 
 
 def run(config: DictConfig, folder: Path) -> None:

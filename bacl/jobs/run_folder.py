@@ -5,6 +5,9 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.atomic import replacing
 from bacl.errors import UserError
-from bacl.jobs.naming import is_free
+from bacl.jobs.configuration import changes, plain
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
 
 PACKAGES = (
     *("torch", "torchvision", "lightning", "hydra-core", "torchmetrics"),
@@ -22,31 +30,71 @@ PACKAGES = (
 )
 
 
+class BusyFolderError(UserError, RuntimeError):
+    """Two processes must not train in one folder."""
+
+
 class OtherConfigurationError(UserError, ValueError):
     """The folder holds a run of another configuration."""
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as plain dictionaries and lists."""
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
-
-
 @rank_zero_only
-def record(config: DictConfig, folder: Path) -> None:
+def record(config: DictConfig, folder: Path, **notes: str) -> None:
     """Write config.yaml on the first start and check it on later ones; note every start.
 
-    environment.json has one record per start: command, git commit and versions.
+    environment.json has one record per start: command, git commit and versions, and `notes`.
 
     Raises:
         OtherConfigurationError: names the options that differ.
     """
     path, starts = folder / "config.yaml", folder / "environment.json"
     if path.exists():
-        _check_same(plain(OmegaConf.load(path)), plain(config), folder)  # type: ignore[arg-type]
+        changed = changes(plain(OmegaConf.load(path)), plain(config))  # type: ignore[arg-type]
+        if changed:
+            raise OtherConfigurationError(
+                f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}): "
+                "give this one another name=…, or delete the folder"
+            )
     else:
         write_text(path, OmegaConf.to_yaml(config, resolve=True))
     earlier = json.loads(starts.read_text()) if starts.exists() else []
-    write_text(starts, json.dumps([*earlier, environment()], indent=1))
+    write_text(starts, json.dumps([*earlier, environment() | notes], indent=1))
+
+
+@contextmanager
+def exclusive(folder: Path, patience: float = 10.0) -> Iterator[None]:
+    """Keep the folder to this process (and those it trains with) while the block runs.
+
+    The operating system lets go of it however the process ends. The data loader's processes outlive
+    a killed one by seconds: so long, up to `patience` seconds, the folder is waited for.
+
+    Raises:
+        BusyFolderError: another process works in the folder.
+    """
+    if rank_zero_only.rank or fcntl is None:  # type: ignore[attr-defined]
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle, folder, time.monotonic() + patience)
+        yield
+    finally:
+        os.close(handle)
+        if not any(folder.iterdir()):  # refused before anything was written
+            folder.rmdir()
+
+
+def _lock(handle: int, folder: Path, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise BusyFolderError(
+                    f"{folder}: another process is at work in this folder; wait for it, or end it"
+                ) from None
+        time.sleep(0.2)
 
 
 def environment() -> dict[str, Any]:
@@ -82,26 +130,3 @@ def _git(*arguments: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def _check_same(earlier: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    before, after = _flat(earlier), _flat(now)
-    changed = [
-        f"{key}: {before.get(key, '(absent)')} -> {after.get(key, '(absent)')}"
-        for key in sorted(before | after)
-        if not is_free(key) and before.get(key) != after.get(key)
-    ]
-    if changed:
-        raise OtherConfigurationError(
-            f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}): "
-            "give this one another name=…, or delete the folder"
-        )
-
-
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(config, dict):
-        return {prefix: config}
-    parts = (
-        _flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in config.items()
-    )
-    return {key: value for part in parts for key, value in part.items()}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.checkpoints.handover import Categories
 from bacl.jobs.build import (
     build_data,
     build_stage,
@@ -15,7 +14,7 @@ from bacl.jobs.build import (
     prepare_process,
 )
 from bacl.jobs.evaluate import evaluate
-from bacl.jobs.fit import restore
+from bacl.jobs.fit import categories_of, restore
 
 
 def run(config: DictConfig, folder: Path) -> float:
@@ -28,10 +27,10 @@ def run(config: DictConfig, folder: Path) -> float:
     name = chosen_stages(config)[-1]
     path = Path(config.checkpoint or folder / name / "final.ckpt")
     stage = build_stage(config, name, pretrained=False)
-    categories = Categories(table.category_ids.tolist(), list(table.category_names))
-    restore(stage, path, categories)
+    restore(stage, path, categories_of(table))
     trainer = build_trainer(config, folder / name, stage.schedule, logs=False)
     trainer.datamodule = build_data(config, config.stages[name].augment)  # type: ignore[attr-defined]
     annotations = Path(config.data.val.annotations).resolve()
     digest = hashlib.sha256(str(annotations).encode()).hexdigest()[:8]
-    return evaluate(config, path.parent / f"test_{annotations.stem}_{digest}", stage, trainer)
+    own = path.parent / f"test_{annotations.stem}_{digest}"
+    return next(iter(evaluate(config, own, stage, trainer).values()))["AP"]

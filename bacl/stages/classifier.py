@@ -8,6 +8,8 @@ from bacl.stages.stage import DetectionStage
 class ClassifierStage(DetectionStage):
     """Classifier heads, box regression and RPN train on a frozen feature extractor."""
 
+    independent_heads = True
+
     def __init__(self, *args: Any, **options: Any) -> None:
         """As `DetectionStage`.
 

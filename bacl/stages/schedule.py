@@ -42,16 +42,29 @@ class Schedule:
         if not isinstance(self.milestones, list | tuple):
             raise OptionError(f"schedule.milestones={self.milestones!r}: expected a list of epochs")
 
-    def scaled_learning_rate(self, images_per_step: int) -> float:
-        """Learning rate for this many images per optimiser step over all processes."""
-        if self.reference_batch is None:
-            return self.learning_rate
-        return self.learning_rate * images_per_step / self.reference_batch
+    def scaled_learning_rate(self, images_per_step: int, rate: float | None = None) -> float:
+        """Learning rate for this many images per optimiser step over all processes.
+
+        `rate` stands for the schedule's own learning rate and is scaled alike.
+        """
+        rate = self.learning_rate if rate is None else rate
+        return (
+            rate if self.reference_batch is None else rate * images_per_step / self.reference_batch
+        )
 
     def build_optimizer(self, groups: Iterable[dict[str, Any]], images_per_step: int) -> Optimizer:
-        """The optimiser over parameter groups, all at the scaled learning rate."""
-        rate = self.scaled_learning_rate(images_per_step)
-        return self.optimizer(list(groups), lr=rate, weight_decay=self.weight_decay)
+        """The optimiser over parameter groups, at their scaled learning rates.
+
+        Args:
+            groups: as torch takes them; a group's own `lr` (not scaled yet) and `weight_decay`
+                stand for the schedule's.
+            images_per_step: over all processes.
+        """
+        scaled = [
+            group | {"lr": self.scaled_learning_rate(images_per_step, group.get("lr"))}
+            for group in groups
+        ]
+        return self.optimizer(scaled, weight_decay=self.weight_decay)
 
     def build_scheduler(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
         """A scheduler that is stepped after every optimiser step."""

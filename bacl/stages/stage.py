@@ -3,13 +3,15 @@
 B: images. R: sampled RoIs of the batch. M: jittered boxes of the batch. D: RoI features.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from bacl.box_generator import BoxGenerator
@@ -25,6 +27,11 @@ PURPOSES = 2
 SAMPLING, JITTER = range(PURPOSES)
 """What a training step draws at random: anchors and RoIs, jittered boxes (Eq. 10)."""
 
+CLASSIFICATION = "_classification"
+"""What the name of a head's loss ends with."""
+SHOWN_LOSSES = 8
+"""Most losses that a progress bar has room for."""
+
 
 class DetectionStage(LightningModule):
     """Trains a detector with any number of classifier heads on the same RoI features.
@@ -32,6 +39,9 @@ class DetectionStage(LightningModule):
     The heads share backbone, proposals, RoI features and box regression. With a frozen extractor
     nothing upstream of a head depends on it, and each trains exactly as it would alone.
     """
+
+    independent_heads = False
+    """Whether every stage of this class freezes its extractor, so that jobs may share it."""
 
     def __init__(
         self,
@@ -67,7 +77,10 @@ class DetectionStage(LightningModule):
         self.box_generator = box_generator
         self.metrics = nn.ModuleDict()
         self.step_losses: dict[str, Tensor] = {}
+        self.dropped: set[str] = set()
+        """Heads that diverged beside others, which go on without them."""
         self._build_metric = metric
+        self._trainable = trainable
         self._seed = seed
         self._hallucinates = any(head.needs_jittered for head in heads.values())
         if self._hallucinates and box_generator is None:
@@ -91,7 +104,7 @@ class DetectionStage(LightningModule):
     def setup(self, stage: str) -> None:
         """One metric per head, over the validation annotations."""
         table = self.trainer.datamodule.val_table  # type: ignore[attr-defined]
-        self.metrics = nn.ModuleDict({name: self._build_metric(table) for name in self.heads})
+        self.metrics = nn.ModuleDict({name: self._build_metric(table) for name in self.live_heads})
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""
@@ -103,14 +116,35 @@ class DetectionStage(LightningModule):
         regions = self.detector.training_regions(pyramid, batch.targets, jittered)
         losses = dict(regions.losses)
         jittered_labels = self._jittered_labels(batch) if jittered is not None else None
-        for name, head in self.heads.items():
-            losses[f"{name}_classification"] = head.loss(  # type: ignore[operator]
+        for name, head in self.live_heads.items():
+            losses[f"{name}{CLASSIFICATION}"] = head.loss(
                 regions.features, regions.labels, regions.extra, jittered_labels
             )
         self.step_losses = {name: loss.detach() for name, loss in losses.items()}
         logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
-        self.log_dict(logged, prog_bar=True, batch_size=len(batch.targets))
-        return torch.stack(list(losses.values())).sum()
+        shown = len(losses) <= SHOWN_LOSSES
+        self.log_dict(logged, prog_bar=shown, batch_size=len(batch.targets))
+        idle = [_nothing(self.heads[name]) for name in self.dropped]
+        return torch.stack([*losses.values(), *idle]).sum()
+
+    @property
+    def live_heads(self) -> dict[str, Head[Any]]:
+        """The heads that have not been dropped, by name."""
+        heads: dict[str, Any] = dict(self.heads.items())
+        return {name: head for name, head in heads.items() if name not in self.dropped}
+
+    def heads_of(self, losses: Iterable[str]) -> set[str] | None:
+        """The heads whose losses (names in `step_losses`) these are; None if one is no head's."""
+        names = {name.removesuffix(CLASSIFICATION) for name in losses}
+        return names if names <= set(self.heads) else None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep which heads were dropped."""
+        checkpoint["dropped_heads"] = sorted(self.dropped)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on without the heads that were dropped before the interruption."""
+        self.dropped = set(checkpoint["dropped_heads"])
 
     def _seed_step(self, purpose: int) -> None:
         # A step's draws depend on seed, step, process and purpose alone: a resumed run repeats
@@ -137,13 +171,11 @@ class DetectionStage(LightningModule):
         return {
             name: [
                 self.detector.detect(
-                    region,
-                    head.probabilities(region.features),  # type: ignore[operator]
-                    target.size,
+                    region, head.probabilities(region.features), target.size
                 ).rescaled(target)
                 for region, target in zip(regions, batch.targets, strict=True)
             ]
-            for name, head in self.heads.items()
+            for name, head in self.live_heads.items()
         }
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -165,13 +197,37 @@ class DetectionStage(LightningModule):
         for metric in self.metrics.values():
             metric.reset()  # type: ignore[operator]
 
+    def part(self, names: Mapping[str, str]) -> "DetectionStage":
+        """A stage of some of the heads: this one's modules, its head `old` under the name `new`.
+
+        Args:
+            names: new names to old ones.
+        """
+        heads: dict[str, Any] = {new: self.heads[old] for new, old in names.items()}
+        stage = type(self)(
+            self.detector, heads, self.schedule, self._build_metric, self._trainable, self._seed,
+            self.box_generator,
+        )  # fmt: skip
+        stage.metrics = nn.ModuleDict({new: self.metrics[old] for new, old in names.items()})
+        return stage
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the detector and every head by itself: a norm over all would couple the heads."""
+        if not gradient_clip_val:
+            return
+        clip = clip_grad_value_ if gradient_clip_algorithm == "value" else clip_grad_norm_
+        for group in optimizer.param_groups:
+            clip(group["params"], gradient_clip_val)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One parameter group for the detector and one for each head."""
         parts: dict[str, nn.Module] = {"detector": self.detector, **dict(self.heads.items())}
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in part.parameters() if p.requires_grad], "name": name}
-            for name, part in parts.items()
-        ]
+        groups = [{"name": name, **_optimised(part)} for name, part in parts.items()]
         trainer = self.trainer
         images = trainer.datamodule.images_per_step * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         optimizer = self.schedule.build_optimizer([g for g in groups if g["params"]], images)
@@ -181,6 +237,24 @@ class DetectionStage(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+def _optimised(part: nn.Module) -> dict[str, Any]:
+    """What trains of the detector or a head, at the rate and decay that a head may ask for."""
+    asked = {
+        "lr": getattr(part, "learning_rate", None),
+        "weight_decay": getattr(part, "weight_decay", None),
+    }
+    own = {option: value for option, value in asked.items() if value is not None}
+    return {"params": [p for p in part.parameters() if p.requires_grad], **own}
+
+
+def _nothing(head: nn.Module) -> Tensor:
+    """A zero that depends on a head's weights, whatever they are.
+
+    Processes that reduce gradients together wait for those of every parameter.
+    """
+    return 0 * torch.stack([parameter.nan_to_num().sum() for parameter in head.parameters()]).sum()
 
 
 def _any_trains(*modules: nn.Module) -> bool:

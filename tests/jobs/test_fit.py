@@ -150,9 +150,12 @@ def test_what_is_evaluated_is_what_was_saved(tiny, tmp_path, monkeypatch):
         stage.detector.backbone.bn1.running_mean.add_(1)
 
     monkeypatch.setattr(fit, "finish", finish_elsewhere)
-    monkeypatch.setattr(
-        fit, "evaluate", lambda config, folder, stage, trainer: evaluated.append(stage)
-    )
+
+    def evaluate(config, folder, stage, trainer):
+        evaluated.append(stage)
+        return {"representation": {"AP": 0.5}}
+
+    monkeypatch.setattr(fit, "evaluate", evaluate)
     fit.run(tiny("stage=representation"), tmp_path)
     saved = load_stage(tmp_path / "representation/final.ckpt")["detector"]
     name = "backbone.bn1.running_mean"

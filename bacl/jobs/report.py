@@ -1,0 +1,133 @@
+"""job=report: finished runs side by side, as tables and pictures.
+
+With `sweep=…` the rows are those of the paper's tables; without one they are the runs of `name`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rich
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.loggers import WandbLogger
+from omegaconf import DictConfig, OmegaConf
+from rich.markdown import Markdown
+
+from bacl.callbacks.figure_log import log_figure
+from bacl.errors import UserError
+from bacl.jobs.build import build_loggers
+from bacl.jobs.configuration import plain
+from bacl.jobs.naming import variant, variant_parts
+from bacl.jobs.outcome import read_outcome
+from bacl.jobs.run_folder import write_text
+from bacl.reporting.ablation import Ablation, Row
+from bacl.reporting.ablation_text import HEADER, markdown, records, write_csv
+from bacl.reporting.figures.ablation import draw_ablation
+
+
+def run(config: DictConfig, folder: Path) -> None:
+    """Write report.md, and a CSV and a picture of each table, into runs/<name>/report."""
+    hydra = HydraConfig.get()
+    runs = Path(hydra.sweep.dir)
+    overrides = [text for text in hydra.overrides.task if not text.lstrip("+").startswith("sweep=")]
+    tables = plain(config).get("sweep")
+    if tables:
+        ablations = [ablation(key, table, runs, overrides) for key, table in tables.items()]
+    else:
+        ablations = [every_run(runs, str(config.name))]
+    target = runs / "report" / variant(overrides)
+    text = "\n".join(markdown(table) for table in ablations)
+    write_text(target / "report.md", text)
+    figures = [write(target, table) for table in ablations]
+    log(config, target, ablations, [path for path in figures if path])
+    rich.print(Markdown(text))
+    print(f"Report: {target}")
+
+
+def write(target: Path, table: Ablation) -> Path | None:
+    """Write a table's CSV and, if any of its runs is finished, its picture."""
+    write_csv(target / f"{table.key}.csv", table)
+    if not any(row.runs for row in table.rows):
+        return None
+    return draw_ablation(target / f"{table.key}.png", table)
+
+
+def ablation(key: str, table: Mapping[str, Any], runs: Path, overrides: Sequence[str]) -> Ablation:
+    """A table of conf/sweep with the runs of its rows.
+
+    Args:
+        key: of the table.
+        table: `title` and `rows`, and maybe `axis` and `note`.
+        runs: folder of the runs.
+        overrides: of every row.
+    """
+    rows = [
+        Row(
+            row["name"],
+            *results(runs / variant([*overrides, *row["set"]])),
+            paper=row["paper"],
+            default=row.get("default", False),
+        )
+        for row in table["rows"]
+    ]
+    return Ablation(key, table["title"], rows, table.get("axis"), table.get("note"))
+
+
+def results(setting: Path) -> tuple[dict[int, Mapping[str, float]], dict[int, str]]:
+    """Measures of a setting's finished runs by seed, and what is known of the others."""
+    ends = {int(path.name[5:]): read_outcome(path) for path in sorted(setting.glob("seed_*"))}
+    done = {seed: end.measures for seed, end in ends.items() if end.status == "done"}
+    others = {
+        seed: f"seed {seed} {end.status}" + f": {end.reason}" * bool(end.reason)
+        for seed, end in ends.items()
+        if end.status in ("failed", "unfinished")
+    }
+    return done, others if done or others else {-1: "not run"}
+
+
+def every_run(runs: Path, name: str) -> Ablation:
+    """All settings that have a run below `runs`, named by what they do not share.
+
+    Where each is `option=number` for one option, that option is the axis.
+
+    Raises:
+        UserError: there is none.
+    """
+    paths = sorted(runs.glob("*/seed_*/.hydra/overrides.yaml"))
+    given: dict[Path, Any] = {path.parents[2]: OmegaConf.load(path) for path in paths}
+    settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}
+    if not settings:
+        raise UserError(f"{runs}: no run to report; train first, or name runs with name=…")
+    common = set.intersection(*settings.values()) if len(settings) > 1 else set()
+    labels = {path: ", ".join(sorted(own - common)) for path, own in settings.items()}
+    axis = _common_number(list(labels.values()))
+    rows = [
+        Row(
+            label.rpartition("=")[2] if axis else label or "default",
+            *results(path),
+            default=not label,
+        )
+        for path, label in labels.items()
+    ]
+    return Ablation("runs", f"Runs of {name}", rows, axis)
+
+
+def _common_number(labels: Sequence[str]) -> str | None:
+    """The option that all labels set to a number, and nothing else; None if there is none."""
+    matches = [re.fullmatch(r"([^=,]+)=(-?[0-9.]+(?:e-?[0-9]+)?)", label) for label in labels]
+    options = {match[1] if match else None for match in matches}
+    return options.pop() if len(options) == 1 and len(labels) > 1 else None
+
+
+def log(
+    config: DictConfig, target: Path, tables: Sequence[Ablation], figures: Sequence[Path]
+) -> None:
+    """Show tables and pictures in the loggers that can."""
+    loggers = [x for x in build_loggers(config, target) if isinstance(x, WandbLogger)]
+    for logger in loggers:
+        for table in tables:
+            lines = [[str(value) for value in line] for line in records(table)]
+            logger.log_table(f"report/{table.key}", list(HEADER), lines)
+        for path in figures:
+            log_figure([logger], f"report/{path.stem}_figure", path, 0)

@@ -1,0 +1,146 @@
+"""What a one-pass training leaves for each of its jobs: the folder of an ordinary run."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from bacl.callbacks.classifier_recorder import draw_norms, last_norms
+from bacl.callbacks.csv_logger import read_rows
+from bacl.jobs.build import build_loggers, chosen_stages
+from bacl.jobs.configuration import plain
+from bacl.jobs.evaluate import conclude
+from bacl.jobs.fit import categories_of, finish
+from bacl.jobs.outcome import write_done, write_failed
+from bacl.jobs.plan import PlannedJob
+from bacl.jobs.run_folder import record
+from bacl.stages import DetectionStage
+from bacl.stages.stage import CLASSIFICATION
+
+
+def share_out(
+    group: Path,
+    job: PlannedJob,
+    names: Mapping[str, str],
+    stage: DetectionStage,
+    trainer: Trainer,
+    seconds: float,
+) -> None:
+    """Write one job's configuration, checkpoint, metrics, records, results and pictures.
+
+    Every process calls it. DONE comes last: a kill leaves a job that is shared out again.
+
+    Args:
+        group: folder of the one-pass training.
+        job: whose folder is written.
+        names: the job's names of its heads, to the stage's.
+        stage: after a validation of all heads.
+        trainer: of the stage.
+        seconds: of the whole training, for the record.
+    """
+    lost = [own for own, head in names.items() if head in stage.dropped]
+    if lost:
+        return _give_up(job, lost, group)
+    last = chosen_stages(job.config)[-1]
+    own = job.folder / last
+    part = stage.part(names)
+    _prepare(group, job, names, last)
+    finish(own, part, categories_of(trainer.datamodule.train_table), job.config)  # type: ignore[attr-defined]
+    loggers = build_loggers(job.config, own)
+    _replay(
+        group / last / "metrics.csv",
+        {head: new for new, head in names.items()},
+        set(stage.heads),
+        loggers,
+        plain(job.config),
+    )
+    for logger in loggers:
+        logger.save()
+    results = conclude(job.config, own, part, trainer, loggers)
+    for logger in loggers:
+        logger.finalize("success")
+    if trainer.is_global_zero:
+        records, statistics = own / "heads", trainer.datamodule.statistics  # type: ignore[attr-defined]
+        draw_norms(records, last_norms(records), statistics)
+        write_done(job.folder, results, seconds)
+
+
+@rank_zero_only
+def _give_up(job: PlannedJob, lost: Sequence[str], group: Path) -> None:
+    write_failed(
+        job.folder, f"the loss of {', '.join(lost)} was no longer finite (training log: {group})"
+    )
+
+
+@rank_zero_only
+def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str], last: str) -> None:
+    """The job's configuration, the stages before the last, and the records of its heads."""
+    record(job.config, job.folder, trained_in=str(group))
+    for earlier in chosen_stages(job.config)[:-1]:
+        shutil.copytree(
+            group / earlier, job.folder / earlier, copy_function=_link_checkpoints,
+            ignore=shutil.ignore_patterns("wandb*", "tensorboard"), dirs_exist_ok=True,
+        )  # fmt: skip
+    records = job.folder / last / "heads"
+    records.mkdir(parents=True, exist_ok=True)
+    for own, head in names.items():
+        for path in (group / last / "heads").glob(f"{head}.*npz"):  # one per classifier
+            shutil.copy(path, records / f"{own}{path.name.removeprefix(head)}")
+
+
+def _link_checkpoints(source: str, target: str) -> None:
+    """Copy a file; checkpoints, which are only ever replaced, become a second name of one file."""
+    Path(target).unlink(missing_ok=True)
+    if source.endswith(".ckpt"):
+        try:
+            return os.link(source, target)
+        except OSError:  # another file system, or one without links
+            pass
+    shutil.copy2(source, target)
+
+
+@rank_zero_only
+def _replay(
+    metrics: Path,
+    owners: Mapping[str, str],
+    heads: set[str],
+    loggers: Sequence[Logger],
+    config: dict,
+) -> None:
+    """Log the training again, as if the job's heads had been alone in it.
+
+    Args:
+        metrics: the group's metrics.csv.
+        owners: the group's names of the job's heads, to its own.
+        heads: names of all heads of the group.
+        loggers: the job's.
+        config: the job's.
+    """
+    for logger in loggers:
+        logger.log_hyperparams(config)
+    for step, values in read_rows(metrics):
+        named = {own_column(name, owners, heads): value for name, value in values.items()}
+        own = {name: value for name, value in named.items() if name is not None}
+        if set(own) - {"epoch"}:
+            for logger in loggers:
+                logger.log_metrics(own, step)
+
+
+def own_column(name: str, owners: Mapping[str, str], heads: set[str]) -> str | None:
+    """A metric's name in the job's own run; None if it belongs to a head of another job.
+
+    >>> own_column("train/bacl_3_classification", {"bacl_3": "bacl"}, {"bacl_3", "bacl_4"})
+    'train/bacl_classification'
+    """
+    parts = name.split("/")
+    for place, part in enumerate(parts):
+        head = part.removesuffix(CLASSIFICATION).partition(".")[0]
+        if head in heads:
+            if head not in owners:
+                return None
+            parts[place] = owners[head] + part[len(head) :]
+    return "/".join(parts)

@@ -1,0 +1,1 @@
+"""Hydra launchers of multiruns. Nothing here imports torch before a job has to be grouped."""

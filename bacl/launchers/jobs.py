@@ -1,0 +1,128 @@
+"""The jobs of a multirun: what each is composed of, where its run lies and how it ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bacl.errors import UserError
+from bacl.jobs.check import unknown_options
+from bacl.jobs.configuration import changes, plain
+from bacl.jobs.outcome import Outcome, read_outcome
+
+
+@dataclass
+class Job:
+    """One job of a multirun."""
+
+    number: int
+    overrides: list[str]
+    """Of the task, as an ordinary command would have them."""
+    composed: DictConfig
+    """With `hydra`."""
+    title: str
+    """The overrides that not all jobs share, in one line."""
+    exit_status: int | None = None
+    """Of its process, where it ran."""
+
+    @cached_property
+    def config(self) -> DictConfig:
+        """The job's configuration without `hydra`; interpolations are not resolved."""
+        config = self.composed.copy()
+        with open_dict(config):
+            del config["hydra"]
+        return config
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the run lies: the same as with every other launcher."""
+        HydraConfig.instance().set_config(self.composed)  # for resolvers that ask for it
+        sweep = self.composed.hydra.sweep
+        return Path(sweep.dir, sweep.subdir).absolute()
+
+    @property
+    def trains(self) -> bool:
+        """Whether it leaves a finished run, which need not be run again."""
+        return self.config.job == "fit"
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the job ended; what does not train is judged by its process."""
+        if self.trains:
+            return read_outcome(self.folder)
+        return Outcome({None: "not run", 0: "done"}.get(self.exit_status, "failed"))
+
+    @property
+    def conflict(self) -> str:
+        """What differs between the job and the run that its folder holds already."""
+        recorded = self.folder / "config.yaml"
+        if not self.trains or not recorded.exists():
+            return ""
+        earlier, now = OmegaConf.load(recorded), self.config.copy()
+        with open_dict(now):  # a run fills in what its data decide
+            now.data = OmegaConf.merge(now.data, earlier.data)
+        changed = changes(plain(earlier), plain(now))  # type: ignore[arg-type]
+        return f"{self.folder}: {'; '.join(changed[:3])}" if changed else ""
+
+    def save_hydra(self) -> None:
+        """Leave in the folder what Hydra leaves of an ordinary run."""
+        folder = self.folder / ".hydra"
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "config.yaml")
+        OmegaConf.save({"hydra": self.composed.hydra}, folder / "hydra.yaml")
+        OmegaConf.save(self.overrides, folder / "overrides.yaml")
+
+    def returned(self) -> JobReturn:
+        """What Hydra's sweepers expect of a launcher."""
+        end = self.outcome
+        result = JobReturn(
+            overrides=self.overrides,
+            cfg=self.config,
+            hydra_cfg=self.composed.hydra,
+            working_dir=str(self.folder),
+            task_name=self.composed.hydra.job.name,
+            status=JobStatus.COMPLETED,
+        )
+        result.return_value = end.measures.get("AP")
+        return result
+
+
+def compose_jobs(
+    context: HydraContext, master: DictConfig, overrides: Sequence[Sequence[str]], first: int
+) -> list[Job]:
+    """Compose every job before any of them runs.
+
+    Raises:
+        UserError: options that nothing reads, or a folder with a run of another configuration.
+    """
+    common = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
+    jobs = [
+        _composed(context, master, list(job), number, common)
+        for number, job in enumerate(overrides, start=first)
+    ]
+    wrong = {line: job for job in jobs for line in unknown_options(job.config, set(job.config))}
+    if wrong:
+        raise UserError("\n".join(f"{line} (in: {job.title})" for line, job in wrong.items()))
+    conflicts = [job.conflict for job in jobs if job.conflict]
+    if conflicts:
+        raise UserError(
+            "these folders hold runs of other configurations; give the multirun another name=…, or "
+            "delete them:\n" + "\n".join(conflicts)
+        )
+    return jobs
+
+
+def _composed(
+    context: HydraContext, master: DictConfig, overrides: list[str], number: int, common: set[str]
+) -> Job:
+    composed = context.config_loader.load_sweep_config(master, overrides)
+    with open_dict(composed):
+        composed.hydra.job.id = str(number)
+        composed.hydra.job.num = number
+    title = " ".join(text for text in overrides if text not in common) or "(as it is)"
+    return Job(number, list(composed.hydra.overrides.task), composed, title)

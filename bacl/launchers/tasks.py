@@ -1,0 +1,117 @@
+"""Processes of a multirun: started, watched, and stopped with the launcher."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bacl.jobs.outcome import FAILED, write_failed
+from bacl.launchers.jobs import Job
+
+LOG = "job.log"
+
+
+@dataclass
+class Task:
+    """A process, and the jobs that it is to finish."""
+
+    title: str
+    folder: Path
+    """Where its log lies."""
+    command: list[str]
+    jobs: Sequence[Job]
+
+    @property
+    def log(self) -> Path:
+        """Everything that the process says."""
+        return self.folder / LOG
+
+    def run(self, processes: "Processes") -> None:
+        """Run the command to its end, say how it ended, and note a failure in the jobs' folders."""
+        for job in self.jobs:
+            (job.folder / FAILED).unlink(missing_ok=True)
+        print(f"{self.title}: started, log in {self.log}", flush=True)
+        began = time.monotonic()
+        status = processes.run(self.command, self.log)
+        for job in self.jobs:
+            job.exit_status = status
+        if status and not processes.stopped:
+            self._note_failure(status)
+        spent = timedelta(seconds=round(time.monotonic() - began))
+        print(f"{self.title}: {self._end(status)} after {spent}", flush=True)
+
+    def _end(self, status: int) -> str:
+        if status:
+            return f"failed ({_last_line(self.log)}; see {self.log})"
+        measures = self.jobs[0].outcome.measures
+        return f"AP {100 * measures['AP']:.1f}" if len(self.jobs) == 1 and measures else "done"
+
+    def _note_failure(self, status: int) -> None:
+        reason = f"{_last_line(self.log)} (exit status {status}, log in {self.log})"
+        for job in self.jobs:
+            if job.trains and job.outcome.status != "done":
+                write_failed(job.folder, reason)
+
+
+class Processes:
+    """Running child processes; SIGTERM and Ctrl-C are handed on to them."""
+
+    def __init__(self) -> None:
+        self.running: set[subprocess.Popen] = set()
+        self.stopped: int | None = None
+        """The signal that told this process to stop."""
+
+    def run(self, command: Sequence[str], log: Path) -> int:
+        """Run a command with its output appended to `log`; returns its exit status."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            self.running.add(process)
+            if self.stopped is not None:
+                process.terminate()
+            try:
+                return process.wait()
+            finally:
+                self.running.discard(process)
+
+    def stop(self, number: int, frame: Any) -> None:
+        """Tell every child to end; it keeps its last checkpoint."""
+        self.stopped = number
+        for process in list(self.running):
+            process.terminate()
+
+
+def run_all(tasks: Sequence[Task], parallel: int) -> None:
+    """Run the tasks, `parallel` at a time.
+
+    Raises:
+        SystemExit: this process was told to stop; its children have ended.
+    """
+    with _handing_on() as processes, ThreadPoolExecutor(max(1, parallel)) as pool:
+        for future in [pool.submit(task.run, processes) for task in tasks]:
+            future.result()
+    if processes.stopped is not None:
+        raise SystemExit(128 + processes.stopped)
+
+
+@contextmanager
+def _handing_on() -> Iterator[Processes]:
+    processes = Processes()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    earlier = {number: signal.signal(number, processes.stop) for number in numbers}
+    try:
+        yield processes
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

@@ -1,0 +1,81 @@
+"""Ablations as pictures: curves over a number, bars over settings, beside the paper's."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bacl.reporting.ablation import MEASURES, Ablation
+from bacl.reporting.figures.style import MUTED, head_colour, new_figure, save, styled
+
+OURS, PAPER = head_colour(0), head_colour(1)
+
+
+@styled
+def draw_ablation(path: Path, ablation: Ablation) -> Path:
+    """Draw one panel per measure: every row's difference to the default setting, ours and theirs.
+
+    Differences are drawn because the paper's data set and ours have different levels; the title of
+    a panel tells the level of our default. Error bars are standard deviations over seeds.
+
+    Args:
+        path: PNG to write.
+        ablation: at least one of its rows has a finished run.
+    """
+    draw = _curves if ablation.axis else _bars
+    height = 3.4 if ablation.axis else 1.2 + 0.34 * len(ablation.rows)
+    figure, axes = new_figure(12, height, 1, len(MEASURES), sharey=True)
+    for panel, column in zip(axes[0], MEASURES, strict=True):
+        draw(panel, ablation, column)
+        panel.set_title(f"{column}{_level(ablation, column)}")
+    axes[0][-1].legend(loc="best")
+    figure.suptitle(ablation.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    return save(figure, path)
+
+
+def _level(ablation: Ablation, column: str) -> str:
+    level = ablation.default.mean(column) if ablation.default else math.nan
+    return "" if math.isnan(level) else f" (default {level:.1f})"
+
+
+def _changes(ablation: Ablation, column: str) -> tuple[list[float], list[float], list[float]]:
+    """Ours, their deviations and the paper's; the default's own change is zero."""
+    ours, spread, paper = [], [], []
+    for row in ablation.rows:
+        ours.append(_change(ablation.change(row, column), row.default, row.mean(column)))
+        spread.append(row.deviation(column))
+        published = ablation.published_change(row, column)
+        paper.append(_change(published, row.default, row.published(column)))
+    return ours, spread, paper
+
+
+def _change(change: float, default: bool, value: float) -> float:
+    return 0.0 if default and not math.isnan(value) else change
+
+
+def _curves(axes: Axes, ablation: Ablation, column: str) -> None:
+    at = np.array([float(row.name) for row in ablation.rows])
+    order = np.argsort(at)
+    ours, spread, paper = (np.array(values)[order] for values in _changes(ablation, column))
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.plot(at[order], paper, color=PAPER, marker="^", linestyle="--", label="paper")
+    axes.errorbar(
+        at[order], ours, yerr=np.nan_to_num(spread), color=OURS, marker="o", capsize=3, label="ours"
+    )
+    axes.set_xlabel(str(ablation.axis))
+    if column == next(iter(MEASURES)):
+        axes.set_ylabel("difference to the default")
+
+
+def _bars(axes: Axes, ablation: Ablation, column: str) -> None:
+    ours, spread, paper = _changes(ablation, column)
+    places = np.arange(len(ablation.rows))[::-1]
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    axes.barh(
+        places, np.nan_to_num(ours), height=0.5, color=OURS, alpha=0.75,
+        xerr=np.nan_to_num(spread), error_kw={"ecolor": MUTED, "capsize": 2}, label="ours",
+    )  # fmt: skip
+    axes.plot(paper, places, color=PAPER, marker="D", linestyle="", markersize=6, label="paper")
+    axes.set_yticks(places, [row.name for row in ablation.rows])
+    axes.set_xlabel("difference to the default")

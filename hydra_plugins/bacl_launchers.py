@@ -1,0 +1,15 @@
+"""Where Hydra looks for plugins: it accepts only classes of the namespace `hydra_plugins`."""
+
+from bacl.launchers import one_pass, process, rows
+
+
+class ProcessLauncher(process.ProcessLauncher):
+    """`hydra/launcher=process`, the default of `-m`."""
+
+
+class OnePassLauncher(one_pass.OnePassLauncher):
+    """`hydra/launcher=one_pass`."""
+
+
+class RowSweeper(rows.RowSweeper):
+    """`hydra/sweeper=rows`, chosen by the files of conf/sweep."""
