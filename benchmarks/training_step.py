@@ -35,9 +35,9 @@ Resize = Callable[[], tuple[Tensor, list[Target]]]
 
 
 def images_and_objects(
-    classes: int, count: int = 2, objects: int = 10
+    classes: int, count: int = 2, objects: int = 10, sides: tuple[int, int] = (480, 640)
 ) -> tuple[list[Tensor], Objects]:
-    images = [torch.rand(3, 480, 640) for _ in range(count)]
+    images = [torch.rand(3, *sides) for _ in range(count)]
     targets = []
     for _ in range(count):
         corner = torch.rand(objects, 2) * torch.tensor([500.0, 340.0])

@@ -79,12 +79,16 @@ class MetricsFile:
         self._columns = columns
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, int | float]]]:
     """Step and values of every row of a metrics.csv, in the order in which they were logged."""
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             step = int(row.pop("step"))
-            yield step, {name: float(text) for name, text in row.items() if text}
+            yield step, {name: _number(text) for name, text in row.items() if text}
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
 
 
 class CSVLogger(LightningCSVLogger):

@@ -71,14 +71,15 @@ def download(
     part.replace(target)
 
 
-def unpack(archive: Path, folder: Path, creates: Path, files: int) -> None:
-    """Unpack a zip file that holds the file or folder `creates.name`: complete or not at all.
+def unpack(archive: Path, folder: Path, creates: Path, files: int, keep: bool = False) -> None:
+    """Unpack the file or folder `creates.name` of a zip file: complete or not at all.
 
     Args:
-        archive: The zip file; deleted when it is unpacked.
+        archive: The zip file; deleted when it is unpacked, unless `keep`.
         folder: An existing folder on the disk of `creates`, for the work.
         creates: Where the file or folder shall be.
         files: How many files it must hold.
+        keep: whether the archive is needed again.
 
     Raises:
         DownloadError: if the archive is damaged or holds something else.
@@ -88,10 +89,11 @@ def unpack(archive: Path, folder: Path, creates: Path, files: int) -> None:
     shutil.rmtree(work, ignore_errors=True)
     try:
         with zipfile.ZipFile(archive) as content:
-            total = sum(member.file_size for member in content.infolist())
+            members = [m for m in content.infolist() if creates.name in m.filename.split("/")]
+            total = sum(member.file_size for member in members)
             require_space(folder, total, f"{archive.name}, unpacked,")
             with byte_progress(f"unpacking {archive.name}", total) as advance:
-                _extract(content, work, advance)
+                _extract(content, members, work, advance)
         _move_wanted(archive, work, creates, files)
     except zipfile.BadZipFile as error:
         archive.unlink()
@@ -99,7 +101,8 @@ def unpack(archive: Path, folder: Path, creates: Path, files: int) -> None:
         raise DownloadError(problem) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    archive.unlink()
+    if not keep:
+        archive.unlink()
 
 
 def _fetch(url: str, part: Path, size: int | None) -> None:
@@ -180,8 +183,13 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _extract(content: zipfile.ZipFile, work: Path, advance: Callable[[int], None]) -> None:
-    for member in content.infolist():
+def _extract(
+    content: zipfile.ZipFile,
+    members: list[zipfile.ZipInfo],
+    work: Path,
+    advance: Callable[[int], None],
+) -> None:
+    for member in members:
         content.extract(member, work)  # checks each file's CRC
         advance(member.file_size)
 

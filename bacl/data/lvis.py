@@ -1,4 +1,4 @@
-"""The official LVIS releases: what they hold, where they come from, where their images lie.
+"""The official LVIS releases, and COCO-LT: what they hold, where they and their images come from.
 
 LVIS annotates COCO's 2017 images. v0.5 keeps COCO's split (`train2017`, `val2017`), with names such
 as `COCO_val2014_000000266409.jpg`; v1 mixes the splits (its validation images come from both
@@ -8,6 +8,8 @@ folders) and gives a `coco_url` instead of a name. Both lie in one folder:
       annotations/lvis_v0.5_train.json, lvis_v0.5_val.json, lvis_v1_train.json, lvis_v1_val.json
       train2017/000000391895.jpg …      118,287 images, 19.3 GB
       val2017/000000000139.jpg …        5,000 images, 0.8 GB
+
+COCO-LT has the same images; its training annotations are made from COCO's (`bacl.data.coco_lt`).
 """
 
 import re
@@ -18,12 +20,13 @@ from typing import Any
 
 _LVIS = "https://dl.fbaipublicfiles.com/LVIS"  # lvisdataset.org/dataset
 _COCO = "http://images.cocodataset.org/zips"  # cocodataset.org/#download
+_COCO_ANNOTATIONS = "http://images.cocodataset.org/annotations/annotations_trainval2017.zip"
 _COCO_PREFIX = re.compile(r"COCO_\w+_(?=\d{12}\.)")
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip file of a release."""
+    """A zip file of a release, or one of several files that are wanted of it."""
 
     url: str
     folder: str
@@ -35,7 +38,7 @@ class Archive:
     md5: str | None = None
     """Lower-case hexadecimal; None where no trustworthy checksum is published."""
     files: int = 1
-    """Number of files inside."""
+    """Number of files that it holds of `creates`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Release:
-    """One version of LVIS."""
+    """One version of LVIS, or COCO-LT."""
 
     train: Split
     val: Split
@@ -89,6 +92,16 @@ def _annotations(name: str, size: int | None = None, md5: str | None = None) -> 
         creates=f"annotations/{name}",
         size=size,
         md5=md5,
+    )
+
+
+def _coco_annotations(split: str) -> Archive:
+    return Archive(
+        _COCO_ANNOTATIONS,
+        folder="annotations",
+        creates=f"annotations/instances_{split}2017.json",
+        size=252_907_541,
+        md5="f4bbac642086de4f52a3fdda2de5fa2c",
     )
 
 
@@ -130,6 +143,20 @@ RELEASES: Mapping[str, Release] = {
             _annotations("lvis_v1_val.json", 64_026_968, "87734a7f895990b9552075d7ce723e27"),
             *_IMAGES,
         ),
+    ),
+    "coco_lt": Release(
+        train=Split(
+            annotations="annotations/coco_lt_train.json",
+            images_folder="train2017",
+            # Published are 99,411 images; what the builder makes comes close (`bacl.data.coco_lt`).
+            counts={"annotations": 666_493, "categories": 80},
+        ),
+        val=Split(
+            annotations="annotations/instances_val2017.json",
+            images_folder="val2017",
+            counts={"images": 5_000, "annotations": 36_781, "categories": 80},
+        ),
+        archives=(_coco_annotations("train"), _coco_annotations("val"), *_IMAGES),
     ),
 }
 """Known numbers and sources, by the `name` of a `data` option."""

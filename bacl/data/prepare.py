@@ -38,7 +38,8 @@ def prepare(
             missing, or any other name, for data that lies there already.
         train: Paths of the training split; by default those of the release below `root`.
         val: Paths of the validation split.
-        builder: Makes the files, for a data set that is generated.
+        builder: Makes the files, for a data set that is generated. Where it has `sources`, they are
+            files that it needs, and are downloaded first where the release knows them.
 
     Raises:
         DownloadError: if an archive cannot be had.
@@ -46,13 +47,13 @@ def prepare(
         MissingDataError: listing every file that is missing, and where it comes from.
         AnnotationError: if an annotation file is bad or the splits do not agree.
     """
-    if builder is not None:
-        builder()
     release = RELEASES.get(name)
     if release is not None:
         train = train or _default_paths(Path(root), release.train)
         val = val or _default_paths(Path(root), release.val)
-        _download(Path(root), release, (train, val))
+        _download(Path(root), release, (train, val), getattr(builder, "sources", []))
+    if builder is not None:
+        builder()
     if train is None:
         known = ", ".join(RELEASES)
         raise ValueError(
@@ -134,14 +135,20 @@ def _default_paths(root: Path, split: Split) -> SplitPaths:
     return {"annotations": root / split.annotations, "images": root / split.images_folder}
 
 
-def _download(root: Path, release: Release, splits: tuple[SplitPaths, SplitPaths]) -> None:
+def _download(
+    root: Path, release: Release, splits: tuple[SplitPaths, SplitPaths], sources: Iterable[Path]
+) -> None:
     """Fetch and unpack the archives whose files are missing and wanted."""
-    wanted = [Path(split["annotations"]) for split in splits]
+    wanted = [*sources, *(Path(split["annotations"]) for split in splits)]
     wanted += [folder for split in splits for folder in image_folders(split["images"])]
-    for archive in release.archives:
-        creates = root / archive.creates
-        if not creates.exists() and any(_concerns(path, creates) for path in wanted):
-            _get(root, archive)
+    missing = [
+        archive
+        for archive in release.archives
+        if not (root / archive.creates).exists()
+        and any(_concerns(path, root / archive.creates) for path in wanted)
+    ]
+    for place, archive in enumerate(missing, 1):
+        _get(root, archive, keep=any(archive.url == later.url for later in missing[place:]))
 
 
 def _concerns(path: Path, creates: Path) -> bool:
@@ -150,12 +157,12 @@ def _concerns(path: Path, creates: Path) -> bool:
     return path.is_relative_to(creates) or creates.is_relative_to(path)
 
 
-def _get(root: Path, archive: Archive) -> None:
+def _get(root: Path, archive: Archive, keep: bool) -> None:
     downloads = root / "downloads"
     target = downloads / Path(archive.url).name
     _LOG.info("downloading %s", archive.url)
     download(archive.url, target, archive.size, archive.md5)
-    unpack(target, root, root / archive.creates, archive.files)
+    unpack(target, root, root / archive.creates, archive.files, keep)
 
 
 def _report(release: Release | None, train: SplitPaths, val: SplitPaths | None) -> None:

@@ -48,6 +48,7 @@ class AnnotationTable:
         areas: (A,) float64 pixels; where the file gives none, of the mask, else of the box.
         annotation_ids: (A,) int64, the file's.
         ignore: (A,) bool, crowd regions and annotations marked `ignore`.
+        crowd: (A,) bool, crowd regions (`iscrowd`).
         trainable: (A,) bool, not ignored, at least one pixel wide and high, of positive area, and
             overlapping its image.
     """
@@ -97,6 +98,7 @@ class AnnotationTable:
         self.areas = open_column(self.folder, "areas")
         self.annotation_ids = open_column(self.folder, "annotation_ids")
         self.ignore = open_column(self.folder, "ignore")
+        self.crowd = open_column(self.folder, "crowd")
         self.trainable = open_column(self.folder, "trainable")
         self._file_names = Ragged(self.folder, "file_names")
         self._negative = Ragged(self.folder, "negative")

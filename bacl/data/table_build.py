@@ -18,7 +18,7 @@ from bacl.data.records import FEDERATED, RecordColumns
 from bacl.data.segmentation import Segmentations, SegmentationWriter
 from bacl.data.validation import SECTIONS, AnnotationError, check_unique, positions
 
-LAYOUT = 2
+LAYOUT = 3
 """Number of the column layout: raise it with every change of what this module writes."""
 
 FREQUENT, COMMON = 100, 10
@@ -121,6 +121,7 @@ def _save_annotations(
     save_column(folder, "areas", areas)
     save_column(folder, "labels", labels.astype(np.int32))
     save_column(folder, "ignore", crowd | ignored)
+    save_column(folder, "crowd", crowd)
     save_column(folder, "trainable", trainable)
     return {
         "images": len(records.image_ids),

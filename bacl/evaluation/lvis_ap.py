@@ -4,68 +4,28 @@ Gupta et al., "LVIS: A Dataset for Large Vocabulary Instance Segmentation", 2019
 numbers are those of the official `lvis` package, which is the reference of the tests.
 """
 
-import logging
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torchmetrics import Metric
 
-from bacl.data.batch import Detections
 from bacl.data.table import AnnotationTable
-from bacl.distributed import gather_objects
-from bacl.evaluation.columns import COLUMN_NAMES, DetectionColumns
-from bacl.evaluation.matching import AREA_RANGES, area_conditions, box_overlap, match
-from bacl.evaluation.precision import Curves, accumulate
-from bacl.evaluation.truth import GroundTruth
-
-_log = logging.getLogger(__name__)
+from bacl.evaluation.average_precision import AveragePrecision
+from bacl.evaluation.rules import Rules
 
 
-@dataclass(slots=True, frozen=True)
-class Evaluation:
-    """What one evaluation found; C: categories."""
-
-    curves: Curves
-    num_objects: np.ndarray
-    """(C,) int64, objects that count, of any area."""
-    num_detections: np.ndarray
-    """(C,) int64, detections among the best of their images, judged or not."""
-
-
-class LVISAveragePrecision(Metric):
-    """LVIS AP and AR of boxes.
+class LVISAveragePrecision(AveragePrecision):
+    """LVIS AP and AR of boxes; AP also for rare, common and frequent categories (r, c, f).
 
     Rules of the benchmark: an image's best `max_detections` over all categories count. A detection
     is judged only if its category is verified to be present in, or absent from, its image; if the
     category is annotated only in part, a detection that finds nothing is ignored. Objects and
-    detections of area 0 do not exist. Precision is read at 101 recalls, IoU thresholds are
-    0.50:0.05:0.95, areas are the annotations'.
+    detections of area 0 do not exist. Images without federated lists are annotated in full.
 
-    All images of the table count: an object of an image that `update` never saw is missed. An image
-    given twice (two processes, a padded sampler) is counted once, with its first detections. Where
-    there are objects but no detections AP is 0; a group without objects has -1.
-
-    Two deliberate differences from the official package: crowd annotations are ignored like those
-    flagged `ignore` (LVIS has none, and the package knows no crowd), and an annotation whose id is
-    0 can be found (the package takes that id for "unmatched").
-
-    Results of all processes are gathered by `compute`, which every process must call.
+    Two deliberate differences from the official package: crowd regions are judged as COCO does
+    (LVIS has none, and the package knows no crowd), and an annotation whose id is 0 can be found
+    (the package takes that id for "unmatched").
     """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
-    image_ids: list[Tensor]
-    counts: list[Tensor]
-    boxes: list[Tensor]
-    scores: list[Tensor]
-    labels: list[Tensor]
 
     def __init__(
         self,
@@ -85,162 +45,10 @@ class LVISAveragePrecision(Metric):
         Raises:
             ValueError: if a category has no frequency group, or there are not C of them.
         """
-        super().__init__(**kwargs)
-        self.table = table
-        self.max_detections = max_detections
-        self.frequency = np.asarray(table.frequency if frequency is None else frequency)
-        _check_frequency(self.frequency, table)
-        self.evaluation: Evaluation | None = None
-        self._known_images = np.sort(table.image_ids)
-        for name in COLUMN_NAMES:
-            self.add_state(name, default=[], dist_reduce_fx=None)
-
-    def update(
-        self,
-        detections: Sequence[Detections] | DetectionColumns,
-        image_ids: Sequence[int] | None = None,
-    ) -> None:
-        """Add images.
-
-        Args:
-            detections: one per image, possibly empty: boxes xyxy in pixels of the original file.
-                Or the columns that `results_json.load_results` read, which know their images.
-            image_ids: the annotation file's image ids, in the same order.
-
-        Raises:
-            ValueError: for an image id that the table does not hold, a score or coordinate that is
-                not finite, or a label outside [0, C).
-        """
-        if not isinstance(detections, DetectionColumns):
-            detections = DetectionColumns.from_detections(detections, image_ids)
-        detections.check(self._known_images, self.table.num_categories)
-        self.evaluation = None
-        for name in COLUMN_NAMES:
-            getattr(self, name).append(torch.from_numpy(getattr(detections, name)))
-
-    def compute(self) -> dict[str, Tensor]:
-        """Scalars AP, AP50, AP75, APs, APm, APl, APr, APc, APf, AR@300, ARs@300, ARm@300, ARl@300.
-
-        The names of the recalls carry `max_detections`. -1 where no category has an object.
-        """
-        began = time.perf_counter()
-        detections = self._columns()
-        truth = GroundTruth.from_table(self.table)
-        self.evaluation = evaluate(truth, detections, self.max_detections)
-        summary = self._summary(self.evaluation.curves)
-        seconds = time.perf_counter() - began
-        _log.debug("LVIS AP of %d detections took %.2f s", len(detections.scores), seconds)
-        return {
-            name: torch.tensor(value, dtype=torch.float32, device=self.device)
-            for name, value in summary.items()
-        }
-
-    def per_category(self) -> dict[str, np.ndarray]:
-        """Figures of each category, after `compute`.
-
-        Returns:
-            (C,) arrays: "AP", "AP50" and "recall" (mean over IoU thresholds), -1 for categories
-            without objects; "num_ground_truth", objects that count; "num_detections",
-            detections among the best of their images.
-
-        Raises:
-            RuntimeError: if nothing was computed since the last update.
-        """
-        if self.evaluation is None:
-            raise RuntimeError("per_category() reports what compute() found: call compute() first")
-        return {
-            **self.evaluation.curves.per_category(),
-            "num_ground_truth": self.evaluation.num_objects,
-            "num_detections": self.evaluation.num_detections,
-        }
-
-    def detections(self) -> DetectionColumns:
-        """What all processes were given, each image once; every process must call it."""
-        with self.sync_context():
-            return self._columns()
-
-    def reset(self) -> None:
-        """Forget all images."""
-        super().reset()
-        self.evaluation = None
-
-    def _columns(self) -> DetectionColumns:
-        parts = zip(*(getattr(self, name) for name in COLUMN_NAMES), strict=True)
-        columns = [DetectionColumns(*(value.cpu().numpy() for value in part)) for part in parts]
-        return DetectionColumns.concatenate(columns).distinct()
-
-    def _sync_dist(self, dist_sync_fn: object = None, process_group: object = None) -> None:
-        # One gather of objects: tensors of the base class's gather must have entries and be on the
-        # backend's device, but a process may have no image, and the columns stay on the CPU.
-        for name, value in zip(COLUMN_NAMES, _gathered(self._columns()), strict=True):
-            setattr(self, name, value)
-
-    def _summary(self, curves: Curves) -> dict[str, float]:
-        ap, recall = curves.average_precision, f"@{self.max_detections}"
-        return {
-            "AP": ap(),
-            "AP50": ap(iou=0.5),
-            "AP75": ap(iou=0.75),
-            **{f"AP{area[0]}": ap(area=area) for area in AREA_RANGES if area != "all"},
-            **{f"AP{group}": ap(self.frequency == group) for group in "rcf"},
-            f"AR{recall}": curves.average_recall(),
-            **{
-                f"AR{area[0]}{recall}": curves.average_recall(area)
-                for area in AREA_RANGES
-                if area != "all"
-            },
-        }
-
-
-def evaluate(truth: GroundTruth, detections: DetectionColumns, max_detections: int) -> Evaluation:
-    """Judge the boxes of `detections`, each image of which occurs once."""
-    num_categories = truth.num_categories
-    image = np.repeat(truth.image_index(detections.image_ids), detections.counts)
-    keys = image * num_categories + detections.labels
-    kept = _best_of_image(detections, max_detections)
-    num_detections = np.bincount(detections.labels[kept], minlength=num_categories)
-    kept &= (detections.areas > 0) & truth.evaluated(keys)
-    rows = np.flatnonzero(kept)
-    # By category, best first; among equals by image id, then as given.
-    rows = rows[np.lexsort((image[rows], -detections.scores[rows], detections.labels[rows]))]
-    keys = keys[rows]
-    by_key = np.argsort(keys, kind="stable")
-    overlap = box_overlap(detections.boxes, truth.boxes)
-    matches = match(truth, rows[by_key], keys[by_key], overlap)
-    right, ignored = np.empty((2, len(rows)), np.uint64)
-    right[by_key], ignored[by_key] = matches.right, matches.ignored
-    blamed = np.where(truth.exhaustive(keys), area_conditions(detections.areas[rows]), np.uint64(0))
-    num_objects = _count_objects(truth)
-    curves = accumulate(detections.labels[rows], right, blamed & ~(right | ignored), num_objects)
-    return Evaluation(curves, num_objects[:, 0], num_detections)
-
-
-def _best_of_image(detections: DetectionColumns, limit: int) -> np.ndarray:
-    """(D,) bool: among the `limit` best of its image, the earlier of equals first."""
-    kept = np.ones(len(detections.scores), bool)
-    crowded = detections.counts > limit
-    sizes = detections.counts[crowded]
-    rows = np.flatnonzero(np.repeat(crowded, detections.counts))
-    image = np.repeat(np.arange(len(sizes)), sizes)
-    rows = rows[np.lexsort((-detections.scores[rows], image))]
-    rank = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    kept[rows[rank >= limit]] = False
-    return kept
-
-
-def _count_objects(truth: GroundTruth) -> np.ndarray:
-    """(C, A) int64: objects that count, of each category in each area range."""
-    labels = truth.labels[~truth.ignored]
-    areas = truth.areas[~truth.ignored]
-    ranges = [(areas >= low) & (areas <= high) for low, high in AREA_RANGES.values()]
-    counts = [np.bincount(labels[inside], minlength=truth.num_categories) for inside in ranges]
-    return np.stack(counts, axis=1)
-
-
-def _gathered(columns: DetectionColumns) -> list[list[Tensor]]:
-    """The columns of all processes, as one tensor for each column and process."""
-    everyone = gather_objects(columns)
-    return [[torch.from_numpy(getattr(each, name)) for each in everyone] for name in COLUMN_NAMES]
+        frequency = np.asarray(table.frequency if frequency is None else frequency)
+        _check_frequency(frequency, table)
+        rules = Rules(max_detections, limit_per_category=False, federated=True, without_area=False)
+        super().__init__(table, rules, {group: frequency == group for group in "rcf"}, **kwargs)
 
 
 def _check_frequency(frequency: np.ndarray, table: AnnotationTable) -> None:

@@ -1,4 +1,4 @@
-"""LVIS's greedy matching of detections with objects, for all images and categories at once.
+"""Greedy matching of detections with objects (COCO, LVIS), for all images and categories at once.
 
 A *condition* is an area range with an IoU threshold. Matching is a separate greedy run for each of
 the 40 conditions; here a condition is one bit (range * thresholds + threshold) of a 64-bit word, so
@@ -47,8 +47,11 @@ class Matches:
     """(N,) uint64: found an object that does not count (ignored, or outside the area range)."""
 
 
-def box_overlap(detections: np.ndarray, truths: np.ndarray) -> PairOverlap:
-    """IoU of boxes, xywh float64, with the operations and so the rounding of the LVIS tools."""
+def box_overlap(detections: np.ndarray, truths: np.ndarray, crowd: np.ndarray) -> PairOverlap:
+    """IoU of boxes, xywh float64, with the operations and so the rounding of the COCO tools.
+
+    For `crowd` regions, (G,) bool, it is the share of the detection that lies within the region.
+    """
 
     def overlap(detection_rows: np.ndarray, truth_rows: np.ndarray) -> np.ndarray:
         dx, dy, dw, dh = detections[detection_rows].T
@@ -56,7 +59,7 @@ def box_overlap(detections: np.ndarray, truths: np.ndarray) -> PairOverlap:
         width = np.minimum(dx + dw, tx + tw) - np.maximum(dx, tx)
         height = np.minimum(dy + dh, ty + th) - np.maximum(dy, ty)
         common = np.maximum(width, 0) * np.maximum(height, 0)
-        union = dw * dh + tw * th - common
+        union = np.where(crowd[truth_rows], dw * dh, dw * dh + tw * th - common)
         return np.divide(common, union, out=np.zeros_like(common), where=common > 0)
 
     return overlap
@@ -76,7 +79,7 @@ def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairO
 
     Within a key the detections choose in order. Each takes the free object of highest IoU that
     reaches the threshold, the last of equals; objects that do not count are taken only if no object
-    that counts can be.
+    that counts can be. A crowd region stays free.
 
     Args:
         truth: the objects.
@@ -85,6 +88,7 @@ def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairO
         overlap: IoU of pairs.
     """
     counting = np.where(truth.ignored, np.uint64(0), area_conditions(truth.areas))
+    used_up = np.where(truth.crowd, np.uint64(0), ~np.uint64(0))
     right, matched = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64)
     taken = np.zeros(len(counting), np.uint64)
     for detections, objects in _pair_blocks(truth.keys, keys):
@@ -98,7 +102,7 @@ def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairO
                 for choice in turn:
                     who, what = detections[choice], objects[choice]
                     won = reached[choice] & accepted[what] & ~taken[what] & ~matched[who]
-                    taken[what] |= won
+                    taken[what] |= won & used_up[what]
                     matched[who] |= won
                     if accepted is counting:
                         right[who] |= won
@@ -135,9 +139,9 @@ def _turns(keys: np.ndarray, detections: np.ndarray) -> list[list[np.ndarray]]:
         They belong to different keys and so do not disturb each other.
     """
     opens = np.diff(detections, prepend=-1) != 0
-    place = _rank_in_run(opens)
+    place = rank_in_run(opens)
     heads = np.flatnonzero(opens)
-    turn_of_head = _rank_in_run(np.diff(keys[detections[heads]], prepend=-1) != 0)
+    turn_of_head = rank_in_run(np.diff(keys[detections[heads]], prepend=-1) != 0)
     turn = turn_of_head[np.cumsum(opens) - 1]
     order = np.lexsort((place, turn))
     turn, place = turn[order], place[order]
@@ -153,7 +157,7 @@ def _turns(keys: np.ndarray, detections: np.ndarray) -> list[list[np.ndarray]]:
     return turns
 
 
-def _rank_in_run(opens: np.ndarray) -> np.ndarray:
+def rank_in_run(opens: np.ndarray) -> np.ndarray:
     """0, 1, 2, ... from every True on."""
     position = np.arange(len(opens))
     return position - np.maximum.accumulate(np.where(opens, position, 0))

@@ -1,4 +1,4 @@
-"""The ground truth of a federated data set (LVIS), arranged for evaluation.
+"""The ground truth of a data set, arranged for evaluation by a benchmark's rules.
 
 I: images by ascending id. C: categories. G: objects. The key of a category in an image is
 `image * C + label`: one integer by which objects and detections are sorted and brought together.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bacl.data.table import AnnotationTable
+from bacl.evaluation.rules import Rules
 
 _EVALUATED, _NOT_EXHAUSTIVE = np.uint8(1), np.uint8(2)
 
@@ -17,8 +18,8 @@ _EVALUATED, _NOT_EXHAUSTIVE = np.uint8(1), np.uint8(2)
 class GroundTruth:
     """Objects sorted by key (file order within a key), and what is known about every key.
 
-    Objects of area 0 do not exist for LVIS: they are neither found nor missed, and do not make
-    their category present in their image.
+    Objects that do not exist by the rules (LVIS: of area 0) are neither found nor missed, and do
+    not make their category present in their image.
     """
 
     image_ids: np.ndarray
@@ -35,25 +36,29 @@ class GroundTruth:
     """(G,) float64, the annotated areas (of the masks, in LVIS)."""
     ignored: np.ndarray
     """(G,) bool: a detection of such an object is neither right nor wrong."""
+    crowd: np.ndarray
+    """(G,) bool: a region of many objects, ignored too, which any number of detections may find."""
     knowledge: np.ndarray
     """(I * C,) uint8 flags of each key: verified present or absent; annotated only in part."""
 
     @classmethod
-    def from_table(cls, table: AnnotationTable) -> "GroundTruth":
-        """Read the columns of `table`."""
+    def from_table(cls, table: AnnotationTable, rules: Rules) -> "GroundTruth":
+        """Read the columns of `table`, and its federated lists where the rules know them."""
         order = np.argsort(table.image_ids, kind="stable")
         image = np.empty(len(order), np.int64)
         image[order] = np.arange(len(order))
         areas = np.asarray(table.areas)
         keys = np.repeat(image, np.diff(table.offsets)) * table.num_categories + table.labels
-        rows = np.flatnonzero((areas > 0) & np.isfinite(areas))
+        rows = np.flatnonzero(rules.exists(areas))
         rows = rows[np.argsort(keys[rows], kind="stable")]
         # A file without federated lists is annotated in full, as COCO is: nothing is unverified.
-        known = _EVALUATED if table.exhaustive else np.uint8(0)
+        federated = rules.federated and not table.exhaustive
+        known = np.uint8(0) if federated else _EVALUATED
         knowledge = np.full(table.num_images * table.num_categories, known)
-        knowledge[keys[rows]] |= _EVALUATED
-        knowledge[_listed(image, table, "negative")] |= _EVALUATED
-        knowledge[_listed(image, table, "not_exhaustive")] |= _NOT_EXHAUSTIVE
+        if federated:
+            knowledge[keys[rows]] |= _EVALUATED
+            knowledge[_listed(image, table, "negative")] |= _EVALUATED
+            knowledge[_listed(image, table, "not_exhaustive")] |= _NOT_EXHAUSTIVE
         return cls(
             np.asarray(table.image_ids)[order],
             table.num_categories,
@@ -62,6 +67,7 @@ class GroundTruth:
             np.asarray(table.boxes)[rows],
             areas[rows],
             np.asarray(table.ignore)[rows],
+            np.asarray(table.crowd)[rows],
             knowledge,
         )
 

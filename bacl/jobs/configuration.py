@@ -12,6 +12,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
+def last_stage(config: DictConfig) -> str:
+    """The stage whose heads a run reports: the one that `stage` names, or the pipeline's last."""
+    return config.stage or list(config.stages)[-1]
+
+
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     """Values by dotted path; lists are values.
 

@@ -31,7 +31,7 @@ from bacl.jobs.build import (
     prepare_process,
 )
 from bacl.jobs.check import check_arguments
-from bacl.jobs.configuration import plain
+from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.evaluate import evaluate
 from bacl.jobs.outcome import write_done
 from bacl.jobs.run_folder import exclusive, record
@@ -43,9 +43,10 @@ def run(config: DictConfig, folder: Path) -> float:
     began = time.monotonic()
     with exclusive(folder):
         stage, trainer = train_stages(config, folder)
-        results = evaluate(config, folder / chosen_stages(config)[-1], stage, trainer)
+        last = last_stage(config)
+        results = evaluate(config, folder / last, stage, trainer)
         if trainer.is_global_zero:
-            write_done(folder, results, time.monotonic() - began)
+            write_done(folder, last, results, time.monotonic() - began)
     return next(iter(results.values()))["AP"]
 
 

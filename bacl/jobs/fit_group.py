@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from bacl.jobs.build import chosen_stages, open_data
-from bacl.jobs.configuration import plain
+from bacl.jobs.build import open_data
+from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.fit import train_stages
 from bacl.jobs.outcome import read_outcome
 from bacl.jobs.plan import PlannedJob, read_plan
@@ -58,7 +58,7 @@ def union(jobs: list[PlannedJob]) -> tuple[DictConfig, list[Names]]:
     Heads of equal configuration are one head: they would end with equal weights.
     """
     together = jobs[0].config.copy()
-    stage = chosen_stages(together)[-1]
+    stage = last_stage(together)
     heads: dict[str, Any] = {}
     known: dict[str, str] = {}
     names: list[Names] = []

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 FREE = (
     *("job", "stage", "name", "seed", "checkpoint", "logger", "report", "checkpoint_every_minutes"),
     *("data.root", "data.train", "data.val", "data.builder.root", "data.builder.processes"),
+    *("data.builder.source", "data.builder.target", "data.builder.annotations"),
     *("datamodule.num_workers", "datamodule.val_batch_size", "datamodule.pin_memory"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.log_every_n_steps", "trainer.profiler", "trainer.benchmark"),

@@ -16,6 +16,8 @@ class Outcome:
 
     status: str
     """done, failed, unfinished (it began, and neither ended well nor told why), or not run."""
+    stage: str = ""
+    """The last stage of a finished run."""
     head: str = ""
     """The first head of the run's last stage: the one that an ablation varies."""
     measures: Mapping[str, float] = field(default_factory=dict)
@@ -26,9 +28,11 @@ class Outcome:
     """Of a failure."""
 
 
-def write_done(folder: Path, results: Mapping[str, Mapping[str, float]], seconds: float) -> None:
-    """Mark a run as finished, with the measures of every head; the first one's represent it."""
-    content = {"head": next(iter(results)), "results": results, "seconds": round(seconds, 1)}
+def write_done(
+    folder: Path, stage: str, results: Mapping[str, Mapping[str, float]], seconds: float
+) -> None:
+    """Mark a run as finished, with the measures of every head of its last stage."""
+    content = {"stage": stage, "seconds": round(seconds, 1), "results": results}
     with replacing(folder / DONE) as path:
         path.write_text(json.dumps(content, indent=1) + "\n")
     (folder / FAILED).unlink(missing_ok=True)
@@ -44,13 +48,8 @@ def read_outcome(folder: Path) -> Outcome:
     """How the run in this folder ended."""
     if (folder / DONE).exists():
         content = json.loads((folder / DONE).read_text())
-        head = content["head"]
-        return Outcome("done", head, content["results"][head], content["seconds"])
+        head, measures = next(iter(content["results"].items()))
+        return Outcome("done", content["stage"], head, measures, content["seconds"])
     if (folder / FAILED).exists():
         return Outcome("failed", reason=json.loads((folder / FAILED).read_text())["reason"])
     return Outcome("unfinished" if (folder / "config.yaml").exists() else "not run")
-
-
-def read_results(folder: Path) -> dict[str, dict[str, float]]:
-    """Measures of every head of a finished run."""
-    return json.loads((folder / DONE).read_text())["results"]

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from bacl.callbacks.classifier_recorder import draw_norms, last_norms
 from bacl.callbacks.csv_logger import read_rows
 from bacl.jobs.build import build_loggers, chosen_stages
-from bacl.jobs.configuration import plain
+from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.evaluate import conclude
 from bacl.jobs.fit import categories_of, finish
 from bacl.jobs.outcome import write_done, write_failed
@@ -45,19 +46,14 @@ def share_out(
     lost = [own for own, head in names.items() if head in stage.dropped]
     if lost:
         return _give_up(job, lost, group)
-    last = chosen_stages(job.config)[-1]
+    last = last_stage(job.config)
     own = job.folder / last
     part = stage.part(names)
     _prepare(group, job, names, last)
     finish(own, part, categories_of(trainer.datamodule.train_table), job.config)  # type: ignore[attr-defined]
     loggers = build_loggers(job.config, own)
-    _replay(
-        group / last / "metrics.csv",
-        {head: new for new, head in names.items()},
-        set(stage.heads),
-        loggers,
-        plain(job.config),
-    )
+    metrics = group / last / "metrics.csv"
+    _replay(metrics, names, set(stage.heads), loggers, plain(job.config))
     for logger in loggers:
         logger.save()
     results = conclude(job.config, own, part, trainer, loggers)
@@ -66,7 +62,7 @@ def share_out(
     if trainer.is_global_zero:
         records, statistics = own / "heads", trainer.datamodule.statistics  # type: ignore[attr-defined]
         draw_norms(records, last_norms(records), statistics)
-        write_done(job.folder, results, seconds)
+        write_done(job.folder, last, results, seconds)
 
 
 @rank_zero_only
@@ -106,41 +102,42 @@ def _link_checkpoints(source: str, target: str) -> None:
 @rank_zero_only
 def _replay(
     metrics: Path,
-    owners: Mapping[str, str],
+    names: Mapping[str, str],
     heads: set[str],
     loggers: Sequence[Logger],
-    config: dict,
+    config: dict[str, Any],
 ) -> None:
     """Log the training again, as if the job's heads had been alone in it.
 
     Args:
         metrics: the group's metrics.csv.
-        owners: the group's names of the job's heads, to its own.
-        heads: names of all heads of the group.
+        names: the job's names of its heads, to the group's.
+        heads: the group's names of all heads.
         loggers: the job's.
         config: the job's.
     """
     for logger in loggers:
         logger.log_hyperparams(config)
     for step, values in read_rows(metrics):
-        named = {own_column(name, owners, heads): value for name, value in values.items()}
-        own = {name: value for name, value in named.items() if name is not None}
-        if set(own) - {"epoch"}:
+        named = [(own, v) for name, v in values.items() for own in own_columns(name, names, heads)]
+        if any(name != "epoch" for name, _ in named):
             for logger in loggers:
-                logger.log_metrics(own, step)
+                logger.log_metrics(dict(named), step)
 
 
-def own_column(name: str, owners: Mapping[str, str], heads: set[str]) -> str | None:
-    """A metric's name in the job's own run; None if it belongs to a head of another job.
+def own_columns(name: str, names: Mapping[str, str], heads: set[str]) -> list[str]:
+    """A metric's names in the job's own run: none if it belongs to a head of another job.
 
-    >>> own_column("train/bacl_3_classification", {"bacl_3": "bacl"}, {"bacl_3", "bacl_4"})
-    'train/bacl_classification'
+    It has several where heads of the job are equal and trained as one.
+
+    >>> own_columns("train/bacl_3_classification", {"bacl": "bacl_3"}, {"bacl_3", "bacl_4"})
+    ['train/bacl_classification']
     """
     parts = name.split("/")
     for place, part in enumerate(parts):
         head = part.removesuffix(CLASSIFICATION).partition(".")[0]
         if head in heads:
-            if head not in owners:
-                return None
-            parts[place] = owners[head] + part[len(head) :]
-    return "/".join(parts)
+            rest = part[len(head) :]
+            owners = [own for own, trained in names.items() if trained == head]
+            return ["/".join([*parts[:place], own + rest, *parts[place + 1 :]]) for own in owners]
+    return [name]

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bacl.errors import UserError
 from bacl.jobs.check import unknown_options
-from bacl.jobs.configuration import changes, plain
+from bacl.jobs.configuration import changes, last_stage, plain
 from bacl.jobs.outcome import Outcome, read_outcome
 
 
@@ -54,7 +54,10 @@ class Job:
     def outcome(self) -> Outcome:
         """How the job ended; what does not train is judged by its process."""
         if self.trains:
-            return read_outcome(self.folder)
+            end = read_outcome(self.folder)
+            # Of an earlier command that ran another stage alone, this job's is still to do.
+            done = end.stage in ("", last_stage(self.config))
+            return end if done else Outcome("unfinished")
         return Outcome({None: "not run", 0: "done"}.get(self.exit_status, "failed"))
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.utils import get_class
 from omegaconf import DictConfig
 
-from bacl.jobs.configuration import changes, fixed, plain
+from bacl.jobs.configuration import changes, fixed, last_stage, plain
 from bacl.jobs.naming import is_free
 from bacl.jobs.plan import PLAN, PlannedJob, read_plan, write_plan
 from bacl.launchers.jobs import Job
@@ -108,11 +108,6 @@ def without_heads(config: DictConfig) -> dict[str, Any]:
     if module.independent_heads and config.trainer.precision not in SCALED and config.job == "fit":
         del options["stages"][last]["heads"]
     return shared
-
-
-def last_stage(config: DictConfig) -> str:
-    """The stage whose heads a run reports."""
-    return config.stage or list(config.stages)[-1]
 
 
 def explain(groups: Sequence[Group]) -> None:

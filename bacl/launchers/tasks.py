@@ -41,10 +41,11 @@ class Task:
         status = processes.run(self.command, self.log)
         for job in self.jobs:
             job.exit_status = status
-        if status and not processes.stopped:
+        if status and processes.stopped is None:
             self._note_failure(status)
         spent = timedelta(seconds=round(time.monotonic() - began))
-        print(f"{self.title}: {self._end(status)} after {spent}", flush=True)
+        end = self._end(status) if processes.stopped is None else "stopped"
+        print(f"{self.title}: {end} after {spent}", flush=True)
 
     def _end(self, status: int) -> str:
         if status:

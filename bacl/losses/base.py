@@ -56,7 +56,8 @@ class ClassificationLoss(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The scalar loss of logits (R, K) for labels (R,), in float32 also under autocast.
 
-        It reads statistics and never writes them; without rows it is zero, with a graph.
+        It reads statistics and never writes them; without rows it is zero, with a graph. Every
+        process calls it in every training step, since a loss may look at all processes' labels.
         """
         raise NotImplementedError
 

@@ -25,7 +25,8 @@ def sigmoid_cross_entropy(
     Args:
         logits: (R, K) of any floating type; computed in float32 at least.
         labels: (R,) int64; a label of K or more is a row without a positive channel.
-        rows: (P,) indices, each at most once, of the rows that margin and weight belong to.
+        rows: (P,) indices, each at most once, of the rows that margin and weight belong to; None:
+            weight belongs to all rows (P = R), and there is no margin.
         margin: (P, at most K) added to the first channels of these rows; constant.
         weight: (P, K) of these rows; constant.
 
@@ -45,7 +46,7 @@ class _SigmoidCrossEntropy(torch.autograd.Function):
         margin: Tensor | None,
         weight: Tensor | None,
     ) -> Tensor:
-        row_losses, slopes = _terms(logits, labels, None)
+        row_losses, slopes = _terms(logits, labels, weight if rows is None else None)
         if rows is not None and (margin is not None or weight is not None):
             shifted = logits[rows]
             if margin is not None:

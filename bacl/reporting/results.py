@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ COLUMNS = {
     "AP": "AP", "AP50": "AP50", "AP75": "AP75",
     "AP_r": "APr", "AP_c": "APc", "AP_f": "APf", "AR": "AR@",
 }  # fmt: skip
+COUNTED_GROUP = re.compile(r"AP(\d)")
+"""Metrics of groups by training instances (COCO-LT), which stand in place of AP_r, AP_c, AP_f."""
 DASH = "–"
 
 
@@ -42,7 +45,7 @@ def results_table(
     groups = describe_groups(frequency, image_counts, instance_counts)
     table = Table(caption="\n".join(groups), caption_justify="left")
     table.add_column("head", style="bold", no_wrap=True)
-    for title in COLUMNS:
+    for title in _columns(results):
         table.add_column(title, justify="right")
     for head, cells in _rows(results):
         table.add_row(head, *[_rich_cell(*cell) for cell in cells])
@@ -56,7 +59,8 @@ def results_markdown(
     instance_counts: ArrayLike,
 ) -> str:
     """The same table in Markdown; arguments as `results_table`."""
-    lines = ["| head | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+    titles = _columns(results)
+    lines = ["| head | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
     for head, cells in _rows(results):
         texts = [f"{value} ({change})" if change else value for value, change in cells]
         lines.append(f"| {head} | " + " | ".join(texts) + " |")
@@ -125,14 +129,26 @@ def write_results(
         writer.writerows(zip(*[_texts(column) for column in columns.values()], strict=True))
 
 
+def _columns(results: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """Title and metric of each column, the groups those that the heads were judged by."""
+    names = dict.fromkeys(name for values in results.values() for name in values)
+    counted = {f"AP_{m[1]}": name for name in names if (m := COUNTED_GROUP.fullmatch(name))}
+    if not counted:
+        return COLUMNS
+    ungrouped = {title: name for title, name in COLUMNS.items() if name[2:] not in GROUPS}
+    recall = {"AR": ungrouped.pop("AR")}
+    return ungrouped | counted | recall
+
+
 def _rows(
     results: Mapping[str, Mapping[str, float]],
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """Head and cells; a cell is its percentage and its difference to the first head's."""
     rows: list[tuple[str, list[tuple[str, str]]]] = []
     first: list[float] = []
+    columns = _columns(results)
     for head, values in results.items():
-        numbers = [_percent(values, metric) for metric in COLUMNS.values()]
+        numbers = [_percent(values, metric) for metric in columns.values()]
         first = first or numbers
         changes = [b - a if rows else math.nan for a, b in zip(first, numbers, strict=True)]
         rows.append(

@@ -67,6 +67,22 @@ def test_the_papers_baseline():
     assert config.detector.rpn.training.total == 1000
 
 
+@pytest.mark.parametrize("method", ["baseline", "eqlv2", "seesaw", "bacl"])
+@pytest.mark.parametrize(("suffix", "depth"), [("", 50), ("_r101", 101)])
+def test_the_papers_coco_lt(method, suffix, depth):
+    config = composed(f"+experiment={method}_coco_lt{suffix}", "data.num_classes=80")
+    assert config.detector.backbone.depth == depth
+    assert config.data.name == "coco_lt"
+    assert list(config.metric.boundaries) == [20, 400, 8000]
+    assert config.metric.max_detections == config.detector.postprocess.max_detections == 100
+    last = list(config.stages.values())[-1]
+    (head,) = last.heads.values()
+    target = {"baseline": "SoftmaxCrossEntropy", "eqlv2": "EQLv2", "seesaw": "Seesaw"}
+    assert head.loss._target_.endswith(target.get(method, "FCBL"))
+    assert last.schedule.epochs == (12 if method == "bacl" else 24)
+    assert ("predictor" in head) == (method == "seesaw")
+
+
 @pytest.mark.parametrize(
     ("override", "option", "value"),
     [

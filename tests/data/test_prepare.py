@@ -156,6 +156,15 @@ def test_unpacked_folder_appears_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
+def test_several_files_of_one_archive(tmp_path):
+    archive = tmp_path / "x.zip"
+    archive.write_bytes(zipped(all__one="a", all__two="b", all__three="c"))
+    unpack(archive, tmp_path, tmp_path / "one", files=1, keep=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "x.zip"]
+    unpack(archive, tmp_path, tmp_path / "two", files=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
 def test_bad_archives(tmp_path):
     archive = tmp_path / "x.zip"
     content = zipped(val__1="abcdefgh" * 10)
@@ -297,6 +306,45 @@ def test_builder_makes_the_files_first(tmp_path):
         prepare(tmp_path, "made")
 
 
+class Builder:
+    """Makes train.json from a file of the release's archive."""
+
+    def __init__(self, root):
+        self.source, self.target = root / "annotations/source.json", root / "annotations/train.json"
+
+    @property
+    def sources(self):
+        return [] if self.target.exists() else [self.source]
+
+    def __call__(self):
+        if not self.target.exists():
+            self.target.write_bytes(self.source.read_bytes())
+
+
+def test_what_a_builder_needs_is_downloaded_first(served, monkeypatch, tmp_path):
+    files = [f"annotations/{name}.json" for name in ("captions", "source", "val")]
+    served.files["/both.zip"] = zipped(**dict.fromkeys(files, annotations(["a.jpg"])))
+    served.files["/images.zip"] = zipped(**{"images/a.jpg": ""})
+    both = [
+        Archive(f"{served.address}/both.zip", "annotations", f"annotations/{name}.json")
+        for name in ("source", "val")
+    ]
+    images = Archive(f"{served.address}/images.zip", ".", "images")
+    splits = [
+        Split(f"annotations/{name}.json", "images", {"images": 1}) for name in ("train", "val")
+    ]
+    monkeypatch.setattr(prepare_module, "RELEASES", {"tiny": Release(*splits, (*both, images))})
+    root = tmp_path / "data"
+    prepare(root, "tiny", builder=Builder(root))
+    names = sorted(path.name for path in (root / "annotations").glob("*.json"))
+    assert names == ["source.json", "train.json", "val.json"]
+    assert len(served.ranges) == 2  # the archive with both files is fetched once
+    assert list((root / "downloads").iterdir()) == []
+    (root / "annotations/source.json").unlink()
+    prepare(root, "tiny", builder=Builder(root))
+    assert len(served.ranges) == 2
+
+
 def test_images_are_found_under_each_of_their_names(tmp_path):
     assert candidate_names("COCO_val2014_000000000007.jpg")[1:] == ["000000000007.jpg"]
     assert candidate_names("train2017/000000000007.jpg")[1:] == ["000000000007.jpg"]
@@ -326,7 +374,7 @@ def test_known_counts_are_those_of_the_published_statistics(shared, name, statis
     assert train.groups == {group: groups.count(group) for group in "rcf"}
 
 
-@pytest.mark.parametrize("name", ["lvis_v0.5", "lvis_v1.0"])
+@pytest.mark.parametrize("name", ["lvis_v0.5", "lvis_v1.0", "coco_lt"])
 def test_configuration_and_release_name_the_same_places(name):
     from omegaconf import OmegaConf
 

@@ -9,7 +9,7 @@ from bacl.evaluation.truth import GroundTruth
 T = len(IOU_THRESHOLDS)
 
 
-def objects(areas, ignored=None, keys=None):
+def objects(areas, ignored=None, keys=None, crowd=None):
     """Ground truth of one category in one image, or of the given keys."""
     count = len(areas)
     return GroundTruth(
@@ -20,6 +20,7 @@ def objects(areas, ignored=None, keys=None):
         boxes=np.zeros((count, 4)),
         areas=np.array(areas, float),
         ignored=np.zeros(count, bool) if ignored is None else np.array(ignored),
+        crowd=np.zeros(count, bool) if crowd is None else np.array(crowd),
         knowledge=np.ones(1, np.uint8),
     )
 
@@ -39,14 +40,18 @@ def passed(words, area=0):
 def test_overlap_of_boxes_equals_torchvision():
     draw = np.random.default_rng(0)
     boxes = draw.uniform(0, 60, (2, 50, 4))
-    found = box_overlap(*boxes)(np.repeat(np.arange(50), 50), np.tile(np.arange(50), 50))
+    found = box_overlap(*boxes, np.zeros(50, bool))(
+        np.repeat(np.arange(50), 50), np.tile(np.arange(50), 50)
+    )
     corners = [box_convert(torch.from_numpy(each), "xywh", "xyxy") for each in boxes]
     np.testing.assert_allclose(found.reshape(50, 50), box_iou(*corners).numpy(), atol=1e-12)
 
 
 def test_boxes_that_touch_or_have_no_size_do_not_overlap():
     boxes = np.array([[0, 0, 10, 10], [10, 0, 10, 10], [5, 5, 0, 0]], float)
-    found = box_overlap(boxes, boxes)(np.array([0, 0, 2, 0]), np.array([1, 2, 2, 0]))
+    found = box_overlap(boxes, boxes, np.zeros(3, bool))(
+        np.array([0, 0, 2, 0]), np.array([1, 2, 2, 0])
+    )
     assert found.tolist() == [0, 0, 0, 1]
 
 
@@ -91,6 +96,21 @@ def test_ignored_objects_are_used_up_too():
     matches = match_by([[0.8], [0.8]], objects([2000], ignored=[True]))
     assert passed(matches.ignored) == [7, 0]
     assert passed(matches.right) == [0, 0]
+
+
+def test_a_crowd_is_found_any_number_of_times():
+    matches = match_by([[0.8], [0.8]], objects([2000], ignored=[True], crowd=[True]))
+    assert passed(matches.ignored) == [7, 7]
+    assert passed(matches.right) == [0, 0]
+
+
+def test_a_detection_within_a_crowd_overlaps_it_wholly():
+    detections = np.array([[2, 2, 5, 5], [8, 0, 4, 4]], float)
+    region = np.array([[0, 0, 10, 10]], float)
+    rows, truths = np.arange(2), np.zeros(2, np.int64)
+    assert box_overlap(detections, region, np.ones(1, bool))(rows, truths).tolist() == [1, 0.5]
+    expected = pytest.approx([0.25, 8 / 108])
+    assert box_overlap(detections, region, np.zeros(1, bool))(rows, truths) == expected
 
 
 def test_only_equal_keys_meet():

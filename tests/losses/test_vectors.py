@@ -11,8 +11,11 @@ from bacl.losses import (
     FCBL,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
+    EQLv2,
+    Seesaw,
     SoftmaxCrossEntropy,
 )
+from bacl.predictors import NormalisedLinear
 
 COUNTS = torch.tensor([100, 10, 2])
 
@@ -95,3 +98,42 @@ def test_fcbl_statistics_after_the_step(vectors, rows):
     assert loss.indicator.counts.tolist() == state["cnt_after"]
     expected = torch.tensor(state["cm_after"])
     torch.testing.assert_close(loss.indicator.matrix(), expected, rtol=0, atol=2e-6)
+
+
+def test_eqlv2_over_two_steps(vectors, rows):
+    loss = EQLv2(3, 0.001, gamma=12, mu=0.8, alpha=4)
+    for name in ("EQLv2_step1", "EQLv2_step2"):
+        vector = vectors[name]
+        positive, negative = loss.weights()
+        near(negative, vector["neg_w_used"])
+        near(positive, vector["pos_w_used"])
+        check(loss, vector, *rows)
+        loss.observe(*rows)
+        near(loss.positive, vector["pos_grad_after"])
+        near(loss.negative, vector["neg_grad_after"])
+        near(loss.ratio(), vector["g_after"])
+
+
+def test_seesaw(vectors, rows):
+    vector = vectors["Seesaw"]
+    loss = Seesaw(3, mitigation=0.8, compensation=2.0)
+    loss.counts.copy_(torch.tensor(vector["cum_before"]))
+    logits, labels = torch.tensor(vector["Z5"], dtype=torch.float64), rows[1]
+    total = {**vector, "loss": vector["loss_cls"] + vector["loss_obj"]}
+    check(loss, total, logits, labels)
+    counts = torch.tensor(vector["cum_after"]).long()
+    near(loss.log_factors(logits[:3, :3], labels[:3], counts).exp(), vector["S"], rtol=1e-6)
+    near(loss.probabilities(logits), vector["act"])
+    loss.observe(logits, labels)
+    assert torch.equal(loss.counts, counts)
+
+
+def test_normalised_linear(vectors):
+    layer = NormalisedLinear(3, 2, temperature=20)
+    layer.weight.data = torch.tensor([[0.0, 3, 4], [1, 0, 0]])
+    near(layer(torch.tensor([[1.0, 2, 2]])).double(), vectors["NormedLinear"]["out"])
+
+
+def near(found: Tensor, expected, rtol: float = 0.0) -> None:
+    expected = torch.tensor(expected, dtype=torch.float64)
+    torch.testing.assert_close(found.double(), expected, rtol=rtol, atol=2e-6)

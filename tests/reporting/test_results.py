@@ -61,6 +61,13 @@ def test_metric_that_was_not_computed_is_a_dash():
     )
 
 
+def test_groups_by_instances_stand_in_place_of_those_by_images():
+    judged = {"AP": 0.268, "AP1": 0.144, "AP2": 0.208, "AP3": -1.0, "AP4": 0.319, "AR@100": 0.4}
+    lines = results_markdown({"bacl": judged}, *GROUPS).splitlines()
+    assert lines[0] == "| head | AP | AP50 | AP75 | AP_1 | AP_2 | AP_3 | AP_4 | AR |"
+    assert lines[2] == "| bacl | 26.8 | – | – | 14.4 | 20.8 | – | 31.9 | 40.0 |"
+
+
 def test_only_groups_with_categories_are_described():
     assert describe_groups(["r", "r"], [0, 5], [0, 7]) == [
         "rare: 2 categories of 0 to 5 training images, 7 instances"

@@ -1,0 +1,38 @@
+"""Rows of Tab. XV on the tiny run: other losses trained in one stage, AP by training instances."""
+
+import json
+
+import pytest
+import torch
+
+from bacl.checkpoints.handover import load_stage
+from bacl.data.statistics import CategoryStatistics
+from bacl.jobs import fit
+
+
+@pytest.mark.parametrize(("head", "statistic"), [("eqlv2", "negative"), ("seesaw", "counts")])
+def test_a_run_reports_the_groups_of_coco_lt(
+    compose_config, tiny_overrides, tmp_path, head, statistic
+):
+    shared = [text for text in tiny_overrides if not text.startswith(("stages.", "+experiment"))]
+    config = compose_config(
+        "+experiment=bacl_demo_end_to_end",
+        *shared,
+        f"head={head}",
+        "metric=coco_lt",
+        "metric.boundaries=[3,6,12]",
+        "detector.postprocess.max_detections=100",
+        "stages.end_to_end.augment.train={short_sides:[96],max_size:96}",
+        "stages.end_to_end.schedule={epochs:1,milestones:[],warmup_steps:2}",
+    )
+    fit.run(config, tmp_path)
+    (measures,) = json.loads((tmp_path / "end_to_end/results.json").read_text()).values()
+    assert {"AP", "AP1", "AP2", "AP3", "AP4", "AR@100"} <= set(measures)
+    assert "APr" not in measures
+    counts = CategoryStatistics.load(config.data.train.annotations).instance_counts
+    present = [bool(((counts >= low) & (counts < high)).any()) for low, high in ((0, 3), (12, 99))]
+    assert present == [True, True]  # or the groups would be null
+    assert None not in (measures["AP1"], measures["AP4"])
+    assert "| AP_1 | AP_2 | AP_3 | AP_4 |" in (tmp_path / "end_to_end/results.md").read_text()
+    (trained,) = load_stage(tmp_path / "end_to_end/final.ckpt")["heads"].values()
+    assert torch.count_nonzero(trained[f"criterion.{statistic}"]) > 0

@@ -1,0 +1,216 @@
+"""A head trained among others is, to the bit, the head that a run of its own trains."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from bacl.jobs import build, evaluate, fit, fit_group
+from bacl.jobs.outcome import read_outcome, write_done
+from bacl.jobs.plan import PlannedJob, write_plan
+from bacl.jobs.share_out import own_columns
+
+NO_FHM = "fhm@head.hallucination=none"
+JOBS = {
+    "alpha_0.7": ["head.loss.alpha=0.7"],
+    "alpha_0.85": ["head.loss.alpha=0.85"],
+    "alpha_1.0": ["head.loss.alpha=1.0"],
+    "indicator": ["indicator@head.loss.indicator=true_positive_rate"],
+    "fhm": [f"head.hallucination.{x}" for x in ("categories=3", "samples=5", "beta=0.5")],
+    "no_fhm": [NO_FHM],
+    "bce": ["loss@head.loss=bce_objectness", NO_FHM],
+    "learning_rate": ["head.learning_rate=0.004", "head.weight_decay=0.01"],
+    "same_as_alpha_0.85": ["head.loss.alpha=0.850"],
+}
+
+
+@pytest.fixture(scope="module")
+def job_config(tiny, finished):
+    """Composes a job: its classifier stage starts from the finished run's first stage."""
+    start = finished / "representation/final.ckpt"
+    common = ["stage=classifier", f"stages.classifier.init_from={start}"]
+    options = ["report.save_detections=true", "checkpoint_every_minutes=0.0001"]
+    return lambda *overrides: tiny(*common, *options, *overrides)
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Pictures take most of a tiny run's time and are tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "draw", lambda *args: iter(()))
+        yield
+
+
+@pytest.fixture(scope="module")
+def alone(job_config, undrawn, tmp_path_factory) -> Path:
+    """A folder with a run of its own for every job."""
+    folder = tmp_path_factory.mktemp("alone")
+    for name, overrides in JOBS.items():
+        fit.run(job_config(*overrides), folder / name)
+    return folder
+
+
+def plan(job_config, folder: Path) -> Path:
+    jobs = [
+        PlannedJob(folder / name, overrides, job_config(*overrides))
+        for name, overrides in JOBS.items()
+    ]
+    write_plan(folder / "group", jobs)
+    return folder / "group"
+
+
+@pytest.fixture(scope="module")
+def together(job_config, undrawn, tmp_path_factory) -> Path:
+    """A folder with the same runs, trained in one pass."""
+    folder = tmp_path_factory.mktemp("together")
+    fit_group.run(job_config(), plan(job_config, folder))
+    return folder
+
+
+def state(run: Path) -> dict:
+    return torch.load(run / "classifier/final.ckpt", weights_only=True)
+
+
+def assert_equal(first, second) -> None:
+    """Nested values are of one structure and equal to the bit."""
+    if isinstance(first, dict):
+        assert list(first) == list(second)
+        for key in first:
+            assert_equal(first[key], second[key])
+    elif isinstance(first, torch.Tensor):
+        assert first.dtype == second.dtype
+        assert torch.equal(first, second)
+    else:
+        assert first == second
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "classifier/metrics.csv").open(newline="") as file:
+        named = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+    return [row for row in named if not any(key.startswith("speed/") for key in row)]
+
+
+def detections(run: Path, head: str) -> list:
+    with gzip.open(run / f"classifier/detections_{head}.json.gz", "rt") as file:
+        return json.load(file)
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    assert_equal(state(first), state(second))
+    assert list(state(first)["heads"]) == ["bacl", "baseline"]
+    for head in ("bacl", "baseline"):
+        assert detections(first, head) == detections(second, head)
+        assert detections(first, head)
+        with (
+            np.load(first / f"classifier/heads/{head}.npz") as mine,
+            np.load(second / f"classifier/heads/{head}.npz") as theirs,
+        ):
+            assert set(mine) == set(theirs)
+            assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
+    for name in ("config.yaml", "classifier/results.json", "classifier/per_category.csv"):
+        assert (first / name).read_text() == (second / name).read_text()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_of_one_pass_is_bit_for_bit_the_run_of_its_own(alone, together, name):
+    assert_same_run(together / name, alone / name)
+    assert rows(together / name) == rows(alone / name)
+    assert {path.name for path in (together / name / "classifier").iterdir()} == {
+        path.name for path in (alone / name / "classifier").iterdir()
+    }
+    ends = read_outcome(together / name), read_outcome(alone / name)
+    assert ends[0].status == ends[1].status == "done"
+    assert ends[0].measures == ends[1].measures
+
+
+def test_different_settings_end_with_different_weights(together):
+    weights = [state(together / name)["heads"]["bacl"]["predictor.weight"] for name in JOBS]
+    same = [(i, j) for i in range(9) for j in range(i) if torch.equal(weights[i], weights[j])]
+    # a margin enters the loss as the gradient of a tenth of the rows: even close α differ
+    assert same == [(8, 1)]
+
+
+def test_equal_heads_train_once(together, job_config):
+    heads = torch.load(together / "group/classifier/final.ckpt")["heads"]
+    # One for each job but the last, whose α is another's; plain BCE is every job's baseline.
+    assert len(heads) == 8
+
+
+class Crash(Callback):
+    """Ends the process, as far as a test can."""
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.global_step == 5:
+            raise KeyError("the power is out")
+
+
+def test_an_interrupted_pass_goes_on_and_ends_the_same(
+    alone, job_config, undrawn, tmp_path, monkeypatch
+):
+    group, watchers = plan(job_config, tmp_path), build.callbacks
+    monkeypatch.setattr(build, "callbacks", lambda *args: [*watchers(*args), Crash()])
+    with pytest.raises(KeyError, match="the power is out"):
+        fit_group.run(job_config(), group)
+    assert (group / "classifier/last.ckpt").exists()
+    monkeypatch.setattr(build, "callbacks", watchers)
+    fit_group.run(job_config(), group)
+    for name in JOBS:
+        assert_same_run(tmp_path / name, alone / name)
+
+
+def test_a_kill_between_two_jobs_leaves_the_finished_ones_alone(
+    together, job_config, undrawn, tmp_path
+):
+    """The training is not repeated, and a job that is DONE is not written again."""
+    group = together / "group"
+    trained = (group / "classifier/final.ckpt").stat().st_mtime_ns
+    (together / "fhm/DONE").unlink()
+    others = {name: (together / name / "DONE").stat().st_mtime_ns for name in JOBS if name != "fhm"}
+    fit_group.run(job_config(), group)
+    assert read_outcome(together / "fhm").status == "done"
+    assert (group / "classifier/final.ckpt").stat().st_mtime_ns == trained
+    assert others == {name: (together / name / "DONE").stat().st_mtime_ns for name in others}
+
+
+def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
+    alone, job_config, undrawn, tmp_path
+):
+    wild = ["head.learning_rate=1.0e+30"]
+    jobs = {"alpha_0.7": JOBS["alpha_0.7"], "wild": wild, "bce": JOBS["bce"]}
+    planned = [PlannedJob(tmp_path / n, texts, job_config(*texts)) for n, texts in jobs.items()]
+    write_plan(tmp_path / "group", planned)
+    for _ in range(2):  # again: the finished training tells the same
+        fit_group.run(job_config(), tmp_path / "group")
+        end = read_outcome(tmp_path / "wild")
+        assert end.status == "failed"
+        assert "loss of bacl was no longer finite" in end.reason
+    for name in ("alpha_0.7", "bce"):
+        assert_same_run(tmp_path / name, alone / name)
+
+
+def test_metrics_belong_to_the_jobs_whose_heads_they_are():
+    names = {"bacl": "bacl_3", "same": "bacl_3"}
+    heads = {"bacl_3", "bacl_33", "baseline_0"}
+    named = {
+        "train/bacl_3_classification": ["train/bacl_classification", "train/same_classification"],
+        "val/bacl_3/AP": ["val/bacl/AP", "val/same/AP"],
+        "train/rpn_box": ["train/rpn_box"],
+        "epoch": ["epoch"],
+        "train/bacl_33_classification": [],
+        "val/baseline_0/AP": [],
+    }
+    assert {name: own_columns(name, names, heads) for name in named} == named
+
+
+def test_an_outcome_is_what_the_folder_tells(tmp_path):
+    assert read_outcome(tmp_path).status == "not run"
+    results = {"bacl": {"AP": 0.5}, "baseline": {"AP": 0.25}}
+    write_done(tmp_path, "classifier", results, 12.34)
+    end = read_outcome(tmp_path)
+    assert (end.status, end.stage, end.head) == ("done", "classifier", "bacl")
+    assert (end.measures, end.seconds) == ({"AP": 0.5}, 12.3)

@@ -1,0 +1,155 @@
+"""How jobs of a multirun are composed, grouped and found again."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf, open_dict
+
+from bacl.jobs.check import CONF
+from bacl.jobs.outcome import read_outcome, write_done, write_failed
+from bacl.jobs.plan import PlannedJob, read_plan, write_plan
+from bacl.jobs.run_folder import write_text
+from bacl.launchers.jobs import Job
+from bacl.launchers.one_pass import Group, grouped, without_heads
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Composes a job of a multirun below tmp_path."""
+
+    def composed(*overrides: str) -> Job:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        with open_dict(config):
+            config.hydra.sweep.dir = str(tmp_path)
+            config.hydra.sweep.subdir = "-".join(overrides[1:]) or "default"
+        return Job(0, list(overrides), config, " ".join(overrides[1:]))
+
+    return composed
+
+
+DEMO = "+experiment=bacl_demo"
+
+
+def sizes(*jobs: Job) -> list[int]:
+    return [len(group.jobs) for group in grouped(jobs)]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "head.loss.alpha=0.3",
+        "head.hallucination.samples=3",
+        "fhm@head.hallucination=none",
+        "indicator@head.loss.indicator=mean_score",
+        "head=bce_objectness",
+        "head.learning_rate=0.1",
+        "stages.classifier.heads.baseline.loss.prior=0.01",
+        "logger=tensorboard",
+        "report.images=2",
+    ],
+)
+def test_jobs_that_differ_in_heads_share_a_training(job, override):
+    assert sizes(job(DEMO), job(DEMO, override)) == [2]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "stages.classifier.schedule.learning_rate=0.1",
+        "stages.representation.heads.representation.loss.prior=0.01",
+        "detector.sampler.sampler.count=32",
+        "box_generator.shared=true",
+        "data.builder.seed=1",
+        "stage=representation",
+        "trainer.gradient_clip_val=1.0",
+    ],
+)
+def test_jobs_that_differ_elsewhere_train_apart(job, override):
+    assert sizes(job(DEMO), job(DEMO, override), job(DEMO, "head.loss.alpha=0.1")) == [2, 1]
+
+
+FIRST_HEAD = "stages.representation.heads.representation.loss.prior"
+
+
+@pytest.mark.parametrize(
+    ("common", "option"),
+    [
+        (["+experiment=bacl_demo_end_to_end"], "head.loss.alpha"),  # the extractor learns from it
+        ([DEMO, "stage=representation"], FIRST_HEAD),
+        ([DEMO, "trainer.precision=16-mixed"], "head.loss.alpha"),  # one factor for all gradients
+    ],
+)
+def test_heads_that_depend_on_each_other_train_apart(job, common, option):
+    assert sizes(*[job(*common, f"{option}={value}") for value in (0.1, 0.2)]) == [1, 1]
+
+
+def test_tests_and_preparations_are_no_trainings(job):
+    jobs = [job(DEMO, "job=test", f"head.loss.alpha={alpha}") for alpha in (0.1, 0.2)]
+    assert sizes(*jobs) == [1, 1]
+
+
+def test_the_shared_part_names_no_head(job):
+    shared = without_heads(job(DEMO).config)
+    assert "heads" not in shared["stages"]["classifier"]
+    assert "heads" in shared["stages"]["representation"]
+    assert "head" not in shared
+
+
+def test_a_training_of_the_same_jobs_is_found_again(job):
+    jobs = [job(DEMO, f"head.loss.alpha={alpha}") for alpha in (0.1, 0.2, 0.3)]
+    (group,) = grouped(jobs)
+    write_plan(group.folder, [PlannedJob(j.folder, j.overrides, j.config) for j in jobs])
+    (rest,) = grouped(jobs[1:])
+    assert rest.folder == group.folder
+    more = Group(rest.shared, [*jobs[1:], job(DEMO, "head.loss.alpha=0.4")])
+    assert more.folder != group.folder
+    assert more.folder.parent == group.folder.parent
+
+
+def test_a_plan_survives_the_file_with_its_interpolations(job, tmp_path):
+    first = job(DEMO, "head.loss.alpha=0.1")
+    write_plan(tmp_path, [PlannedJob(Path("x"), first.overrides, first.config)])
+    (planned,) = read_plan(tmp_path)
+    assert planned.folder.is_absolute()
+    assert planned.overrides == first.overrides
+    assert planned.config == first.config
+    planned.config.data.num_classes = 7
+    assert planned.config.stages.classifier.heads.bacl.loss.num_classes == 7
+
+
+def test_a_folder_of_another_configuration_is_a_conflict(job):
+    first = job(DEMO, "head.loss.alpha=0.1")
+    assert first.conflict == ""
+    write_text(first.folder / "config.yaml", _as_recorded(first, alpha=0.1))
+    assert first.conflict == ""
+    write_text(first.folder / "config.yaml", _as_recorded(first, alpha=0.2))
+    assert "alpha: 0.2 -> 0.1" in first.conflict
+
+
+def _as_recorded(job: Job, alpha: float) -> str:
+    config = job.config.copy()
+    with open_dict(config):
+        config.data.num_classes = 12
+        config.data.content = "digest"
+        config.head.loss.alpha = alpha
+    return OmegaConf.to_yaml(config, resolve=True)
+
+
+def test_a_run_of_another_stage_alone_is_not_this_job(job):
+    whole, first = job(DEMO), job(DEMO, "stage=representation")
+    for each in (whole, first):
+        write_done(each.folder, "representation", {"representation": {"AP": 0.1}}, 1.0)
+    assert (whole.outcome.status, first.outcome.status) == ("unfinished", "done")
+
+
+def test_a_new_start_forgets_a_failure_and_success_removes_it(tmp_path):
+    write_failed(tmp_path, "the disk is full")
+    assert read_outcome(tmp_path).reason == "the disk is full"
+    write_done(tmp_path, "classifier", {"bacl": {"AP": 0.1}}, 1.0)
+    assert read_outcome(tmp_path).status == "done"
+    assert [path.name for path in tmp_path.iterdir()] == ["DONE"]

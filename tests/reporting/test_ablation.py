@@ -1,0 +1,80 @@
+"""Tables of ablations from hand-made runs."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bacl.reporting.ablation import Ablation, Row
+from bacl.reporting.ablation_text import markdown, write_csv
+from bacl.reporting.figures.ablation import draw_ablation
+
+
+def run(ap: float, rare: float = -1.0) -> dict[str, float]:
+    return {"AP": ap, "APr": rare, "APc": 0.25, "APf": 0.5}
+
+
+@pytest.fixture
+def table() -> Ablation:
+    rows = [
+        Row("0", {0: run(0.25), 1: run(0.27)}, paper=[27.2, 20.7, 26.9, 30.2]),
+        Row("0.85", {0: run(0.30, 0.2)}, paper=[27.8, 20.1, 28.2, 30.3], default=True),
+        Row("1.0", {}, {-1: "not run"}, paper=[27.5, 21.3, 27.4, 30.2]),
+    ]
+    return Ablation("alpha", "Tab. IV: α", rows, axis="α", note="A note.")
+
+
+def test_means_deviations_and_changes(table):
+    first, default, missing = table.rows
+    assert first.mean("AP") == pytest.approx(26)
+    assert first.deviation("AP") == pytest.approx(math.sqrt(2))
+    assert table.change(first, "AP") == pytest.approx(-4)
+    assert table.published_change(first, "AP") == pytest.approx(-0.6)
+    assert math.isnan(table.change(default, "AP"))
+    assert math.isnan(default.deviation("AP"))
+    assert math.isnan(missing.mean("AP"))
+    assert math.isnan(first.mean("AP_r"))  # -1: no rare category to average
+
+
+def test_markdown_says_what_is_missing(table):
+    text = markdown(table).splitlines()
+    assert text[0] == "### Tab. IV: α"
+    titles = "AP | AP paper | AP_r | AP_r paper | AP_c | AP_c paper | AP_f | AP_f paper"
+    assert text[2] == f"| setting | runs | {titles} |"
+    assert text[4] == (
+        "| 0 | 2 | 26.0 ± 1.4 (-4.0) | 27.2 (-0.6) | – | 20.7 (+0.6) | 25.0 ± 0.0 (+0.0) "
+        "| 26.9 (-1.3) | 50.0 ± 0.0 (+0.0) | 30.2 (-0.1) |"
+    )
+    assert text[5].startswith("| **0.85** | 1 | 30.0 | 27.8 |")
+    assert text[6].startswith("| 1.0 | not run | – | 27.5 (-0.3) |")
+    assert text[-1] == "A note."
+
+
+def test_without_published_rows_there_are_no_columns_for_them():
+    table = Ablation("runs", "Runs", [Row("a", {0: run(0.5)})])
+    assert markdown(table).splitlines()[2] == "| setting | runs | AP | AP_r | AP_c | AP_f |"
+
+
+def test_csv_has_one_line_per_row_and_measure(table, tmp_path):
+    write_csv(tmp_path / "alpha.csv", table)
+    with (tmp_path / "alpha.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 12
+    assert lines[0] == {
+        "table": "alpha", "row": "0", "default": "False", "measure": "AP", "runs": "2",
+        "mean": "26.00", "deviation": "1.41", "change": "-4.00", "paper": "27.20",
+        "paper_change": "-0.60", "problem": "",
+    }  # fmt: skip
+    assert lines[8]["problem"] == "not run"
+
+
+@pytest.mark.parametrize("axis", ["α", None])
+def test_pictures_show_ours_and_the_papers(table, tmp_path, axis):
+    drawn = Ablation(table.key, table.title, table.rows, axis)
+    path = draw_ablation(tmp_path / "alpha.png", drawn)
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    for colour in ((0, 114, 178), (213, 94, 0)) if axis else ((213, 94, 0),):
+        assert (pixels == colour).all(axis=1).any()
