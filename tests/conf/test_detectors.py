@@ -8,6 +8,7 @@ from bacl.jobs.build import build_stage
 from bacl.jobs.check import CONF, check_arguments, unknown_options
 
 DETECTORS = sorted(path.stem for path in (CONF / "detector").glob("*.yaml"))
+HEADS = sorted(path.stem for path in (CONF / "head").glob("*.yaml"))
 CLASSIFIERS = ("first", "second", "third")
 
 
@@ -40,7 +41,7 @@ def test_an_experiment_takes_a_cascade(experiment, counts_file):
             ]
 
 
-@pytest.mark.parametrize("head", ["bacl", "bce", "bce_objectness", "cross_entropy", "fcbl"])
+@pytest.mark.parametrize("head", HEADS)
 def test_every_head_is_built_for_a_cascade(head, counts_file):
     frequency = "indicator@head.loss.indicator=instance_frequency"
     options = [frequency, f"data.train.annotations={counts_file}"] if head == "fcbl" else []

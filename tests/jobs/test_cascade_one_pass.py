@@ -8,16 +8,16 @@ import pytest
 from bacl.checkpoints.handover import load_stage
 from bacl.jobs import fit, fit_group
 from bacl.jobs.plan import PlannedJob, write_plan
-from bacl.jobs.share_out import own_column
+from bacl.jobs.share_out import own_columns
 
 JOBS = (["head.loss.alpha=0.3"], ["head.loss.alpha=0.9", "head.learning_rate=0.01"])
 
 
 def test_metrics_of_a_stages_classifier_belong_to_its_head():
-    heads, owners = {"bacl_3", "bacl_4"}, {"bacl_3": "bacl"}
-    named = own_column("classifier/bacl_3.first/weight_norm_r", owners, heads)
-    assert named == "classifier/bacl.first/weight_norm_r"
-    assert own_column("classifier/bacl_4.first/weight_norm_r", owners, heads) is None
+    heads, names = {"bacl_3", "bacl_4"}, {"bacl": "bacl_3"}
+    named = own_columns("classifier/bacl_3.first/weight_norm_r", names, heads)
+    assert named == ["classifier/bacl.first/weight_norm_r"]
+    assert own_columns("classifier/bacl_4.first/weight_norm_r", names, heads) == []
 
 
 def columns(path) -> dict[str, list[float]]:
