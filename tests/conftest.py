@@ -7,6 +7,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from bacl.data.batch import Detections, Target
+from bacl.data.collate import collate
+
 REPOSITORY = Path(__file__).parents[1]
 TINY = (
     "+experiment=bacl_demo",
@@ -69,3 +72,41 @@ def compose_config() -> Callable[..., DictConfig]:
 def tiny(compose_config, tiny_overrides) -> Callable[..., DictConfig]:
     """Composes the run of `tiny_overrides`, with more overrides."""
     return lambda *overrides: compose_config(*tiny_overrides, *overrides)
+
+
+@pytest.fixture(scope="session")
+def detections_of() -> Callable:
+    """A stage's detections of a picture (3, h, w), padded to `canvas`, in pixels of the picture."""
+
+    def detect(stage, picture, canvas, head):
+        nothing = torch.zeros(0, dtype=torch.int64)
+
+        def sample(image):
+            size = tuple(image.shape[1:])
+            target = Target(0, torch.zeros(0, 4), nothing, size, canvas, size, nothing, nothing)
+            return image, target
+
+        # A batch is as large as its largest image.
+        full = torch.zeros(3, *canvas, dtype=torch.uint8)
+        return stage.detect(collate([sample(picture), sample(full)]))[head][0]
+
+    return detect
+
+
+@pytest.fixture(scope="session")
+def assert_same_detections() -> Callable[[Detections, Detections], None]:
+    """Equal to 1e-3 pixels and 1e-5 of a score; scores that close may come in another order."""
+
+    def rows(detections: Detections, kept: torch.Tensor) -> torch.Tensor:
+        boxes, scores = detections.boxes[kept], detections.scores[kept]
+        return torch.cat((boxes, 100 * scores.unsqueeze(1)), dim=1).double()
+
+    def compared(found: Detections, expected: Detections) -> None:
+        for label in expected.labels.unique():
+            mine, theirs = found.labels == label, expected.labels == label
+            assert mine.sum() == theirs.sum()
+            gaps = torch.cdist(rows(found, mine), rows(expected, theirs), p=torch.inf)
+            assert gaps.amin(0).max() < 1e-3
+            assert gaps.amin(1).max() < 1e-3
+
+    return compared

@@ -15,9 +15,8 @@ from bacl.data.table import AnnotationTable
 class ImageFiles:
     """The images of an annotation table.
 
-    Pixels are RGB whatever the file holds (grey, palette, CMYK). They are taken as stored; an EXIF
-    rotation is applied only where the stored picture has not the size that the annotation file
-    gives.
+    Pixels are RGB whatever the file holds (see `rgb`). They are taken as stored; an EXIF rotation
+    is applied only where the stored picture has not the size that the annotation file gives.
 
     Args:
         table: the annotation table.
@@ -40,7 +39,7 @@ class ImageFiles:
         path = self.path(image)
         try:
             with Image.open(path) as file:
-                picture = self._upright(file, image).convert("RGB")
+                picture = rgb(self._upright(file, image))
         except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG a syntax error
             raise OSError(
                 f"{path}: cannot be read ({error}); it is image {self._name(image)}. "
@@ -52,7 +51,7 @@ class ImageFiles:
                 f"{path}: is {picture.width} x {picture.height} pixels, but image "
                 f"{self._name(image)} is {width} x {height}; the file is not the one annotated"
             )
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+        return _pixels(picture)
 
     def path(self, image: int) -> Path:
         """The file of row `image`."""
@@ -71,3 +70,30 @@ class ImageFiles:
 
     def _name(self, image: int) -> str:
         return f"{self.table.image_ids[image]} of {self.table.source}"
+
+
+def read_upright(path: Path) -> Tensor:
+    """(3, H, W) uint8 pixels of a picture as a viewer shows it: with its EXIF rotation, if any.
+
+    Raises:
+        Exception: whatever Pillow's decoders raise for a file that is broken, too large or no
+            picture.
+    """
+    with Image.open(path) as file:
+        return _pixels(rgb(ImageOps.exif_transpose(file)))
+
+
+def rgb(picture: Image.Image) -> Image.Image:
+    """8-bit RGB of a picture of any mode: grey, palette, CMYK; transparency is dropped.
+
+    16-bit grey keeps its high byte, as decoders do with 16-bit colours; Pillow's own conversion
+    makes all but its darkest 256 values white.
+    """
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture).clip(0, 2**16 - 1).astype(np.uint16)
+        picture = Image.fromarray((values >> 8).astype(np.uint8))
+    return picture.convert("RGB")
+
+
+def _pixels(picture: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)

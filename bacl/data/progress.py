@@ -1,4 +1,4 @@
-"""Progress bars of long preparations."""
+"""Progress bars of long work that is no training."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
@@ -38,3 +39,33 @@ def byte_progress(
     with Progress(*columns, disable=hidden) as bar:
         task = bar.add_task(description, total=total, completed=done)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def count_progress(
+    description: str, total: int, unit: str, hidden: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """A bar that counts things and says how many are done in a second.
+
+    Args:
+        description: What is going on.
+        total: Things in all.
+        unit: Their name in the plural.
+        hidden: Show nothing.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=hidden) as bar:
+        task = bar.add_task(description, total=total, rate="")
+
+        def advance(count: int) -> None:
+            bar.advance(task, count)
+            speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
+            bar.update(task, rate=f"{speed:.1f} {unit}/s" if speed else "")
+
+        yield advance

@@ -78,5 +78,5 @@ class ResizeShortSide(v2.Transform):
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> list[int]:
-    """[height, width] times `scale`, rounded half up, as `int(side * scale + 0.5)`."""
-    return [int(side * scale + 0.5) for side in size]
+    """[height, width] times `scale`, rounded half up as `int(side * scale + 0.5)`, at least 1."""
+    return [max(1, int(side * scale + 0.5)) for side in size]

@@ -157,6 +157,17 @@ class CascadeRCNN(RegionDetector):
         per_image = zip(*(stage.split(counts) for stage in features), strict=True)
         return [ImageRegions(*parts) for parts in zip(boxes, per_image, deltas, strict=True)]
 
+    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> tuple[Tensor, ...]:
+        """See `RegionDetector.run_layers`."""
+        for level in pyramid:
+            self.rpn.head(level)
+        side = self.pooling.side
+        pooled = pyramid[0].new_empty(num_rois, self.fpn.channels, side, side)
+        features = tuple(head(pooled) for head in self.box_head.values())
+        for regression, rows in zip(self.box_regression.values(), features, strict=True):
+            regression(rows)
+        return features
+
     def _pooled(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         return self.pooling(pyramid, with_image_index(boxes))
 

@@ -92,6 +92,15 @@ class FasterRCNN(RegionDetector):
         parts = zip(proposals, features.split(counts), deltas.split(counts), strict=True)
         return [ImageRegions(*part) for part in parts]
 
+    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> Tensor:
+        """See `RegionDetector.run_layers`."""
+        for level in pyramid:
+            self.rpn.head(level)
+        side = self.pooling.side
+        features = self.box_head(pyramid[0].new_empty(num_rois, self.fpn.channels, side, side))
+        self.box_regression(features)
+        return features
+
     def roi_features(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Features (·, D) of boxes (·, 4) given per image, images in order."""
         return self._encode(pyramid, with_image_index(boxes))

@@ -127,6 +127,17 @@ class RegionDetector(nn.Module):
     ) -> list[ImageRegions]:
         """Proposals, features and deltas per image; `sizes` are (height, width) inside padding."""
 
+    @abstractmethod
+    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> PerStage:
+        """What `inference_regions` computes with weights, for RoIs that are cut out of nothing.
+
+        It chooses no proposals and so needs no values: on the meta device it is there to count
+        the work of `num_rois` RoIs without doing it.
+
+        Returns:
+            (num_rois, D) features of no meaning, for a head; per stage, if there are several.
+        """
+
     def detect(
         self, regions: ImageRegions, probabilities: Tensor, size: tuple[int, int]
     ) -> Detections:

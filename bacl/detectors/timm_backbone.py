@@ -1,6 +1,7 @@
 """Any backbone of the timm library that gives feature maps of strides 4, 8, 16 and 32."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from bacl.detectors.backbone import Backbone
+from bacl.detectors.weights import WeightsError, read_weights
 
 STRIDES = (4, 8, 16, 32)
+Create = Callable[..., Any]
+"""`timm.create_model` but for the weights."""
 
 
 class TimmBackbone(Backbone):
@@ -20,13 +24,15 @@ class TimmBackbone(Backbone):
         frozen_stages: stages without gradient, as of a ResNet; a model that timm does not take
             apart is one stage.
         norm_eval: batch norms keep their statistics (see `Backbone.freeze`).
-        weights: a file, or "timm" for what timm downloads; None for random weights.
+        weights: a file (see `read_weights`) of the whole model, or "timm" for what timm downloads;
+            None for random weights.
         norm: a new layer norm on every feature map, as published detectors on a Swin have.
         options: what else timm's model takes.
 
     Raises:
         ImportError: timm is not installed.
         ValueError: the model has no feature map of one of the strides, or takes no such option.
+        WeightsError: its weights cannot be had, are damaged, or belong to another model.
     """
 
     def __init__(
@@ -88,20 +94,49 @@ def _create(name: str, weights: str | None, options: Mapping[str, Any]) -> Any:
         raise ImportError(
             f"backbone {name} needs the timm library: pip install 'bacl[timm]'"
         ) from error
-    if weights is not None and weights != "timm" and not Path(weights).is_file():
-        raise FileNotFoundError(
-            f"backbone weights {weights} do not exist; give an existing file, 'timm', or null"
-        )
-    local = {"file": weights} if weights not in (None, "timm") else None
+    create = partial(timm.create_model, name, features_only=True, **options)
     try:
-        return timm.create_model(
-            name, pretrained=weights is not None, pretrained_cfg_overlay=local, features_only=True,
-            **options,
-        )  # fmt: skip
+        if weights is None:
+            return create()
+        if weights == "timm":
+            return _downloaded(timm, name, create)
+        return _from_file(name, create, Path(weights))
     except TypeError as error:
         raise ValueError(f"backbone {name}: timm refuses {dict(options)}: {error}") from error
-    except OSError as error:
-        raise RuntimeError(
-            f"could not download timm's weights of {name} ({error}); set detector.backbone.weights "
-            "to a local file, or to null for random weights"
+
+
+def _from_file(name: str, create: Create, path: Path) -> Any:
+    source = {"state_dict": read_weights(path)}
+    random = _seeded(name, create)
+    model = _seeded(name, create, pretrained=True, pretrained_cfg_overlay=source)
+    # timm takes what fits from a file and leaves the rest at random, without a word. What kept its
+    # random values, drawn twice from one seed, was not in the file.
+    drawn = dict(random.named_parameters())
+    left = [k for k, v in model.named_parameters() if v.dim() > 1 and torch.equal(v, drawn[k])]
+    if left:
+        raise WeightsError(f"weights {path} do not fit timm's {name}: missing {left[:3]}")
+    return model
+
+
+def _seeded(name: str, create: Create, **options: Any) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        try:
+            return create(**options)
+        except RuntimeError as error:  # of load_state_dict: shapes
+            raise WeightsError(f"weights do not fit timm's {name}: {error}") from error
+
+
+def _downloaded(timm: Any, name: str, create: Create) -> Any:
+    timm.models.set_pretrained_check_hash(True)  # where the address carries one
+    try:
+        return create(pretrained=True)
+    except (OSError, RuntimeError) as error:  # not reachable; another digest, or no weights at all
+        source = timm.get_pretrained_cfg(name)
+        places = [source.url, f"https://huggingface.co/{source.hf_hub_id}"]
+        addresses = " or ".join(place for place in places if place and "None" not in place)
+        raise WeightsError(
+            f"could not download timm's weights of {name} ({error}); fetch them elsewhere from "
+            f"{addresses or 'their publisher'} and set detector.backbone.weights to the file, or "
+            "to null for random weights"
         ) from error

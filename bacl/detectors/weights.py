@@ -1,12 +1,33 @@
-"""Pretrained weights of a backbone, from a file or by their torchvision name."""
+"""Pretrained weights of a backbone, from a file or by their torchvision name.
 
+The published models start from torchvision's ResNets (MMDetection 2.8 calls them
+`torchvision://resnet50` and `torchvision://resnet101`), whose recipe has the name IMAGENET1K_V1
+today. Their torchvision, 0.8, still served it as files of other names, such as
+resnet50-19c8e357.pth; such a file can be given, too. IMAGENET1K_V2 is another, stronger recipe.
+"""
+
+import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import get_weight
+
+from bacl.errors import UserError
+
+State = dict[str, Any]
+FILES = (".pth", ".pt", ".bin", ".safetensors")
+_DIGEST = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
+"""How torchvision and timm name files: by the first digits of their SHA-256."""
+OTHERWISE = "or set detector.backbone.weights to a local file, or to null for random weights"
+
+
+class WeightsError(UserError, ValueError):
+    """Pretrained weights cannot be had, are damaged, or belong to another model."""
 
 
 def load_weights(module: nn.Module, weights: str | None, leave_out: str) -> None:
@@ -14,49 +35,119 @@ def load_weights(module: nn.Module, weights: str | None, leave_out: str) -> None
 
     Args:
         module: takes the weights; its keys are torchvision's.
-        weights: path of a state dict (.pth, .pt), or torchvision's name such as
-            "ResNet50_Weights.IMAGENET1K_V1"; None leaves the module as it is.
+        weights: path of a state dict, or torchvision's name such as
+            "ResNet50_Weights.IMAGENET1K_V1", which is downloaded where torch's cache does not hold
+            it yet; None leaves the module as it is.
         leave_out: keys that start with this belong to the classifier, which detectors do not have.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: torchvision has no such weights, or they belong to another model.
-        RuntimeError: the download failed; says which file to put where.
+        WeightsError: they cannot be had, are damaged, or belong to another model.
     """
     if weights is None:
         return
-    state = _read(weights) if Path(weights).suffix in {".pth", ".pt"} else _download(weights)
-    missing, unexpected = module.load_state_dict(state, strict=False)
-    unexpected = [key for key in unexpected if not key.startswith(leave_out)]
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ValueError(
-            f"weights {weights} do not fit {type(module).__name__}: "
-            f"missing {missing[:3]}, unexpected {unexpected[:3]}"
+    state = read_weights(Path(weights) if _is_file(weights) else _download(weights))
+    state = {key: value for key, value in state.items() if not key.startswith(leave_out)}
+    own = module.state_dict()
+    problems = {
+        "missing": [k for k in own if k not in state and not k.endswith("num_batches_tracked")],
+        "unexpected": [k for k in state if k not in own],
+        "of another shape": [k for k in own if k in state and state[k].shape != own[k].shape],
+    }
+    if any(problems.values()):
+        told = ", ".join(f"{kind} {keys[:3]}" for kind, keys in problems.items() if keys)
+        raise WeightsError(f"weights {weights} do not fit {type(module).__name__}: {told}")
+    module.load_state_dict(state, strict=False)  # old files do not have num_batches_tracked
+
+
+def read_weights(path: Path) -> State:
+    """The state dict in a file; nothing in the file is executed.
+
+    Where the name carries a SHA-256, as torchvision's and timm's do, the content must have it. A
+    state dict may lie under the key "state_dict" or "model".
+
+    Raises:
+        WeightsError: no such file, a damaged one, or no state dict.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            f"backbone weights {path} do not exist; give an existing file "
+            f"({', '.join(FILES)}), a torchvision weights name, or null for random weights"
         )
+    _check_digest(path)
+    state = _read(path)
+    if isinstance(state, Mapping):
+        inner = [state[key] for key in ("state_dict", "model") if key in state]
+        state = inner[0] if inner else state
+    tensors = isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())
+    if not tensors or not state:
+        raise WeightsError(f"{path}: holds no state dict (names with tensors) of a backbone")
+    return dict(state)
 
 
-def _read(path: str) -> Mapping[str, Any]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"backbone weights {path} do not exist; give an existing file, a torchvision weights "
-            "name, or null for random weights"
-        )
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _download(name: str) -> Mapping[str, Any]:
+def _read(path: Path) -> Any:
     try:
-        weights = get_weight(name)
+        if path.suffix != ".safetensors":
+            return torch.load(path, map_location="cpu", weights_only=True)
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise WeightsError(f"{path}: to read it, pip install 'bacl[timm]' ({error})") from error
+    except (UnpicklingError, EOFError, OSError, RuntimeError, LookupError, ValueError) as error:
+        raise _damaged(path, error) from error
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return WeightsError(
+        f"{path}: damaged, not complete, or no file of weights ({reason}); delete it and fetch it "
+        "again"
+    )
+
+
+def _check_digest(path: Path) -> None:
+    """Refuse a file whose content does not have the SHA-256 that its name begins to tell."""
+    told = _DIGEST.search(path.name)
+    if told is None:
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(told[1]):
+        raise WeightsError(
+            f"{path}: damaged or not complete ({path.stat().st_size:,} bytes): its SHA-256 begins "
+            f"with {digest[: len(told[1])]}, not with {told[1]} as its name says; delete it and "
+            "fetch it again"
+        )
+
+
+def _is_file(weights: str) -> bool:
+    path = Path(weights)
+    return path.suffix in FILES or len(path.parts) > 1 or path.is_file()
+
+
+def _download(name: str) -> Path:
+    """The file of torchvision's weights `name` in torch's cache, fetched where it is missing."""
+    try:
+        url = get_weight(name).url
     except (ValueError, KeyError) as error:
-        raise ValueError(
-            f"backbone weights {name!r} are neither a .pth file nor torchvision weights ({error})"
+        raise WeightsError(
+            f"backbone weights {name!r} are neither a file ({', '.join(FILES)}) nor torchvision "
+            f"weights ({error})"
         ) from error
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if file.is_file():
+        return file
+    told = _DIGEST.search(file.name)
     try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except OSError as error:
-        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-        raise RuntimeError(
-            f"could not download {weights.url} ({error}); fetch it elsewhere and put it at {file}, "
-            "or set detector.backbone.weights to a local file, or to null for random weights"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # writes beside `file` and renames, so that several processes may fetch it at once
+        torch.hub.download_url_to_file(url, str(file), told[1] if told else None)
+    except (OSError, RuntimeError) as error:  # unreachable, or the digest is another
+        raise WeightsError(
+            f"could not download {url} ({error}); fetch it elsewhere and put it at {file}, "
+            f"{OTHERWISE}"
         ) from error
+    return file

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack
 from operator import index
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
@@ -28,6 +28,18 @@ _ROWS = 1 << 14  # detections that become text at once
 _RECORD = '{"image_id":%d,"category_id":%d,"bbox":[%r,%r,%r,%r],"score":%r}'
 
 
+class Ids(Protocol):
+    """What a results file needs to know of the data; an `AnnotationTable` does."""
+
+    @property
+    def image_ids(self) -> np.ndarray:
+        """(I,) int64."""
+
+    @property
+    def category_ids(self) -> np.ndarray:
+        """(C,) int64, by label."""
+
+
 class ResultsWriter(AbstractContextManager):
     """Writes detections as they come; the file appears, whole, when the block ends without error.
 
@@ -36,7 +48,7 @@ class ResultsWriter(AbstractContextManager):
             writer.write_columns(metric.detections())
     """
 
-    def __init__(self, path: str | Path, table: AnnotationTable) -> None:
+    def __init__(self, path: str | Path, table: Ids) -> None:
         self.path = Path(path)
         self._category_ids = np.asarray(table.category_ids)
         self._known_images = np.sort(table.image_ids)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -21,8 +22,9 @@ from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import require_files
 from bacl.data.table import AnnotationTable
-from bacl.errors import OptionError
-from bacl.heads import ClassifierHead
+from bacl.detectors.region_detector import RegionDetector
+from bacl.errors import OptionError, UserError
+from bacl.heads import ClassifierHead, Head
 from bacl.jobs.configuration import plain
 from bacl.stages import DetectionStage, Schedule
 
@@ -34,10 +36,18 @@ def instantiate(node: Any, **options: Any) -> Any:
     """The object that a node of the configuration describes, given plain lists and dicts.
 
     `options` are handed to its class as they are; Hydra would make a configuration of them.
+
+    Raises:
+        UserError: what the class says of a mistake that a user can mend, in its own words.
     """
-    if not options:
-        return hydra_instantiate(node, _convert_="all")
-    return hydra_instantiate(node, _convert_="all", _partial_=True)(**options)
+    try:
+        if not options:
+            return hydra_instantiate(node, _convert_="all")
+        return hydra_instantiate(node, _convert_="all", _partial_=True)(**options)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
 
 
 def prepare_process() -> None:
@@ -78,15 +88,8 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
 
     `pretrained=False` leaves out the backbone's weights, for a stage that a checkpoint fills.
     """
-    node, detector_node = config.stages[name], config.detector.copy()
-    if not pretrained:
-        detector_node.backbone.weights = None
-    torch.manual_seed(config.seed)
-    detector = instantiate(detector_node)
-    heads = {
-        head: detector.build_head(partial(build_classifier, options))
-        for head, options in node.heads.items()
-    }
+    detector, heads = build_parts(config, name, pretrained)
+    node = config.stages[name]
     return instantiate(node.module)(
         detector=detector,
         heads=heads,
@@ -94,6 +97,22 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
         metric=instantiate(config.metric),
         seed=config.seed,
     )
+
+
+def build_parts(
+    config: DictConfig, name: str, pretrained: bool
+) -> tuple[RegionDetector, dict[str, Head[Any]]]:
+    """The detector and the heads of a stage before the stage freezes anything."""
+    detector_node = config.detector.copy()
+    if not pretrained:
+        detector_node.backbone.weights = None
+    torch.manual_seed(config.seed)
+    detector = instantiate(detector_node)
+    heads = {
+        head: detector.build_head(partial(build_classifier, options))
+        for head, options in config.stages[name].heads.items()
+    }
+    return detector, heads
 
 
 def build_classifier(options: DictConfig, number: int) -> ClassifierHead:
@@ -134,6 +153,12 @@ def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bo
         ),
         plugins=[WholeFiles()],
     )
+
+
+def single_device_trainer(config: DictConfig) -> Trainer:
+    """A trainer on one device that neither logs nor saves, asked for its device and precision."""
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    return instantiate(config.trainer, **alone, logger=False, enable_checkpointing=False)
 
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:

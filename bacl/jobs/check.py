@@ -20,6 +20,9 @@ EXPERIMENT_FILES = list((CONF / "experiment").glob("*.yaml"))
 # Parts of the configuration that name no class, with every option that is read of them.
 PLAIN = {
     "report": {"reference", "images", "score_threshold", "save_detections"},
+    "predict": {"images", "output", "head", "pictures", "score_threshold"},
+    "export": {"format", "output", "head", "image_size", "candidates"},
+    "cost": {"size", "rois", "candidates", "images", "warm_up"},
     "data": {"name", "num_classes", "root", "train", "val", "builder"},
     "data.train": {"annotations", "images"},
     "data.val": {"annotations", "images"},

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 # Options that change neither what is learned nor how it is judged: a run may go on with others.
 # Where the data lie is free, what they hold is not (`data.content`, see `bacl.jobs.build`).
 FREE = (
-    *("job", "stage", "name", "seed", "checkpoint", "logger", "report", "checkpoint_every_minutes"),
+    *("job", "stage", "name", "seed", "checkpoint", "logger", "report", "predict", "export"),
+    *("cost", "checkpoint_every_minutes"),
     *("data.root", "data.train", "data.val", "data.builder.root", "data.builder.processes"),
     *("data.builder.source", "data.builder.target", "data.builder.annotations"),
     *("datamodule.num_workers", "datamodule.val_batch_size", "datamodule.pin_memory"),

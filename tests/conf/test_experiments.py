@@ -83,6 +83,20 @@ def test_the_papers_coco_lt(method, suffix, depth):
     assert ("predictor" in head) == (method == "seesaw")
 
 
+@pytest.mark.parametrize("data", ["lvis05", "lvis1"])
+def test_the_deeper_backbone_changes_nothing_else(data):
+    for method in ("bacl", "baseline"):
+        shallow, deep = (
+            composed(f"+experiment={method}_{data}{suffix}", "data.num_classes=12")
+            for suffix in ("", "_r101")
+        )
+        assert (shallow.detector.backbone.depth, deep.detector.backbone.depth) == (50, 101)
+        assert deep.detector.backbone.weights == "ResNet101_Weights.IMAGENET1K_V1"
+        for config in (shallow, deep):
+            config.name = config.detector.backbone = None
+        assert deep == shallow
+
+
 @pytest.mark.parametrize(
     ("override", "option", "value"),
     [

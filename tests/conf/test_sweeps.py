@@ -7,7 +7,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bacl.jobs.check import CONF, unknown_options
 from bacl.jobs.configuration import last_stage, plain
-from bacl.launchers.rows import RowSweeper
 
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
 FULL_TRAININGS = ("representation", "pipeline")
@@ -68,6 +67,9 @@ def test_every_sweep_carries_its_command_and_is_launched_as_it_should(name):
 
 def test_the_papers_sweep_is_all_ablations_of_the_classifier_stage():
     assert set(tables("paper")) == set(NUMBER_OF_ROWS) - set(FULL_TRAININGS)
+    # imported once Hydra has looked for plugins: it loads the module of the base class anew
+    from bacl.launchers.rows import RowSweeper
+
     sweeper = RowSweeper(None, None, tables("paper"))
     overrides = OverridesParser.create().parse_overrides(
         ["+experiment=bacl_demo", "+sweep=paper", "seed=0,1", "sweep.alpha.title=x"]

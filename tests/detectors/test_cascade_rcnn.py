@@ -7,6 +7,9 @@ from bacl.detectors.boxes import BoxCoder, pairwise_iou
 from bacl.detectors.cascade_rcnn import without_added
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.errors import OptionError
+from bacl.evaluation.cost import count_multiply_adds
+from bacl.heads import ClassifierHead
+from bacl.losses import SoftmaxCrossEntropy
 
 STAGES = ("first", "second", "third")
 IOUS = (0.5, 0.6, 0.7)
@@ -423,3 +426,13 @@ def test_losses_are_float32_under_autocast(cascade, images, targets):
     assert all(loss.dtype == torch.float32 for loss in regions.losses.values())
     sum(regions.losses.values()).backward()
     assert all(p.grad.isfinite().all() for p in cascade.box_regression.parameters())
+
+
+def test_work_of_every_stage_is_counted(cascade):
+    """Per RoI: three times two layers, four deltas, and the classifier of 30 classes."""
+    dim, channels = cascade.feature_dim, cascade.fpn.channels
+    head = cascade.build_head(lambda number: ClassifierHead(dim, SoftmaxCrossEntropy(30)))
+    few, many = (count_multiply_adds(cascade, head, (64, 96), rois) for rois in (10, 14))
+    each = 49 * channels * dim + dim * dim + 4 * dim + 31 * dim
+    assert many.rois - few.rois == 4 * 3 * each
+    assert many.extractor == few.extractor

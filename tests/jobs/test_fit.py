@@ -16,6 +16,7 @@ from PIL import Image
 
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.data.prepare import MissingDataError
+from bacl.errors import UserError
 from bacl.jobs import build, fit, prepare
 from bacl.jobs import test as test_job
 
@@ -133,6 +134,12 @@ def test_missing_data_are_listed_before_anything_starts(compose_config, tmp_path
     with pytest.raises(MissingDataError, match=r"(?s)train\.json.*val\.json"):
         fit.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_missing_backbone_weights_are_told_in_one_message(tiny, tmp_path):
+    with pytest.raises(UserError, match=r"^backbone weights no\.pth do not exist"):
+        fit.run(tiny("detector.backbone.weights=no.pth"), tmp_path)
+    assert not (tmp_path / "config.yaml").exists()
 
 
 def test_prepare_makes_the_data_and_their_tables(tiny, tmp_path):

@@ -1,8 +1,12 @@
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
+from PIL import Image
+from pycocotools import mask as mask_coder
 
 from bacl.data.batch import Detections
 from bacl.reporting.figures import (
@@ -10,10 +14,11 @@ from bacl.reporting.figures import (
     draw_ap_by_count,
     draw_detection_grid,
     draw_losses,
+    draw_predictions,
     draw_weight_norms,
 )
 from bacl.reporting.figures.average_precision import mean_around
-from bacl.reporting.figures.detections import _Box, _match_truth, _place
+from bacl.reporting.figures.detections import DrawnBox, _match_truth, _place
 from bacl.reporting.figures.losses import has_losses, read_curves
 from bacl.reporting.figures.style import head_colour, running_mean
 from bacl.reporting.figures.weight_norms import log_count_correlation
@@ -128,7 +133,7 @@ def test_match_needs_category_and_overlap():
 
 def test_captions_of_the_same_box_do_not_cover_each_other():
     taken = []
-    box = _Box((20.0, 40.0, 80.0, 90.0), "cup 0.50", "red", True)
+    box = DrawnBox((20.0, 40.0, 80.0, 90.0), "cup 0.50", "red", True)
     for _ in range(5):
         _place(box, 0.5, 200, 150, taken)
     for index, (left, top, right, bottom) in enumerate(taken):
@@ -169,3 +174,39 @@ def test_errors_name_file_and_line(tmp_path):
 def test_values_that_are_not_finite_do_not_hide_the_others(tmp_path):
     path = write_metrics(tmp_path / "m.csv", "step,train/box\n0,nan\n1,2.0\n2,inf\n3,1.0\n")
     assert pixels(draw_losses(tmp_path / "losses.png", path), head_colour(0)) > 50
+
+
+@dataclass
+class Masked(Detections):
+    """Detections with a mask each, as COCO run lengths."""
+
+    masks: list = field(default_factory=list)
+
+
+def test_predictions_are_drawn_with_boxes_and_masks_in_their_category_colour(tmp_path):
+    image = np.full((100, 200, 3), 255, dtype=np.uint8)
+    boxes = torch.tensor([[20.0, 30, 90, 80], [110, 30, 180, 80], [5, 5, 195, 95]])
+    scores, labels = torch.tensor([0.9, 0.6, 0.2]), torch.tensor([0, 1, 2])
+    area = np.zeros((100, 200), dtype=np.uint8)
+    area[35:75, 25:85] = 1
+    masks = [mask_coder.encode(np.asfortranarray(area * kept)) for kept in (1, 0, 1)]
+    plain = Detections(boxes, scores, labels)
+    pictures = []
+    for name, found in (("plain", plain), ("masked", Masked(boxes, scores, labels, masks))):
+        path = draw_predictions(
+            tmp_path / f"{name}.png", image, {"a": found}, ["one", "two", "three"], 0.5
+        )
+        pictures.append(np.asarray(Image.open(path).convert("RGB")).astype(int))
+    without, masked = pictures
+    changed = (without != masked).any(2)
+    share = 40 * 60 / (100 * 200)  # of the image, which fills most of the picture
+    assert 0.7 * share < changed.mean() < share
+    blue = np.array([0, 114, 178])  # the first colour, of category "one"
+    rows, columns = changed.nonzero()
+    middle = masked[int(np.median(rows)), int(np.median(columns))]
+    np.testing.assert_allclose(middle, 255 + 0.4 * (blue - 255), atol=3)
+    # The third detection is below the threshold: nothing of its colour is drawn.
+    green = np.array([0, 158, 115])
+    assert not (np.abs(without - green).sum(2) < 30).any()
+    orange = np.array([213, 94, 0])
+    assert (np.abs(without - orange).sum(2) < 30).any()

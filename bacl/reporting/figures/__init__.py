@@ -3,6 +3,7 @@
 from bacl.reporting.figures.average_precision import draw_ap_by_count
 from bacl.reporting.figures.detections import DetectionSample, draw_detection_grid
 from bacl.reporting.figures.losses import draw_losses, has_losses
+from bacl.reporting.figures.predictions import draw_predictions
 from bacl.reporting.figures.weight_norms import draw_weight_norms
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "draw_ap_by_count",
     "draw_detection_grid",
     "draw_losses",
+    "draw_predictions",
     "draw_weight_norms",
     "has_losses",
 ]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
+from pycocotools import mask as mask_decoder
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -19,6 +21,7 @@ from bacl.reporting.groups import GROUPS
 
 MAX_DRAWN = 25  # boxes in one panel; the best ones, a picture with more cannot be read
 MATCHING_IOU = 0.5
+MASK_OPACITY = 0.4
 PANEL = 4.4  # inches
 
 
@@ -39,13 +42,15 @@ class DetectionSample:
 
 
 @dataclass(frozen=True)
-class _Box:
-    """One rectangle with its caption, in pixels."""
+class DrawnBox:
+    """One rectangle with its caption, in pixels; drawn dashed where it is not `matched`."""
 
     corners: tuple[float, float, float, float]
     caption: str
     colour: str
     matched: bool
+    mask: NDArray[np.bool_] | None = None
+    """(H, W), laid over the image."""
 
 
 @styled
@@ -100,16 +105,16 @@ def _draw_row(
     score_threshold: float,
 ) -> None:
     truth = [
-        _Box(tuple(box), names[label], GROUPS[frequency[label]].colour, True)
+        DrawnBox(tuple(box), names[label], GROUPS[frequency[label]].colour, True)
         for box, label in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True)
     ]
     parts = ["ground truth", sample.title, f"{len(truth)} objects"]
-    _draw_panel(row[0], sample.image, truth, " · ".join(part for part in parts if part))
+    draw_panel(row[0], sample.image, truth, " · ".join(part for part in parts if part))
     for axes, (head, found) in zip(row[1:], sample.detections.items(), strict=True):
         boxes = _boxes_of(found, sample, names, frequency, score_threshold)
         shown = f"{min(len(boxes), MAX_DRAWN)} of " if len(boxes) > MAX_DRAWN else ""
         text = f"{head} · {shown}{len(boxes)} with score ≥ {score_threshold:g}"
-        _draw_panel(axes, sample.image, boxes[:MAX_DRAWN], text)
+        draw_panel(axes, sample.image, boxes[:MAX_DRAWN], text)
 
 
 def _boxes_of(
@@ -118,16 +123,24 @@ def _boxes_of(
     names: Sequence[str],
     frequency: NDArray[np.str_],
     score_threshold: float,
-) -> list[_Box]:
+) -> list[DrawnBox]:
     kept = found.scores >= score_threshold
     boxes, scores, labels = found.boxes[kept], found.scores[kept], found.labels[kept]
     matched = _match_truth(boxes, labels, sample)
     return [
-        _Box(tuple(box), f"{names[label]} {score:.2f}", GROUPS[frequency[label]].colour, match)
+        DrawnBox(tuple(box), f"{names[label]} {score:.2f}", GROUPS[frequency[label]].colour, match)
         for box, score, label, match in zip(
             boxes.tolist(), scores.tolist(), labels.tolist(), matched, strict=True
         )
     ]
+
+
+def chosen_masks(found: Detections, rows: Sequence[int]) -> list[NDArray[np.bool_] | None]:
+    """(H, W) masks of some detections, from COCO run lengths; None for each without masks."""
+    masks = getattr(found, "masks", None)
+    if masks is None:
+        return [None] * len(rows)
+    return [mask_decoder.decode(masks[row]).astype(bool) for row in rows]
 
 
 def _match_truth(boxes: Tensor, labels: Tensor, sample: DetectionSample) -> list[bool]:
@@ -138,14 +151,34 @@ def _match_truth(boxes: Tensor, labels: Tensor, sample: DetectionSample) -> list
     return ((overlap >= MATCHING_IOU) & same).any(dim=1).tolist()
 
 
-def _draw_panel(axes: Axes, image: NDArray[np.uint8], boxes: Sequence[_Box], title: str) -> None:
+def draw_panel(
+    axes: Axes,
+    image: NDArray[np.uint8],
+    boxes: Sequence[DrawnBox],
+    title: str,
+    inches: float = PANEL,
+) -> None:
+    """Draw an image (H, W, 3) with boxes on it.
+
+    Args:
+        axes: the panel.
+        image: RGB.
+        boxes: best first, so that the best ones' captions find a place first.
+        title: above the image.
+        inches: length of the image's longer side in the figure.
+    """
     height, width = image.shape[:2]
     axes.imshow(image, interpolation="antialiased", extent=(0, width, height, 0))
+    for box in boxes:
+        if box.mask is not None:
+            overlay = np.zeros((*box.mask.shape, 4))
+            overlay[box.mask] = to_rgba(box.colour, MASK_OPACITY)
+            axes.imshow(overlay, interpolation="antialiased", extent=(0, width, height, 0))
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
     axes.set_title(title, fontsize=9.5, loc="center")
-    pixel = max(width, height) / (PANEL * 72)  # image pixels per point
+    pixel = max(width, height) / (inches * 72)  # image pixels per point
     taken: list[tuple[float, float, float, float]] = []
     for box in boxes:
         left, top, right, bottom = box.corners
@@ -171,7 +204,7 @@ def _draw_panel(axes: Axes, image: NDArray[np.uint8], boxes: Sequence[_Box], tit
 
 
 def _place(
-    box: _Box,
+    box: DrawnBox,
     pixel: float,
     width: int,
     height: int,

@@ -1,0 +1,125 @@
+"""The files of a prediction: detections of every head, and the images they are of."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from bacl.atomic import replacing
+from bacl.data.batch import Detections, Target
+from bacl.data.image_folder import FoundImages, Unreadable
+from bacl.errors import OptionError
+from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.results_json import ResultsWriter
+
+
+@dataclass(frozen=True)
+class PredictedIds:
+    """Images numbered from 1 (`bacl.evaluation.results_json.Ids`)."""
+
+    num_images: int
+    category_ids: np.ndarray
+
+    @property
+    def image_ids(self) -> np.ndarray:
+        """(I,) int64."""
+        return np.arange(1, self.num_images + 1)
+
+
+class PredictionFiles(AbstractContextManager):
+    """Writes batch by batch; every file appears, whole, when the block ends without error.
+
+    detections_<head>.json is in the LVIS results format, with image ids that images.json explains:
+    its `images` (id, file_name within `folder`, width and height of the picture as a viewer shows
+    it) and `categories` are those of an annotation file, and `unreadable` names the rest.
+
+    Args:
+        output: the folder.
+        heads: names of the heads.
+        found: the images.
+        category_ids: of the training file, by label.
+        category_names: by label.
+        notes: more for images.json, such as the checkpoint.
+
+    Raises:
+        OptionError: there are results in the folder.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        heads: Sequence[str],
+        found: FoundImages,
+        category_ids: Sequence[int],
+        category_names: Sequence[str],
+        notes: Mapping[str, Any],
+    ) -> None:
+        self._images = output / "images.json"
+        if self._images.exists():
+            raise OptionError(
+                f"{output} holds the results of an earlier prediction: name another folder, or "
+                "delete this one"
+            )
+        self._found = found
+        ids = PredictedIds(len(found.names), np.asarray(category_ids))
+        self._writers = {
+            head: ResultsWriter(output / f"detections_{head}.json", ids) for head in heads
+        }
+        named = zip(category_ids, category_names, strict=True)
+        categories = [{"id": int(number), "name": name} for number, name in named]
+        self._head = {**notes, "folder": str(found.folder.absolute()), "categories": categories}
+        self._unreadable: list[Unreadable] = []
+        self._separator = "\n"
+
+    def __enter__(self) -> "PredictionFiles":
+        with ExitStack() as stack:
+            # Entered first, it appears last: where it is, the detections are.
+            temporary = stack.enter_context(replacing(self._images))
+            self._text = stack.enter_context(temporary.open("w", encoding="ascii"))
+            for writer in self._writers.values():
+                stack.enter_context(writer)
+            self._text.write(json.dumps(self._head)[:-1] + ', "images": [')
+            self._open = stack.pop_all()
+        return self
+
+    def write(
+        self, targets: Sequence[Target], detections: Mapping[str, Sequence[Detections]]
+    ) -> None:
+        """Append images and every head's detections in pixels of the original files."""
+        numbers = [target.image_id for target in targets]
+        for head, found in detections.items():
+            columns = DetectionColumns.from_detections(found, numbers)
+            self._writers[head].write_columns(columns)
+        for target in targets:
+            height, width = target.original_size
+            name = self._found.names[target.image_id - 1]
+            record = {"id": target.image_id, "file_name": name, "width": width, "height": height}
+            self._text.write(self._separator + json.dumps(record))
+            self._separator = ",\n"
+
+    def leave_out(self, unreadable: Sequence[Unreadable]) -> None:
+        """Note files that gave no picture."""
+        self._unreadable += unreadable
+
+    @property
+    def unreadable(self) -> Sequence[Unreadable]:
+        """All that was left out so far."""
+        return self._unreadable
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._open.__exit__(kind, error, trace)
+            return
+        with self._open:
+            rest = [asdict(each) for each in self._unreadable]
+            self._text.write(f'\n], "unreadable": {json.dumps(rest)}}}\n')

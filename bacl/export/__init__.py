@@ -1,0 +1,5 @@
+"""Trained detectors for programs without this project: one file, from pixels to detections."""
+
+from bacl.export.detector import ExportableDetector
+
+__all__ = ["ExportableDetector"]

@@ -1,0 +1,169 @@
+"""The detector as one function of one image, without data-dependent shapes.
+
+P: proposals. C: foreground classes. K: candidates, (proposal, class) pairs. D: detections.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from bacl.data.batch import STRIDE
+from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD
+from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.detectors.region_detector import RegionDetector
+from bacl.errors import OptionError
+from bacl.export.suppression import Survivors, survivors
+from bacl.heads import ClassifierHead
+
+
+class ExportableDetector(nn.Module):
+    """Backbone, proposals, one classifier head and suppression, wired for a tracer.
+
+    It gives the detections of the parts it is made of. What the training code does with as many
+    rows as there are, this does with a fixed number of rows of which some are empty:
+
+    * every RoI is pooled from every pyramid level, but as an empty box from those it does not
+      belong to, which costs nothing and gives zeros; the sum over levels is the pooled RoI;
+    * the `candidates` best (proposal, class) pairs enter the suppression, not as many as it takes
+      to find all detections. Where fewer than `max_detections` of them survive and there are more
+      above the score threshold, detections that rank behind them all are missing.
+
+    Equal scores may come in another order, and at the end of the list make others of them stay.
+
+    Args:
+        detector: Faster R-CNN.
+        head: classifies its RoI features.
+        image_size: (height, width) of the input, multiples of 32.
+        candidates: K at most.
+        suppress: how boxes of a group suppress each other.
+
+    Raises:
+        OptionError: another kind of detector, sides that are no multiples of 32, or too few
+            candidates.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        detector: RegionDetector,
+        head: ClassifierHead,
+        image_size: Sequence[int],
+        candidates: int = 5000,
+        suppress: Survivors = survivors,
+    ) -> None:
+        super().__init__()
+        if type(detector) is not FasterRCNN:  # a subclass would lose what it adds
+            raise OptionError(f"a {type(detector).__name__} cannot be exported, only a FasterRCNN")
+        if len(image_size) != 2 or any(side < STRIDE or side % STRIDE for side in image_size):
+            raise OptionError(
+                f"image_size={list(image_size)}: expected [height, width] in multiples of {STRIDE}"
+            )
+        if candidates < detector.postprocess.max_detections:
+            raise OptionError(
+                f"candidates={candidates}: there may be as many detections as "
+                f"{detector.postprocess.max_detections}"
+            )
+        self.detector = detector
+        self.head = head
+        self.image_size = tuple(image_size)
+        self.candidates = candidates
+        self.suppress = suppress
+        self.register_buffer("mean", IMAGENET_MEAN.view(3, 1, 1), persistent=False)
+        self.register_buffer("scale", (1 / IMAGENET_STD).view(3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+
+    @property
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Inputs to trace with: a black image that fills its canvas."""
+        return torch.zeros(3, *self.image_size, dtype=torch.uint8), torch.tensor(self.image_size)
+
+    def forward(self, image: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Detections, best first.
+
+        Args:
+            image: (3, H, W) uint8 RGB; the picture in the upper left corner, anything beside it.
+            size: (2,) int64, height and width of the picture.
+
+        Returns:
+            Boxes (D, 4) float32 xyxy in pixels of `image`, scores (D,) float32 and labels (D,)
+            int64. D is fixed: rows behind the last detection have score 0 and label -1.
+        """
+        pyramid = self.detector.pyramid(self._normalised(image, size))
+        limits = size.flip(0).repeat(2).float()
+        proposals, valid = self._proposals(pyramid, limits)
+        features = self.detector.box_head(self._pooled(pyramid, proposals))
+        scores = self.head.probabilities(features)[:, :-1].float()
+        scores = torch.where(valid.unsqueeze(1), scores, 0.0)
+        deltas = self.detector.box_regression(features).unflatten(1, (-1, 4))
+        return self._detections(proposals, scores, deltas, limits)
+
+    def _normalised(self, image: Tensor, size: Tensor) -> Tensor:
+        rows, columns = (torch.arange(side, device=image.device) for side in self.image_size)
+        inside = (rows < size[0]).unsqueeze(1) & (columns < size[1]).unsqueeze(0)
+        return torch.where(inside, (image.float() - self.mean) * self.scale, 0.0).unsqueeze(0)
+
+    def _proposals(self, pyramid: Sequence[Tensor], limits: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes (P, 4), and which of them are proposals (P,) bool."""
+        rpn = self.detector.rpn
+        selection = rpn.inference_selection
+        anchors = rpn.anchors([(level.shape[2], level.shape[3]) for level in pyramid])
+        boxes, scores = [], []
+        for features, references in zip(pyramid, anchors, strict=True):
+            objectness, deltas = (output[0].float() for output in rpn.head(features))
+            best, index = objectness.topk(min(selection.per_level, objectness.shape[0]))
+            decoded = rpn.coder.decode(deltas[index], references[index])
+            clipped = _clip(decoded, limits)
+            kept = self.suppress(clipped, torch.zeros_like(index), 1, selection.nms_iou)
+            boxes.append(clipped)
+            scores.append(torch.where(kept, best, -torch.inf))
+        every, ranks = torch.cat(boxes), torch.cat(scores)
+        best, index = ranks.topk(min(selection.total, every.shape[0]))
+        return every[index], best > -torch.inf
+
+    def _pooled(self, pyramid: Sequence[Tensor], proposals: Tensor) -> Tensor:
+        """(P, channels, side, side)."""
+        pooling = self.detector.pooling
+        rois = torch.nn.functional.pad(proposals, (1, 0))  # of image 0
+        levels = pooling.levels(rois)
+        parts = [
+            torchvision.ops.roi_align(
+                features,
+                rois * (levels == level).unsqueeze(1),
+                pooling.side,
+                1 / stride,
+                pooling.sampling_ratio,
+                aligned=True,
+            )
+            * (levels == level).view(-1, 1, 1, 1)
+            for level, (features, stride) in enumerate(zip(pyramid, pooling.strides, strict=False))
+        ]
+        return torch.stack(parts).sum(0)
+
+    def _detections(
+        self, proposals: Tensor, scores: Tensor, deltas: Tensor, limits: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rule, classes = self.detector.postprocess, scores.shape[1]
+        count = min(self.candidates, scores.numel())
+        best, index = scores.flatten().topk(count)
+        proposal, label = index // classes, index % classes
+        boxes = _clip(rule.decode(deltas.flatten(0, 1)[index], proposals[proposal]), limits)
+        kept = self.suppress(boxes, label, classes, rule.tolerated_iou)
+        kept = kept & (best > rule.score_threshold)
+        # Already sorted: the survivors' order is that of their positions.
+        ranks = torch.arange(count, 0, -1, device=boxes.device).float() * kept
+        chosen, index = ranks.topk(min(rule.max_detections, count))
+        filled = chosen > 0
+        return (
+            boxes[index] * filled.unsqueeze(1),
+            best[index] * filled,
+            torch.where(filled, label[index], -1),
+        )
+
+
+def _clip(boxes: Tensor, limits: Tensor) -> Tensor:
+    """Boxes (N, 4) cut to [0, limits], (4,) of width, height, width, height."""
+    return torch.minimum(boxes.clamp(min=0), limits)

@@ -1,0 +1,175 @@
+"""job=cost: parameters, multiply-adds and images per second of a stage's heads (Tab. XI)."""
+
+import dataclasses
+import json
+import platform
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import rich
+import torch
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, open_dict
+
+from bacl.data.batch import padded_sides
+from bacl.data.lvis import RELEASES
+from bacl.data.table import AnnotationTable
+from bacl.errors import OptionError, require
+from bacl.evaluation.cost import MultiplyAdds, Parameters, count_multiply_adds, count_parameters
+from bacl.evaluation.speed import Image, Subject, time_images
+from bacl.jobs.build import (
+    build_data,
+    build_parts,
+    build_stage,
+    chosen_stages,
+    open_data,
+    prepare_process,
+    single_device_trainer,
+)
+from bacl.jobs.check import check_arguments
+from bacl.jobs.fit import categories_of, restore
+from bacl.jobs.run_folder import environment, write_text
+from bacl.reporting.cost import CostRow, cost_markdown, cost_table
+from bacl.stages import DetectionStage
+
+
+def run(config: DictConfig, folder: Path) -> None:
+    """Measure the last stage (or `stage=…`) and write cost/cost.json and cost/cost.md.
+
+    With `checkpoint=` it detects in validation images. Without, it needs no file at all: weights
+    and pixels are random, and the post-processing gets synthetic scores (`cost.candidates`), since
+    its time may depend on them.
+    """
+    prepare_process()
+    check_arguments(config)
+    _check_options(config.cost)
+    table = open_data(config) if config.checkpoint else None
+    with open_dict(config):
+        config.data.num_classes = number_of_classes(config)
+    name = chosen_stages(config)[-1]
+    stage = build_stage(config, name, pretrained=False)
+    if table is not None:
+        restore(stage, Path(config.checkpoint), categories_of(table))
+    trainer = single_device_trainer(config)
+    rows = measure(config, name, stage, trainer)
+    notes = describe(config, name, rows, trainer.strategy.root_device)
+    write_text(folder / "cost/cost.json", _json(config, rows, notes))
+    write_text(folder / "cost/cost.md", cost_markdown(rows, notes))
+    rich.print(cost_table(rows, notes))
+    print(f"Written to {folder / 'cost'}")
+
+
+def number_of_classes(config: DictConfig) -> int:
+    """C: as the option says, else as the training file has, else as its release is known to have.
+
+    Raises:
+        OptionError: none of them says it.
+    """
+    data = config.data
+    if data.num_classes is not None:
+        return data.num_classes
+    if Path(data.train.annotations).is_file():
+        return AnnotationTable.open(data.train.annotations).num_categories
+    if data.name in RELEASES:
+        return RELEASES[data.name].train.counts["categories"]
+    raise OptionError(
+        f"data.num_classes: there is no {data.train.annotations} to count the categories in; "
+        "give their number, data.num_classes=…"
+    )
+
+
+def measure(
+    config: DictConfig, name: str, stage: DetectionStage, trainer: Trainer
+) -> list[CostRow]:
+    """One row for each head and, with synthetic scores, each number of candidates."""
+    counted = {head: _count(config, name, stage, head) for head in stage.heads}
+    counts = [None] if config.checkpoint else list(config.cost.candidates)
+    heads = [(head, count) for head in stage.heads for count in counts]
+    trainer.precision_plugin.convert_module(stage.eval().to(trainer.strategy.root_device))
+    subjects = {key: Subject(stage.heads[key[0]], key[1]) for key in heads}  # type: ignore[arg-type]
+    with trainer.precision_plugin.forward_context():
+        images = _images(config, name, trainer)
+        times = time_images(stage.detector, subjects, images, config.cost.warm_up)
+    return [CostRow(key[0], *counted[key[0]], times[key]) for key in heads]
+
+
+def _count(
+    config: DictConfig, name: str, stage: DetectionStage, head: str
+) -> tuple[Parameters, int, MultiplyAdds]:
+    """Parameters as built, the number of those that train in the stage, and the work."""
+    detector, heads = build_parts(config, name, pretrained=False)
+    trained = count_parameters(stage.detector, stage.heads[head]).learnable
+    size = tuple(config.cost.size)
+    work = count_multiply_adds(detector, heads[head], size, config.cost.rois)
+    return count_parameters(detector, heads[head]), trained, work
+
+
+def describe(config: DictConfig, name: str, rows: list[CostRow], device: torch.device) -> list[str]:
+    """What was measured, and how."""
+    options = config.cost
+    height, width = options.size
+    weights = f"weights of {config.checkpoint}, validation images"
+    if config.checkpoint is None:
+        weights = (
+            "random weights and pixels (no checkpoint= given); scores for the post-processing are "
+            "synthetic, with the numbers of candidates of cost.candidates"
+        )
+    return [
+        f"params: with a gradient as built; trained: in the {name} stage; C = "
+        f"{config.data.num_classes}",
+        f"multiply-adds: as the paper counts FLOPs, of an unpadded 3×{height}×{width} image and "
+        f"{options.rois} RoIs",
+        f"times: medians of {rows[0].times.images} images one at a time, {weights}",
+        f"{_name(device)}, precision {config.trainer.precision}",
+    ]
+
+
+def _check_options(options: DictConfig) -> None:
+    for key in ("rois", "images"):
+        require(f"cost.{key}", options[key], 1)
+    require("cost.warm_up", options.warm_up, 0)
+    if len(options.size) != 2 or not options.candidates:
+        raise OptionError("cost: size is [height, width], candidates are one or more numbers")
+    for number in (*options.size, *options.candidates):
+        require("cost.size, cost.candidates", number, 1)
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def _images(config: DictConfig, name: str, trainer: Trainer) -> Iterator[Image]:
+    """Images of the validation data with a checkpoint, random ones without."""
+    convert, device = trainer.precision_plugin.convert_input, trainer.strategy.root_device
+    wanted = config.cost.warm_up + config.cost.images
+    if config.checkpoint is None:
+        size = tuple(config.cost.size)
+        pixels = torch.randn(1, 3, *padded_sides(*size), generator=torch.Generator().manual_seed(0))
+        for _ in range(wanted):
+            yield convert(pixels.to(device)), size
+        return
+    with open_dict(config):
+        config.datamodule.val_batch_size = 1
+    data = build_data(config, config.stages[name].augment)
+    for batch in islice(data.val_dataloader(), wanted):
+        yield convert(batch.images.to(device)), batch.sizes[0]
+
+
+def _json(config: DictConfig, rows: list[CostRow], notes: list[str]) -> str:
+    content: dict[str, Any] = {
+        "size": list(config.cost.size),
+        "rois": config.cost.rois,
+        "num_classes": config.data.num_classes,
+        "checkpoint": config.checkpoint,
+        "rows": [
+            dataclasses.asdict(row) | {"images_per_second": row.times.images_per_second}
+            for row in rows
+        ],
+        "notes": notes,
+        "environment": environment(),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

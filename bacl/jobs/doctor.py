@@ -1,0 +1,124 @@
+"""job=doctor: whether this machine, these options and these data can run.
+
+It writes nothing but the annotation tables that a first training would build.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from torch.nn import functional
+
+from bacl.data.batch import Detections
+from bacl.data.prepare import missing_files
+from bacl.data.table import AnnotationTable
+from bacl.errors import UserError
+from bacl.evaluation.lvis_ap import LVISAveragePrecision
+from bacl.jobs.build import prepare_process, single_device_trainer
+from bacl.jobs.check import check_arguments
+from bacl.jobs.configuration import plain
+from bacl.jobs.run_folder import environment
+
+
+class NotReadyError(UserError):
+    """Something that a run needs is missing or wrong."""
+
+
+def run(config: DictConfig, folder: Path) -> None:
+    """Print versions, device, data and a self-test of the evaluation; OK, or what to mend.
+
+    Raises:
+        NotReadyError: lists everything that a run would stumble over.
+    """
+    prepare_process()
+    checks: tuple[Callable[[DictConfig], str], ...] = (
+        versions, options, device, data, evaluation,
+    )  # fmt: skip
+    problems = []
+    for check in checks:
+        try:
+            print(f"{check.__name__}: {check(config)}")
+        except UserError as error:
+            print(f"{check.__name__}: see below")
+            problems.append(f"{check.__name__}: {error}")
+    if problems:
+        raise NotReadyError("not ready:\n" + "\n".join(problems))
+    print("OK")
+
+
+def versions(config: DictConfig) -> str:
+    """Python and packages."""
+    found = environment()
+    packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
+    return f"python {found['python']}, {packages}, commit {found['git_commit'][:12]}"
+
+
+def options(config: DictConfig) -> str:
+    """Whether every option is one that its class takes."""
+    check_arguments(config)
+    return f"{', '.join(config.stages)}; all known"
+
+
+def device(config: DictConfig) -> str:
+    """What the trainer would use, after a convolution on it that must equal the CPU's."""
+    try:
+        place = single_device_trainer(config).strategy.root_device
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        asked = f"trainer.accelerator={config.trainer.accelerator}"
+        raise NotReadyError(f"{asked}: {error}") from error
+    x, weight = torch.randn(1, 8, 16, 16), torch.randn(4, 8, 3, 3)
+    found = functional.conv2d(x.to(place), weight.to(place)).cpu()
+    if not torch.allclose(found, functional.conv2d(x, weight), rtol=1e-2, atol=1e-2):
+        raise NotReadyError(f"a convolution on {place} differs from the CPU's: check the driver")
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return f"{place} ({len(gpus)} GPUs: {', '.join(gpus) or 'none'}), convolution as on the CPU"
+
+
+def data(config: DictConfig) -> str:
+    """Whether annotations and images are there."""
+    paths = plain(config.data)
+    train, val = paths["train"], paths["val"]
+    if "builder" in paths and not Path(train["annotations"]).is_file():
+        return f"{paths['name']}: generated before the first training, in {paths['root']}"
+    if missing := missing_files(train, val):
+        raise NotReadyError("\n  ".join(["the data set is not complete:", *missing]))
+    tables = [AnnotationTable.open(split["annotations"]) for split in (train, val)]
+    images, categories = [table.num_images for table in tables], tables[0].num_categories
+    return f"{images[0]:,} training, {images[1]:,} validation images, {categories:,} categories"
+
+
+def evaluation(config: DictConfig) -> str:
+    """AP of two images where one of two categories is found: 1/2."""
+    boxes = [[10.0, 10.0, 30.0, 40.0], [20.0, 5.0, 50.0, 45.0]]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "truth.json"
+        path.write_text(json.dumps(_truth(boxes)))
+        metric = LVISAveragePrecision(AnnotationTable.open(path))
+        metric.update(
+            [_found(boxes[0], label=0), _found([60.0, 60.0, 70.0, 70.0], label=1)], [1, 2]
+        )
+        precision = float(metric.compute()["AP"])
+    if abs(precision - 0.5) > 1e-9:
+        raise NotReadyError(f"AP of a case known by hand is {precision}, not 0.5")
+    return "AP of a case known by hand as expected"
+
+
+def _truth(boxes: list[list[float]]) -> dict:
+    """Two images with one object each, of one category each."""
+    sides = [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in boxes]
+    return {
+        "images": [{"id": i, "file_name": f"{i}.jpg", "width": 80, "height": 80} for i in (1, 2)],
+        "categories": [{"id": i, "name": f"category {i}"} for i in (1, 2)],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": i, "bbox": box, "area": box[2] * box[3]}
+            for i, box in enumerate(sides, 1)
+        ],
+    }
+
+
+def _found(box: list[float], label: int) -> Detections:
+    return Detections(torch.tensor([box]), torch.tensor([0.9]), torch.tensor([label]))

@@ -1,0 +1,81 @@
+"""job=export: a finished stage with one head as a file that runs without this project."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from bacl.errors import OptionError
+from bacl.export import ExportableDetector
+from bacl.export.onnx import write_onnx
+from bacl.export.program import write_program
+from bacl.export.suppression import Survivors, survivors, survivors_operator
+from bacl.jobs.build import prepare_process
+from bacl.jobs.restored import Restored, command_overrides, restore_model
+from bacl.jobs.run_folder import plain
+
+Format = Callable[[Restored, str, Path, dict[str, Any]], None]
+
+
+def onnx(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
+    """An ONNX file."""
+    write_onnx(_detector(model, head, options, survivors_operator), output, _notes(model, head))
+
+
+def torch(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
+    """A program of torch.export."""
+    write_program(_detector(model, head, options, survivors), output, _notes(model, head))
+
+
+FORMATS: dict[str, tuple[str, Format]] = {"onnx": (".onnx", onnx), "torch": (".pt2", torch)}
+"""`export.format`: suffix of the file, and what writes it from one head of a model."""
+
+
+def run(config: DictConfig, folder: Path) -> None:
+    """Write `checkpoint=…`, or the run's own last stage, as `export.format` to `export.output`.
+
+    Raises:
+        OptionError: an option of `export` has no such value, or is missing.
+        MissingPackageError: the format needs packages that are not installed.
+    """
+    prepare_process()
+    options = plain(config.export)
+    if options["format"] not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise OptionError(f"export.format={options['format']}: unknown; formats are {known}")
+    suffix, write = FORMATS[options["format"]]
+    model = restore_model(config, folder, command_overrides())
+    head = model.only_head(options["head"], "export.head")
+    beside = model.path.with_name(f"{model.path.stem}_{head}{suffix}")
+    output = Path(options["output"] or beside)
+    write(model, head, output, options)
+    print(f"{model.path} -> {output}: stage {model.name}, head {head}, {_megabytes(output)}")
+
+
+def _detector(
+    model: Restored, head: str, options: dict[str, Any], suppress: Survivors
+) -> ExportableDetector:
+    if options["image_size"] is None:
+        raise OptionError(
+            "export.image_size is not set: name the input's height and width, multiples of 32 that "
+            "hold every picture after its resize, such as export.image_size=[800,1344]"
+        )
+    return ExportableDetector(
+        model.stage.detector,
+        model.stage.heads[head],  # type: ignore[arg-type]
+        options["image_size"],
+        options["candidates"],
+        suppress,
+    )
+
+
+def _notes(model: Restored, head: str) -> dict[str, Any]:
+    """What a file says of itself: label i is category i of the lists."""
+    resize = plain(model.config.stages[model.name].augment)["test"]
+    return {"categories": asdict(model.categories), "head": head, "test_transform": resize}
+
+
+def _megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"

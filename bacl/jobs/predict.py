@@ -1,0 +1,205 @@
+"""job=predict: detections of any pictures, with nothing but a finished stage's checkpoint."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from lightning.fabric import Fabric
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader
+
+from bacl.data.batch import Batch, Detections, Target
+from bacl.data.image_folder import (
+    FoundImages,
+    PictureDataset,
+    Unreadable,
+    collate_readable,
+    find_images,
+)
+from bacl.data.images import read_upright
+from bacl.data.progress import count_progress
+from bacl.errors import OptionError, UserError, require
+from bacl.evaluation.predictions import PredictionFiles
+from bacl.jobs.build import instantiate, prepare_process
+from bacl.jobs.restored import Restored, command_overrides, keep_head, restore_model
+from bacl.reporting import figures
+
+PARTS = ("waiting for pictures", "detection", "writing", "drawing")
+
+
+class UnreadableError(UserError):
+    """Not a single picture could be read."""
+
+
+@dataclass
+class Watch:
+    """Where the time goes."""
+
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Count a block as this part."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += perf_counter() - start  # type: ignore[assignment]
+
+    def summary(self) -> str:
+        """Seconds of every part."""
+        return ", ".join(f"{name} {self.seconds[name]:.1f} s" for name in PARTS)
+
+
+def run(config: DictConfig, folder: Path) -> None:
+    """Detect objects in `predict.images` with `checkpoint=…`, or with the run's own last stage.
+
+    Pictures are read, detected and written batch by batch: memory does not grow with their number.
+
+    Raises:
+        OptionError: an option of `predict` has no such value, or is missing.
+        UnreadableError: no picture can be read.
+    """
+    prepare_process()
+    options = config.predict
+    _check(config)
+    output = Path(options.output or Path("predictions") / _stem(str(options.images)))
+    found = find_images(str(options.images), excluded=output)
+    model = restore_model(config, folder, command_overrides())
+    if options.head is not None:
+        keep_head(model.stage, model.only_head(options.head, "predict.head"))
+    print(f"{options.images}: {len(found.names)} pictures; other files, skipped: {found.skipped}")
+    watch, start = Watch(), perf_counter()
+    with _files(output, model, found) as files:
+        drawn = _predict(config, model, found, files, output / "pictures", watch)
+        done = len(found.names) - len(files.unreadable)
+        _tell_unreadable(files.unreadable, len(found.names))
+    seconds = perf_counter() - start
+    print(f"{done} pictures in {seconds:.1f} s ({done / seconds:.1f}/s): {watch.summary()}")
+    print(f"Detections{f' and {drawn} drawn pictures' if drawn else ''}: {output}")
+
+
+def _predict(
+    config: DictConfig,
+    model: Restored,
+    found: FoundImages,
+    files: PredictionFiles,
+    pictures: Path,
+    watch: Watch,
+) -> int:
+    """Fill the files; returns the number of pictures drawn."""
+    options, drawn = config.predict, 0
+    trainer = config.trainer
+    fabric = Fabric(accelerator=trainer.accelerator, devices=1, precision=trainer.precision)
+    stage = fabric.setup_module(model.stage)
+    stage.mark_forward_method("detect")
+    hidden = not trainer.enable_progress_bar
+    with count_progress("predicting", len(found.names), "pictures", hidden) as advance:
+        for batch, unreadable in _watched(_loader(config, model, found), watch):
+            files.leave_out(unreadable)
+            if batch is not None:
+                with watch.part("detection"):
+                    detections = _detect(stage, batch.to(fabric.device, non_blocking=True))
+                with watch.part("writing"):
+                    files.write(batch.targets, detections)
+                with watch.part("drawing"):
+                    wanted = batch.targets[: _remaining(options.pictures, drawn)]
+                    _draw(pictures, found, wanted, detections, model, options.score_threshold)
+                    drawn += len(wanted)
+            advance(len(unreadable) + (len(batch.targets) if batch is not None else 0))
+    return drawn
+
+
+def _detect(stage: Any, batch: Batch) -> dict[str, list[Detections]]:
+    """Every head's detections on the CPU, by a stage that Fabric has wrapped."""
+    return {head: [each.to("cpu") for each in found] for head, found in stage.detect(batch).items()}
+
+
+def _draw(
+    folder: Path,
+    found: FoundImages,
+    targets: Sequence[Target],
+    detections: Mapping[str, Sequence[Detections]],
+    model: Restored,
+    score_threshold: float,
+) -> None:
+    for position, target in enumerate(targets):
+        name = found.names[target.image_id - 1]
+        image = read_upright(found.folder / name).permute(1, 2, 0).numpy()
+        own = {head: each[position] for head, each in detections.items()}
+        path = folder / (name if name.lower().endswith((".jpg", ".jpeg")) else f"{name}.jpg")
+        figures.draw_predictions(path, image, own, model.categories.names, score_threshold)
+
+
+def _loader(
+    config: DictConfig, model: Restored, found: FoundImages
+) -> DataLoader[tuple[Batch | None, list[Unreadable]]]:
+    options = config.datamodule
+    transform = instantiate(model.config.stages[model.name].augment).test
+    batches = -(-len(found.names) // options.val_batch_size)
+    workers = min(options.num_workers, batches, os.cpu_count() or 1)
+    return DataLoader(
+        PictureDataset(found, transform),  # type: ignore[arg-type]
+        batch_size=options.val_batch_size,
+        num_workers=workers,
+        collate_fn=collate_readable,
+    )
+
+
+def _watched(
+    loader: Iterable[tuple[Batch | None, list[Unreadable]]], watch: Watch
+) -> Iterator[tuple[Batch | None, list[Unreadable]]]:
+    """The same items; the time until each comes is waiting."""
+    items = iter(loader)
+    while True:
+        with watch.part("waiting for pictures"):
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
+
+
+def _files(output: Path, model: Restored, found: FoundImages) -> PredictionFiles:
+    heads = list(model.stage.heads)
+    ids, names = model.categories.ids, model.categories.names
+    notes = {"checkpoint": str(model.path.absolute()), "stage": model.name, "heads": heads}
+    return PredictionFiles(output, heads, found, ids, names, notes)
+
+
+def _tell_unreadable(unreadable: Sequence[Unreadable], total: int) -> None:
+    if not unreadable:
+        return
+    lines = "\n".join(f"  {each.name}: {each.reason}" for each in unreadable)
+    if len(unreadable) == total:
+        raise UnreadableError(f"no picture could be read:\n{lines}")
+    print(f"{len(unreadable)} of {total} files could not be read and are left out:\n{lines}")
+
+
+def _check(config: DictConfig) -> None:
+    options = config.predict
+    if options.images is None:
+        raise OptionError(
+            "predict.images is not set: name a folder, a file or a pattern, predict.images=photos"
+        )
+    require("predict.score_threshold", options.score_threshold, 0, 1)
+    if options.pictures is not None:
+        require("predict.pictures", options.pictures, 0)
+    require("datamodule.val_batch_size", config.datamodule.val_batch_size, 1)
+    if config.trainer.devices not in (1, "1", "auto"):
+        raise OptionError(f"trainer.devices={config.trainer.devices}: job=predict uses one device")
+
+
+def _remaining(pictures: int | None, drawn: int) -> int | None:
+    """How many more pictures to draw; None for all."""
+    return None if pictures is None else max(0, pictures - drawn)
+
+
+def _stem(images: str) -> str:
+    """A name for the folder of the results: that of the folder, file or of the pattern's folder."""
+    parts = [part for part in Path(images).absolute().parts if not set(part) & set("*?[]")]
+    return Path(parts[-1]).stem or "all"

@@ -1,0 +1,63 @@
+"""The table of what models cost (Tab. XI), for the console and in Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from bacl.evaluation.cost import MultiplyAdds, Parameters
+from bacl.evaluation.speed import Times
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """One classifier head with its detector."""
+
+    head: str
+    parameters: Parameters
+    trained: int
+    """Parameters that train in the stage."""
+    work: MultiplyAdds
+    times: Times
+
+
+LINES = (
+    *("params (M)", "trained (M)", "multiply-adds (G)", "candidates", "images/s"),
+    *("image (ms)", "extractor (ms)", "RoIs (ms)", "post-processing (ms)"),
+)
+
+
+def cost_table(rows: Sequence[CostRow], notes: Sequence[str]) -> Table:
+    """A console table with one column for each row, and the notes below it."""
+    table = Table(caption="\n".join(notes), caption_justify="left")
+    table.add_column("")
+    for row in rows:
+        table.add_column(row.head, justify="right")
+    for line in _lines(rows):
+        table.add_row(*line)
+    return table
+
+
+def cost_markdown(rows: Sequence[CostRow], notes: Sequence[str]) -> str:
+    """The same table in Markdown."""
+    heads = " | ".join(row.head for row in rows)
+    lines = [f"| | {heads} |", "|---|" + "---:|" * len(rows)]
+    lines += [f"| {' | '.join(line)} |" for line in _lines(rows)]
+    return "\n".join([*lines, "", *[f"- {note}" for note in notes]]) + "\n"
+
+
+def _lines(rows: Sequence[CostRow]) -> list[tuple[str, ...]]:
+    return list(zip(LINES, *[_cells(row) for row in rows], strict=True))
+
+
+def _cells(row: CostRow) -> list[str]:
+    times = row.times
+    parts = (times.total, times.extractor, times.rois, times.postprocess)
+    return [
+        f"{row.parameters.learnable / 1e6:.2f}",
+        f"{row.trained / 1e6:.2f}",
+        f"{row.work.published / 1e9:.2f}",
+        f"{times.candidates:,}",
+        f"{times.images_per_second:.2f}",
+        *[f"{1000 * seconds:.1f}" for seconds in parts],
+    ]

@@ -1,0 +1,70 @@
+"""One picture's detections, one panel per head."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacl.data.batch import Detections
+from bacl.reporting.figures.detections import (
+    MAX_DRAWN,
+    DrawnBox,
+    chosen_masks,
+    draw_panel,
+)
+from bacl.reporting.figures.style import HEAD_COLOURS, new_figure, save, styled
+
+WIDEST = 8.0
+"""Inches of a panel's longer side at most; a small picture gets `NARROWEST`."""
+NARROWEST = 4.4
+DPI = 130
+
+
+@styled
+def draw_predictions(
+    path: Path,
+    image: NDArray[np.uint8],
+    detections: Mapping[str, Detections],
+    names: Sequence[str],
+    score_threshold: float,
+) -> Path:
+    """Draw boxes, and masks where there are any, in a colour of their category.
+
+    Args:
+        path: .jpg or .png to write.
+        image: (H, W, 3) RGB.
+        detections: of every head, in pixels of the image; the best of them are drawn.
+        names: the categories' names, by label.
+        score_threshold: detections below it are not drawn.
+
+    Returns:
+        `path`.
+    """
+    height, width = image.shape[:2]
+    longest = float(np.clip(max(height, width) / DPI, NARROWEST, WIDEST))
+    # A very long picture keeps room for the captions.
+    sides = [max(side / max(height, width) * longest, 1.5) for side in (height, width)]
+    figure, [axes] = new_figure(sides[1] * len(detections), sides[0] + 0.35, 1, len(detections))
+    for panel, (head, found) in zip(axes, detections.items(), strict=True):
+        boxes = _boxes(found, names, score_threshold)
+        shown = f"{MAX_DRAWN} of " if len(boxes) > MAX_DRAWN else ""
+        title = f"{head} · {shown}{len(boxes)} with score ≥ {score_threshold:g}"
+        draw_panel(panel, image, boxes[:MAX_DRAWN], title, longest)
+    return save(figure, path, dpi=DPI)
+
+
+def _boxes(found: Detections, names: Sequence[str], score_threshold: float) -> list[DrawnBox]:
+    rows = (found.scores >= score_threshold).nonzero().flatten().tolist()
+    return [
+        DrawnBox(
+            tuple(found.boxes[row].tolist()),
+            f"{names[label]} {found.scores[row]:.2f}",
+            HEAD_COLOURS[label % len(HEAD_COLOURS)],
+            True,
+            mask,
+        )
+        for row, label, mask in zip(
+            rows, found.labels[rows].tolist(), chosen_masks(found, rows), strict=True
+        )
+    ]

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
+
+from bacl.data.image_folder import (
+    PictureDataset,
+    collate_readable,
+    find_images,
+)
+from bacl.data.images import read_upright
+from bacl.data.transforms import ResizeShortSide
+from bacl.errors import OptionError
+
+
+@pytest.fixture
+def picture():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+
+
+def pixels(picture):
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_a_folder_gives_its_pictures_in_order_and_counts_the_rest(tmp_path):
+    touch(tmp_path, "b.jpg", "a.PNG", "in/c.webp", "notes.txt", "in/data.json", ".hidden.jpg")
+    touch(tmp_path, ".cache/x.jpg", "results/pictures/b.jpg")
+    found = find_images(str(tmp_path), excluded=tmp_path / "results")
+    assert (found.folder, found.names) == (tmp_path, ["a.PNG", "b.jpg", "in/c.webp"])
+    assert found.skipped == 2
+
+
+def test_a_pattern_gives_what_matches_it_below_the_common_folder(tmp_path):
+    touch(tmp_path, "x/1.jpg", "x/2.jpg", "y/1.jpg", "y/1.txt", "z.jpg")
+    assert find_images(f"{tmp_path}/*/1.*").names == ["x/1.jpg", "y/1.jpg"]
+    assert find_images(f"{tmp_path}/*/1.*").skipped == 1
+    assert find_images(f"{tmp_path}/x/*.jpg").folder == tmp_path / "x"
+    assert len(find_images(f"{tmp_path}/**/*.jpg").names) == 4
+
+
+def test_a_file_is_taken_whatever_its_name(tmp_path):
+    touch(tmp_path, "photo", "odd[1].jpg")
+    assert find_images(str(tmp_path / "photo")).names == ["photo"]
+    assert find_images(str(tmp_path / "odd[1].jpg")).names == ["odd[1].jpg"]
+
+
+def test_nothing_found_is_an_error_that_says_why(tmp_path):
+    touch(tmp_path, "in/notes.txt")
+    with pytest.raises(OptionError, match="no such file or folder"):
+        find_images(str(tmp_path / "none"))
+    with pytest.raises(OptionError, match=r"holds no picture, 1 other files.*\.jpg"):
+        find_images(str(tmp_path / "in"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK", "1", "LA"])
+def test_every_mode_becomes_rgb(tmp_path, picture, mode):
+    stored = picture.convert(mode)
+    stored.save(tmp_path / "x.tif")
+    read = read_upright(tmp_path / "x.tif")
+    assert torch.equal(read, pixels(stored.convert("RGB")))
+    assert (read.shape, read.dtype) == ((3, 40, 60), torch.uint8)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_grey_keeps_its_high_byte(tmp_path, suffix):
+    values = np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / f"x.{suffix}")
+    read = read_upright(tmp_path / f"x.{suffix}")
+    assert read.tolist() == [[[0, 0, 1, 128, 255]]] * 3
+
+
+def test_a_turned_photograph_is_read_upright(tmp_path, picture):
+    rotation = Image.Exif()
+    rotation[0x0112] = 6  # a viewer turns it clockwise by a quarter
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "x.png", exif=rotation)
+    assert torch.equal(read_upright(tmp_path / "x.png"), pixels(picture))
+
+
+def test_items_know_their_files_sizes(tmp_path, picture):
+    picture.save(tmp_path / "x.png")
+    dataset = PictureDataset(find_images(str(tmp_path)), ResizeShortSide([20], 1000))
+    image, target = dataset[0]
+    assert image.shape == (3, 20, 30)
+    assert type(image) is torch.Tensor
+    assert (target.image_id, target.size, target.original_size) == (1, (20, 30), (40, 60))
+    assert target.padded_size == (32, 32)
+    assert target.to_original(torch.tensor([[0.0, 0, 30, 20]])).tolist() == [[0, 0, 60, 40]]
+    assert len(target.boxes) == len(target.labels) == len(target.negative) == 0
+
+
+def test_a_line_of_pixels_survives_the_resize(tmp_path):
+    Image.new("RGB", (5000, 1)).save(tmp_path / "line.png")
+    Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
+    dataset = PictureDataset(find_images(str(tmp_path)), ResizeShortSide([800], 1333))
+    assert [dataset[index][0].shape for index in (0, 1)] == [(3, 1, 1333), (3, 800, 800)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_files_are_named_and_the_others_go_on(tmp_path, picture, workers, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    for name in ("a.jpg", "e.jpg"):
+        picture.resize((40, 40)).save(tmp_path / name)
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:700])
+    (tmp_path / "c.png").write_text("no picture")
+    picture.resize((400, 40)).save(tmp_path / "d.png")
+    (tmp_path / "f.jpg").symlink_to(tmp_path / "gone.jpg")
+    dataset = PictureDataset(find_images(str(tmp_path)), v2.Identity())
+    loader = DataLoader(dataset, 2, num_workers=workers, collate_fn=collate_readable)
+    batches = list(loader)
+    ids = [[t.image_id for t in batch.targets] if batch else None for batch, _ in batches]
+    assert ids == [[1], None, [5]]
+    reasons = {each.name: each.reason for _, bad in batches for each in bad}
+    assert list(reasons) == ["b.jpg", "c.png", "d.png", "f.jpg"]
+    told = ("truncated", "cannot identify", "exceeds limit", "No such file")
+    for (name, reason), words in zip(reasons.items(), told, strict=True):
+        assert words in reason, name
+
+
+def test_an_error_of_the_transform_is_no_broken_file(tmp_path, picture):
+    picture.save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="crop"):
+        PictureDataset(find_images(str(tmp_path)), v2.RandomCrop(1000))[0]

@@ -1,0 +1,57 @@
+import pytest
+import torch
+
+from bacl.evaluation.lvis_ap import LVISAveragePrecision
+from bacl.jobs import doctor
+
+CPU = "trainer=cpu"
+
+
+def test_a_machine_that_is_ready(finished, tiny, tmp_path, capsys):
+    doctor.run(tiny(CPU), tmp_path)
+    printed = capsys.readouterr().out
+    assert printed.endswith("OK\n")
+    assert f"torch {torch.__version__.split('+')[0]}" in printed
+    assert "16 training, 6 validation images, 12 categories" in printed
+    assert "case known by hand as expected" in printed
+    assert "convolution as on the CPU" in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_that_are_generated_need_not_be_there(tiny, tmp_path, capsys):
+    doctor.run(tiny(CPU, f"data.root={tmp_path / 'none'}"), tmp_path)
+    assert "generated before the first training" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_everything_that_is_wrong_is_told_at_once(compose_config, tmp_path, capsys):
+    config = compose_config(
+        CPU,
+        "data=custom",
+        f"data.root={tmp_path}",
+        "+head.loss.strange=1",
+        "trainer.accelerator=no",
+    )
+    with pytest.raises(doctor.NotReadyError) as caught:
+        doctor.run(config, tmp_path)
+    for part in (r"head.loss.strange", "no file", "train.json", "val.json", "accelerator=no"):
+        assert part in str(caught.value)
+    assert "OK\n" not in capsys.readouterr().out
+
+
+def test_an_evaluation_that_errs_is_told(tiny, monkeypatch):
+    monkeypatch.setattr(LVISAveragePrecision, "compute", lambda self: {"AP": 0.51})
+    with pytest.raises(doctor.NotReadyError, match=r"by hand is 0\.51, not 0\.5"):
+        doctor.evaluation(tiny())
+
+
+def test_a_device_that_computes_wrongly_is_told(tiny, monkeypatch):
+    right, calls = torch.nn.functional.conv2d, []
+
+    def first_wrong(*args):
+        calls.append(args)
+        return right(*args) + (len(calls) == 1)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", first_wrong)
+    with pytest.raises(doctor.NotReadyError, match="differs from the CPU's"):
+        doctor.device(tiny(CPU))

@@ -1,0 +1,290 @@
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bacl.checkpoints.handover import CheckpointError, load_stage
+from bacl.errors import OptionError
+from bacl.jobs import predict
+from bacl.jobs import test as test_job
+from bacl.jobs.restored import restore_model
+from bacl.reporting import figures
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(finished, tmp_path_factory) -> Path:
+    """A final.ckpt whose training data are nowhere, with an indicator that counts them."""
+    content = load_stage(finished / "classifier/final.ckpt")
+    text = json.dumps(content["config"]).replace(content["config"]["data"]["root"], "/nowhere")
+    content["config"] = json.loads(text)
+    path = tmp_path_factory.mktemp("alone") / "final.ckpt"
+    torch.save(content, path)
+    return path
+
+
+@pytest.fixture
+def command(compose_config, checkpoint, tmp_path):
+    """Composes the job as its command without an experiment does."""
+
+    def composed(images, *overrides, path=checkpoint):
+        job = ["job=predict", f"checkpoint={path}", "trainer.enable_progress_bar=false"]
+        output = f"predict.output={tmp_path / 'out'}"
+        chosen = [] if images is None else [f"predict.images={images}"]
+        return compose_config(*job, "trainer=cpu", output, *chosen, *overrides)
+
+    return composed
+
+
+@pytest.fixture
+def pictures(tiny, finished, tmp_path) -> Path:
+    """A folder with the six validation pictures."""
+    folder = tmp_path / "pictures"
+    shutil.copytree(tiny().data.val.images, folder)
+    return folder
+
+
+def written(tmp_path, head="bacl"):
+    out = tmp_path / "out"
+    records = json.loads((out / f"detections_{head}.json").read_text())
+    return records, json.loads((out / "images.json").read_text())
+
+
+def by_file(records, images):
+    """Category, box and score of every detection, by name of the file."""
+    names = {image["id"]: Path(image["file_name"]).name for image in images}
+    rows: dict[str, list] = {name: [] for name in names.values()}
+    for each in records:
+        row = [each["category_id"], *each["bbox"], each["score"]]
+        rows[names[each["image_id"]]].append(row)
+    return rows
+
+
+def test_detections_are_those_of_the_evaluation(command, pictures, finished, tiny, tmp_path):
+    predict.run(command(pictures, "datamodule.num_workers=0", "predict.pictures=0"), tmp_path)
+    test_job.run(tiny("job=test", "report.save_detections=true"), finished)
+    (evaluated,) = (finished / "classifier").glob("test_*")
+    annotations = json.loads(Path(tiny().data.val.annotations).read_text())
+    for head in ("bacl", "baseline"):
+        records, listed = written(tmp_path, head)
+        with gzip.open(evaluated / f"detections_{head}.json.gz") as file:
+            expected = by_file(json.load(file), annotations["images"])
+        found = by_file(records, listed["images"])
+        assert found.keys() == expected.keys()
+        for name, rows in found.items():
+            assert len(rows) > 5
+            np.testing.assert_allclose(sorted(rows), sorted(expected[name]), rtol=0, atol=1e-3)
+    ids = {each["id"] for each in annotations["categories"]}
+    assert {each["id"] for each in listed["categories"]} == ids
+    assert [(each["width"], each["height"]) for each in listed["images"]] == [(96, 96)] * 6
+    assert listed["heads"] == ["bacl", "baseline"]
+    assert not (tmp_path / "out/pictures").exists()
+
+
+def test_batches_and_workers_change_nothing(command, pictures, tmp_path):
+    results = []
+    for options in (["val_batch_size=1", "num_workers=0"], ["val_batch_size=4", "num_workers=2"]):
+        overrides = [f"datamodule.{option}" for option in options]
+        predict.run(command(pictures, *overrides, "predict.pictures=0"), tmp_path)
+        results.append(by_file(written(tmp_path)[0], written(tmp_path)[1]["images"]))
+        shutil.rmtree(tmp_path / "out")
+    assert results[0].keys() == results[1].keys()
+    for name in results[0]:
+        pair = [sorted(result[name]) for result in results]
+        np.testing.assert_allclose(*pair, rtol=0, atol=1e-3)
+
+
+def test_broken_files_are_named_and_every_other_picture_is_drawn(
+    command, pictures, tmp_path, capsys
+):
+    whole = next(pictures.glob("*.jpg")).read_bytes()
+    (pictures / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (pictures / "notes.txt").touch()
+    (pictures / "deeper").mkdir()
+    Image.new("L", (7, 300)).save(pictures / "deeper/grey.png")
+    options = ["predict.head=baseline", "datamodule.num_workers=0", "predict.score_threshold=0"]
+    predict.run(command(pictures, *options), tmp_path)
+    told = capsys.readouterr().out
+    assert "8 pictures; other files, skipped: 1" in told
+    assert "1 of 8 files could not be read" in told
+    assert "cut.jpg: image file is truncated" in told
+    assert "7 pictures in" in told
+    records, listed = written(tmp_path, "baseline")
+    assert not (tmp_path / "out/detections_bacl.json").exists()
+    assert [each["name"] for each in listed["unreadable"]] == ["cut.jpg"]
+    assert listed["images"][-1] == {
+        "id": 8, "file_name": "deeper/grey.png", "width": 7, "height": 300,
+    }  # fmt: skip
+    grey = [each["bbox"] for each in records if each["image_id"] == 8]
+    assert max(x + width for x, _, width, _ in grey) <= 7 + 1e-4
+    drawn = sorted((tmp_path / "out/pictures").rglob("*.jpg"))
+    assert len(drawn) == 7
+    with Image.open(tmp_path / "out/pictures/deeper/grey.png.jpg") as picture:
+        assert len(np.unique(np.asarray(picture))) > 10
+
+
+def test_no_more_pictures_are_drawn_than_asked_for(command, pictures, tmp_path, capsys):
+    options = ["datamodule.val_batch_size=2", "datamodule.num_workers=0", "predict.pictures=3"]
+    predict.run(command(f"{pictures}/*.jpg", *options), tmp_path)
+    assert len(list((tmp_path / "out/pictures").iterdir())) == 3
+    assert "and 3 drawn pictures" in capsys.readouterr().out
+    assert len(written(tmp_path)[1]["images"]) == 6
+
+
+def test_a_failure_leaves_no_results(command, pictures, tmp_path, monkeypatch):
+    calls = []
+
+    def draw(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise OSError("disk full")
+
+    monkeypatch.setattr(figures, "draw_predictions", draw)
+    with pytest.raises(OSError, match="disk full"):
+        predict.run(command(pictures, "datamodule.num_workers=0"), tmp_path)
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_results_come_batch_by_batch(command, pictures, tmp_path, monkeypatch):
+    """What is in memory at once: one batch, whatever the number of pictures."""
+    sizes = []
+    write = predict.PredictionFiles.write
+
+    def watched(files, targets, detections):
+        sizes.append((len(targets), {len(found) for found in detections.values()}))
+        write(files, targets, detections)
+
+    monkeypatch.setattr(predict.PredictionFiles, "write", watched)
+    options = ["datamodule.val_batch_size=4", "datamodule.num_workers=0", "predict.pictures=0"]
+    predict.run(command(pictures, *options), tmp_path)
+    assert sizes == [(4, {4}), (2, {2})]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["predict.images=null"], r"predict\.images is not set"),
+        (["predict.images=/nowhere/at/all"], "no such file or folder"),
+        (["predict.score_threshold=2"], r"predict\.score_threshold=2.*at most 1"),
+        (["predict.pictures=-1"], r"predict\.pictures=-1"),
+        (["predict.head=fcbl"], r"predict\.head=fcbl: .* it has bacl, baseline"),
+        (["trainer=ddp"], r"trainer\.devices=8: job=predict uses one device"),
+        (["data.num_classes=80"], r"data\.num_classes=80.* trained on 12 categories"),
+    ],
+)
+def test_wrong_options_are_told_before_any_work(command, pictures, tmp_path, overrides, message):
+    with pytest.raises(OptionError, match=message):
+        predict.run(command(pictures, *overrides), tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_earlier_results_are_not_mixed_with_new_ones(command, pictures, tmp_path):
+    options = ["datamodule.num_workers=0", "predict.pictures=0"]
+    predict.run(command(pictures, *options), tmp_path)
+    before = (tmp_path / "out/images.json").stat().st_mtime_ns
+    with pytest.raises(OptionError, match="earlier prediction"):
+        predict.run(command(pictures, *options), tmp_path)
+    assert (tmp_path / "out/images.json").stat().st_mtime_ns == before
+
+
+def test_without_a_readable_picture_there_is_an_error_and_no_result(command, tmp_path):
+    (tmp_path / "one.jpg").write_text("no picture")
+    with pytest.raises(predict.UnreadableError, match=r"one\.jpg: cannot identify"):
+        predict.run(command(tmp_path / "one.jpg", "datamodule.num_workers=0"), tmp_path)
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_a_checkpoint_that_is_not_there_is_told(command, pictures, tmp_path):
+    with pytest.raises(CheckpointError, match=r"none\.ckpt: no such checkpoint"):
+        predict.run(command(pictures, path=tmp_path / "none.ckpt"), tmp_path)
+
+
+def test_the_checkpoint_describes_the_model_and_the_command_changes_it(command, tmp_path):
+    alone = restore_model(command(None), tmp_path)
+    assert (alone.name, list(alone.stage.heads)) == ("classifier", ["bacl", "baseline"])
+    assert alone.stage.detector.feature_dim == 32  # not that of the default detector
+    assert alone.stage.detector.postprocess.score_threshold == 1e-4
+    assert not alone.stage.training
+    option = "detector.postprocess.score_threshold=0.3"
+    changed = restore_model(command(None, option), tmp_path, [option])
+    assert changed.stage.detector.postprocess.score_threshold == 0.3
+    assert changed.stage.detector.feature_dim == 32
+    choice = "augment@stages.classifier.augment=own_size"
+    resized = restore_model(command(None, choice), tmp_path, [choice])
+    assert resized.config.stages.classifier.augment.test.short_sides == [256]
+    assert alone.config.stages.classifier.augment.test.short_sides == [96]
+
+
+def test_a_command_with_an_experiment_describes_the_model(command, tiny, checkpoint, tmp_path):
+    overrides = ["+experiment=bacl_demo"]
+    with pytest.raises(CheckpointError, match=r"does not fit this model \(.*expected"):
+        restore_model(command(None, *overrides), tmp_path, overrides)
+    fitting = restore_model(tiny(f"checkpoint={checkpoint}"), tmp_path, overrides)
+    assert set(fitting.stage.heads) == {"baseline", "bacl"}
+    end_to_end = ["+experiment=bacl_demo_end_to_end"]
+    with pytest.raises(CheckpointError, match=r"its heads are .*end_to_end: end_to_end"):
+        restore_model(command(None, *end_to_end), tmp_path, end_to_end)
+
+
+def test_a_head_can_be_left_out(command, tmp_path):
+    override = "~stages.classifier.heads.bacl"
+    left = restore_model(command(None, override), tmp_path, [override])
+    assert list(left.stage.heads) == ["baseline"]
+
+
+def test_counts_of_the_training_file_come_from_the_checkpoint(command, checkpoint, tmp_path):
+    """An indicator of class frequencies reads the training file when it is built anew."""
+    content = load_stage(checkpoint)
+    loss = content["config"]["stages"]["classifier"]["heads"]["bacl"]["loss"]
+    load = "bacl.data.statistics.CategoryStatistics.load"
+    loss["indicator"] = {
+        "_target_": "bacl.indicators.ImageFrequency",
+        "num_classes": 12,
+        "statistics": {"_target_": load, "annotations": "/nowhere/train.json"},
+    }
+    head = content["heads"]["bacl"]
+    for name in [name for name in head if name.startswith("criterion.indicator.")]:
+        del head[name]
+    head["criterion.indicator.counts"] = torch.arange(12)
+    torch.save(content, tmp_path / "counted.ckpt")
+    model = restore_model(command(None, path=tmp_path / "counted.ckpt"), tmp_path)
+    assert model.stage.heads["bacl"].criterion.indicator.counts.tolist() == list(range(12))
+
+
+def test_an_older_checkpoint_without_a_configuration_needs_the_experiment(
+    checkpoint, command, tiny, tmp_path
+):
+    content = load_stage(checkpoint)
+    del content["config"]
+    path = tmp_path / "old.ckpt"
+    torch.save(content, path)
+    assert restore_model(tiny(f"checkpoint={path}"), tmp_path).name == "classifier"
+    with pytest.raises(CheckpointError, match="was it trained with"):
+        restore_model(command(None, path=path), tmp_path)
+
+
+@pytest.mark.slow
+def test_the_command_of_the_documentation(checkpoint, pictures, tmp_path):
+    command = [
+        sys.executable, "run.py", "job=predict", f"checkpoint={checkpoint}",
+        f"predict.images={pictures}", f"predict.output={tmp_path / 'out'}", "trainer=cpu",
+        f"hydra.run.dir={tmp_path / 'run'}", "detector.postprocess.max_detections=7",
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "6 pictures in" in done.stdout
+    records, listed = written(tmp_path)
+    assert len(listed["images"]) == 6
+    assert len(records) == 6 * 7
+    assert "Warning" not in done.stderr
