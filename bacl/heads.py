@@ -1,6 +1,8 @@
 """A classifier head: predictor, loss and feature hallucination; what an ablation varies."""
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +11,52 @@ from bacl.errors import require
 from bacl.hallucination import FeatureHallucination
 from bacl.losses.base import ClassificationLoss
 
+Features = TypeVar("Features")
+"""A tensor, or for a detector with several stages a tuple of one tensor per stage."""
 
-class ClassifierHead(nn.Module):
+
+class Head(nn.Module, Generic[Features]):
+    """What a training stage knows of a head, made by a detector for its own features."""
+
+    learning_rate: float | None
+    """Of this head, where it is not the stage's."""
+    weight_decay: float | None
+    """Of this head, where it is not the stage's."""
+
+    @property
+    @abstractmethod
+    def needs_jittered(self) -> bool:
+        """Whether `loss` wants features of jittered ground-truth boxes."""
+
+    @abstractmethod
+    def loss(
+        self,
+        features: Features,
+        labels: Features,
+        jittered_features: Features | None = None,
+        jittered_labels: Tensor | None = None,
+    ) -> Tensor:
+        """The scalar classification loss of one step; see `ClassifierHead.loss`."""
+
+    @abstractmethod
+    def probabilities(self, features: Features) -> Tensor:
+        """(R, C + 1) of features (R, D), background last."""
+
+    @abstractmethod
+    def named_classifiers(self) -> Iterator[tuple[str, "ClassifierHead"]]:
+        """Its classifiers, each with the prefix of its names in the head's `state_dict`."""
+
+
+def classifiers_by_name(heads: Mapping[str, Head[Any]]) -> dict[str, "ClassifierHead"]:
+    """Every classifier of the heads: a single one has its head's name, others `<head>.<stage>`."""
+    return {
+        f"{name}.{prefix}".rstrip("."): classifier
+        for name, head in heads.items()
+        for prefix, classifier in head.named_classifiers()
+    }
+
+
+class ClassifierHead(Head[Tensor]):
     """Classifies RoI features. It changes nothing upstream, so many heads can share one detector.
 
     A head uses no global random generator: trained beside others it ends bit for bit as alone.
@@ -99,6 +145,10 @@ class ClassifierHead(nn.Module):
     def probabilities(self, features: Tensor) -> Tensor:
         """(R, C + 1) of features (R, D), background last."""
         return self.criterion.probabilities(self.predictor(features))
+
+    def named_classifiers(self) -> Iterator[tuple[str, "ClassifierHead"]]:
+        """Itself, without a prefix."""
+        yield "", self
 
     def _with_hallucinated(
         self, hallucination: FeatureHallucination, features: Tensor, labels: Tensor

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from bacl.atomic import replacing
 from bacl.callbacks.figure_log import log_figure
 from bacl.data.statistics import CategoryStatistics
-from bacl.heads import ClassifierHead
+from bacl.heads import ClassifierHead, Head, classifiers_by_name
 from bacl.reporting.figures import draw_weight_norms
 from bacl.reporting.groups import members
 
@@ -23,7 +24,8 @@ Row = dict[str, NDArray]
 class ClassifierRecorder(Callback):
     """Keeps the state of every head in `pl_module.heads` before the first and after each epoch.
 
-    `<default_root_dir>/heads/<head>.npz` holds, one row per record:
+    `<default_root_dir>/heads/<head>.npz`, or `<head>.<stage>.npz` for each classifier of a cascade,
+    holds, one row per record:
 
     - `epochs` (E,) int64: finished epochs;
     - `weight_norm` (E, K) float32: L2 norm of each row of the predictor's weights; rows [0, C) are
@@ -54,8 +56,8 @@ class ClassifierRecorder(Callback):
             pl_module.log_dict(means, sync_dist=True)  # equal on all processes
 
     def _record(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> dict[str, Row]:
-        heads: Mapping[str, ClassifierHead] = pl_module.heads  # type: ignore[assignment]
-        rows = {name: measure(head) for name, head in heads.items()}
+        heads: Mapping[str, Head[Any]] = pl_module.heads  # type: ignore[assignment]
+        rows = {name: measure(head) for name, head in classifiers_by_name(heads).items()}
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir) / "heads"
             for name, row in rows.items():
@@ -74,7 +76,7 @@ class ClassifierRecorder(Callback):
 
 @torch.no_grad()
 def measure(head: ClassifierHead) -> Row:
-    """One record of a head: `weight_norm` (K,); `strength` and `seen` (C,) where it has them."""
+    """One record of a classifier: `weight_norm` (K,); `strength`, `seen` (C,) where it has them."""
     row = {"weight_norm": head.predictor.get_parameter("weight").float().norm(dim=1)}
     if head.criterion.indicator is not None:
         row["strength"] = head.criterion.indicator.strength().float()

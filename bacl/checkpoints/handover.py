@@ -98,7 +98,7 @@ def saved_categories(content: State) -> Categories:
 
 
 def inherit(detector: nn.Module, heads: nn.ModuleDict, content: State, path: Path) -> None:
-    """Start a stage from another one: the detector, and its classifier for every head (D18).
+    """Start a stage from another one: the detector, and its classifiers for every head (D18).
 
     The published second stage fine-tunes the first one's classifier and box regression, it does not
     start them anew. Statistics of the head (indicators, prototypes) start empty.
@@ -109,10 +109,11 @@ def inherit(detector: nn.Module, heads: nn.ModuleDict, content: State, path: Pat
             f"{path}: holds {len(content['heads'])} heads; a stage starts from one with one"
         )
     (source,) = content["heads"].values()
-    prefix = "predictor."
-    classifier = {k.removeprefix(prefix): v for k, v in source.items() if k.startswith(prefix)}
     for head in heads.values():
-        load_strictly(head.predictor, classifier, path)  # type: ignore[arg-type]
+        for prefix, classifier in head.named_classifiers():  # type: ignore[operator]
+            start = f"{prefix}predictor."
+            predictor = {k.removeprefix(start): v for k, v in source.items() if k.startswith(start)}
+            load_strictly(classifier.predictor, predictor, path)
 
 
 def load_strictly(module: nn.Module, state: State, path: Path) -> None:

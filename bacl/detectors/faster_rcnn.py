@@ -5,12 +5,11 @@ C: foreground classes; label C is background. D: width of an RoI feature.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bacl.data.batch import Detections, Target
+from bacl.data.batch import Target
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
@@ -18,38 +17,13 @@ from bacl.detectors.fpn import FeaturePyramid
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
+from bacl.detectors.region_detector import ImageRegions, RegionDetector, Regions
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
+from bacl.heads import ClassifierHead
 
 
-@dataclass(slots=True)
-class Regions:
-    """What one training step hands to the classifier heads."""
-
-    features: Tensor
-    """(R, D) features of the sampled RoIs, images in order."""
-    labels: Tensor
-    """(R,) int64 in [0, C]; C is background."""
-    losses: dict[str, Tensor]
-    """Scalars "rpn_objectness", "rpn_box", "box" and, with a mask branch, "mask", in float32,
-    always with a graph."""
-    extra: Tensor | None = None
-    """(M, D) features of the extra boxes, images in order, without gradient; None without any."""
-
-
-@dataclass(slots=True)
-class ImageRegions:
-    """One image's proposals at inference, all that detections depend on but the classifier."""
-
-    proposals: Tensor
-    """(P, 4) float32 in pixels of the network's input."""
-    features: Tensor
-    """(P, D)."""
-    deltas: Tensor
-    """(P, 4 C) float32, the box regression of every class."""
-
-
-class FasterRCNN(nn.Module):
+class FasterRCNN(RegionDetector):
     """Backbone, pyramid, proposals, RoI features and box regression (Faster R-CNN 2015, FPN 2017).
 
     Parts whose input width another part decides come as factories.
@@ -69,6 +43,9 @@ class FasterRCNN(nn.Module):
         mask: makes the mask branch from (channels, C), for Mask R-CNN; None without masks.
     """
 
+    box_head: BoxHead
+    box_regression: BoxRegression
+
     def __init__(
         self,
         num_classes: int,
@@ -83,26 +60,16 @@ class FasterRCNN(nn.Module):
         postprocess: Callable[..., Postprocess],
         mask: Callable[[int, int], MaskBranch] | None = None,
     ) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.feature_dim = feature_dim
-        self.backbone = backbone
-        self.fpn = fpn(backbone.channels)
-        self.rpn = rpn(self.fpn.channels)
-        self.pooling = pooling
+        super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
         self.box_head = box_head(self.fpn.channels, pooling.side, feature_dim)
         self.box_regression = box_regression(feature_dim, num_classes)
         self.sampler = sampler
         self.postprocess = postprocess(decode=self.box_regression.coder.decode)
         self.mask = None if mask is None else mask(self.fpn.channels, num_classes)
 
-    def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps P2 to P6 (B, channels, H / stride, W / stride) of images (B, 3, H, W).
-
-        Strides are 4, 8, 16, 32, 64; H and W are multiples of 32. Call it under `torch.no_grad`
-        where backbone and pyramid are frozen; what comes after trains as before.
-        """
-        return self.fpn(self.backbone(images))
+    def build_head(self, make: Callable[[int], ClassifierHead]) -> ClassifierHead:
+        """One classifier."""
+        return make(0)
 
     def training_regions(
         self,
@@ -110,15 +77,7 @@ class FasterRCNN(nn.Module):
         targets: Sequence[Target],
         extra_boxes: Sequence[Tensor] | None = None,
     ) -> Regions:
-        """Sampled RoIs, their features, and the losses that do not depend on a classifier.
-
-        Args:
-            pyramid: what `pyramid` returned.
-            targets: one per image; images without objects are welcome.
-            extra_boxes: per image (·, 4) boxes whose features are wanted too, without gradient.
-
-        Anchors and RoIs are drawn with torch's global generator.
-        """
+        """See `RegionDetector.training_regions`."""
         proposals, rpn_losses = self.rpn(pyramid, targets)
         rois = self.sampler(proposals, targets, self.num_classes)
         features, extra = self._training_features(pyramid, rois, extra_boxes)
@@ -131,7 +90,7 @@ class FasterRCNN(nn.Module):
     def inference_regions(
         self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
     ) -> list[ImageRegions]:
-        """Proposals, features and deltas per image; `sizes` are (height, width) inside padding."""
+        """See `RegionDetector.inference_regions`."""
         proposals = self.rpn.proposals(pyramid, sizes)
         counts = [len(boxes) for boxes in proposals]
         features = self.roi_features(pyramid, proposals)
@@ -140,41 +99,13 @@ class FasterRCNN(nn.Module):
         return [ImageRegions(*part) for part in parts]
 
     def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> Tensor:
-        """What `inference_regions` computes with weights, for RoIs that are cut out of nothing.
-
-        It chooses no proposals and so needs no values: on the meta device it is there to count
-        the work of `num_rois` RoIs without doing it.
-
-        Returns:
-            (num_rois, D) features of no meaning, for a head.
-        """
+        """See `RegionDetector.run_layers`."""
         for level in pyramid:
             self.rpn.head(level)
         side = self.pooling.side
         features = self.box_head(pyramid[0].new_empty(num_rois, self.fpn.channels, side, side))
         self.box_regression(features)
         return features
-
-    def detect(
-        self, regions: ImageRegions, probabilities: Tensor, size: tuple[int, int]
-    ) -> Detections:
-        """Detections of one image in pixels of the network's input.
-
-        Args:
-            regions: one of `inference_regions`.
-            probabilities: (P, C + 1) from a head, background last.
-            size: (height, width) of the image inside its padding.
-        """
-        return self.postprocess(regions.proposals, regions.deltas, probabilities, size)
-
-    def segment(
-        self,
-        pyramid: Sequence[Tensor],
-        detections: Sequence[Detections],
-        targets: Sequence[Target],
-    ) -> Sequence[Detections]:
-        """The images' detections, as `detect` returned them, with masks if there is a branch."""
-        return detections if self.mask is None else self.mask.segment(pyramid, detections, targets)
 
     def roi_features(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Features (·, D) of boxes (·, 4) given per image, images in order."""

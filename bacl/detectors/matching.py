@@ -37,6 +37,10 @@ class IoUMatcher:
         self.negative = negative
         self.low_quality = low_quality
 
+    def at(self, iou: float) -> "IoUMatcher":
+        """The same rule with every threshold at `iou`."""
+        return IoUMatcher(iou, iou, None if self.low_quality is None else iou)
+
     @torch.no_grad()
     def __call__(self, objects: Tensor, boxes: Tensor) -> Tensor:
         """Index of the matched object, BACKGROUND or IGNORED, int64 (N,); `objects` is (G, 4)."""
@@ -100,6 +104,8 @@ class SampledRoIs:
     """(R,) int64, index of the matched object in its image's target; BACKGROUND for negatives."""
     object_boxes: Tensor
     """(R, 4) box of the matched object; zeros for negatives."""
+    added: Tensor
+    """(R,) bool, where a box is an object's own and no proposal."""
 
 
 class RoISampler:
@@ -114,6 +120,10 @@ class RoISampler:
         self.matcher = matcher
         self.sampler = sampler
 
+    def at(self, iou: float) -> "RoISampler":
+        """A sampler like this one, whose matcher has every threshold at `iou`."""
+        return RoISampler(self.matcher.at(iou), self.sampler)
+
     @torch.no_grad()
     def __call__(
         self, proposals: Sequence[Tensor], targets: Sequence[Target], num_classes: int
@@ -121,19 +131,18 @@ class RoISampler:
         """RoIs of proposals (P, 4) per image; label `num_classes` is background."""
         pairs = zip(proposals, targets, strict=True)
         samples = [self._sample(boxes, target, num_classes) for boxes, target in pairs]
-        boxes, labels, objects, object_boxes = zip(*samples, strict=True)
-        return SampledRoIs(
-            list(boxes), torch.cat(labels), torch.cat(objects), torch.cat(object_boxes)
-        )
+        boxes, *rest = zip(*samples, strict=True)
+        return SampledRoIs(list(boxes), *(torch.cat(parts) for parts in rest))
 
     def _sample(
         self, proposals: Tensor, target: Target, num_classes: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         own = torch.arange(len(target.boxes), device=proposals.device)
         matches = torch.cat((own, self.matcher(target.boxes, proposals)))
         positives, negatives = self.sampler(matches)
         candidates = torch.cat((target.boxes.to(proposals), proposals))
-        boxes = candidates[torch.cat((positives, negatives))]
+        chosen = torch.cat((positives, negatives))
+        boxes = candidates[chosen]
         labels = target.labels.new_full((len(boxes),), num_classes)
         objects = torch.full_like(labels, BACKGROUND)
         object_boxes = torch.zeros_like(boxes)
@@ -141,4 +150,4 @@ class RoISampler:
         objects[:count] = matches[positives]
         labels[:count] = target.labels[objects[:count]]
         object_boxes[:count] = target.boxes[objects[:count]]
-        return boxes, labels, objects, object_boxes
+        return boxes, labels, objects, object_boxes, chosen < len(own)

@@ -15,6 +15,7 @@ from bacl.detectors.boxes import BoxCoder
 from bacl.detectors.matching import BalancedSampler, IoUMatcher
 from bacl.detectors.proposals import ProposalSelection
 from bacl.detectors.rpn_head import RPNHead
+from bacl.errors import require
 
 
 class RegionProposalNetwork(nn.Module):
@@ -33,6 +34,7 @@ class RegionProposalNetwork(nn.Module):
         sampler: number of sampled anchors per image and part of positives.
         training: selection of proposals for training.
         inference: selection of proposals otherwise.
+        beta: errors of deltas below it enter the loss as their square over 2 beta; 0 for L1.
     """
 
     def __init__(
@@ -45,8 +47,11 @@ class RegionProposalNetwork(nn.Module):
         sampler: BalancedSampler,
         training: ProposalSelection,
         inference: ProposalSelection,
+        beta: float = 0.0,
     ) -> None:
         super().__init__()
+        require("detector.rpn.beta", beta, 0)
+        self.beta = beta
         self.anchors = anchors
         self.head = RPNHead(in_channels, channels, anchors.per_position)
         self.coder = coder
@@ -98,7 +103,7 @@ class RegionProposalNetwork(nn.Module):
         labels[:count] = 1
         goal = self.coder.encode(torch.cat(boxes), anchors[index[:count]])
         objectness = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
-        box = (deltas[:count].float() - goal).abs().sum()
+        box = F.smooth_l1_loss(deltas[:count].float(), goal, reduction="sum", beta=self.beta)
         samples_in_all = max(len(index), 1)
         return {"rpn_objectness": objectness / samples_in_all, "rpn_box": box / samples_in_all}
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.region_detector import RegionDetector
 from bacl.detectors.rpn_head import RPNHead
-from bacl.heads import ClassifierHead
+from bacl.heads import Head
 
 aten = torch.ops.aten
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -59,7 +59,7 @@ def count_parameters(*modules: nn.Module) -> Parameters:
 
 
 def count_multiply_adds(
-    detector: FasterRCNN, head: ClassifierHead, size: tuple[int, int], num_rois: int
+    detector: RegionDetector, head: Head[Any], size: tuple[int, int], num_rois: int
 ) -> MultiplyAdds:
     """Multiply-adds of an image (3, *size), counted on the meta device: no value is computed.
 

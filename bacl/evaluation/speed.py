@@ -8,13 +8,13 @@ import statistics
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from bacl.detectors.faster_rcnn import FasterRCNN
-from bacl.heads import ClassifierHead
+from bacl.detectors.region_detector import RegionDetector
+from bacl.heads import Head
 
 OBJECTS = 15
 """Groups of proposals with similar scores in `synthetic_probabilities`."""
@@ -27,7 +27,7 @@ Image = tuple[Tensor, tuple[int, int]]
 class Subject:
     """What is timed."""
 
-    head: ClassifierHead
+    head: Head[Any]
     candidates: int | None = None
     """Synthetic scores with so many candidates are post-processed; None takes the head's own."""
 
@@ -57,7 +57,7 @@ class Times:
 
 @torch.no_grad()
 def time_images(
-    detector: FasterRCNN,
+    detector: RegionDetector,
     subjects: Mapping[Key, Subject],
     images: Iterable[Image],
     warm_up: int,
@@ -89,7 +89,7 @@ def time_images(
 
 
 def _time_image(
-    detector: FasterRCNN, subject: Subject, image: Image, seed: int, clock: Callable[[], float]
+    detector: RegionDetector, subject: Subject, image: Image, seed: int, clock: Callable[[], float]
 ) -> tuple[float, ...]:
     """Seconds of the three parts, and the number of candidates."""
     pixels, size = image

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bacl.data.batch import STRIDE
 from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.detectors.region_detector import RegionDetector
 from bacl.errors import OptionError
 from bacl.export.suppression import Survivors, survivors
 from bacl.heads import ClassifierHead
@@ -48,7 +49,7 @@ class ExportableDetector(nn.Module):
 
     def __init__(
         self,
-        detector: FasterRCNN,
+        detector: RegionDetector,
         head: ClassifierHead,
         image_size: Sequence[int],
         candidates: int = 5000,

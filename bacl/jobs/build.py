@@ -1,6 +1,7 @@
 """From a composed configuration to objects: the one place that calls Hydra's `instantiate`."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,14 @@ from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import MissingDataError, require_files
 from bacl.data.table import AnnotationTable
-from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.detectors.region_detector import RegionDetector
 from bacl.errors import OptionError, UserError
-from bacl.heads import ClassifierHead
+from bacl.heads import ClassifierHead, Head
 from bacl.jobs.configuration import plain
 from bacl.stages import DetectionStage, Schedule
+
+SEEDS_APART = 1_000_003
+"""Between the seeds of a head's classifiers, in a detector of several stages."""
 
 
 def instantiate(node: Any, **options: Any) -> Any:
@@ -114,15 +118,32 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
 
 def build_parts(
     config: DictConfig, name: str, pretrained: bool
-) -> tuple[FasterRCNN, dict[str, ClassifierHead]]:
+) -> tuple[RegionDetector, dict[str, Head[Any]]]:
     """The detector and the heads of a stage before the stage freezes anything."""
     detector_node = config.detector.copy()
     if not pretrained:
         detector_node.backbone.weights = None
     torch.manual_seed(config.seed)
     detector = instantiate(detector_node)
-    heads = {head: instantiate(node) for head, node in config.stages[name].heads.items()}
+    heads = {
+        head: detector.build_head(partial(build_classifier, options))
+        for head, options in config.stages[name].heads.items()
+    }
     return detector, heads
+
+
+def build_classifier(options: DictConfig, number: int) -> ClassifierHead:
+    """The classifier of a detector's stage `number`; no two stages draw alike."""
+    return instantiate(_with_own_seeds(plain(options), number))
+
+
+def _with_own_seeds(node: Any, number: int) -> Any:
+    if isinstance(node, list):
+        return [_with_own_seeds(value, number) for value in node]
+    if not isinstance(node, dict):
+        return node
+    own = {key: _with_own_seeds(value, number) for key, value in node.items()}
+    return own | {"seed": own["seed"] + number * SEEDS_APART} if "seed" in own else own
 
 
 def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -11,6 +12,7 @@ from bacl.data.collate import collate
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.dataset import DetectionDataset
 from bacl.data.table import AnnotationTable
+from bacl.heads import classifiers_by_name
 from bacl.reporting import figures
 from bacl.stages import DetectionStage
 
@@ -44,9 +46,10 @@ def draw(
     yield figures.draw_ap_by_count(
         pictures / "ap_by_count.png", precision, counts.image_counts, groups, names
     )
+    heads: dict[str, Any] = {head: stage.heads[head] for head in measures}
     norms = {
-        head: measure(stage.heads[head])["weight_norm"][: table.num_categories]  # type: ignore[arg-type]
-        for head in measures
+        name: measure(classifier)["weight_norm"][: table.num_categories]
+        for name, classifier in classifiers_by_name(heads).items()
     }
     yield figures.draw_weight_norms(
         pictures / "weight_norms.png", norms, counts.instance_counts, groups

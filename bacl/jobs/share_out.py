@@ -81,9 +81,11 @@ def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str], last: str) 
             group / earlier, job.folder / earlier, copy_function=_link_checkpoints,
             ignore=shutil.ignore_patterns("wandb*", "tensorboard"), dirs_exist_ok=True,
         )  # fmt: skip
-    (job.folder / last / "heads").mkdir(parents=True, exist_ok=True)
+    records = job.folder / last / "heads"
+    records.mkdir(parents=True, exist_ok=True)
     for own, head in names.items():
-        shutil.copy(group / last / f"heads/{head}.npz", job.folder / last / f"heads/{own}.npz")
+        for path in (group / last / "heads").glob(f"{head}.*npz"):  # one per classifier
+            shutil.copy(path, records / f"{own}{path.name.removeprefix(head)}")
 
 
 def _link_checkpoints(source: str, target: str) -> None:
@@ -133,7 +135,7 @@ def own_columns(name: str, names: Mapping[str, str], heads: set[str]) -> list[st
     """
     parts = name.split("/")
     for place, part in enumerate(parts):
-        head = part.removesuffix(CLASSIFICATION)
+        head = part.removesuffix(CLASSIFICATION).partition(".")[0]
         if head in heads:
             rest = part[len(head) :]
             owners = [own for own, trained in names.items() if trained == head]

@@ -17,9 +17,9 @@ from torchmetrics import Metric
 from bacl.box_generator import BoxGenerator
 from bacl.data.batch import Batch, Detections, Target
 from bacl.data.table import AnnotationTable
-from bacl.detectors.faster_rcnn import FasterRCNN, ImageRegions
+from bacl.detectors.region_detector import ImageRegions, RegionDetector
 from bacl.distributed import num_processes, process_rank
-from bacl.heads import ClassifierHead
+from bacl.heads import Head
 from bacl.stages.freezing import frozen_modules, train_only
 from bacl.stages.schedule import Schedule
 
@@ -45,8 +45,8 @@ class DetectionStage(LightningModule):
 
     def __init__(
         self,
-        detector: FasterRCNN,
-        heads: Mapping[str, ClassifierHead],
+        detector: RegionDetector,
+        heads: Mapping[str, Head[Any]],
         schedule: Schedule,
         metric: Callable[[AnnotationTable], Metric],
         trainable: Sequence[str],
@@ -108,6 +108,7 @@ class DetectionStage(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""
+        self._seed_step(SAMPLING)  # stochastic depth draws too
         with torch.set_grad_enabled(self.extractor_trains):
             pyramid = self.detector.pyramid(batch.images)
         jittered = self._jittered_boxes(batch)
@@ -127,7 +128,7 @@ class DetectionStage(LightningModule):
         return torch.stack([*losses.values(), *idle]).sum()
 
     @property
-    def live_heads(self) -> dict[str, ClassifierHead]:
+    def live_heads(self) -> dict[str, Head[Any]]:
         """The heads that have not been dropped, by name."""
         heads: dict[str, Any] = dict(self.heads.items())
         return {name: head for name, head in heads.items() if name not in self.dropped}
@@ -174,7 +175,7 @@ class DetectionStage(LightningModule):
 
     def _detect(
         self,
-        head: ClassifierHead,
+        head: Head,
         pyramid: Sequence[Tensor],
         regions: Sequence[ImageRegions],
         targets: Sequence[Target],

@@ -21,6 +21,9 @@ class Head(nn.Module):
         self.predictor = nn.Linear(3, classes)
         self.register_buffer("counts", torch.ones(classes))
 
+    def named_classifiers(self):
+        yield "", self
+
 
 def categories(*names: str) -> Categories:
     return Categories(list(range(1, len(names) + 1)), list(names))

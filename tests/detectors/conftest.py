@@ -24,7 +24,7 @@ def build(name: str, *overrides: str, num_classes: int = CLASSES) -> FasterRCNN:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         added = [f"+detector={name}", f"+data.num_classes={num_classes}"]
         config = compose(overrides=[*added, "detector.backbone.weights=null", *overrides])
-    return instantiate(config.detector)
+    return instantiate(config.detector, _convert_="all")
 
 
 def target(

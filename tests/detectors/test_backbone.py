@@ -9,6 +9,7 @@ from bacl.detectors.backbone import conv_norm
 from bacl.detectors.mobilenet import MobileNetV2
 from bacl.detectors.resnet import ResNet
 from bacl.detectors.timm_backbone import TimmBackbone
+from bacl.detectors.weights import WeightsError
 
 
 def randomise_norms(module):
@@ -141,6 +142,88 @@ def test_timm(images, name):
     features = model(images)
     assert [x.shape[3] for x in features] == [24, 12, 6, 3]
     assert model.channels == tuple(x.shape[1] for x in features)
-    frozen = TimmBackbone(name, frozen_stages=1, norm_eval=True, weights=None).train()
-    assert not any(x.requires_grad for x in frozen(images))
-    assert not frozen.model.training
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "convnext_atto"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_timm_freezes_the_first_stages(images, name, count):
+    pytest.importorskip("timm")
+    model = TimmBackbone(name, frozen_stages=count, norm_eval=True, weights=None).train()
+    assert [x.requires_grad for x in model(images)] == [index >= count for index in range(4)]
+    modules = [module for stage in model.stages() for module in stage]
+    assert sum(len(list(module.parameters())) for module in modules) == len(
+        list(model.parameters())
+    )
+    frozen = {module for stage in model.stages()[:count] for module in stage}
+    assert all(module.training != (module in frozen) for module in modules)
+
+
+NARROW_SWIN = {
+    "strict_img_size": False, "embed_dim": 16, "depths": [2, 2, 2, 2], "num_heads": [1, 2, 2, 4],
+}  # fmt: skip
+
+
+def swin(norm=True, frozen_stages=0, weights=None, **options):
+    pytest.importorskip("timm")
+    name = "swin_tiny_patch4_window7_224"
+    options = NARROW_SWIN | options
+    return TimmBackbone(name, frozen_stages, True, weights, norm, options).eval()
+
+
+@pytest.mark.parametrize("size", [(96, 160), (288, 224), (32, 32)])
+def test_swin_takes_images_of_every_padded_size(size):
+    features = swin()(torch.randn(2, 3, *size))
+    assert [x.shape for x in features] == [
+        (2, 16 * 2**level, size[0] // stride, size[1] // stride)
+        for level, stride in enumerate((4, 8, 16, 32))
+    ]
+
+
+def test_swin_sees_the_left_part_of_an_image_alike_however_wide_the_image_is():
+    model = swin()
+    image = torch.randn(1, 3, 64, 448)
+    with torch.no_grad():
+        narrow, wide = model(image[..., :224])[0], model(image)[0]
+    # Two blocks of windows of 28 pixels, one of them shifted: 42 pixels and more from the cut
+    # nothing of the first stage knows about it.
+    torch.testing.assert_close(narrow[..., :44], wide[..., :44], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(narrow[..., 50:], wide[..., 50:56], atol=1e-3)
+
+
+def test_swin_gives_normalised_maps_and_every_parameter_learns():
+    model = swin(drop_path_rate=0.0)
+    features = model(torch.randn(1, 3, 96, 64))
+    for x in features:
+        torch.testing.assert_close(x.mean(1), torch.zeros_like(x.mean(1)), rtol=0, atol=1e-5)
+        assert x.std(1, correction=0).mean().item() == pytest.approx(1, abs=0.01)
+    sum(x.square().mul(torch.rand_like(x)).sum() for x in features).backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+    plain = swin(norm=False)
+    assert len(list(model.parameters())) == len(list(plain.parameters())) + 8
+
+
+def test_swin_freezes_stem_and_first_stage():
+    model = swin(norm=False, frozen_stages=1).train()
+    features = model(torch.randn(1, 3, 64, 64))
+    assert [x.requires_grad for x in features] == [False, True, True, True]
+    assert not model.model["patch_embed"].training
+    assert model.model["layers_1"].training
+
+
+def test_timm_weights_from_a_file(tmp_path):
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(1)
+    classifier = timm.create_model("swin_tiny_patch4_window7_224", **NARROW_SWIN)
+    path = tmp_path / "swin.pth"
+    torch.save(classifier.state_dict(), path)
+    loaded = swin(weights=str(path)).model.state_dict()
+    for name, value in loaded.items():
+        assert torch.equal(value, classifier.state_dict()[name.replace("layers_", "layers.")])
+    with pytest.raises(WeightsError, match="do not exist"):
+        swin(weights=str(tmp_path / "none.pth"))
+
+
+def test_an_option_that_a_timm_model_does_not_take_is_named():
+    pytest.importorskip("timm")
+    with pytest.raises(ValueError, match=r"convnext_atto: timm refuses .*strict_img_size"):
+        TimmBackbone("convnext_atto", 0, True, None, options={"strict_img_size": False})

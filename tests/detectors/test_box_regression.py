@@ -24,7 +24,7 @@ def random_rois(labels):
     truth = torch.where(
         labels.unsqueeze(1) == CLASSES, torch.zeros(4), boxes + torch.rand_like(boxes)
     )
-    return SampledRoIs([boxes[:2], boxes[2:]], labels, objects, truth)
+    return SampledRoIs([boxes[:2], boxes[2:]], labels, objects, truth, objects > 0)
 
 
 def loop_loss(layer, features, rois):
@@ -67,3 +67,40 @@ def test_initial_weights_are_small():
     layer = BoxRegression(100, 30, BoxCoder((1, 1, 1, 1)))
     assert layer.fc.weight.std().item() == pytest.approx(0.001, rel=0.1)
     assert not layer.fc.bias.any()
+
+
+def test_smooth_l1_is_half_the_square_below_beta():
+    layer = BoxRegression(DIM, CLASSES, BoxCoder((0.1, 0.1, 0.2, 0.2)), beta=0.5)
+    torch.nn.init.zeros_(layer.fc.weight)
+    with torch.no_grad():
+        layer.fc.bias.copy_(torch.tensor([0.2, -0.4, 0.5, 2.0]).repeat(CLASSES))
+    box = torch.tensor([[0.0, 0, 10, 10]])
+    rois = SampledRoIs(
+        [box.repeat(2, 1)], torch.tensor([1, 5]), torch.tensor([0, -1]),
+        torch.cat((box, torch.zeros(1, 4))), torch.tensor([False, False]),
+    )  # fmt: skip
+    # 0.2² / (2 · 0.5) + 0.4² / 1 + 0.5 - 0.25 + 2 - 0.25 = 2.2, over two RoIs
+    assert layer.loss(torch.rand(2, DIM), rois).item() == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_class_agnostic_deltas_serve_every_class(beta):
+    layer = BoxRegression(DIM, CLASSES, BoxCoder((0.1, 0.1, 0.2, 0.2)), beta, class_agnostic=True)
+    torch.nn.init.normal_(layer.fc.weight)
+    features = torch.rand(7, DIM)
+    assert layer(features).shape == (7, 4)
+    rois = random_rois([3, 5, 0, 3, 5, 5, 4])
+    positives = [0, 2, 3, 6]
+    goals = layer.coder.encode(rois.object_boxes[positives], torch.cat(rois.boxes)[positives])
+    errors = (layer(features)[positives] - goals).abs()
+    if beta:
+        errors = torch.where(errors < 1, errors.square() / 2, errors - 0.5)
+    loss = layer.loss(features, rois)
+    torch.testing.assert_close(loss, errors.sum() / 7)
+    rois.labels = torch.where(rois.labels < CLASSES, 1, CLASSES)
+    assert torch.equal(layer.loss(features, rois), loss)
+
+
+def test_negative_beta_is_refused():
+    with pytest.raises(ValueError, match=r"box_regression\.beta=-1"):
+        BoxRegression(DIM, CLASSES, BoxCoder((1, 1, 1, 1)), beta=-1)

@@ -178,3 +178,27 @@ def test_losses_are_float32_under_autocast(small, images, targets):
     assert all(loss.dtype == torch.float32 for loss in regions.losses.values())
     sum(regions.losses.values()).backward()
     assert small.rpn.head.conv.weight.grad.isfinite().all()
+
+
+def test_a_transformer_as_backbone(build, images, targets):
+    pytest.importorskip("timm")
+    options = "embed_dim:8,depths:[2,2,2,2],num_heads:[1,2,2,4]"
+    narrow = [f"+detector.backbone.options={{{options}}}", "detector.fpn.channels=16"]
+    detector = build("faster_rcnn_swin_t", *narrow, "detector.feature_dim=32")
+    regions = step(detector, images, targets)
+    (sum(regions.losses.values()) + regions.features.sum()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in detector.parameters())
+    detector.eval()
+    (region,) = detector.inference_regions(detector.pyramid(images[:1]), [(90, 100)])
+    assert len(detector.detect(region, torch.rand(len(region.proposals), 31), (90, 100)).boxes)
+
+
+def test_parameters_of_a_swin_t(build):
+    """torchvision's and timm's Swin-T: 28,288,354 with norm and classifier of 1000 classes."""
+    pytest.importorskip("timm")
+    detector = build("faster_rcnn_swin_t")
+    classifier = 768 * 1000 + 1000 + 2 * 768
+    norms = 2 * (96 + 192 + 384 + 768)
+    own = sum(p.numel() for p in detector.backbone.parameters())
+    assert own == 28_288_354 - classifier + norms
+    assert detector.backbone.channels == (96, 192, 384, 768)

@@ -100,10 +100,32 @@ def test_rois_hold_objects_proposals_and_labels(target):
     overlaps = box_iou(rois.boxes[0][:4], truth).diagonal()
     assert (overlaps >= 0.5).all()
     assert not rois.object_boxes[4:].any()
+    own = (torch.cat(rois.boxes)[:, None] == torch.tensor(objects)).all(2).any(1)
+    assert rois.added[:5].tolist() == own[:5].tolist()
+    assert rois.added.sum() == 2
 
 
 def test_rois_without_objects_and_proposals(target):
     sampler = RoISampler(IoUMatcher(0.5, 0.5, 0.5), BalancedSampler(8, 0.5))
     rois = sampler([torch.zeros(0, 4)], [target([], [], (50, 50))], num_classes=7)
     assert rois.boxes[0].shape == (0, 4)
-    assert rois.labels.shape == rois.objects.shape == (0,)
+    assert rois.labels.shape == rois.objects.shape == rois.added.shape == (0,)
+
+
+def test_a_proposal_equal_to_an_object_is_not_the_added_box(target):
+    sampler = RoISampler(IoUMatcher(0.5, 0.5, None), BalancedSampler(8, 0.5))
+    box = [[0.0, 0, 10, 10]]
+    rois = sampler([torch.tensor(box)], [target(box, [4], (50, 50))], num_classes=7)
+    assert rois.labels.tolist() == [4, 4]
+    assert rois.added.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("low_quality", [0.5, None])
+def test_the_same_rule_at_another_overlap(low_quality):
+    sampler = RoISampler(IoUMatcher(0.5, 0.5, low_quality), BalancedSampler(8, 0.5))
+    other = sampler.at(0.7)
+    assert other.sampler is sampler.sampler
+    matcher = other.matcher
+    assert (matcher.positive, matcher.negative) == (0.7, 0.7)
+    assert matcher.low_quality == (0.7 if low_quality else None)
+    assert sampler.matcher.positive == 0.5

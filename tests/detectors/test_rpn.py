@@ -57,3 +57,26 @@ def test_an_image_has_the_same_examples_in_any_batch(examples, target):
     beside_large, _ = examples([small, target([[8, 8, 40, 40]], [1], BATCH)])
     alone, _ = examples([small, small], batch=(64, 128))
     assert torch.equal(beside_large.sort(0).values, alone.sort(0).values)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.2])
+def test_box_loss_is_smooth_below_beta(build, target, monkeypatch, beta):
+    rpn = build("small", f"detector.rpn.beta={beta}").rpn
+    seen = {}
+    at, encode = rpn.head.at, rpn.coder.encode
+
+    def spy(name, original, *args):
+        seen[name] = original(*args)
+        return seen[name]
+
+    monkeypatch.setattr(rpn.head, "at", lambda *args: spy("outputs", at, *args))
+    monkeypatch.setattr(rpn.coder, "encode", lambda *args: spy("goals", encode, *args))
+    pyramid = [torch.randn(1, 64, 32 // 2**level, 32 // 2**level) for level in range(5)]
+    _, losses = rpn(pyramid, [target([[10.0, 20, 60, 90]], [0], (128, 128))])
+    logits, deltas = seen["outputs"]
+    goals = seen["goals"]
+    expected = 0.0
+    for error in (deltas[: len(goals)] - goals).abs().flatten().tolist():
+        expected += error**2 / (2 * beta) if error < beta else error - beta / 2
+    assert len(goals) > 0
+    assert losses["rpn_box"].item() == pytest.approx(expected / len(logits), rel=1e-5)

@@ -1,0 +1,58 @@
+"""A multirun on a cascade shares one training, and each job gets what its own run would leave."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from bacl.checkpoints.handover import load_stage
+from bacl.jobs import fit, fit_group
+from bacl.jobs.plan import PlannedJob, write_plan
+from bacl.jobs.share_out import own_columns
+
+JOBS = (["head.loss.alpha=0.3"], ["head.loss.alpha=0.9", "head.learning_rate=0.01"])
+
+
+def test_metrics_of_a_stages_classifier_belong_to_its_head():
+    heads, names = {"bacl_3", "bacl_4"}, {"bacl": "bacl_3"}
+    named = own_columns("classifier/bacl_3.first/weight_norm_r", names, heads)
+    assert named == ["classifier/bacl.first/weight_norm_r"]
+    assert own_columns("classifier/bacl_4.first/weight_norm_r", names, heads) == []
+
+
+def columns(path) -> dict[str, list[float]]:
+    """What was logged, but for the time it took."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if not name.startswith("speed/")]
+    return {name: [float(row[name]) for row in rows if row[name]] for name in names}
+
+
+@pytest.mark.slow
+def test_each_job_gets_the_folder_of_a_run_of_its_own(tiny, tmp_path):
+    given = ["detector=cascade_small", "~stages.classifier.heads.baseline", "report.reference=null"]
+    configs = [tiny(*given, *overrides) for overrides in JOBS]
+    jobs = [
+        PlannedJob(tmp_path / f"job{number}", overrides, config)
+        for number, (overrides, config) in enumerate(zip(JOBS, configs, strict=True))
+    ]
+    group = tmp_path / "group"
+    group.mkdir()
+    write_plan(group, jobs)
+    fit_group.run(configs[0].copy(), group)
+    for number, overrides in enumerate(JOBS):
+        alone, ours = tmp_path / f"alone{number}/classifier", tmp_path / f"job{number}/classifier"
+        fit.run(tiny(*given, *overrides), alone.parent)
+        states = [load_stage(folder / "final.ckpt")["heads"]["bacl"] for folder in (ours, alone)]
+        assert states[0].keys() == states[1].keys()
+        np.testing.assert_equal(*(
+            {name: value.numpy() for name, value in state.items() if not name.endswith("_state")}
+            for state in states
+        ))  # fmt: skip
+        names = [sorted(path.name for path in (f / "heads").glob("*.npz")) for f in (ours, alone)]
+        assert names[0] == names[1] == [f"bacl.{n}.npz" for n in ("first", "second", "third")]
+        for name in names[0]:
+            with np.load(ours / "heads" / name) as one, np.load(alone / "heads" / name) as other:
+                np.testing.assert_equal(dict(one), dict(other))
+        assert columns(ours / "metrics.csv") == columns(alone / "metrics.csv")
+        assert (ours / "results.json").read_text() == (alone / "results.json").read_text()
