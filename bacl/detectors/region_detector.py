@@ -72,7 +72,7 @@ class RegionDetector(nn.Module):
     box_regression: nn.Module
     """Box regression, or one per stage."""
     postprocess: Postprocess
-    mask: MaskBranch | None = None
+    mask: MaskBranch | None
     """Of a detector that segments what it detects."""
 
     def __init__(
@@ -91,6 +91,7 @@ class RegionDetector(nn.Module):
         self.fpn = fpn(backbone.channels)
         self.rpn = rpn(self.fpn.channels)
         self.pooling = pooling
+        self.mask = None
 
     @abstractmethod
     def build_head(self, make: Callable[[int], ClassifierHead]) -> Head[Any]:

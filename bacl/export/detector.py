@@ -58,6 +58,10 @@ class ExportableDetector(nn.Module):
         super().__init__()
         if type(detector) is not FasterRCNN:  # a subclass would lose what it adds
             raise OptionError(f"a {type(detector).__name__} cannot be exported, only a FasterRCNN")
+        if detector.mask is not None:
+            raise OptionError(
+                "a detector with masks cannot be exported; without: '~detector.mask' masks=false"
+            )
         if len(image_size) != 2 or any(side < STRIDE or side % STRIDE for side in image_size):
             raise OptionError(
                 f"image_size={list(image_size)}: expected [height, width] in multiples of {STRIDE}"

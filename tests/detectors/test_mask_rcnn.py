@@ -184,7 +184,13 @@ def test_masks_learn_the_left_halves_of_boxes(build, images, targets):
     boxes = [target.boxes for target in targets]
     labels = torch.cat([target.labels for target in targets])
     objects = [torch.arange(len(target.boxes)) for target in targets]
-    rois = SampledRoIs(boxes, labels, torch.cat(objects), torch.cat(boxes))
+    rois = SampledRoIs(
+        boxes,
+        labels,
+        torch.cat(objects),
+        torch.cat(boxes),
+        torch.zeros_like(labels, dtype=torch.bool),
+    )
     losses = []
     for _ in range(40):
         optimizer.zero_grad()
