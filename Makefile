@@ -21,10 +21,10 @@ demo: setup      ## train both stages on the built-in data on a CPU, print and d
 	$(BIN)/python run.py +experiment=bacl_demo
 
 test: setup      ## the default tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: setup  ## the default and the slow tests
-	$(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow or not slow'
 
 lint: setup      ## style of every file
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -5,8 +5,8 @@
 A step is the classifier stage's of `benchmarks/training_step.py` (frozen R-50-FPN extractor, RPN,
 box regression, jittered boxes, BACL heads) on two images of 800×1333 and 1230 classes, forward,
 backward and SGD, with 1, 8 and 40 heads of different α. Forty trainings of one head are
-extrapolated from five, each with a head of another α. Numbers of heads take turns after one warm-up
-round; the peak memory is the process's after it first took a step with so many heads, fewest first.
+extrapolated from five, each with a head of another α. Numbers of heads take turns; the peak memory
+is the process's after its first steps with so many heads, fewest first.
 
 The last lines compare the heads' products alone: a loop over the heads, as it is trained, with one
 batched product of stacked weights.
@@ -32,6 +32,7 @@ from bacl.heads import ClassifierHead
 
 HEADS = (1, 8, 40)
 SEPARATE = 5
+WARM_UP = 2  # steps; the second one has gradients and momentum of the first in memory
 SIDES = (480, 800)  # resized to 800×1333
 
 
@@ -86,26 +87,30 @@ def training(classes: int, repeats: int) -> None:
         part.requires_grad_(False).eval()
     batch = images_and_objects(classes, sides=SIDES)
     images, targets = torchvision_resize(*batch, 800)()
-    heads = [bacl_head(config, number) for number in range(1, max(HEADS) + 1)]
-    alone = [[head] for head in heads[:SEPARATE]]
-    together = [heads[:count] for count in HEADS]
-    memory, times = [], {}
-    steps = [classifier_step(detector, group, images, targets) for group in [*alone, *together]]
-    for number, step in enumerate(steps):
-        seconds(step)  # warm-up
+    heads: list[ClassifierHead] = []
+    steps, memory = [], []
+    for count in HEADS:
+        heads += [bacl_head(config, number + 1) for number in range(len(heads), count)]
+        steps.append(classifier_step(detector, heads[:count], images, targets))
+        for _ in range(WARM_UP):
+            seconds(steps[-1])
         memory.append(peak_memory())
-        times[number] = []
+    for head in heads[:SEPARATE]:
+        steps.append(classifier_step(detector, [head], images, targets))
+        seconds(steps[-1])
+    times: list[list[float]] = [[] for _ in steps]
     for _ in range(repeats):
-        for number, step in enumerate(steps):
-            times[number].append(seconds(step))
-    medians = [statistics.median(times[number]) for number in range(len(steps))]
-    one = medians[SEPARATE]
+        for record, step in zip(times, steps, strict=True):
+            record.append(seconds(step))
+    medians = [statistics.median(record) for record in times]
+    together, alone = medians[: len(HEADS)], medians[len(HEADS) :]
+    one = together[0]
     print(f"{'one pass':<28}{'s/step':>8}{'ratio':>8}{'peak MiB':>10}")
-    for count, median, peak in zip(HEADS, medians[SEPARATE:], memory[SEPARATE:], strict=True):
+    for count, median, peak in zip(HEADS, together, memory, strict=True):
         print(f"{count:>3} heads{'':<19}{median:>8.2f}{median / one:>8.2f}{peak:>10.0f}")
-    separate = max(HEADS) * statistics.fmean(medians[:SEPARATE])
+    separate = max(HEADS) * statistics.fmean(alone)
     print(f"{'40 trainings (from five)':<28}{separate:>8.2f}{separate / one:>8.2f}")
-    print(f"one pass of 40 heads is {separate / medians[-1]:.1f} times faster")
+    print(f"one pass of 40 heads is {separate / together[-1]:.1f} times faster")
 
 
 def products(rows: int, width: int, outputs: int, repeats: int) -> None:

@@ -41,9 +41,14 @@ class Job:
     @cached_property
     def folder(self) -> Path:
         """Where the run lies: the same as with every other launcher."""
-        HydraConfig.instance().set_config(self.composed)  # for resolvers that ask for it
-        sweep = self.composed.hydra.sweep
-        return Path(sweep.dir, sweep.subdir).absolute()
+        hydra = HydraConfig.instance()
+        earlier = hydra.cfg
+        hydra.set_config(self.composed)  # for resolvers that ask for it
+        try:
+            sweep = self.composed.hydra.sweep
+            return Path(sweep.dir, sweep.subdir).absolute()
+        finally:
+            hydra.cfg = earlier
 
     @property
     def trains(self) -> bool:
