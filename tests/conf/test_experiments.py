@@ -70,7 +70,7 @@ def test_the_papers_baseline():
 @pytest.mark.parametrize("name", ["bacl_mask_lvis1", "baseline_mask_lvis1"])
 @pytest.mark.parametrize("depth", [50, 101])
 def test_the_papers_mask_detectors(name, depth):
-    name = name if depth == 50 else name.replace("mask", "mask_r101")
+    name = name if depth == 50 else f"{name}_r101"
     config = composed(f"+experiment={name}", "data.num_classes=1203")
     twin = composed(f"+experiment={name.split('_')[0]}_lvis1", "data.num_classes=1203")
     predictor = config.detector.mask.head.predictor
