@@ -22,6 +22,9 @@ from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.heads import ClassifierHead
 
+COUNTED_MASKS = 100
+"""Masks of an image whose work is counted, as in MMDetection's counter."""
+
 
 class FasterRCNN(RegionDetector):
     """Backbone, pyramid, proposals, RoI features and box regression (Faster R-CNN 2015, FPN 2017).
@@ -105,6 +108,8 @@ class FasterRCNN(RegionDetector):
         side = self.pooling.side
         features = self.box_head(pyramid[0].new_empty(num_rois, self.fpn.channels, side, side))
         self.box_regression(features)
+        if self.mask is not None:
+            self.mask.run_layers(pyramid, COUNTED_MASKS)
         return features
 
     def roi_features(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:

@@ -65,6 +65,12 @@ class MaskBranch(nn.Module):
         total = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
         return total / max(logits.numel(), 1)
 
+    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> None:
+        """The branch's layers for RoIs that are cut out of nothing, to count their work."""
+        level, side = pyramid[0], self.pooling.side
+        labels = torch.zeros(num_rois, dtype=torch.int64, device=level.device)
+        self.head(level.new_empty(num_rois, level.shape[1], side, side), labels)
+
     @torch.no_grad()
     def probabilities(
         self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor], labels: Tensor
