@@ -1,6 +1,7 @@
 """BACL: python run.py +experiment=bacl_demo (experiments: conf/experiment)."""
 
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -32,10 +33,12 @@ def main(config: DictConfig) -> float | None:
     except (UserError, InstantiationException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or "HYDRA_FULL_ERROR" in os.environ:
             raise
-        raise SystemExit(str(error)) from None
+        print(error, file=sys.stderr)
+        raise SystemExit(getattr(error, "exit_status", 1)) from None
 
 
 MULTIRUN = {"-m", "--multirun"}
+SEVERAL = re.compile(r"^\+sweep=([^\[,]+,.*)$")
 
 
 def completed(arguments: list[str]) -> list[str]:
@@ -43,6 +46,8 @@ def completed(arguments: list[str]) -> list[str]:
     # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
     chosen = ("experiment=", "sweep=")
     arguments = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
+    # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
+    arguments = [SEVERAL.sub(r"+sweep=[\1]", text) for text in arguments]
     sweeps = any(text.startswith("+sweep=") for text in arguments)
     if sweeps and "job=report" not in arguments:
         # The sweep's file says how it is launched.

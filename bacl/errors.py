@@ -1,8 +1,13 @@
 """What a user can mend is told in one message; everything else is a defect with a traceback."""
 
+BUSY = 75
+"""Exit status of a command that found another at work: nothing is wrong, try again later."""
+
 
 class UserError(Exception):
     """A mistake in data, options or surroundings, which its message names with the mend."""
+
+    exit_status = 1
 
 
 class OptionError(UserError, ValueError):

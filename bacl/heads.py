@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from bacl.errors import require
+from bacl.errors import OptionError, require
 from bacl.hallucination import FeatureHallucination
 from bacl.losses.base import ClassificationLoss
 
@@ -71,7 +71,7 @@ class ClassifierHead(Head[Tensor]):
         weight_decay: of this head, where it is not the stage's.
 
     Raises:
-        ValueError: hallucination without a long-term indicator in the loss.
+        OptionError: hallucination without a long-term indicator in the loss.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ClassifierHead(Head[Tensor]):
         for option, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
             require(f"head.{option}", 0 if value is None else value, 0)
         if hallucination is not None and loss.indicator is None:
-            raise ValueError(
+            raise OptionError(
                 "feature hallucination draws classes by a long-term indicator (Eq. 12), but the "
                 "loss has none: take a loss that has one, or fhm@head.hallucination=none"
             )

@@ -80,7 +80,7 @@ def load_stage(path: Path) -> State:
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError, LookupError, ValueError) as error:
+    except (UnpicklingError, EOFError, OSError, RuntimeError, LookupError, ValueError) as error:
         raise CheckpointError(
             f"{path}: damaged, or no checkpoint of this project; nothing in it was executed "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"

@@ -21,6 +21,12 @@ NUMBERS = ("bool", "int32", "int64", "float32", "float64")
 WRAPPERS = ("state_dict", "model")
 PREFIX = "module."  # of a model that was saved inside its data-parallel wrapper
 
+UNREADABLE = (
+    *(UnpicklingError, EOFError, OSError, RuntimeError),
+    *(LookupError, ValueError, TypeError),
+)
+"""What torch.load raises for a file that is none of its own, is damaged, or would execute code."""
+
 
 @dataclass(frozen=True)
 class PublishedFile:
@@ -72,7 +78,7 @@ def _load(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_harmless()):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError, LookupError, ValueError, TypeError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(
             f"{path}: refused, and nothing in it was executed: {_reason(error)}. If you trust its "
             'origin, strip it where you trust the machine to execute it: python -c "import torch; '

@@ -62,9 +62,10 @@ class ExportableDetector(nn.Module):
             raise OptionError(
                 "a detector with masks cannot be exported; without: '~detector.mask' masks=false"
             )
-        if len(image_size) != 2 or any(side < STRIDE or side % STRIDE for side in image_size):
+        sides = isinstance(image_size, Sequence) and len(image_size) == 2
+        if not sides or any(side < STRIDE or side % STRIDE for side in image_size):
             raise OptionError(
-                f"image_size={list(image_size)}: expected [height, width] in multiples of {STRIDE}"
+                f"image_size={image_size}: expected [height, width] in multiples of {STRIDE}"
             )
         if candidates < detector.postprocess.max_detections:
             raise OptionError(

@@ -22,6 +22,8 @@ from bacl.checkpoints.handover import (
 )
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.table import AnnotationTable
+from bacl.errors import OptionError
+from bacl.heads import Head
 from bacl.jobs.build import (
     build_data,
     build_stage,
@@ -71,6 +73,7 @@ def train_stages(
     data = {name: build_data(config, config.stages[name].augment) for name in names}
     for name in names:
         _check_start(config, folder, name)
+        _check_hand_over(config, stages, name)
     record(config, folder)
     categories = categories_of(table)
     for name in names:
@@ -191,6 +194,26 @@ def _check_start(config: DictConfig, folder: Path, name: str) -> None:
     path = _start_path(config, folder, name)
     if path is not None and path.parent.parent != folder and not path.is_file():
         raise CheckpointError(f"stages.{name}.init_from: no file {path}")
+
+
+def _check_hand_over(config: DictConfig, stages: dict[str, DetectionStage], name: str) -> None:
+    """Refuse heads that cannot carry on the classifier of the stage before, before that trains."""
+    earlier = stages.get(config.stages[name].init_from or "")
+    if earlier is None:
+        return
+    (source,) = (_num_logits(head) for head in earlier.live_heads.values())
+    for head, module in stages[name].live_heads.items():
+        if _num_logits(module) != source:
+            raise OptionError(
+                f"stages.{name}.heads.{head}: its classifier has {_num_logits(module)} logits and "
+                f"is to start from that of stages.{config.stages[name].init_from}, which has "
+                f"{source}: take losses of as many logits (head@stages.….heads.…), or "
+                "init_from=null"
+            )
+
+
+def _num_logits(head: Head) -> list[int]:
+    return [classifier.criterion.num_logits for _, classifier in head.named_classifiers()]
 
 
 def _is_new(config: DictConfig, folder: Path, name: str) -> bool:

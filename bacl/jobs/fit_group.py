@@ -5,71 +5,90 @@ jobs. They differ only in the classifier heads of their last stage.
 """
 
 import json
-import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from bacl.jobs.build import open_data
+from bacl.errors import UserError
+from bacl.jobs.build import instantiate, open_data
 from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.fit import train_stages
-from bacl.jobs.outcome import read_outcome
+from bacl.jobs.outcome import write_failed
 from bacl.jobs.plan import PlannedJob, read_plan
 from bacl.jobs.run_folder import exclusive
 from bacl.jobs.share_out import share_out
-
-_log = logging.getLogger(__name__)
 
 Names = dict[str, str]
 """A job's names of its heads, to the group's names of them."""
 
 
-def run(config: DictConfig, folder: Path) -> float:
+def run(config: DictConfig, folder: Path) -> None:
     """Train and evaluate every head of the plan once; leave each job the folder of its own run."""
     began = time.monotonic()
     with exclusive(folder):
         jobs = read_plan(folder)
-        fill_in_data([job.config for job in jobs])
+        fill_in_data(jobs)
         together, names = union(jobs)
         stage, trainer = train_stages(together, folder, drops_heads=True)
         trainer.validate(stage, datamodule=trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
         seconds = time.monotonic() - began
         for job, heads in zip(jobs, names, strict=True):
-            if read_outcome(job.folder).status != "done":
+            if job.waiting and heads:
                 share_out(folder, job, heads, stage, trainer, seconds)
-            trainer.strategy.barrier("job shared out")
-    return 0.0
+                trainer.strategy.barrier("job shared out")
 
 
-def fill_in_data(configs: list[DictConfig]) -> None:
+def first_waiting(jobs: Sequence[PlannedJob]) -> PlannedJob:
+    """A job with the options of the command that runs now."""
+    return next((job for job in jobs if job.waiting), jobs[0])
+
+
+def fill_in_data(jobs: Sequence[PlannedJob]) -> None:
     """What the data decide, in every configuration: they name the same data."""
-    first = configs[0]
-    open_data(first)
-    for config in configs[1:]:
-        with open_dict(config):
-            config.data = first.data
+    data = first_waiting(jobs).config
+    open_data(data)
+    for job in jobs:
+        with open_dict(job.config):
+            job.config.data = data.data
 
 
-def union(jobs: list[PlannedJob]) -> tuple[DictConfig, list[Names]]:
+def union(jobs: Sequence[PlannedJob]) -> tuple[DictConfig, list[Names]]:
     """One configuration with the different heads of all jobs, and which head is whose.
 
-    Heads of equal configuration are one head: they would end with equal weights.
+    Heads of equal configuration are one head: they would end with equal weights. A job with a head
+    that cannot be built is a failure of its own and takes no part: it has no names.
     """
-    together = jobs[0].config.copy()
+    together = first_waiting(jobs).config.copy()
     stage = last_stage(together)
     heads: dict[str, Any] = {}
     known: dict[str, str] = {}
     names: list[Names] = []
     for number, job in enumerate(jobs):
         names.append({})
+        if not _can_be_built(job, stage):
+            continue
         for own, node in job.config.stages[stage].heads.items():
             options = plain(node)
             name = known.setdefault(json.dumps(options, sort_keys=True), f"{own}_{number}")
             heads[name] = options
             names[-1][str(own)] = name
+    if not heads:
+        raise UserError("no job has heads that can be built; see the FAILED file of each")
     with open_dict(together):
         together.stages[stage].heads = heads
+        del together["head"]  # only a template, of another job each time the training goes on
         together.report.reference = None
     return together, names
+
+
+def _can_be_built(job: PlannedJob, stage: str) -> bool:
+    try:
+        for node in job.config.stages[stage].heads.values():
+            instantiate(node)
+    except UserError as error:
+        write_failed(job.folder, str(error))
+        return False
+    return True

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bacl.atomic import replacing
 
@@ -44,12 +45,31 @@ def write_failed(folder: Path, reason: str) -> None:
         path.write_text(json.dumps({"reason": reason}) + "\n")
 
 
-def read_outcome(folder: Path) -> Outcome:
-    """How the run in this folder ended."""
-    if (folder / DONE).exists():
-        content = json.loads((folder / DONE).read_text())
+def read_outcome(folder: Path, stage: str | None = None) -> Outcome:
+    """How the run in this folder ended.
+
+    Args:
+        folder: of the run.
+        stage: what was to be its last one; a run that another command finished with an earlier
+            stage is unfinished.
+    """
+    content = _read(folder / DONE)
+    if content is not None:
         head, measures = next(iter(content["results"].items()))
+        if stage is not None and content["stage"] != stage:
+            return Outcome("unfinished")
         return Outcome("done", content["stage"], head, measures, content["seconds"])
-    if (folder / FAILED).exists():
-        return Outcome("failed", reason=json.loads((folder / FAILED).read_text())["reason"])
+    failure = _read(folder / FAILED)
+    if failure is not None:
+        return Outcome("failed", reason=failure["reason"])
     return Outcome("unfinished" if (folder / "config.yaml").exists() else "not run")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        print(f"{path} is damaged and does not count", flush=True)
+        return None

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from bacl.atomic import replacing
 from bacl.errors import UserError
@@ -21,6 +23,8 @@ class PlannedJob:
     overrides: list[str]
     config: DictConfig
     """Composed, without `hydra`; interpolations are not resolved yet."""
+    waiting: bool = True
+    """Whether it has no result yet."""
 
 
 def write_plan(folder: Path, jobs: Sequence[PlannedJob]) -> None:
@@ -30,6 +34,7 @@ def write_plan(folder: Path, jobs: Sequence[PlannedJob]) -> None:
             "folder": str(job.folder.absolute()),
             "overrides": job.overrides,
             "config": OmegaConf.to_container(job.config),
+            "waiting": job.waiting,
         }
         for job in jobs
     ]
@@ -41,15 +46,23 @@ def read_plan(folder: Path) -> list[PlannedJob]:
     """The jobs of a one-pass training in its folder.
 
     Raises:
-        UserError: there is no plan.
+        UserError: there is no plan, or it is damaged.
     """
     if not (folder / PLAN).exists():
         raise UserError(
             f"{folder}: no {PLAN}; hydra/launcher=one_pass plans and starts such trainings"
         )
-    plan: Any = OmegaConf.to_container(OmegaConf.load(folder / PLAN))
-    return [
-        # A configuration of its own: interpolations are relative to its root.
-        PlannedJob(Path(entry["folder"]), entry["overrides"], OmegaConf.create(entry["config"]))
-        for entry in plan["jobs"]
-    ]
+    try:
+        plan: Any = OmegaConf.to_container(OmegaConf.load(folder / PLAN))
+        return [_planned(entry) for entry in plan["jobs"]]
+    except (YAMLError, OmegaConfBaseException, TypeError, LookupError) as error:
+        raise UserError(f"{folder / PLAN} is damaged ({error}); delete its folder") from error
+
+
+def _planned(entry: dict[str, Any]) -> PlannedJob:
+    # A configuration of its own: interpolations are relative to its root.
+    config = OmegaConf.create(entry["config"])
+    OmegaConf.to_container(
+        config, resolve=True
+    )  # a plan that is cut short lacks what is referred to
+    return PlannedJob(Path(entry["folder"]), entry["overrides"], config, entry["waiting"])

@@ -17,7 +17,7 @@ from rich.markdown import Markdown
 from bacl.callbacks.figure_log import log_figure
 from bacl.errors import UserError
 from bacl.jobs.build import build_loggers
-from bacl.jobs.configuration import plain
+from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.naming import variant, variant_parts
 from bacl.jobs.outcome import read_outcome
 from bacl.jobs.run_folder import write_text
@@ -31,12 +31,13 @@ def run(config: DictConfig, folder: Path) -> None:
     hydra = HydraConfig.get()
     runs = Path(hydra.sweep.dir)
     overrides = [text for text in hydra.overrides.task if not text.lstrip("+").startswith("sweep=")]
-    tables = plain(config).get("sweep")
+    tables = plain(config).get("sweep", {})
     if tables:
-        ablations = [ablation(key, table, runs, overrides) for key, table in tables.items()]
+        stage = last_stage(config)
+        ablations = [ablation(key, table, runs, overrides, stage) for key, table in tables.items()]
     else:
         ablations = [every_run(runs, str(config.name))]
-    target = runs / "report" / variant(overrides)
+    target = runs / "report" / "-".join([*tables, variant(overrides)])
     text = "\n".join(markdown(table) for table in ablations)
     write_text(target / "report.md", text)
     figures = [write(target, table) for table in ablations]
@@ -46,14 +47,16 @@ def run(config: DictConfig, folder: Path) -> None:
 
 
 def write(target: Path, table: Ablation) -> Path | None:
-    """Write a table's CSV and, if any of its runs is finished, its picture."""
+    """Write a table's CSV and, if there is something to compare, its picture."""
     write_csv(target / f"{table.key}.csv", table)
-    if not any(row.runs for row in table.rows):
+    if sum(bool(row.runs) for row in table.rows) < 2:
         return None
     return draw_ablation(target / f"{table.key}.png", table)
 
 
-def ablation(key: str, table: Mapping[str, Any], runs: Path, overrides: Sequence[str]) -> Ablation:
+def ablation(
+    key: str, table: Mapping[str, Any], runs: Path, overrides: Sequence[str], stage: str
+) -> Ablation:
     """A table of conf/sweep with the runs of its rows.
 
     Args:
@@ -61,11 +64,12 @@ def ablation(key: str, table: Mapping[str, Any], runs: Path, overrides: Sequence
         table: `title` and `rows`, and maybe `axis` and `note`.
         runs: folder of the runs.
         overrides: of every row.
+        stage: the last one of a row's runs, where the row does not name another.
     """
     rows = [
         Row(
             row["name"],
-            *results(runs / variant([*overrides, *row["set"]])),
+            *results(runs / variant([*overrides, *row["set"]]), row_stage(row["set"], stage)),
             paper=row["paper"],
             default=row.get("default", False),
         )
@@ -74,9 +78,23 @@ def ablation(key: str, table: Mapping[str, Any], runs: Path, overrides: Sequence
     return Ablation(key, table["title"], rows, table.get("axis"), table.get("note"))
 
 
-def results(setting: Path) -> tuple[dict[int, Mapping[str, float]], dict[int, str]]:
-    """Measures of a setting's finished runs by seed, and what is known of the others."""
-    ends = {int(path.name[5:]): read_outcome(path) for path in sorted(setting.glob("seed_*"))}
+def row_stage(overrides: Sequence[str], default: str) -> str | None:
+    """The last stage of a row's runs; None where the row has a pipeline of its own."""
+    named = {key: value for key, _, value in (text.partition("=") for text in overrides)}
+    return named.get("stage", None if "pipeline" in named else default)
+
+
+def results(
+    setting: Path, stage: str | None = None
+) -> tuple[dict[int, Mapping[str, float]], dict[int, str]]:
+    """Measures of a setting's finished runs by seed, and what is known of the others.
+
+    Args:
+        setting: folder of the runs of all seeds.
+        stage: the last one of the runs that count; None takes whatever finished.
+    """
+    paths = sorted(setting.glob("seed_*"))
+    ends = {int(path.name[5:]): read_outcome(path, stage) for path in paths}
     done = {seed: end.measures for seed, end in ends.items() if end.status == "done"}
     others = {
         seed: f"seed {seed} {end.status}" + f": {end.reason}" * bool(end.reason)
@@ -94,7 +112,8 @@ def every_run(runs: Path, name: str) -> Ablation:
     Raises:
         UserError: there is none.
     """
-    paths = sorted(runs.glob("*/seed_*/.hydra/overrides.yaml"))
+    begun = [path.parent for path in sorted(runs.glob("*/seed_*/config.yaml"))]
+    paths = [path for run in begun if (path := run / ".hydra/overrides.yaml").exists()]
     given: dict[Path, Any] = {path.parents[2]: OmegaConf.load(path) for path in paths}
     settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}
     if not settings:

@@ -20,7 +20,7 @@ from bacl.checkpoints.handover import (
 from bacl.errors import OptionError
 from bacl.jobs.build import build_stage, chosen_stages
 from bacl.jobs.check import check_arguments
-from bacl.jobs.run_folder import plain
+from bacl.jobs.configuration import plain
 from bacl.stages import DetectionStage
 
 MODEL = ("data", "detector", "head", "stages", "box_generator", "metric", "seed")
@@ -73,17 +73,25 @@ def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = (
         CheckpointError: the file is missing or damaged, or does not fit the model.
         OptionError: `data.num_classes` asks for another number than the checkpoint has.
     """
-    path = Path(config.checkpoint or folder / chosen_stages(config)[-1] / "final.ckpt")
-    content = load_stage(path)
+    path, content, named = described_model(config, folder, overrides)
     categories = saved_categories(content)
-    described = _described(config, content, overrides, path)
+    described = OmegaConf.create(_without_data(plain(named), categories.names))
     check_arguments(described)
-    name = _stage_of(described, content, path)
+    name = stage_of(described, content, path)
     stage = build_stage(described, name, pretrained=False)
     load_strictly(stage.detector, content["detector"], path)
     for head, module in stage.heads.items():
         load_strictly(module, content["heads"][head], path)
     return Restored(path, name, stage.eval(), categories, described)
+
+
+def described_model(
+    config: DictConfig, folder: Path, overrides: Sequence[str] = ()
+) -> tuple[Path, State, DictConfig]:
+    """A checkpoint's path and content, and the configuration of its model (`restore_model`)."""
+    path = Path(config.checkpoint or folder / chosen_stages(config)[-1] / "final.ckpt")
+    content = load_stage(path)
+    return path, content, _described(config, content, overrides, path)
 
 
 def command_overrides() -> list[str]:
@@ -99,7 +107,7 @@ def keep_head(stage: DetectionStage, head: str) -> None:
 def _described(
     config: DictConfig, content: State, overrides: Sequence[str], path: Path
 ) -> DictConfig:
-    """The configuration of the model, resolved, without references to data."""
+    """The configuration of the model, resolved."""
     names = content["categories"]["names"]
     if config.data.num_classes not in (None, len(names)):
         raise OptionError(
@@ -118,7 +126,7 @@ def _described(
             if key.split(".")[0] in MODEL:
                 _take(described, key, plain(composed), removed=text.startswith("~"))
         described.data.num_classes = len(names)
-    return OmegaConf.create(_without_data(plain(described), names))
+    return described
 
 
 def _key(override: str) -> str:
@@ -151,7 +159,7 @@ def _without_data(node: Any, names: list[str]) -> Any:
     return {key: _without_data(value, names) for key, value in node.items()}
 
 
-def _stage_of(config: DictConfig, content: State, path: Path) -> str:
+def stage_of(config: DictConfig, content: State, path: Path) -> str:
     """The stage that the checkpoint is of: all its heads are in the file."""
     heads = {name: set(node.heads) for name, node in config.stages.items()}
     fitting = [name for name, of_stage in heads.items() if of_stage <= set(content["heads"])]

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.atomic import replacing
-from bacl.errors import UserError
+from bacl.errors import BUSY, UserError
 from bacl.jobs.configuration import changes, plain
 
 try:
@@ -33,13 +33,15 @@ PACKAGES = (
 class BusyFolderError(UserError, RuntimeError):
     """Two processes must not train in one folder."""
 
+    exit_status = BUSY
+
 
 class OtherConfigurationError(UserError, ValueError):
     """The folder holds a run of another configuration."""
 
 
 @rank_zero_only
-def record(config: DictConfig, folder: Path, **notes: str) -> None:
+def record(config: DictConfig, folder: Path, **notes: Any) -> None:
     """Write config.yaml on the first start and check it on later ones; note every start.
 
     environment.json has one record per start: command, git commit and versions, and `notes`.

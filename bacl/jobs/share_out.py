@@ -75,7 +75,9 @@ def _give_up(job: PlannedJob, lost: Sequence[str], group: Path) -> None:
 @rank_zero_only
 def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str], last: str) -> None:
     """The job's configuration, the stages before the last, and the records of its heads."""
-    record(job.config, job.folder, trained_in=str(group))
+    # What an interrupted sharing-out left would be continued.
+    shutil.rmtree(job.folder / last, ignore_errors=True)
+    record(job.config, job.folder, trained_in=str(group), overrides=job.overrides)
     for earlier in chosen_stages(job.config)[:-1]:
         shutil.copytree(
             group / earlier, job.folder / earlier, copy_function=_link_checkpoints,

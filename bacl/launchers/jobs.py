@@ -1,5 +1,6 @@
 """The jobs of a multirun: what each is composed of, where its run lies and how it ended."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,10 +60,7 @@ class Job:
     def outcome(self) -> Outcome:
         """How the job ended; what does not train is judged by its process."""
         if self.trains:
-            end = read_outcome(self.folder)
-            # Of an earlier command that ran another stage alone, this job's is still to do.
-            done = end.stage in ("", last_stage(self.config))
-            return end if done else Outcome("unfinished")
+            return read_outcome(self.folder, last_stage(self.config))
         return Outcome({None: "not run", 0: "done"}.get(self.exit_status, "failed"))
 
     @property
@@ -72,6 +70,8 @@ class Job:
         if not self.trains or not recorded.exists():
             return ""
         earlier, now = OmegaConf.load(recorded), self.config.copy()
+        if "data" not in earlier:
+            return f"{recorded}: damaged"
         with open_dict(now):  # what a run fills in, as its data decide
             now.data.content = earlier.data.content
             if now.data.num_classes is None:
@@ -118,6 +118,13 @@ def compose_jobs(
     wrong = {line: job for job in jobs for line in unknown_options(job.config, set(job.config))}
     if wrong:
         raise UserError("\n".join(f"{line} (in: {job.title})" for line, job in wrong.items()))
+    folders = Counter(job.folder for job in jobs)
+    shared = [job.title for job in jobs if folders[job.folder] > 1]
+    if shared:
+        raise UserError(
+            f"these jobs differ in nothing that names a folder, and would share one: {shared}; run "
+            "one of them, or give each its own name=…"
+        )
     conflicts = [job.conflict for job in jobs if job.conflict]
     if conflicts:
         raise UserError(

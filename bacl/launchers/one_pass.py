@@ -11,8 +11,9 @@ from typing import Any
 from hydra.utils import get_class
 from omegaconf import DictConfig
 
+from bacl.errors import UserError
 from bacl.jobs.configuration import changes, fixed, last_stage, plain
-from bacl.jobs.naming import is_free
+from bacl.jobs.naming import is_free, variant_parts
 from bacl.jobs.plan import PLAN, PlannedJob, read_plan, write_plan
 from bacl.launchers.jobs import Job
 from bacl.launchers.process import ProcessLauncher
@@ -32,18 +33,18 @@ class OnePassLauncher(ProcessLauncher):
     """
 
     def tasks(self, jobs: Sequence[Job]) -> list[Task]:
-        """A process for each group; a job that is alone in its group is an ordinary run."""
+        """A process for each group; a job that is alone, and of no earlier group, runs alone."""
         groups = grouped(jobs)
         explain(groups)
         return [
-            self._together(group) if len(group.jobs) > 1 else self.task(group.jobs[0])
+            self._together(group)
+            if len(group.jobs) > 1 or group.is_planned
+            else self.task(group.jobs[0])
             for group in groups
         ]
 
     def _together(self, group: "Group") -> Task:
-        if not (group.folder / PLAN).exists():
-            planned = [PlannedJob(job.folder, job.overrides, job.config) for job in group.jobs]
-            write_plan(group.folder, planned)
+        write_plan(group.folder, group.plan())
         for job in group.jobs:
             job.save_hydra()
         overrides = [*group.jobs[0].overrides, "job=fit_group"]
@@ -64,11 +65,30 @@ class Group:
         """Where it trains: the folder of an earlier training of all these jobs, or a new one."""
         parent = Path(self.jobs[0].composed.hydra.sweep.dir, TRAININGS).absolute()
         wanted = [_entry(job.folder, job.config) for job in self.jobs]
-        for plan in sorted(parent.glob(f"*/{PLAN}")):
-            known = [_entry(job.folder, job.config) for job in read_plan(plan.parent)]
-            if set(wanted) <= set(known):
-                return plan.parent
+        for path in sorted(parent.glob(f"*/{PLAN}")):
+            known = {_entry(job.folder, job.config) for job in _readable_plan(path.parent)}
+            if set(wanted) <= known:
+                return path.parent
         return parent / hashlib.sha256("".join(wanted).encode()).hexdigest()[:12]
+
+    def plan(self) -> list[PlannedJob]:
+        """All jobs of the training, in an earlier plan's order, which names the heads.
+
+        These jobs wait for their results, with the options of this command.
+        """
+        asked = {job.folder: job for job in self.jobs}
+        earlier = read_plan(self.folder) if self.is_planned else []
+        folders = [job.folder for job in earlier] or list(asked)
+        configs = {job.folder: job.config for job in earlier}
+        configs |= {folder: job.config for folder, job in asked.items()}
+        overrides = {job.folder: job.overrides for job in earlier}
+        overrides |= {folder: job.overrides for folder, job in asked.items()}
+        return [PlannedJob(f, overrides[f], configs[f], f in asked) for f in folders]
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether an earlier command began the training, or left jobs of it to be shared out."""
+        return (self.folder / PLAN).exists()
 
     @property
     def num_heads(self) -> int:
@@ -81,6 +101,14 @@ class Group:
         return len({json.dumps(head, sort_keys=True) for head in heads})
 
 
+def _readable_plan(folder: Path) -> list[PlannedJob]:
+    try:
+        return read_plan(folder)
+    except UserError as error:  # of another training, maybe: it must not stop this one
+        print(f"{error}; it is not used", flush=True)
+        return []
+
+
 def _entry(folder: Path, config: DictConfig) -> str:
     options = fixed(plain(config)) | {"stage": config.stage}
     return json.dumps([str(folder), options], sort_keys=True)
@@ -90,13 +118,13 @@ def grouped(jobs: Iterable[Job]) -> list[Group]:
     """The groups of the jobs, in the order of their first ones."""
     groups: dict[str, Group] = {}
     for job in jobs:
-        shared = without_heads(job.config)
+        shared = without_heads(job.config, job.overrides)
         key = json.dumps(shared, sort_keys=True)
         groups.setdefault(key, Group(shared)).jobs.append(job)
     return list(groups.values())
 
 
-def without_heads(config: DictConfig) -> dict[str, Any]:
+def without_heads(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """A job's configuration without heads that other jobs' heads may train beside."""
     options = plain(config)
     shared = {key: value for key, value in options.items() if not is_free(key)}
@@ -104,10 +132,23 @@ def without_heads(config: DictConfig) -> dict[str, Any]:
     shared |= {key: options[key] for key in ("seed", "stage", "job")}
     del shared["head"]  # only a template: what is used of it is in the stages
     last = last_stage(config)
-    module: Any = get_class(options["stages"][last]["module"]["_target_"])
-    if module.independent_heads and config.trainer.precision not in SCALED and config.job == "fit":
-        del options["stages"][last]["heads"]
+    if trains_beside_others(config, options["stages"][last]["module"]):
+        del shared["stages"][last]["heads"]
+    else:
+        shared["overrides"] = variant_parts(overrides)  # equal to no other job's
     return shared
+
+
+def trains_beside_others(config: DictConfig, module: dict[str, Any]) -> bool:
+    """Whether the heads of a job's last stage depend on nothing that another job's heads change."""
+    stage: Any = get_class(module["_target_"])
+    named = [text for text in module["trainable"] if text.lstrip("!").startswith("heads.")]
+    return (
+        config.job == "fit"
+        and stage.independent_heads
+        and config.trainer.precision not in SCALED
+        and all(text == "heads.*" for text in named)  # heads have other names in a training of many
+    )
 
 
 def explain(groups: Sequence[Group]) -> None:

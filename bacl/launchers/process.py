@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from bacl.errors import UserError
+from bacl.errors import OptionError, UserError, require
 from bacl.launchers.jobs import Job, compose_jobs
 from bacl.launchers.summary import show_summary, write_summary
 from bacl.launchers.tasks import Task, run_all
@@ -35,6 +35,10 @@ class ProcessLauncher(Launcher):
 
     def __init__(self, parallel: int = 1) -> None:
         super().__init__()
+        try:
+            require("hydra.launcher.parallel", parallel, 1)
+        except OptionError as error:
+            raise SystemExit(str(error)) from None
         self.parallel = parallel
 
     def setup(

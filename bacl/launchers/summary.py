@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import rich
+from rich.markup import escape
 from rich.table import Table
 
 from bacl.atomic import replacing
@@ -41,7 +42,7 @@ def show_summary(jobs: Sequence[Job]) -> None:
     for job in jobs:
         end = job.outcome
         status = end.status if not end.reason else f"{end.status}: {end.reason}"
-        table.add_row(job.title, status, *_percents(job))
+        table.add_row(escape(job.title), escape(status), *_percents(job))
     rich.print(table)
 
 

@@ -11,10 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bacl.errors import BUSY
 from bacl.jobs.outcome import FAILED, write_failed
 from bacl.launchers.jobs import Job
 
 LOG = "job.log"
+HYDRAS_ADVICE = "Set the environment variable HYDRA_FULL_ERROR=1"
+"""In the line after the error itself."""
 
 
 @dataclass
@@ -34,6 +37,8 @@ class Task:
 
     def run(self, processes: "Processes") -> None:
         """Run the command to its end, say how it ended, and note a failure in the jobs' folders."""
+        if processes.stopped is not None:
+            return
         for job in self.jobs:
             (job.folder / FAILED).unlink(missing_ok=True)
         print(f"{self.title}: started, log in {self.log}", flush=True)
@@ -41,7 +46,7 @@ class Task:
         status = processes.run(self.command, self.log)
         for job in self.jobs:
             job.exit_status = status
-        if status and processes.stopped is None:
+        if status not in (0, BUSY) and processes.stopped is None:
             self._note_failure(status)
         spent = timedelta(seconds=round(time.monotonic() - began))
         end = self._end(status) if processes.stopped is None else "stopped"
@@ -49,12 +54,18 @@ class Task:
 
     def _end(self, status: int) -> str:
         if status:
-            return f"failed ({_last_line(self.log)}; see {self.log})"
+            return f"failed ({self._reason(status)})"
         measures = self.jobs[0].outcome.measures
         return f"AP {100 * measures['AP']:.1f}" if len(self.jobs) == 1 and measures else "done"
 
+    def _reason(self, status: int) -> str:
+        if status < 0:
+            name = signal.Signals(-status).name
+            return f"killed by {name}{' (out of memory?)' * (name == 'SIGKILL')}; see {self.log}"
+        return f"{_last_line(self.log)} (exit status {status}); see {self.log}"
+
     def _note_failure(self, status: int) -> None:
-        reason = f"{_last_line(self.log)} (exit status {status}, log in {self.log})"
+        reason = self._reason(status)
         for job in self.jobs:
             if job.trains and job.outcome.status != "done":
                 write_failed(job.folder, reason)
@@ -115,4 +126,5 @@ def _handing_on() -> Iterator[Processes]:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+    told = (line.strip() for line in reversed(lines) if HYDRAS_ADVICE not in line)
+    return next((line for line in told if line), "no output")

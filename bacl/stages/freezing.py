@@ -5,6 +5,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from bacl.errors import OptionError
+
 
 def train_only(module: nn.Module, patterns: Sequence[str]) -> None:
     """Let the parameters that match a pattern train and freeze the rest.
@@ -17,7 +19,7 @@ def train_only(module: nn.Module, patterns: Sequence[str]) -> None:
             that begin with `!` take away from what the others chose, in any order.
 
     Raises:
-        ValueError: a pattern matches no parameter (a misspelt one would silently train nothing).
+        OptionError: a pattern matches no parameter (a misspelt one would silently train nothing).
     """
     names = [name for name, _ in module.named_parameters()]
     without = [pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")]
@@ -25,7 +27,7 @@ def train_only(module: nn.Module, patterns: Sequence[str]) -> None:
     for pattern in (*chosen, *without):
         if not _matches(names, pattern):
             known = ", ".join(sorted({".".join(name.split(".")[:2]) for name in names}))
-            raise ValueError(
+            raise OptionError(
                 f"trainable: no parameter matches {pattern!r}; parameters begin with: {known}"
             )
     trained = {name for pattern in chosen for name in _matches(names, pattern)}

@@ -19,6 +19,7 @@ from bacl.data.batch import Batch, Detections, Target
 from bacl.data.table import AnnotationTable
 from bacl.detectors.region_detector import ImageRegions, RegionDetector
 from bacl.distributed import num_processes, process_rank
+from bacl.errors import OptionError
 from bacl.heads import Head
 from bacl.stages.freezing import frozen_modules, train_only
 from bacl.stages.schedule import Schedule
@@ -65,12 +66,12 @@ class DetectionStage(LightningModule):
             box_generator: Eq. 10; needed where a head hallucinates features.
 
         Raises:
-            ValueError: no head, a pattern without parameters, no box generator to hallucinate, or
+            OptionError: no head, a pattern without parameters, no box generator to hallucinate, or
                 several heads on an extractor that trains.
         """
         super().__init__()
         if not heads:
-            raise ValueError("a stage needs at least one classifier head")
+            raise OptionError("a stage needs at least one classifier head")
         self.detector = detector
         self.heads = nn.ModuleDict(heads)
         self.schedule = schedule
@@ -84,11 +85,11 @@ class DetectionStage(LightningModule):
         self._seed = seed
         self._hallucinates = any(head.needs_jittered for head in heads.values())
         if self._hallucinates and box_generator is None:
-            raise ValueError("a head hallucinates features, but the stage has no box_generator")
+            raise OptionError("a head hallucinates features, but the stage has no box_generator")
         train_only(self, trainable)
         self.extractor_trains = _any_trains(detector.backbone, detector.fpn, detector.box_head)
         if self.extractor_trains and len(heads) > 1:
-            raise ValueError(
+            raise OptionError(
                 f"heads {sorted(heads)} would share an extractor that trains, and each would "
                 "change what the others learn from; train one head, or freeze the extractor"
             )
@@ -263,7 +264,8 @@ def _nothing(head: nn.Module) -> Tensor:
 
     Processes that reduce gradients together wait for those of every parameter.
     """
-    return 0 * torch.stack([parameter.nan_to_num().sum() for parameter in head.parameters()]).sum()
+    finite = [parameter.nan_to_num(0, 0, 0).sum() for parameter in head.parameters()]
+    return 0 * torch.stack(finite).sum()
 
 
 def _any_trains(*modules: nn.Module) -> bool:

@@ -83,7 +83,7 @@ def test_the_mask_branch_is_counted_for_a_hundred_masks(shared):
     with torch.device("meta"):
         masks = detector("mask_rcnn_r50", 1203)
     work = count_multiply_adds(masks, head(1203), (1280, 800), 1000)
-    # Their counter does not know the published predictor; ours is one product per pixel and channel.
+    # Their counter leaves out the published predictor: one product per pixel and channel.
     assert work.published == record["macs"] + 100 * 256 * 28 * 28
     assert count_parameters(masks, head(1203)).learnable == record["params"]
 

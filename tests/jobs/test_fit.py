@@ -16,7 +16,7 @@ from PIL import Image
 
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.data.prepare import MissingDataError
-from bacl.errors import UserError
+from bacl.errors import OptionError, UserError
 from bacl.jobs import build, fit, prepare
 from bacl.jobs import test as test_job
 
@@ -90,11 +90,26 @@ def test_test_reproduces_the_results_in_a_folder_of_its_own(finished, tiny, tmp_
         assert again == (finished / "classifier" / name).read_text()
 
 
-def test_test_refuses_data_of_other_categories(finished, tiny, tmp_path):
+def test_test_refuses_data_of_other_categories(finished, tiny, tmp_path, monkeypatch):
     other = [f"data.root={tmp_path / 'other'}", "data.builder.num_categories=13"]
     checkpoint = f"checkpoint={finished / 'classifier/final.ckpt'}"
+    monkeypatch.setattr(test_job, "command_overrides", lambda: other)
     with pytest.raises(ValueError, match=r"final\.ckpt: trained on 12 categories.*has 13"):
         test_job.run(tiny(*other, checkpoint), tmp_path)
+
+
+def test_test_takes_model_and_transform_from_the_checkpoint(finished, compose_config, tmp_path):
+    """Without the experiment, whose images are small: the default is a shorter side of 800."""
+    checkpoint = finished / "classifier/final.ckpt"
+    average_precision = test_job.run(compose_config(f"checkpoint={checkpoint}"), tmp_path)
+    assert average_precision == results(finished)["bacl"]["AP"]
+
+
+def test_heads_that_cannot_carry_on_the_classifier_are_refused_before_training(tiny, tmp_path):
+    other = tiny("loss@head.loss=bce", "fhm@head.hallucination=none")
+    with pytest.raises(OptionError, match=r"heads\.bacl.*has \[12\] logits.*which has \[13\]"):
+        fit.run(other, tmp_path)
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_test_before_training_says_what_to_do(tiny, tmp_path):

@@ -55,9 +55,9 @@ def alone(job_config, undrawn, tmp_path_factory) -> Path:
     return folder
 
 
-def plan(job_config, folder: Path) -> Path:
+def plan(job_config, folder: Path, waiting: tuple[str, ...] = tuple(JOBS)) -> Path:
     jobs = [
-        PlannedJob(folder / name, overrides, job_config(*overrides))
+        PlannedJob(folder / name, overrides, job_config(*overrides), name in waiting)
         for name, overrides in JOBS.items()
     ]
     write_plan(folder / "group", jobs)
@@ -171,7 +171,9 @@ def test_a_kill_between_two_jobs_leaves_the_finished_ones_alone(
     trained = (group / "classifier/final.ckpt").stat().st_mtime_ns
     (together / "fhm/DONE").unlink()
     others = {name: (together / name / "DONE").stat().st_mtime_ns for name in JOBS if name != "fhm"}
-    fit_group.run(job_config(), group)
+    curves = (together / "fhm/classifier/metrics.csv").read_text()
+    fit_group.run(job_config(), plan(job_config, together, waiting=("fhm",)))
+    assert (together / "fhm/classifier/metrics.csv").read_text() == curves
     assert read_outcome(together / "fhm").status == "done"
     assert (group / "classifier/final.ckpt").stat().st_mtime_ns == trained
     assert others == {name: (together / name / "DONE").stat().st_mtime_ns for name in others}
@@ -181,7 +183,8 @@ def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
     alone, job_config, undrawn, tmp_path
 ):
     wild = ["head.learning_rate=1.0e+30"]
-    jobs = {"alpha_0.7": JOBS["alpha_0.7"], "wild": wild, "bce": JOBS["bce"]}
+    bad = ["head.loss.alpha=-1"]  # never trains, and is no reason not to train the others
+    jobs = {"alpha_0.7": JOBS["alpha_0.7"], "wild": wild, "bad": bad, "bce": JOBS["bce"]}
     planned = [PlannedJob(tmp_path / n, texts, job_config(*texts)) for n, texts in jobs.items()]
     write_plan(tmp_path / "group", planned)
     for _ in range(2):  # again: the finished training tells the same
@@ -189,6 +192,7 @@ def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
         end = read_outcome(tmp_path / "wild")
         assert end.status == "failed"
         assert "loss of bacl was no longer finite" in end.reason
+        assert "alpha=-1: expected a number of at least 0" in read_outcome(tmp_path / "bad").reason
     for name in ("alpha_0.7", "bce"):
         assert_same_run(tmp_path / name, alone / name)
 

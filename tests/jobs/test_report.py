@@ -11,6 +11,7 @@ from bacl.jobs.run_folder import write_text
 
 def finish(runs, setting: str, seed: int, ap: float, overrides=()):
     folder = runs / setting / f"seed_{seed}"
+    write_text(folder / "config.yaml", "")
     write_done(folder, "classifier", {"bacl": {"AP": ap}, "baseline": {"AP": 0.1}}, 1.0)
     write_text(
         folder / ".hydra/overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
@@ -27,7 +28,9 @@ def test_rows_find_the_folders_of_their_runs(tmp_path):
         {"name": str(alpha), "set": [f"head.loss.alpha={alpha}"], "paper": None}
         for alpha in (0, 0.7, 1.0)
     ]
-    table = ablation("alpha", {"title": "α", "rows": rows}, tmp_path, ["+experiment=bacl_demo"])
+    table = ablation(
+        "alpha", {"title": "α", "rows": rows}, tmp_path, ["+experiment=bacl_demo"], "classifier"
+    )
     first, second, third = table.rows
     assert {seed: run["AP"] for seed, run in first.runs.items()} == {0: 0.25, 3: 0.5}
     assert second.problems == {0: "seed 0 failed: the disk is full", 1: "seed 1 unfinished"}

@@ -89,8 +89,15 @@ def test_heads_that_depend_on_each_other_train_apart(job, common, option):
 
 
 def test_tests_and_preparations_are_no_trainings(job):
-    jobs = [job(DEMO, "job=test", f"head.loss.alpha={alpha}") for alpha in (0.1, 0.2)]
+    equal = ("head.loss.alpha=0.85", "head.loss.threshold=0.7")  # both are what they are anyway
+    jobs = [job(DEMO, "job=test", override) for override in equal]
     assert sizes(*jobs) == [1, 1]
+    assert sizes(*[job(DEMO, override) for override in equal]) == [2]
+
+
+def test_heads_that_are_named_among_what_trains_are_trained_apart(job):
+    named = 'stages.classifier.module.trainable=["heads.bacl.*","heads.baseline.*"]'
+    assert sizes(*[job(DEMO, named, f"head.loss.alpha={alpha}") for alpha in (0.1, 0.2)]) == [1, 1]
 
 
 def test_the_shared_part_names_no_head(job):
@@ -106,6 +113,11 @@ def test_a_training_of_the_same_jobs_is_found_again(job):
     write_plan(group.folder, [PlannedJob(j.folder, j.overrides, j.config) for j in jobs])
     (rest,) = grouped(jobs[1:])
     assert rest.folder == group.folder
+    assert rest.is_planned
+    assert [planned.waiting for planned in rest.plan()] == [False, True, True]
+    assert [planned.folder for planned in rest.plan()] == [each.folder for each in jobs]
+    (group.folder.parent / "broken").mkdir()
+    write_text(group.folder.parent / "broken/plan.yaml", "jobs:\n- folder: [")
     more = Group(rest.shared, [*jobs[1:], job(DEMO, "head.loss.alpha=0.4")])
     assert more.folder != group.folder
     assert more.folder.parent == group.folder.parent
@@ -145,6 +157,16 @@ def test_a_run_of_another_stage_alone_is_not_this_job(job):
     for each in (whole, first):
         write_done(each.folder, "representation", {"representation": {"AP": 0.1}}, 1.0)
     assert (whole.outcome.status, first.outcome.status) == ("unfinished", "done")
+
+
+def test_damaged_records_are_no_records(job, tmp_path, capsys):
+    for text in ("", '{"stage": "cla'):
+        write_text(tmp_path / "DONE", text)
+        assert read_outcome(tmp_path).status == "not run"
+        assert "DONE is damaged" in capsys.readouterr().out
+    first = job(DEMO)
+    write_text(first.folder / "config.yaml", "seed: 0\n")
+    assert "damaged" in first.conflict
 
 
 def test_a_new_start_forgets_a_failure_and_success_removes_it(tmp_path):
