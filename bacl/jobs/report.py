@@ -37,7 +37,8 @@ def run(config: DictConfig, folder: Path) -> None:
         ablations = [ablation(key, table, runs, overrides, stage) for key, table in tables.items()]
     else:
         ablations = [every_run(runs, str(config.name))]
-    target = runs / "report" / "-".join([*tables, variant(overrides)])
+    chosen = re.sub(r"[^\w]+", "-", str(hydra.runtime.choices.get("sweep") or "runs")).strip("-")
+    target = runs / "report" / f"{chosen}-{variant(overrides)}"
     text = "\n".join(markdown(table) for table in ablations)
     write_text(target / "report.md", text)
     figures = [write(target, table) for table in ablations]
