@@ -28,7 +28,10 @@ def _box_rows(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
 
 
 ROWS = (
-    ("backbone.*", "detector.backbone.*"),
+    # Of a ResNet: what other backbones call their layers is not MMDetection's name of them.
+    ("backbone.conv1.*", "detector.backbone.conv1.*"),
+    ("backbone.bn1.*", "detector.backbone.bn1.*"),
+    ("backbone.layer#.*", "detector.backbone.layer#.*"),
     ("neck.lateral_convs.#.conv.*", "detector.fpn.lateral.#.*"),
     ("neck.fpn_convs.#.conv.*", "detector.fpn.output.#.*"),
     ("rpn_head.rpn_conv.*", "detector.rpn.head.conv.*"),
@@ -58,8 +61,9 @@ REGRESSION = "fc_reg.weight"
 HEADS = (
     ("feature_prototype", 1, ("bacl",)),
     ("loss_cls.cm_numerator", 1, ("fcbl",)),
-    (CLASSIFIER, 1, ("cross_entropy", "bce_objectness")),
+    (CLASSIFIER, 1, ("cross_entropy", "bce_objectness", "eqlv2")),
     (CLASSIFIER, 0, ("bce",)),
+    (CLASSIFIER, 2, ("seesaw",)),
 )
 """(name that a box head holds, its logits less its categories, the options of `head` that it fits);
 the first row that holds counts. Tensors do not tell softmax from sigmoids."""
