@@ -114,18 +114,20 @@ def test_a_job_that_fails_leaves_the_others_and_is_tried_again(tiny_multirun, tm
     assert output.count("done before") == 1
 
 
-def test_what_cannot_work_is_refused_before_anything_runs(separate, tiny_multirun, tmp_path):
+def test_what_cannot_work_is_refused_before_anything_runs(tiny_multirun, tmp_path):
     output = finish(start([*tiny_multirun, "+report.imgs=1,2"], tmp_path), 1)
     assert "report.imgs: no such option; did you mean images?" in output
     assert not list(tmp_path.glob("*/seed_0/config.yaml"))
-    changed = [*tiny_multirun, ALPHAS, "name=other"]
-    output = finish(start([*changed, "stages.classifier.schedule.epochs=1"], separate), 0)
-    (run, *_) = runs(separate).values()
+    command = [*tiny_multirun, "head.loss.alpha=0.2", "stage=representation"]
+    finish(start(command, tmp_path))
+    (run,) = runs(tmp_path).values()
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("beta: 0.9", "beta: 0.5"))
-    output = finish(start([*changed, "stages.classifier.schedule.epochs=1"], separate), 1)
+    output = finish(start(command, tmp_path), 1)
     assert "hold runs of other configurations" in output
     assert "beta: 0.5 -> 0.9" in output
+    output = finish(start([*tiny_multirun, "report.images=1,2"], tmp_path), 1)
+    assert "would share one" in output
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
