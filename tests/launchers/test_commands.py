@@ -126,7 +126,7 @@ def test_what_cannot_work_is_refused_before_anything_runs(tiny_multirun, tmp_pat
     output = finish(start(command, tmp_path), 1)
     assert "hold runs of other configurations" in output
     assert "beta: 0.5 -> 0.9" in output
-    output = finish(start([*tiny_multirun, "report.images=1,2"], tmp_path), 1)
+    output = finish(start([*tiny_multirun, "logger=csv,tensorboard"], tmp_path), 1)
     assert "would share one" in output
 
 
