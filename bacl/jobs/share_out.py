@@ -93,12 +93,11 @@ def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str], last: str) 
 def _link_checkpoints(source: str, target: str) -> None:
     """Copy a file; checkpoints, which are only ever replaced, become a second name of one file."""
     Path(target).unlink(missing_ok=True)
-    if source.endswith(".ckpt"):
-        try:
-            return os.link(source, target)
-        except OSError:  # another file system, or one without links
-            pass
-    shutil.copy2(source, target)
+    copy = os.link if source.endswith(".ckpt") else shutil.copy2
+    try:
+        copy(source, target)
+    except OSError:  # a link to another file system, or on one without links
+        shutil.copy2(source, target)
 
 
 @rank_zero_only
