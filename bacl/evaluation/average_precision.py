@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from bacl.data.batch import Detections
 from bacl.data.table import AnnotationTable
 from bacl.distributed import gather_objects
 from bacl.evaluation.columns import COLUMN_NAMES, DetectionColumns
+from bacl.evaluation.groups import Grouping
 from bacl.evaluation.mask_overlap import mask_overlap
 from bacl.evaluation.matching import (
     AREA_RANGES,
@@ -79,7 +80,7 @@ class AveragePrecision(Metric):
         self,
         table: AnnotationTable,
         rules: Rules,
-        groups: Mapping[str, np.ndarray],
+        grouping: Grouping,
         masks: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -88,14 +89,14 @@ class AveragePrecision(Metric):
         Args:
             table: ground truth.
             rules: of the benchmark.
-            groups: (C,) bool masks of categories; the AP of group "r" is called "APr".
+            grouping: the categories in groups; the AP of group "r" is called "APr".
             masks: evaluate masks too; every detection must have one.
             **kwargs: see `torchmetrics.Metric`.
         """
         super().__init__(**kwargs)
         self.table = table
         self.rules = rules
-        self.groups = groups
+        self.grouping = grouping
         self.masks = masks
         self.evaluation: Evaluation | None = None
         self.mask_evaluation: Evaluation | None = None
@@ -210,7 +211,7 @@ class AveragePrecision(Metric):
             "AP50": ap(iou=0.5),
             "AP75": ap(iou=0.75),
             **{f"AP{area[0]}": ap(area=area) for area in AREA_RANGES if area != "all"},
-            **{f"AP{name}": ap(members) for name, members in self.groups.items()},
+            **{group.measure: ap(group.members) for group in self.grouping.groups},
             f"AR{recall}": curves.average_recall(),
             **{
                 f"AR{area[0]}{recall}": curves.average_recall(area)

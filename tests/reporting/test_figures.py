@@ -9,6 +9,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from bacl.data.batch import Detections
+from bacl.evaluation.coco_ap import groups_by_count
+from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.reporting.figures import (
     DetectionSample,
     draw_ap_by_count,
@@ -22,7 +24,10 @@ from bacl.reporting.figures.detections import DrawnBox, _match_truth, _place
 from bacl.reporting.figures.losses import has_losses, read_curves
 from bacl.reporting.figures.style import head_colour, running_mean
 from bacl.reporting.figures.weight_norms import log_count_correlation
-from bacl.reporting.groups import GROUPS
+from bacl.reporting.groups import shades
+
+BOTH = groups_by_frequency(["r", "f"])
+SHADES = shades(BOTH)
 
 
 def pixels(path, colour):
@@ -60,29 +65,41 @@ def test_correlation_by_hand():
 @pytest.mark.parametrize("count", [3, 70])
 def test_ap_by_count(tmp_path, count):
     ap = {"bce": np.linspace(0, 0.5, count), "bacl": torch.linspace(-1, 0.5, count)}
-    frequency = ["r"] + ["c"] * (count - 2) + ["f"]
+    grouping = groups_by_frequency(["r"] + ["c"] * (count - 2) + ["f"])
     images = np.geomspace(0.001, 5000, count).astype(int)
-    path = draw_ap_by_count(tmp_path / "ap.png", ap, images, frequency, ["name"] * count)
+    path = draw_ap_by_count(tmp_path / "ap.png", ap, images, grouping, ["name"] * count)
     assert path == tmp_path / "ap.png"
     assert pixels(path, head_colour(0)) > 100
     assert pixels(path, head_colour(1)) > 100
-    for group in GROUPS.values():
-        assert pixels(path, group.tint) > 10_000
+    for shade in SHADES.values():
+        assert pixels(path, shade.tint) > 10_000
+
+
+def test_ap_by_count_of_four_groups_by_instances(tmp_path):
+    counts = np.array([3, 30, 500, 9000])
+    grouping = groups_by_count(counts, [20, 400, 8000])
+    path = draw_ap_by_count(
+        tmp_path / "ap.png", {"bce": [0.1, 0.2, 0.3, 0.4]}, counts, grouping, list("abcd")
+    )
+    tints = [shade.tint for shade in shades(grouping).values()]
+    assert len(set(tints)) == 4
+    for tint in tints:
+        assert pixels(path, tint) > 10_000
 
 
 def test_ap_where_nothing_was_evaluated(tmp_path):
-    draw_ap_by_count(tmp_path / "ap.png", {"bce": [-1, -1]}, [1, 20], ["r", "c"], ["a", "b"])
+    draw_ap_by_count(tmp_path / "ap.png", {"bce": [-1, -1]}, [1, 20], BOTH, ["a", "b"])
     assert (tmp_path / "ap.png").exists()
 
 
 @pytest.mark.parametrize("count", [1, 2, 300])
 def test_weight_norms(tmp_path, count):
     norms = {"bce": np.linspace(0.2, 1, count), "bacl": torch.ones(count)}
-    frequency = np.array(["f", "r"] * count)[:count]
-    path = draw_weight_norms(tmp_path / "n.png", norms, np.arange(count), frequency)
+    grouping = groups_by_frequency((["f", "r"] * count)[:count])
+    path = draw_weight_norms(tmp_path / "n.png", norms, np.arange(count), grouping)
     assert pixels(path, head_colour(0)) > 20
-    assert pixels(path, GROUPS["f"].colour) > 500
-    assert (pixels(path, GROUPS["r"].colour) > 500) == (count > 1)
+    assert pixels(path, SHADES["f"].colour) > 500
+    assert (pixels(path, SHADES["r"].colour) > 500) == (count > 1)
 
 
 def sample(scores=(0.9, 0.4), height=48):
@@ -93,12 +110,12 @@ def sample(scores=(0.9, 0.4), height=48):
 
 
 def test_detections_below_the_threshold_are_not_drawn(tmp_path):
-    names, frequency = ["cup", "lamp"], ["r", "f"]
-    few = draw_detection_grid(tmp_path / "few.png", [sample()], names, frequency, 0.5)
-    many = draw_detection_grid(tmp_path / "many.png", [sample()], names, frequency, 0.3)
-    rare = GROUPS["r"].colour  # the second detection; the legend has the colour too
+    names = ["cup", "lamp"]
+    few = draw_detection_grid(tmp_path / "few.png", [sample()], names, BOTH, 0.5)
+    many = draw_detection_grid(tmp_path / "many.png", [sample()], names, BOTH, 0.3)
+    rare = SHADES["r"].colour  # the second detection; the legend has the colour too
     assert pixels(many, rare) > pixels(few, rare) + 100
-    assert abs(pixels(many, GROUPS["f"].colour) - pixels(few, GROUPS["f"].colour)) < 20
+    assert abs(pixels(many, SHADES["f"].colour) - pixels(few, SHADES["f"].colour)) < 20
 
 
 def test_masks_tint_the_picture(tmp_path):
@@ -106,16 +123,16 @@ def test_masks_tint_the_picture(tmp_path):
     bitmaps = np.zeros((48, 64, 2), np.uint8, order="F")
     bitmaps[5:29, 5:29, 0] = 1  # of the frequent lamp
     masked.detections["bce"].masks = coco_mask.encode(bitmaps)
-    colour = 0.5 * np.array(to_rgb(GROUPS["f"].colour)) + 0.5 * 90 / 255
+    colour = 0.5 * np.array(to_rgb(SHADES["f"].colour)) + 0.5 * 90 / 255
     seen = [
-        pixels(draw_detection_grid(tmp_path / "m.png", [each], ["cup", "lamp"], ["r", "f"], 0.5),
+        pixels(draw_detection_grid(tmp_path / "m.png", [each], ["cup", "lamp"], BOTH, 0.5),
                colour)
         for each in (plain, masked)
     ]  # fmt: skip
     assert seen[0] < 100
     assert seen[1] > 5000
     annotated = replace(masked, masks=coco_mask.encode(bitmaps[:, :, :1]))
-    path = draw_detection_grid(tmp_path / "t.png", [annotated], ["cup", "lamp"], ["r", "f"], 0.5)
+    path = draw_detection_grid(tmp_path / "t.png", [annotated], ["cup", "lamp"], BOTH, 0.5)
     assert pixels(path, colour) > 1.8 * seen[1]
 
 
@@ -126,7 +143,7 @@ def test_grid_with_images_of_any_shape_and_without_objects(tmp_path):
         {"bce": nothing},
     )  # fmt: skip
     samples = [sample(), sample(height=200), empty]
-    path = draw_detection_grid(tmp_path / "grid.png", samples, ["cup", "lamp"], ["r", "f"], 0.1)
+    path = draw_detection_grid(tmp_path / "grid.png", samples, ["cup", "lamp"], BOTH, 0.1)
     height, width = imread(path).shape[:2]
     assert 1.0 < height / width < 1.6
 
@@ -138,7 +155,7 @@ def test_grid_refuses_samples_of_different_heads(tmp_path):
     )
     for samples in ([sample(), other], []):
         with pytest.raises(ValueError, match="same heads"):
-            draw_detection_grid(tmp_path / "grid.png", samples, ["a", "b"], ["r", "f"], 0.1)
+            draw_detection_grid(tmp_path / "grid.png", samples, ["a", "b"], BOTH, 0.1)
 
 
 def test_match_needs_category_and_overlap():

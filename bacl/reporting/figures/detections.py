@@ -10,14 +10,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from bacl.data.batch import Detections, RunLengths
+from bacl.evaluation.groups import Grouping
 from bacl.reporting.figures.style import INK, new_figure, save, styled
-from bacl.reporting.groups import GROUPS
+from bacl.reporting.groups import shades
 
 MAX_DRAWN = 25  # boxes in one panel; the best ones, a picture with more cannot be read
 MATCHING_IOU = 0.5
@@ -60,7 +61,7 @@ def draw_detection_grid(
     path: Path,
     samples: Sequence[DetectionSample],
     names: Sequence[str],
-    frequency: ArrayLike,
+    grouping: Grouping,
     score_threshold: float,
 ) -> Path:
     """Draw images as rows: the ground truth first, then one panel per head.
@@ -73,7 +74,7 @@ def draw_detection_grid(
         path: PNG to write.
         samples: the images.
         names: the categories' names.
-        frequency: (C,) of "r", "c", "f": the colour of a box.
+        grouping: of the metric: the colour of a box.
         score_threshold: detections below it are not drawn.
 
     Returns:
@@ -92,10 +93,16 @@ def draw_detection_grid(
         PANEL * columns, PANEL * sum(ratios) + 0.35 * len(samples) + 0.5, len(samples), columns,
         gridspec_kw={"height_ratios": ratios},
     )  # fmt: skip
-    letters = np.asarray(frequency, dtype=str)
+    shade_of = shades(grouping)
+    colours = [shade_of[key].colour for key in grouping.keys.tolist()]
     for row, sample in zip(axes, samples, strict=True):
-        _draw_row(row, sample, names, letters, score_threshold)
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=5, frameon=False)
+        _draw_row(row, sample, names, colours, score_threshold)
+    figure.legend(
+        handles=_legend(grouping),
+        loc="outside lower center",
+        ncols=len(grouping.groups) + 2,
+        frameon=False,
+    )
     return save(figure, path, dpi=130)
 
 
@@ -103,12 +110,12 @@ def _draw_row(
     row: Sequence[Axes],
     sample: DetectionSample,
     names: Sequence[str],
-    frequency: NDArray[np.str_],
+    colours: Sequence[str],
     score_threshold: float,
 ) -> None:
     masks = chosen_masks(sample.masks, range(len(sample.boxes)))
     truth = [
-        DrawnBox(tuple(box), names[label], GROUPS[frequency[label]].colour, True, mask)
+        DrawnBox(tuple(box), names[label], colours[label], True, mask)
         for box, label, mask in zip(
             sample.boxes.tolist(), sample.labels.tolist(), masks, strict=True
         )
@@ -116,7 +123,7 @@ def _draw_row(
     parts = ["ground truth", sample.title, f"{len(truth)} objects"]
     draw_panel(row[0], sample.image, truth, " · ".join(part for part in parts if part))
     for axes, (head, found) in zip(row[1:], sample.detections.items(), strict=True):
-        boxes = _boxes_of(found, sample, names, frequency, score_threshold)
+        boxes = _boxes_of(found, sample, names, colours, score_threshold)
         shown = f"{min(len(boxes), MAX_DRAWN)} of " if len(boxes) > MAX_DRAWN else ""
         text = f"{head} · {shown}{len(boxes)} with score ≥ {score_threshold:g}"
         draw_panel(axes, sample.image, boxes[:MAX_DRAWN], text)
@@ -126,7 +133,7 @@ def _boxes_of(
     found: Detections,
     sample: DetectionSample,
     names: Sequence[str],
-    frequency: NDArray[np.str_],
+    colours: Sequence[str],
     score_threshold: float,
 ) -> list[DrawnBox]:
     kept = found.scores >= score_threshold
@@ -134,9 +141,7 @@ def _boxes_of(
     boxes, scores, labels = found.boxes[kept], found.scores[kept], found.labels[kept]
     matched = _match_truth(boxes, labels, sample)
     return [
-        DrawnBox(
-            tuple(box), f"{names[label]} {score:.2f}", GROUPS[frequency[label]].colour, match, mask
-        )
+        DrawnBox(tuple(box), f"{names[label]} {score:.2f}", colours[label], match, mask)
         for box, score, label, match, mask in zip(
             boxes.tolist(), scores.tolist(), labels.tolist(), matched, masks, strict=True
         )
@@ -254,8 +259,12 @@ def _place(
     return chosen
 
 
-def _legend() -> list[Line2D]:
-    groups = [Line2D([], [], color=g.colour, linewidth=3, label=g.name) for g in GROUPS.values()]
+def _legend(grouping: Grouping) -> list[Line2D]:
+    shade_of = shades(grouping)
+    groups = [
+        Line2D([], [], color=shade_of[group.key].colour, linewidth=3, label=group.name)
+        for group in grouping.groups
+    ]
     matched = Line2D([], [], color=INK, linewidth=1.6, label="matches an annotation")
     other = Line2D([], [], color=INK, linewidth=1.6, linestyle=(0, (3, 2)), label="does not")
     return [*groups, matched, other]
