@@ -15,7 +15,7 @@ from bacl.data.batch import Detections
 from bacl.data.table import AnnotationTable
 from bacl.distributed import gather_objects
 from bacl.evaluation.columns import COLUMN_NAMES, DetectionColumns
-from bacl.evaluation.groups import Grouping
+from bacl.evaluation.groups import MASKS, Grouping
 from bacl.evaluation.mask_overlap import mask_overlap
 from bacl.evaluation.matching import (
     AREA_RANGES,
@@ -30,8 +30,6 @@ from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
 
 _log = logging.getLogger(__name__)
-MASKS = "segm/"
-"""What the names of the measures of masks begin with."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -13,6 +13,9 @@ from torch import nn
 UNGROUPED = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 """The measures of AP that are of all categories; every other one is a group's."""
 
+MASKS = "segm/"
+"""What the names of the measures of masks begin with."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoryGroup:

@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bacl.atomic import replacing
-from bacl.evaluation.groups import Grouping
+from bacl.evaluation.groups import MASKS, Grouping
 
 # Column title -> metric; the average recall carries its number of detections in its name.
 OVERALL = {"AP": "AP", "AP50": "AP50", "AP75": "AP75"}
 RECALL = {"AR": "AR@"}
 # Row of a head -> what begins the names of its metrics; columns for masks would need a wider page.
-SHAPES = {"": "", " masks": "segm/"}
+SHAPES = {"": "", " masks": MASKS}
 DASH = "–"
 
 

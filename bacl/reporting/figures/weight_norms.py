@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -110,7 +111,9 @@ def _draw_strip(strip: Axes, grouping: Grouping, order: NDArray[np.intp]) -> Non
     strip.grid(visible=False)
     for spine in strip.spines.values():
         spine.set_visible(False)
-    strip.set_xlabel("categories, most training instances first")
+    # Beside the names of many groups there is no room in the middle.
+    side: Literal["left", "center"] = "left" if len(grouping.present) > 3 else "center"
+    strip.set_xlabel("categories, most training instances first", loc=side)
     for group in grouping.present:
         strip.scatter([], [], marker="s", color=colours[group.key], label=group.name)
     strip.legend(
