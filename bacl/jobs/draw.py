@@ -12,7 +12,9 @@ from bacl.data.collate import collate
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.dataset import DetectionDataset
 from bacl.data.table import AnnotationTable
+from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.groups import Grouping
+from bacl.evaluation.truth import GroundTruth
 from bacl.heads import classifiers_by_name
 from bacl.reporting import figures
 from bacl.stages import DetectionStage
@@ -23,7 +25,7 @@ def draw(
     stage: DetectionStage,
     measures: Mapping[str, Mapping[str, np.ndarray]],
     data: DetectionDataModule,
-    grouping: Grouping,
+    metric: AveragePrecision,
     options: DictConfig,
 ) -> Iterator[Path]:
     """Draw losses, AP by training count, weight norms (Fig. 5) and detections beside the truth.
@@ -33,7 +35,7 @@ def draw(
         stage: an evaluated stage.
         measures: `per_category` of every head's metric, in the order of the legend.
         data: of the stage.
-        grouping: of the metrics.
+        metric: of any head: its groups and its rules are all heads'.
         options: `images` and `score_threshold` of the detections to draw.
 
     Yields:
@@ -42,7 +44,7 @@ def draw(
     pictures = folder / "figures"
     pictures.mkdir(parents=True, exist_ok=True)
     table, counts = data.val_table, data.statistics
-    names = table.category_names
+    names, grouping = table.category_names, metric.grouping
     for curves in filter(figures.has_losses, folder.glob("metrics.csv")):
         yield figures.draw_losses(pictures / "losses.png", curves)
     precision = {head: values["AP"] for head, values in measures.items()}
@@ -63,7 +65,8 @@ def draw(
     )
     rows = informative_images(table, grouping, options.images)
     dataset: DetectionDataset = data.val_dataloader().dataset  # type: ignore[assignment]
-    samples = [detection_sample(stage, dataset, row, list(measures)) for row in rows]
+    truth = GroundTruth.from_table(table, metric.rules)
+    samples = [detection_sample(stage, dataset, row, list(measures), truth) for row in rows]
     yield figures.draw_detection_grid(
         pictures / "detections.png", samples, names, grouping, options.score_threshold
     )
@@ -78,13 +81,18 @@ def informative_images(table: AnnotationTable, grouping: Grouping, count: int) -
 
 
 def detection_sample(
-    stage: DetectionStage, dataset: DetectionDataset, row: int, heads: list[str]
+    stage: DetectionStage,
+    dataset: DetectionDataset,
+    row: int,
+    heads: list[str],
+    truth: GroundTruth,
 ) -> figures.DetectionSample:
     """One image with its annotations and the heads' detections, in pixels of the file."""
     stage.eval()
     batch = collate([dataset[row]])
     target = batch.targets[0]
     detected = stage.detect(batch.to(stage.device))
+    judged = truth.judged(target.image_id)
     segmented = any(found[0].masks is not None for found in detected.values())
     return figures.DetectionSample(
         image=dataset.files.load(row).permute(1, 2, 0).numpy(),
@@ -93,4 +101,5 @@ def detection_sample(
         detections={head: detected[head][0].to("cpu") for head in heads},
         title=f"image {target.image_id}",
         masks=dataset.annotated_masks(row) if segmented else None,
+        judged=None if judged.all() else judged,
     )
