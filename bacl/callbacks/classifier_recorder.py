@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bacl.atomic import replacing
 from bacl.callbacks.figure_log import log_figure
 from bacl.data.statistics import CategoryStatistics
+from bacl.evaluation.groups import Grouping, shared_grouping
 from bacl.heads import ClassifierHead, Head, classifiers_by_name
 from bacl.reporting.figures import draw_weight_norms
-from bacl.reporting.groups import members
 
 Row = dict[str, NDArray]
 
@@ -33,9 +33,9 @@ class ClassifierRecorder(Callback):
     - `strength` (E, C) float32: the long-term indicator's l_i, where the loss has an indicator;
     - `seen` (E, C) bool: categories with a feature distribution, where the head hallucinates.
 
-    Mean norms per frequency group go to the loggers, and Fig. 5 is drawn beside the records. All
+    Mean norms per group go to the loggers, and Fig. 5 is drawn beside the records. All
     state is in the files: a resumed run replaces the rows that it repeats. The groups are those of
-    `trainer.datamodule.statistics`.
+    `pl_module.metrics`, the counts those of `trainer.datamodule.statistics`.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -44,14 +44,14 @@ class ClassifierRecorder(Callback):
             self._record(trainer, pl_module, 0)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch and log the mean norms of the frequency groups."""
+        """Record the epoch and log the mean norms of the groups."""
         rows = self._record(trainer, pl_module, trainer.current_epoch + 1)
-        groups = members(_statistics(trainer).frequency)
+        groups = shared_grouping(pl_module.metrics).present  # type: ignore[arg-type]
         for head, row in rows.items():
-            norms = row["weight_norm"][: len(_statistics(trainer).frequency)]
+            norms = row["weight_norm"][: _statistics(trainer).num_categories]
             means = {
-                f"classifier/{head}/weight_norm_{key}": float(norms[mask].mean())
-                for key, mask in groups.items()
+                f"classifier/{head}/weight_norm_{group.key}": float(norms[group.members].mean())
+                for group in groups
             }
             pl_module.log_dict(means, sync_dist=True)  # equal on all processes
 
@@ -62,16 +62,20 @@ class ClassifierRecorder(Callback):
             folder = Path(trainer.default_root_dir) / "heads"
             for name, row in rows.items():
                 append_row(folder / f"{name}.npz", epochs, row)
-            self._show(trainer, folder, {name: row["weight_norm"] for name, row in rows.items()})
+            grouping = shared_grouping(pl_module.metrics)  # type: ignore[arg-type]
+            norms = {name: row["weight_norm"] for name, row in rows.items()}
+            self._show(trainer, folder, norms, grouping)
         return rows
 
-    def _show(self, trainer: Trainer, folder: Path, norms: Mapping[str, NDArray]) -> None:
+    def _show(
+        self, trainer: Trainer, folder: Path, norms: Mapping[str, NDArray], grouping: Grouping
+    ) -> None:
         statistics = _statistics(trainer)
-        path, norms = draw_norms(folder, norms, statistics)
+        path, norms = draw_norms(folder, norms, statistics, grouping)
         log_figure(trainer.loggers, "classifier/weight_norms", path, trainer.global_step)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                _log_to_wandb(logger, norms, statistics, trainer.global_step)
+                _log_to_wandb(logger, norms, statistics, grouping, trainer.global_step)
 
 
 @torch.no_grad()
@@ -86,12 +90,12 @@ def measure(head: ClassifierHead) -> Row:
 
 
 def draw_norms(
-    folder: Path, norms: Mapping[str, NDArray], statistics: CategoryStatistics
+    folder: Path, norms: Mapping[str, NDArray], statistics: CategoryStatistics, grouping: Grouping
 ) -> tuple[Path, dict[str, NDArray]]:
     """Draw Fig. 5 into weight_norms.png, and return it with the categories' norms (C,) by head."""
     own = {name: norm[: statistics.num_categories] for name, norm in norms.items()}
     counts = statistics.instance_counts.numpy()
-    path = draw_weight_norms(folder / "weight_norms.png", own, counts, statistics.frequency)
+    path = draw_weight_norms(folder / "weight_norms.png", own, counts, grouping)
     return path, own
 
 
@@ -120,7 +124,11 @@ def _statistics(trainer: Trainer) -> CategoryStatistics:
 
 
 def _log_to_wandb(
-    logger: WandbLogger, norms: Mapping[str, NDArray], statistics: CategoryStatistics, step: int
+    logger: WandbLogger,
+    norms: Mapping[str, NDArray],
+    statistics: CategoryStatistics,
+    grouping: Grouping,
+    step: int,
 ) -> None:
     """Histograms, and Fig. 5 as a table and as a line plot."""
     import wandb  # takes 1.5 s, and only runs with logger=wandb need it
@@ -128,7 +136,7 @@ def _log_to_wandb(
     order = np.argsort(-statistics.instance_counts.numpy(), kind="stable")
     columns = [
         np.array(statistics.names)[order],
-        statistics.frequency[order],
+        grouping.keys[order],
         statistics.instance_counts.numpy()[order],
         *[norm[order] for norm in norms.values()],
     ]

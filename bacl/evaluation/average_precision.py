@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,33 +14,15 @@ from bacl.data.batch import Detections
 from bacl.data.table import AnnotationTable
 from bacl.distributed import gather_objects
 from bacl.evaluation.columns import COLUMN_NAMES, DetectionColumns
+from bacl.evaluation.groups import MASKS, Grouping
+from bacl.evaluation.judging import Evaluation, evaluate
 from bacl.evaluation.mask_overlap import mask_overlap
-from bacl.evaluation.matching import (
-    AREA_RANGES,
-    PairOverlap,
-    area_conditions,
-    box_overlap,
-    match,
-    rank_in_run,
-)
-from bacl.evaluation.precision import Curves, accumulate
+from bacl.evaluation.matching import AREA_RANGES, box_overlap
+from bacl.evaluation.precision import Curves
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
 
 _log = logging.getLogger(__name__)
-MASKS = "segm/"
-"""What the names of the measures of masks begin with."""
-
-
-@dataclass(slots=True, frozen=True)
-class Evaluation:
-    """What one evaluation found; C: categories."""
-
-    curves: Curves
-    num_objects: np.ndarray
-    """(C,) int64, objects that count, of any area."""
-    num_detections: np.ndarray
-    """(C,) int64, detections among the best of their images, judged or not."""
 
 
 class AveragePrecision(Metric):
@@ -79,7 +60,7 @@ class AveragePrecision(Metric):
         self,
         table: AnnotationTable,
         rules: Rules,
-        groups: Mapping[str, np.ndarray],
+        grouping: Grouping,
         masks: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -88,14 +69,14 @@ class AveragePrecision(Metric):
         Args:
             table: ground truth.
             rules: of the benchmark.
-            groups: (C,) bool masks of categories; the AP of group "r" is called "APr".
+            grouping: the categories in groups; the AP of group "r" is called "APr".
             masks: evaluate masks too; every detection must have one.
             **kwargs: see `torchmetrics.Metric`.
         """
         super().__init__(**kwargs)
         self.table = table
         self.rules = rules
-        self.groups = groups
+        self.grouping = grouping
         self.masks = masks
         self.evaluation: Evaluation | None = None
         self.mask_evaluation: Evaluation | None = None
@@ -210,7 +191,7 @@ class AveragePrecision(Metric):
             "AP50": ap(iou=0.5),
             "AP75": ap(iou=0.75),
             **{f"AP{area[0]}": ap(area=area) for area in AREA_RANGES if area != "all"},
-            **{f"AP{name}": ap(members) for name, members in self.groups.items()},
+            **{group.measure: ap(group.members) for group in self.grouping.groups},
             f"AR{recall}": curves.average_recall(),
             **{
                 f"AR{area[0]}{recall}": curves.average_recall(area)
@@ -218,68 +199,6 @@ class AveragePrecision(Metric):
                 if area != "all"
             },
         }
-
-
-def evaluate(
-    truth: GroundTruth,
-    detections: DetectionColumns,
-    areas: np.ndarray,
-    overlap: PairOverlap,
-    rules: Rules,
-) -> Evaluation:
-    """Judge the boxes or masks of `detections`, each image of which occurs once.
-
-    Args:
-        truth: the objects.
-        detections: of all images.
-        areas: (D,) float64 of what is judged.
-        overlap: IoU of what is judged.
-        rules: of the benchmark.
-    """
-    num_categories = truth.num_categories
-    image = np.repeat(truth.image_index(detections.image_ids), detections.counts)
-    keys = image * num_categories + detections.labels
-    kept = _best(detections, keys if rules.limit_per_category else image, rules.max_detections)
-    num_detections = np.bincount(detections.labels[kept], minlength=num_categories)
-    kept &= rules.exists(areas) & truth.evaluated(keys)
-    rows = np.flatnonzero(kept)
-    # By category, best first; among equals by image id, then as given.
-    rows = rows[np.lexsort((image[rows], -detections.scores[rows], detections.labels[rows]))]
-    keys = keys[rows]
-    by_key = np.argsort(keys, kind="stable")
-    matches = match(truth, rows[by_key], keys[by_key], overlap)
-    right, ignored = np.empty((2, len(rows)), np.uint64)
-    right[by_key], ignored[by_key] = matches.right, matches.ignored
-    blamed = np.where(truth.exhaustive(keys), area_conditions(areas[rows]), np.uint64(0))
-    num_objects = _count_objects(truth)
-    curves = accumulate(detections.labels[rows], right, blamed & ~(right | ignored), num_objects)
-    return Evaluation(curves, num_objects[:, 0], num_detections)
-
-
-def _best(detections: DetectionColumns, owners: np.ndarray, limit: int) -> np.ndarray:
-    """(D,) bool: among the `limit` best of its owner, the earlier of equals first.
-
-    Args:
-        detections: what is judged.
-        owners: (D,) int64, what the limit holds for: an image, or a category in an image.
-        limit: how many count.
-    """
-    kept = np.ones(len(detections.scores), bool)
-    # Only an image with more than the limit can hold a category with more.
-    rows = np.flatnonzero(np.repeat(detections.counts > limit, detections.counts))
-    rows = rows[np.lexsort((-detections.scores[rows], owners[rows]))]
-    opens = np.diff(owners[rows], prepend=-1) != 0
-    kept[rows[rank_in_run(opens) >= limit]] = False
-    return kept
-
-
-def _count_objects(truth: GroundTruth) -> np.ndarray:
-    """(C, A) int64: objects that count, of each category in each area range."""
-    labels = truth.labels[~truth.ignored]
-    areas = truth.areas[~truth.ignored]
-    ranges = [(areas >= low) & (areas <= high) for low, high in AREA_RANGES.values()]
-    counts = [np.bincount(labels[inside], minlength=truth.num_categories) for inside in ranges]
-    return np.stack(counts, axis=1)
 
 
 def _gathered(columns: DetectionColumns) -> list[list[Tensor]]:

@@ -6,6 +6,7 @@ Classification", ECCV 2020) reports them for groups of categories (Tab. XV).
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from bacl.data.table import AnnotationTable
 from bacl.errors import OptionError, require
 from bacl.evaluation.average_precision import AveragePrecision
+from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.rules import Rules
 
 
@@ -68,11 +70,20 @@ class COCOAveragePrecision(AveragePrecision):
         super().__init__(table, rules, groups_by_count(counts, boundaries), **kwargs)
 
 
-def groups_by_count(counts: np.ndarray, boundaries: Sequence[int]) -> dict[str, np.ndarray]:
-    """Masks (C,) of the categories with counts below the first boundary, the second, and above.
+def groups_by_count(counts: np.ndarray, boundaries: Sequence[int]) -> Grouping:
+    """The categories (C,) with counts below the first boundary, the second, and above all.
 
-    >>> groups_by_count(np.array([3, 20, 900]), [20, 400])["2"].tolist()
-    [False, True, False]
+    >>> [group.name for group in groups_by_count(np.array([3, 20, 900]), [20, 400]).groups]
+    ['1 (under 20)', '2 (20 to 399)', '3 (400 and more)']
     """
-    group = np.searchsorted(np.asarray(boundaries), counts, side="right")
-    return {str(number + 1): group == number for number in range(len(boundaries) + 1)}
+    position = np.searchsorted(np.asarray(boundaries), counts, side="right")
+    ranges = [
+        *[f"under {high:,}" for high in boundaries[:1]],
+        *[f"{low:,} to {high - 1:,}" for low, high in pairwise(boundaries)],
+        f"{[0, *boundaries][-1]:,} and more",
+    ]
+    groups = [
+        CategoryGroup(str(number + 1), f"{number + 1} ({text})", position == number)
+        for number, text in enumerate(ranges)
+    ]
+    return Grouping(tuple(groups), by_instances=True)

@@ -11,7 +11,10 @@ import numpy as np
 
 from bacl.data.table import AnnotationTable
 from bacl.evaluation.average_precision import AveragePrecision
+from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.rules import Rules
+
+FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}
 
 
 class LVISAveragePrecision(AveragePrecision):
@@ -48,7 +51,14 @@ class LVISAveragePrecision(AveragePrecision):
         frequency = np.asarray(table.frequency if frequency is None else frequency)
         _check_frequency(frequency, table)
         rules = Rules(max_detections, limit_per_category=False, federated=True, without_area=False)
-        super().__init__(table, rules, {group: frequency == group for group in "rcf"}, **kwargs)
+        super().__init__(table, rules, groups_by_frequency(frequency), **kwargs)
+
+
+def groups_by_frequency(frequency: Sequence[str] | np.ndarray) -> Grouping:
+    """The groups of LVIS, by training images: categories that are "r", "c" and "f" in (C,)."""
+    letters = np.asarray(frequency)
+    groups = [CategoryGroup(key, name, letters == key) for key, name in FREQUENCIES.items()]
+    return Grouping(tuple(groups), by_instances=False)
 
 
 def _check_frequency(frequency: np.ndarray, table: AnnotationTable) -> None:
@@ -57,7 +67,7 @@ def _check_frequency(frequency: np.ndarray, table: AnnotationTable) -> None:
             f"frequency has shape {frequency.shape}; give one group for each of the "
             f"{table.num_categories} categories"
         )
-    missing = np.flatnonzero(~np.isin(frequency, list("rcf")))
+    missing = np.flatnonzero(~np.isin(frequency, list(FREQUENCIES)))
     if len(missing):
         names = ", ".join(f"{table.category_names[i]!r} ({frequency[i]!r})" for i in missing[:5])
         raise ValueError(

@@ -2,19 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from bacl.atomic import replacing
 from bacl.data.batch import Detections, Target
 from bacl.data.image_folder import FoundImages, Unreadable
 from bacl.errors import OptionError
 from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.results_json import ResultsWriter
 
 
@@ -31,7 +30,7 @@ class PredictedIds:
         return np.arange(1, self.num_images + 1)
 
 
-class PredictionFiles(AbstractContextManager):
+class PredictionFiles(ExitStack):
     """Writes batch by batch; every file appears, whole, when the block ends without error.
 
     detections_<head>.json is in the LVIS results format, with image ids that images.json explains:
@@ -59,8 +58,9 @@ class PredictionFiles(AbstractContextManager):
         category_names: Sequence[str],
         notes: Mapping[str, Any],
     ) -> None:
-        self._images = output / "images.json"
-        if self._images.exists():
+        super().__init__()
+        images = output / "images.json"
+        if images.exists():
             raise OptionError(
                 f"{output} holds the results of an earlier prediction: name another folder, or "
                 "delete this one"
@@ -72,19 +72,17 @@ class PredictionFiles(AbstractContextManager):
         }
         named = zip(category_ids, category_names, strict=True)
         categories = [{"id": int(number), "name": name} for number, name in named]
-        self._head = {**notes, "folder": str(found.folder.absolute()), "categories": categories}
+        content = {**notes, "folder": str(found.folder.absolute()), "categories": categories}
+        before = json.dumps(content)[:-1] + ', "images": '
+        self._images = JsonListWriter(images, before, self._after_images)
         self._unreadable: list[Unreadable] = []
-        self._separator = "\n"
 
-    def __enter__(self) -> "PredictionFiles":
-        with ExitStack() as stack:
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
             # Entered first, it appears last: where it is, the detections are.
-            temporary = stack.enter_context(replacing(self._images))
-            self._text = stack.enter_context(temporary.open("w", encoding="ascii"))
-            for writer in self._writers.values():
-                stack.enter_context(writer)
-            self._text.write(json.dumps(self._head)[:-1] + ', "images": [')
-            self._open = stack.pop_all()
+            for each in (self._images, *self._writers.values()):
+                opened.enter_context(each)
+            self.enter_context(opened.pop_all())
         return self
 
     def write(
@@ -95,12 +93,7 @@ class PredictionFiles(AbstractContextManager):
         for head, found in detections.items():
             columns = DetectionColumns.from_detections(found, numbers)
             self._writers[head].write_columns(columns)
-        for target in targets:
-            height, width = target.original_size
-            name = self._found.names[target.image_id - 1]
-            record = {"id": target.image_id, "file_name": name, "width": width, "height": height}
-            self._text.write(self._separator + json.dumps(record))
-            self._separator = ",\n"
+        self._images.write_texts(json.dumps(self._record(target)) for target in targets)
 
     def leave_out(self, unreadable: Sequence[Unreadable]) -> None:
         """Note files that gave no picture."""
@@ -111,15 +104,11 @@ class PredictionFiles(AbstractContextManager):
         """All that was left out so far."""
         return self._unreadable
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self._open.__exit__(kind, error, trace)
-            return
-        with self._open:
-            rest = [asdict(each) for each in self._unreadable]
-            self._text.write(f'\n], "unreadable": {json.dumps(rest)}}}\n')
+    def _after_images(self) -> str:
+        rest = [asdict(each) for each in self._unreadable]
+        return f', "unreadable": {json.dumps(rest)}}}'
+
+    def _record(self, target: Target) -> dict[str, Any]:
+        height, width = target.original_size
+        name = self._found.names[target.image_id - 1]
+        return {"id": target.image_id, "file_name": name, "width": width, "height": height}

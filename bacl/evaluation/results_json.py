@@ -6,23 +6,20 @@ their digits, so that the official evaluation of a file and ours of the detectio
 """
 
 import gzip
-import io
 import json
 import re
 from array import array
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
 from itertools import islice, repeat
 from operator import index
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, TextIO
 
 import numpy as np
 
-from bacl.atomic import replacing
 from bacl.data.table import AnnotationTable
 from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.mask_reader import MaskReader
 
@@ -45,7 +42,7 @@ class Ids(Protocol):
         """(C,) int64, by label."""
 
 
-class ResultsWriter(AbstractContextManager):
+class ResultsWriter(JsonListWriter):
     """Writes detections as they come; the file appears, whole, when the block ends without error.
 
     Example:
@@ -54,19 +51,9 @@ class ResultsWriter(AbstractContextManager):
     """
 
     def __init__(self, path: str | Path, table: Ids) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self._category_ids = np.asarray(table.category_ids)
         self._known_images = np.sort(table.image_ids)
-        self._separator = "[\n"
-
-    def __enter__(self) -> "ResultsWriter":
-        with ExitStack() as stack:
-            stream: Any = stack.enter_context(stack.enter_context(replacing(self.path)).open("wb"))
-            if self.path.suffix == ".gz":  # no name and time inside: equal detections, equal bytes
-                stream = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
-            self._text = stack.enter_context(io.TextIOWrapper(stream, encoding="ascii"))
-            self._open = stack.pop_all()
-        return self
 
     def write_columns(self, detections: DetectionColumns) -> None:
         """Append images; text is made of a few thousand detections at a time.
@@ -87,24 +74,10 @@ class ResultsWriter(AbstractContextManager):
                 islice(masks, len(images[rows])),
                 strict=True,
             )
-            lines = [
+            self.write_texts(
                 _RECORD % (image, label, *box, score, mask)
                 for image, label, box, score, mask in records
-            ]
-            self._text.write(self._separator + ",\n".join(lines))
-            self._separator = ",\n"
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self._open.__exit__(kind, error, trace)
-            return
-        with self._open:
-            self._text.write("\n]\n" if self._separator == ",\n" else "[]\n")
+            )
 
 
 def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) -> DetectionColumns:

@@ -88,6 +88,12 @@ class GroundTruth:
         """(K,) bool: every object of the category in the image is annotated."""
         return (self.knowledge[keys] & _NOT_EXHAUSTIVE) == 0
 
+    def judged(self, image_id: int) -> np.ndarray:
+        """(C,) bool: whether a detection in the image that finds no object is wrong."""
+        position = self.image_index(np.array([image_id]))
+        keys = position * self.num_categories + np.arange(self.num_categories)
+        return self.evaluated(keys) & self.exhaustive(keys)
+
 
 def _listed(image: np.ndarray, table: AnnotationTable, which: str) -> np.ndarray:
     """Keys of the federated list `which` of all images."""

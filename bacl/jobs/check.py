@@ -72,9 +72,9 @@ def _unknown_choices(config: DictConfig) -> list[str]:
     heads = {head for node in config.stages.values() for head in node.get("heads", ())}
     if config.report.reference is not None and config.report.reference not in heads:
         lines.append(_unknown(f"report.reference={config.report.reference}", heads))
-    for option, low in (("images", 1), ("score_threshold", 0)):
+    for option, low, others in (("images", 1, ()), ("score_threshold", 0, (None,))):
         value = config.report[option]
-        if not isinstance(value, int | float) or value < low:
+        if value not in others and (not isinstance(value, int | float) or value < low):
             lines.append(f"report.{option}={value}: expected a number of at least {low}")
     if config.stage is not None and config.stage not in config.stages:
         lines.append(_unknown(f"stage={config.stage}", set(config.stages)))

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from bacl.callbacks.figure_log import log_figure
+from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.results_json import ResultsWriter
 from bacl.jobs.draw import draw
 from bacl.jobs.run_folder import write_text
@@ -74,11 +75,12 @@ def report(
     results = {head: results[head] for head in sorted(results, key=lambda head: head != reference)}
     data = trainer.datamodule  # type: ignore[attr-defined]
     table, counts = data.val_table, data.statistics
-    groups = (table.frequency, counts.image_counts, counts.instance_counts)
+    metric: AveragePrecision = stage.metrics[next(iter(results))]  # type: ignore[assignment]
+    groups = (metric.grouping, counts.image_counts, counts.instance_counts)
     measures = {head: stage.metrics[head].per_category() for head in results}  # type: ignore[operator]
     write_results(folder, results, measures, table.category_names, *groups, table.category_ids)
     write_text(folder / "results.md", results_markdown(results, *groups))
-    for path in draw(folder, stage, measures, data, config.report):
+    for path in draw(folder, stage, measures, data, metric, config.report):
         log_figure(loggers, f"figures/{path.stem}", path, trainer.global_step)
     rich.print(results_table(results, *groups))
     print(f"Results, AP per category and pictures: {folder}")

@@ -27,6 +27,8 @@ class Outcome:
     """Wall time of the process that finished it."""
     reason: str = ""
     """Of a failure."""
+    results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The measures of every head of the run's last stage."""
 
 
 def write_done(
@@ -55,10 +57,12 @@ def read_outcome(folder: Path, stage: str | None = None) -> Outcome:
     """
     content = _read(folder / DONE)
     if content is not None:
-        head, measures = next(iter(content["results"].items()))
+        results = content["results"]
+        head, measures = next(iter(results.items()))
         if stage is not None and content["stage"] != stage:
             return Outcome("unfinished")
-        return Outcome("done", content["stage"], head, measures, content["seconds"])
+        seconds = content["seconds"]
+        return Outcome("done", content["stage"], head, measures, seconds, results=results)
     failure = _read(folder / FAILED)
     if failure is not None:
         return Outcome("failed", reason=failure["reason"])

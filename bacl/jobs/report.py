@@ -1,6 +1,7 @@
 """job=report: finished runs side by side, as tables and pictures.
 
-With `sweep=…` the rows are those of the paper's tables; without one they are the runs of `name`.
+With `sweep=…` the rows are those of the paper's tables, with the first head of each run; without
+one they are all heads of all runs of `name`.
 """
 
 import re
@@ -11,15 +12,14 @@ from typing import Any
 import rich
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import WandbLogger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.markdown import Markdown
 
 from bacl.callbacks.figure_log import log_figure
-from bacl.errors import UserError
 from bacl.jobs.build import build_loggers
 from bacl.jobs.configuration import last_stage, plain
-from bacl.jobs.naming import variant, variant_parts
-from bacl.jobs.outcome import read_outcome
+from bacl.jobs.finished_runs import every_run, results
+from bacl.jobs.naming import variant
 from bacl.jobs.run_folder import write_text
 from bacl.reporting.ablation import Ablation, Row
 from bacl.reporting.ablation_text import HEADER, markdown, records, write_csv
@@ -36,7 +36,7 @@ def run(config: DictConfig, folder: Path) -> None:
         stage = last_stage(config)
         ablations = [ablation(key, table, runs, overrides, stage) for key, table in tables.items()]
     else:
-        ablations = [every_run(runs, str(config.name))]
+        ablations = every_run(runs, str(config.name))
     chosen = re.sub(r"[^\w]+", "-", str(hydra.runtime.choices.get("sweep") or "runs")).strip("-")
     target = runs / "report" / f"{chosen}-{variant(overrides)}"
     text = "\n".join(markdown(table) for table in ablations)
@@ -83,61 +83,6 @@ def row_stage(overrides: Sequence[str], default: str) -> str | None:
     """The last stage of a row's runs; None where the row has a pipeline of its own."""
     named = {key: value for key, _, value in (text.partition("=") for text in overrides)}
     return named.get("stage", None if "pipeline" in named else default)
-
-
-def results(
-    setting: Path, stage: str | None = None
-) -> tuple[dict[int, Mapping[str, float]], dict[int, str]]:
-    """Measures of a setting's finished runs by seed, and what is known of the others.
-
-    Args:
-        setting: folder of the runs of all seeds.
-        stage: the last one of the runs that count; None takes whatever finished.
-    """
-    paths = sorted(setting.glob("seed_*"))
-    ends = {int(path.name[5:]): read_outcome(path, stage) for path in paths}
-    done = {seed: end.measures for seed, end in ends.items() if end.status == "done"}
-    others = {
-        seed: f"seed {seed} {end.status}" + f": {end.reason}" * bool(end.reason)
-        for seed, end in ends.items()
-        if end.status in ("failed", "unfinished")
-    }
-    return done, others if done or others else {-1: "not run"}
-
-
-def every_run(runs: Path, name: str) -> Ablation:
-    """All settings that have a run below `runs`, named by what they do not share.
-
-    Where each is `option=number` for one option, that option is the axis.
-
-    Raises:
-        UserError: there is none.
-    """
-    begun = [path.parent for path in sorted(runs.glob("*/seed_*/config.yaml"))]
-    paths = [path for run in begun if (path := run / ".hydra/overrides.yaml").exists()]
-    given: dict[Path, Any] = {path.parents[2]: OmegaConf.load(path) for path in paths}
-    settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}
-    if not settings:
-        raise UserError(f"{runs}: no run to report; train first, or name runs with name=…")
-    common = set.intersection(*settings.values()) if len(settings) > 1 else set()
-    labels = {path: ", ".join(sorted(own - common)) for path, own in settings.items()}
-    axis = _common_number(list(labels.values()))
-    rows = [
-        Row(
-            label.rpartition("=")[2] if axis else label or "default",
-            *results(path),
-            default=not label,
-        )
-        for path, label in labels.items()
-    ]
-    return Ablation("runs", f"Runs of {name}", rows, axis)
-
-
-def _common_number(labels: Sequence[str]) -> str | None:
-    """The option that all labels set to a number, and nothing else; None if there is none."""
-    matches = [re.fullmatch(r"([^=,]+)=(-?[0-9.]+(?:e-?[0-9]+)?)", label) for label in labels]
-    options = {match[1] if match else None for match in matches}
-    return options.pop() if len(options) == 1 and len(labels) > 1 else None
 
 
 def log(

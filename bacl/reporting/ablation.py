@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
-MEASURES = {"AP": "AP", "AP_r": "APr", "AP_c": "APc", "AP_f": "APf"}
+from bacl.evaluation.groups import MASKS, group_columns
+
+PAPER = {"AP": "AP", "AP_r": "APr", "AP_c": "APc", "AP_f": "APf"}
 """Columns of the paper's tables, and the metric's names of them."""
 
 
@@ -22,30 +24,30 @@ class Row:
     problems: Mapping[int, str] = field(default_factory=dict)
     """Why the others have no result; seed -1 where no run is known at all."""
     paper: Sequence[float] | None = None
-    """In the order of `MEASURES`, in percent."""
+    """In the order of `PAPER`, in percent."""
     default: bool = False
     """Whether this is the setting that the others are compared with."""
 
-    def values(self, column: str) -> list[float]:
+    def values(self, measure: str) -> list[float]:
         """A measure of every finished run that has it, in percent."""
-        found = (run.get(MEASURES[column], -1) for run in self.runs.values())
+        found = (run.get(measure, -1) for run in self.runs.values())
         return [100 * value for value in found if value is not None and value >= 0]
 
-    def mean(self, column: str) -> float:
+    def mean(self, measure: str) -> float:
         """Over seeds; NaN without a run."""
-        values = self.values(column)
+        values = self.values(measure)
         return fmean(values) if values else math.nan
 
-    def deviation(self, column: str) -> float:
+    def deviation(self, measure: str) -> float:
         """Sample standard deviation over seeds; NaN with fewer than two."""
-        values = self.values(column)
+        values = self.values(measure)
         return stdev(values) if len(values) > 1 else math.nan
 
-    def published(self, column: str) -> float:
+    def published(self, measure: str) -> float:
         """The paper's value; NaN where it prints none."""
         if self.paper is None:
             return math.nan
-        return self.paper[list(MEASURES).index(column)]
+        return dict(zip(PAPER.values(), self.paper, strict=True)).get(measure, math.nan)
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,31 @@ class Ablation:
         """The row that the others are compared with."""
         return next((row for row in self.rows if row.default), None)
 
-    def change(self, row: Row, column: str) -> float:
-        """Our mean against the default's; NaN for the default itself, or without either."""
-        return self._against(row, row.mean(column), lambda default: default.mean(column))
+    @property
+    def columns(self) -> dict[str, str]:
+        """Title and measure of what the runs have: AP and that of groups, then those of masks.
 
-    def published_change(self, row: Row, column: str) -> float:
+        Before there are runs, the columns are the paper's.
+        """
+        names = list(
+            dict.fromkeys(n for row in self.rows for run in row.runs.values() for n in run)
+        )
+        if not names:
+            return PAPER
+        of_masks = [name.removeprefix(MASKS) for name in names if name.startswith(MASKS)]
+        masks = {"AP": "AP"} | group_columns(of_masks) if of_masks else {}
+        titled = {f"{title} masks": MASKS + measure for title, measure in masks.items()}
+        return {"AP": "AP"} | group_columns(names) | titled
+
+    def change(self, row: Row, measure: str) -> float:
+        """Our mean against the default's; NaN for the default itself, or without either."""
+        return self._against(row, row.mean(measure), lambda default: default.mean(measure))
+
+    def published_change(self, row: Row, measure: str) -> float:
         """The paper's value against its default's; NaN as in `change`."""
-        return self._against(row, row.published(column), lambda default: default.published(column))
+        return self._against(
+            row, row.published(measure), lambda default: default.published(measure)
+        )
 
     def _against(self, row: Row, value: float, of: Callable[[Row], float]) -> float:
         default = self.default

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bacl.atomic import replacing
-from bacl.reporting.ablation import MEASURES, Ablation, Row
+from bacl.reporting.ablation import PAPER, Ablation, Row
 
 HEADER = (
     *("table", "row", "default", "measure", "runs", "mean", "deviation", "change"),
@@ -16,7 +16,11 @@ HEADER = (
 
 def markdown(ablation: Ablation) -> str:
     """The table: our measures and the paper's, in brackets the differences to the default."""
-    titles = [f"{column}{of}" for column in MEASURES for of in _sources(ablation)]
+    titles = [
+        f"{title}{of}"
+        for title, measure in ablation.columns.items()
+        for of in _sources(ablation, measure)
+    ]
     lines = [
         f"### {ablation.title}",
         "",
@@ -35,16 +39,18 @@ def cells(ablation: Ablation, row: Row) -> list[str]:
     runs = "; ".join([str(len(row.runs))] * bool(row.runs) + problems)
     name = f"**{row.name}**" if row.default else row.name
     texts = [name.replace("|", "\\|"), runs.replace("|", "\\|")]
-    for column in MEASURES:
-        ours = (row.mean(column), row.deviation(column), ablation.change(row, column))
-        paper = (row.published(column), math.nan, ablation.published_change(row, column))
-        texts += [_cell(*numbers) for numbers in (ours, paper)[: len(_sources(ablation))]]
+    for measure in ablation.columns.values():
+        ours = (row.mean(measure), row.deviation(measure), ablation.change(row, measure))
+        paper = (row.published(measure), math.nan, ablation.published_change(row, measure))
+        sources = _sources(ablation, measure)
+        texts += [_cell(*numbers) for numbers in (ours, paper)[: len(sources)]]
     return texts
 
 
-def _sources(ablation: Ablation) -> tuple[str, ...]:
-    """Suffixes of a measure's columns: ours, and the paper's where it has a row."""
-    return ("", " paper") if any(row.paper for row in ablation.rows) else ("",)
+def _sources(ablation: Ablation, measure: str) -> tuple[str, ...]:
+    """Suffixes of a measure's columns: ours, and the paper's where it prints the measure."""
+    printed = measure in PAPER.values() and any(row.paper for row in ablation.rows)
+    return ("", " paper") if printed else ("",)
 
 
 def write_csv(path: Path, ablation: Ablation) -> None:
@@ -58,13 +64,13 @@ def write_csv(path: Path, ablation: Ablation) -> None:
 def records(ablation: Ablation) -> Iterator[list[object]]:
     """The lines of the CSV, by `HEADER`."""
     for row in ablation.rows:
-        for column in MEASURES:
+        for title, measure in ablation.columns.items():
             numbers = [
-                *(row.mean(column), row.deviation(column), ablation.change(row, column)),
-                *(row.published(column), ablation.published_change(row, column)),
+                *(row.mean(measure), row.deviation(measure), ablation.change(row, measure)),
+                *(row.published(measure), ablation.published_change(row, measure)),
             ]
             texts = ["" if math.isnan(number) else f"{number:.2f}" for number in numbers]
-            own = [ablation.key, row.name, row.default, column, len(row.values(column))]
+            own = [ablation.key, row.name, row.default, title, len(row.values(measure))]
             yield [*own, *texts, "; ".join(sorted(set(row.problems.values())))]
 
 

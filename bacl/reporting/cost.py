@@ -1,6 +1,7 @@
 """The table of what models cost (Tab. XI), for the console and in Markdown."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -28,26 +29,43 @@ LINES = (
 
 
 def cost_table(rows: Sequence[CostRow], notes: Sequence[str]) -> Table:
-    """A console table with one column for each row, and the notes below it."""
+    """A console table with one column for each of `columns`, and the notes below it."""
     table = Table(caption="\n".join(notes), caption_justify="left")
     table.add_column("")
-    for row in rows:
-        table.add_column(row.head, justify="right")
-    for line in _lines(rows):
+    titled = columns(rows)
+    for title in titled:
+        table.add_column(title, justify="right")
+    for line in _lines(titled):
         table.add_row(*line)
     return table
 
 
 def cost_markdown(rows: Sequence[CostRow], notes: Sequence[str]) -> str:
     """The same table in Markdown."""
-    heads = " | ".join(row.head for row in rows)
-    lines = [f"| | {heads} |", "|---|" + "---:|" * len(rows)]
-    lines += [f"| {' | '.join(line)} |" for line in _lines(rows)]
+    titled = columns(rows)
+    lines = [f"| | {' | '.join(titled)} |", "|---|" + "---:|" * len(titled)]
+    lines += [f"| {' | '.join(line)} |" for line in _lines(titled)]
     return "\n".join([*lines, "", *[f"- {note}" for note in notes]]) + "\n"
 
 
-def _lines(rows: Sequence[CostRow]) -> list[tuple[str, ...]]:
-    return list(zip(LINES, *[_cells(row) for row in rows], strict=True))
+def columns(rows: Sequence[CostRow]) -> dict[str, CostRow]:
+    """The columns by title: the head and, where it has several rows, their candidates.
+
+    Rows of a head with equally many candidates measured the same thing: the first one stands for
+    all.
+    """
+    distinct: dict[tuple[str, int], CostRow] = {}
+    for row in rows:
+        distinct.setdefault((row.head, row.times.candidates), row)
+    several = Counter(head for head, _ in distinct)
+    return {
+        f"{head}, {candidates:,} candidates" if several[head] > 1 else head: row
+        for (head, candidates), row in distinct.items()
+    }
+
+
+def _lines(titled: Mapping[str, CostRow]) -> list[tuple[str, ...]]:
+    return list(zip(LINES, *[_cells(row) for row in titled.values()], strict=True))
 
 
 def _cells(row: CostRow) -> list[str]:

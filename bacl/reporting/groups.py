@@ -1,41 +1,33 @@
-"""The frequency groups of long-tailed benchmarks, and how tables and figures name them."""
+"""Colours of the groups of categories, in every figure the same."""
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from bacl.evaluation.groups import Grouping
 
 
-@dataclass(frozen=True)
-class Group:
-    """One frequency group (LVIS: by the number of training images)."""
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """How figures show a group."""
 
-    name: str
     colour: str
     """Of its boxes and labels."""
     tint: str
     """Of the background behind its categories."""
 
 
-GROUPS = {
-    "r": Group("rare", "#c92a2a", "#fbe9e7"),
-    "c": Group("common", "#b8730a", "#fdf4dc"),
-    "f": Group("frequent", "#1864ab", "#e4f0f8"),
-}
+TAIL = (
+    Shade("#c92a2a", "#fbe9e7"),
+    Shade("#b8730a", "#fdf4dc"),
+    Shade("#2b8a3e", "#e6f4e8"),
+    Shade("#7048a8", "#f0eaf7"),
+)
+"""From the least training data on; repeats after four."""
+HEAD = Shade("#1864ab", "#e4f0f8")
+"""The group with the most training data."""
 
 
-def members(frequency: ArrayLike) -> dict[str, NDArray[np.bool_]]:
-    """The groups that have categories, from rare to frequent, each with its (C,) bool mask.
-
-    Args:
-        frequency: (C,) of "r", "c" or "f".
-
-    Raises:
-        ValueError: another value; names it.
-    """
-    letters = np.asarray(frequency, dtype=str)
-    unknown = sorted(set(letters.tolist()) - set(GROUPS))
-    if unknown:
-        raise ValueError(f"frequency: {unknown} is none of {list(GROUPS)}")
-    masks = {key: letters == key for key in GROUPS}
-    return {key: mask for key, mask in masks.items() if mask.any()}
+def shades(grouping: Grouping) -> dict[str, Shade]:
+    """The shade of each group by its key, groups without categories included."""
+    keys = [group.key for group in grouping.groups]
+    tail = {key: TAIL[position % len(TAIL)] for position, key in enumerate(keys[:-1])}
+    return {**tail, keys[-1]: HEAD}

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,23 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from bacl.atomic import replacing
-from bacl.reporting.groups import GROUPS, members
+from bacl.evaluation.groups import MASKS, Grouping
 
 # Column title -> metric; the average recall carries its number of detections in its name.
-COLUMNS = {
-    "AP": "AP", "AP50": "AP50", "AP75": "AP75",
-    "AP_r": "APr", "AP_c": "APc", "AP_f": "APf", "AR": "AR@",
-}  # fmt: skip
+OVERALL = {"AP": "AP", "AP50": "AP50", "AP75": "AP75"}
+RECALL = {"AR": "AR@"}
 # Row of a head -> what begins the names of its metrics; columns for masks would need a wider page.
-SHAPES = {"": "", " masks": "segm/"}
-COUNTED_GROUP = re.compile(r"AP(\d)")
-"""Metrics of groups by training instances (COCO-LT), which stand in place of AP_r, AP_c, AP_f."""
+SHAPES = {"": "", " masks": MASKS}
 DASH = "–"
 
 
 def results_table(
     results: Mapping[str, Mapping[str, float]],
-    frequency: ArrayLike,
+    grouping: Grouping,
     image_counts: ArrayLike,
     instance_counts: ArrayLike,
 ) -> Table:
@@ -37,50 +32,52 @@ def results_table(
 
     Args:
         results: metrics by head, in [0, 1]; -1 (or absent) where there is nothing to average.
-        frequency: (C,) of "r", "c", "f".
+        grouping: of the metric.
         image_counts: (C,) training images that contain the category.
         instance_counts: (C,) training instances of the category.
 
     Returns:
         One row per head in percent, and one for its masks where it has some, whose AP is the AP^m
-        of the paper; below them what the frequency groups were trained on.
+        of the paper; below them what the groups were trained on.
     """
-    groups = describe_groups(frequency, image_counts, instance_counts)
+    groups = describe_groups(grouping, image_counts, instance_counts)
     table = Table(caption="\n".join(groups), caption_justify="left")
     table.add_column("head", style="bold", no_wrap=True)
-    for title in _columns(results):
+    for title in _columns(grouping):
         table.add_column(title, justify="right")
-    for head, cells in _rows(results):
+    for head, cells in _rows(results, _columns(grouping)):
         table.add_row(head, *[_rich_cell(*cell) for cell in cells])
     return table
 
 
 def results_markdown(
     results: Mapping[str, Mapping[str, float]],
-    frequency: ArrayLike,
+    grouping: Grouping,
     image_counts: ArrayLike,
     instance_counts: ArrayLike,
 ) -> str:
     """The same table in Markdown; arguments as `results_table`."""
-    titles = _columns(results)
+    titles = _columns(grouping)
     lines = ["| head | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
-    for head, cells in _rows(results):
+    for head, cells in _rows(results, _columns(grouping)):
         texts = [f"{value} ({change})" if change else value for value, change in cells]
         lines.append(f"| {head} | " + " | ".join(texts) + " |")
-    groups = describe_groups(frequency, image_counts, instance_counts)
+    groups = describe_groups(grouping, image_counts, instance_counts)
     return "\n".join([*lines, "", *[f"- {text}" for text in groups]]) + "\n"
 
 
 def describe_groups(
-    frequency: ArrayLike, image_counts: ArrayLike, instance_counts: ArrayLike
+    grouping: Grouping, image_counts: ArrayLike, instance_counts: ArrayLike
 ) -> list[str]:
-    """One sentence per frequency group: categories, images of each category, instances."""
-    images, instances = np.asarray(image_counts), np.asarray(instance_counts)
+    """One sentence per group: categories, images (or instances) of each category, instances."""
+    counts = np.asarray(grouping.counts(image_counts, instance_counts))
+    instances, unit = np.asarray(instance_counts), grouping.counts("images", "instances")
     return [
-        f"{GROUPS[key].name}: {int(mask.sum()):,} {'category' if mask.sum() == 1 else 'categories'}"
-        f" of {int(images[mask].min()):,} to {int(images[mask].max()):,} training images, "
-        f"{int(instances[mask].sum()):,} instances"
-        for key, mask in members(frequency).items()
+        f"{group.name}: {int(group.members.sum()):,} "
+        f"{'category' if group.members.sum() == 1 else 'categories'} of "
+        f"{int(counts[group.members].min()):,} to {int(counts[group.members].max()):,} "
+        f"training {unit}, {int(instances[group.members].sum()):,} instances"
+        for group in grouping.present
     ]
 
 
@@ -89,7 +86,7 @@ def write_results(
     results: Mapping[str, Mapping[str, float]],
     per_category: Mapping[str, Mapping[str, ArrayLike]],
     names: Sequence[str],
-    frequency: ArrayLike,
+    grouping: Grouping,
     image_counts: ArrayLike,
     instance_counts: ArrayLike,
     category_ids: ArrayLike,
@@ -102,7 +99,7 @@ def write_results(
         per_category: by head and measure, (C,) each; columns are named `<head>.<measure>`, with -1
             left empty.
         names: the categories' names.
-        frequency: (C,) of "r", "c", "f".
+        grouping: of the metric.
         image_counts: (C,) training images that contain the category.
         instance_counts: (C,) training instances of the category.
         category_ids: (C,) as in the annotation file.
@@ -113,7 +110,7 @@ def write_results(
     columns: dict[str, NDArray] = {
         "id": np.asarray(category_ids),
         "name": np.asarray(names),
-        "frequency": np.asarray(frequency),
+        "frequency": grouping.keys,
         "train_images": np.asarray(image_counts),
         "train_instances": np.asarray(instance_counts),
     }
@@ -132,24 +129,17 @@ def write_results(
         writer.writerows(zip(*[_texts(column) for column in columns.values()], strict=True))
 
 
-def _columns(results: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """Title and metric of each column, the groups those that the heads were judged by."""
-    names = dict.fromkeys(name for values in results.values() for name in values)
-    counted = {f"AP_{m[1]}": name for name in names if (m := COUNTED_GROUP.fullmatch(name))}
-    if not counted:
-        return COLUMNS
-    ungrouped = {title: name for title, name in COLUMNS.items() if name[2:] not in GROUPS}
-    recall = {"AR": ungrouped.pop("AR")}
-    return ungrouped | counted | recall
+def _columns(grouping: Grouping) -> dict[str, str]:
+    """Title and metric of each column."""
+    return OVERALL | grouping.columns | RECALL
 
 
 def _rows(
-    results: Mapping[str, Mapping[str, float]],
+    results: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """Title and cells; a cell is its percentage and its difference to the first head's."""
     rows: list[tuple[str, list[tuple[str, str]]]] = []
     first: dict[str, list[float]] = {}
-    columns = _columns(results)
     for head, values in results.items():
         for shape, prefix in SHAPES.items():
             if prefix and f"{prefix}AP" not in values:

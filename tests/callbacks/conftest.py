@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader
 
 from bacl.data.batch import Batch, Target
 from bacl.data.statistics import CategoryStatistics
+from bacl.evaluation.groups import Grouping
+from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.hallucination import FeatureHallucination
 from bacl.heads import ClassifierHead
 from bacl.indicators import ConfusionMatrix
@@ -50,6 +52,14 @@ class TinyData(LightningDataModule):
         return Batch(torch.rand(len(numbers), 3, 4, 4), [target(100 + n) for n in numbers])
 
 
+class TinyMetric(nn.Module):
+    """What the callbacks ask of a metric."""
+
+    def __init__(self, grouping: Grouping):
+        super().__init__()
+        self.grouping = grouping
+
+
 class TinyStage(LightningModule):
     nan_at: int | None = None
 
@@ -64,6 +74,8 @@ class TinyStage(LightningModule):
                 "bce": ClassifierHead(D, BinaryCrossEntropy(C, 0.001)),
             }
         )
+        grouping = groups_by_frequency(TinyData.statistics.frequency)
+        self.metrics = nn.ModuleDict({name: TinyMetric(grouping) for name in self.heads})
         self.step_losses = {}
 
     def training_step(self, batch, batch_idx):

@@ -5,6 +5,7 @@ import torch
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder, append_row, measure
 from bacl.callbacks.csv_logger import CSVLogger
+from bacl.evaluation.coco_ap import groups_by_count
 
 
 def test_measure_gives_row_norms_indicator_and_seen(stage):
@@ -57,3 +58,12 @@ def test_logs_mean_norm_of_each_group(fit, stage, tmp_path):
     logged = {name: row[name] for row in rows for name in row if row[name]}
     means = [float(logged[f"classifier/bacl/weight_norm_{key}"]) for key in "fcr"]
     np.testing.assert_allclose(means, [norms[0], norms[1], norms[2:4].mean()], rtol=1e-6)
+
+
+def test_groups_are_the_metrics(fit, stage, tmp_path):
+    for metric in stage.metrics.values():
+        metric.grouping = groups_by_count(np.array([900, 70, 9, 2]), [10, 80])
+    fit(ClassifierRecorder(), stage=stage, epochs=1, logger=CSVLogger(tmp_path))
+    (header,) = [line for line in (tmp_path / "metrics.csv").open() if "weight_norm" in line]
+    own = {name for name in header.strip().split(",") if name.startswith("classifier/bce/")}
+    assert own == {f"classifier/bce/weight_norm_{key}" for key in "123"}

@@ -48,7 +48,8 @@ def assert_official(metric, reference):
     curves = metric.evaluation.curves
     np.testing.assert_allclose(curves.precision, precision, atol=1e-12)
     np.testing.assert_allclose(curves.recall, recall, atol=1e-12)
-    groups = {"": np.ones(precision.shape[2], bool), **metric.groups}
+    own = {group.key: group.members for group in metric.grouping.groups}
+    groups = {"": np.ones(precision.shape[2], bool), **own}
     for name, members in groups.items():
         values = precision[:, :, members, 0]
         values = values[values > -1]
@@ -122,8 +123,16 @@ def test_photographs(shared, tmp_path, name):
 def test_groups_have_their_lower_boundary_and_not_their_upper():
     counts = np.array([0, 19, 20, 399, 400, 7999, 8000, 262465])
     groups = groups_by_count(counts, BOUNDARIES)
-    members = {name: np.flatnonzero(mask).tolist() for name, mask in groups.items()}
-    assert members == {"1": [0, 1], "2": [2, 3], "3": [4, 5], "4": [6, 7]}
+    members = [np.flatnonzero(group.members).tolist() for group in groups.groups]
+    assert members == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert [(group.key, group.name) for group in groups.groups] == [
+        ("1", "1 (under 20)"),
+        ("2", "2 (20 to 399)"),
+        ("3", "3 (400 to 7,999)"),
+        ("4", "4 (8,000 and more)"),
+    ]
+    assert groups.by_instances
+    assert [group.name for group in groups_by_count(counts, []).groups] == ["1 (0 and more)"]
 
 
 def one_image(*annotations):

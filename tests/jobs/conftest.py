@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from bacl.jobs import fit
+from bacl.jobs.outcome import write_done
+from bacl.jobs.run_folder import write_text
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +19,20 @@ def finished(tiny, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
     fit.run(tiny(), folder)
     return folder
+
+
+@pytest.fixture
+def mark_done(tmp_path):
+    """Make the folder of a finished run of a setting below `tmp_path`, by the AP of its heads."""
+
+    def make(setting: str, seed: int, heads: dict[str, float], *overrides: str) -> None:
+        folder = tmp_path / setting / f"seed_{seed}"
+        write_text(folder / "config.yaml", "")
+        write_done(folder, "classifier", {head: {"AP": ap} for head, ap in heads.items()}, 1.0)
+        given = OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
+        write_text(folder / ".hydra/overrides.yaml", given)
+
+    return make
 
 
 @pytest.fixture(scope="session")

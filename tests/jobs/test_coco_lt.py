@@ -1,7 +1,9 @@
 """Rows of Tab. XV on the tiny run: other losses trained in one stage, AP by training instances."""
 
+import csv
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,6 +35,13 @@ def test_a_run_reports_the_groups_of_coco_lt(
     present = [bool(((counts >= low) & (counts < high)).any()) for low, high in ((0, 3), (12, 99))]
     assert present == [True, True]  # or the groups would be null
     assert None not in (measures["AP1"], measures["AP4"])
-    assert "| AP_1 | AP_2 | AP_3 | AP_4 |" in (tmp_path / "end_to_end/results.md").read_text()
+    text = (tmp_path / "end_to_end/results.md").read_text()
+    assert "| AP_1 | AP_2 | AP_3 | AP_4 |" in text
+    assert "- 1 (under 3): " in text
+    assert "rare" not in text
+    rows = list(csv.DictReader((tmp_path / "end_to_end/per_category.csv").open(newline="")))
+    bins = [np.searchsorted([3, 6, 12], int(row["train_instances"]), "right") + 1 for row in rows]
+    assert [row["frequency"] for row in rows] == [str(number) for number in bins]
+    assert "weight_norm_1" in (tmp_path / "end_to_end/metrics.csv").read_text()
     (trained,) = load_stage(tmp_path / "end_to_end/final.ckpt")["heads"].values()
     assert torch.count_nonzero(trained[f"criterion.{statistic}"]) > 0

@@ -1,26 +1,14 @@
 """job=report over folders of runs."""
 
-import pytest
-from omegaconf import OmegaConf
-
-from bacl.errors import UserError
-from bacl.jobs.outcome import write_done, write_failed
-from bacl.jobs.report import ablation, every_run, results
+from bacl.jobs.outcome import write_failed
+from bacl.jobs.report import ablation, write
 from bacl.jobs.run_folder import write_text
+from bacl.reporting.ablation import Ablation, Row
 
 
-def finish(runs, setting: str, seed: int, ap: float, overrides=()):
-    folder = runs / setting / f"seed_{seed}"
-    write_text(folder / "config.yaml", "")
-    write_done(folder, "classifier", {"bacl": {"AP": ap}, "baseline": {"AP": 0.1}}, 1.0)
-    write_text(
-        folder / ".hydra/overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
-    )
-
-
-def test_rows_find_the_folders_of_their_runs(tmp_path):
-    finish(tmp_path, "head.loss.alpha=0", 0, 0.25)
-    finish(tmp_path, "head.loss.alpha=0", 3, 0.5)
+def test_rows_find_the_folders_of_their_runs(tmp_path, mark_done):
+    mark_done("head.loss.alpha=0", 0, {"bacl": 0.25, "baseline": 0.1})
+    mark_done("head.loss.alpha=0", 3, {"bacl": 0.5, "baseline": 0.1})
     write_failed(tmp_path / "head.loss.alpha=0.7/seed_0", "the disk is full")
     (tmp_path / "head.loss.alpha=0.7/seed_1").mkdir()
     write_text(tmp_path / "head.loss.alpha=0.7/seed_1/config.yaml", "")
@@ -37,28 +25,9 @@ def test_rows_find_the_folders_of_their_runs(tmp_path):
     assert third.problems == {-1: "not run"}
 
 
-def test_results_are_those_of_the_first_head(tmp_path):
-    finish(tmp_path, "default", 0, 0.25)
-    assert results(tmp_path / "default") == ({0: {"AP": 0.25}}, {})
-
-
-def test_every_run_of_a_name_is_a_table(tmp_path):
-    finish(tmp_path, "a", 0, 0.25, ["+experiment=x", "seed=0", "head.loss.alpha=0.5"])
-    finish(tmp_path, "b", 0, 0.5, ["+experiment=x", "seed=0", "head.loss.alpha=0.7"])
-    table = every_run(tmp_path, "demo")
-    assert table.axis == "head.loss.alpha"
-    assert [row.name for row in table.rows] == ["0.5", "0.7"]
-    finish(tmp_path, "default", 0, 0.5, ["+experiment=x", "seed=0"])
-    table = every_run(tmp_path, "demo")
-    assert table.axis is None
-    assert [row.name for row in table.rows] == [
-        "head.loss.alpha=0.5",
-        "head.loss.alpha=0.7",
-        "default",
-    ]
-    assert table.default.name == "default"
-
-
-def test_nothing_to_report_is_told(tmp_path):
-    with pytest.raises(UserError, match="no run to report"):
-        every_run(tmp_path, "demo")
+def test_a_picture_is_drawn_where_there_is_something_to_compare(tmp_path):
+    rows = [Row("a", {0: {"AP": 0.5}}), Row("b", {}, {-1: "not run"})]
+    assert write(tmp_path, Ablation("runs", "Runs", rows)) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
+    rows[1] = Row("b", {0: {"AP": 0.4, "segm/AP": 0.2}})
+    assert write(tmp_path, Ablation("runs", "Runs", rows)) == tmp_path / "runs.png"

@@ -35,7 +35,7 @@ def test_means_deviations_and_changes(table):
     assert math.isnan(table.change(default, "AP"))
     assert math.isnan(default.deviation("AP"))
     assert math.isnan(missing.mean("AP"))
-    assert math.isnan(first.mean("AP_r"))  # -1: no rare category to average
+    assert math.isnan(first.mean("APr"))  # -1: no rare category to average
 
 
 def test_markdown_says_what_is_missing(table):
@@ -55,6 +55,39 @@ def test_markdown_says_what_is_missing(table):
 def test_without_published_rows_there_are_no_columns_for_them():
     table = Ablation("runs", "Runs", [Row("a", {0: run(0.5)})])
     assert markdown(table).splitlines()[2] == "| setting | runs | AP | AP_r | AP_c | AP_f |"
+
+
+def test_columns_are_what_the_runs_have():
+    measures = {"AP50": 0.5, "APs": 0.1, "AP1": 0.1, "AP2": -1.0, "AR@100": 0.2}
+    measures |= {"AP": 0.3} | {"segm/AP": 0.2, "segm/APm": 0.1, "segm/AP1": 0.05, "segm/AP2": 0.1}
+    rows = [
+        Row("a", {0: measures}, paper=[27.2, 20.7, 26.9, 30.2]),
+        Row("b", {0: {"AP": 0.4, "APr": 0.2}}, default=True),
+    ]
+    lines = markdown(Ablation("runs", "Runs", rows)).splitlines()
+    titles = ["AP", "AP paper", "AP_1", "AP_2", "AP_r", "AP_r paper"]
+    titles += ["AP masks", "AP_1 masks", "AP_2 masks"]
+    assert lines[2] == f"| setting | runs | {' | '.join(titles)} |"
+    assert lines[4] == "| a | 1 | 30.0 (-10.0) | 27.2 | 10.0 | – | – | 20.7 | 20.0 | 5.0 | 10.0 |"
+    assert lines[5] == "| **b** | 1 | 40.0 | – | – | – | 20.0 | – | – | – | – |"
+
+
+def test_before_there_are_runs_the_columns_are_the_papers(table):
+    text = markdown(Ablation("alpha", "α", [table.rows[2]])).splitlines()
+    assert text[2].startswith("| setting | runs | AP | AP paper | AP_r | AP_r paper |")
+    assert text[4] == "| 1.0 | not run | – | 27.5 | – | 21.3 | – | 27.4 | – | 30.2 |"
+
+
+def test_panels_of_masks_are_below_those_of_boxes(tmp_path):
+    boxes = {"AP": 0.5, "AP1": 0.4}
+    sizes = []
+    for measures in (boxes, boxes | {"segm/AP": 0.3, "segm/AP1": 0.2}):
+        rows = [Row(name, {0: measures}, default=name == "a") for name in "ab"]
+        path = draw_ablation(tmp_path / "runs.png", Ablation("runs", "Runs", rows))
+        with Image.open(path) as picture:
+            sizes.append(picture.size)
+    assert sizes[1][0] == sizes[0][0]
+    assert sizes[1][1] == 2 * sizes[0][1]
 
 
 def test_csv_has_one_line_per_row_and_measure(table, tmp_path):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from bacl.reporting.groups import members
+from bacl.evaluation.coco_ap import groups_by_count
+from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.reporting.results import (
     describe_groups,
     results_markdown,
@@ -24,7 +25,8 @@ RESULTS = {
         "APf": 0.29, "AR@300": 0.45, "ARs@300": 0.1,
     },
 }  # fmt: skip
-GROUPS = (["r", "c", "f", "f"], torch.tensor([3, 50, 400, 1000]), np.array([4, 90, 12000, 345]))
+COUNTS = (torch.tensor([3, 50, 400, 1000]), np.array([4, 90, 12000, 345]))
+GROUPS = (groups_by_frequency(["r", "c", "f", "f"]), *COUNTS)
 
 
 def test_markdown_in_percent_with_differences():
@@ -79,21 +81,22 @@ def test_masks_have_rows_of_their_own_and_are_compared_with_masks():
 
 def test_groups_by_instances_stand_in_place_of_those_by_images():
     judged = {"AP": 0.268, "AP1": 0.144, "AP2": 0.208, "AP3": -1.0, "AP4": 0.319, "AR@100": 0.4}
-    lines = results_markdown({"bacl": judged}, *GROUPS).splitlines()
-    assert lines[0] == "| head | AP | AP50 | AP75 | AP_1 | AP_2 | AP_3 | AP_4 | AR |"
-    assert lines[2] == "| bacl | 26.8 | – | – | 14.4 | 20.8 | – | 31.9 | 40.0 |"
+    grouping = groups_by_count(COUNTS[1], [20, 400, 8000])
+    assert results_markdown({"bacl": judged}, grouping, *COUNTS).splitlines() == [
+        "| head | AP | AP50 | AP75 | AP_1 | AP_2 | AP_3 | AP_4 | AR |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| bacl | 26.8 | – | – | 14.4 | 20.8 | – | 31.9 | 40.0 |",
+        "",
+        "- 1 (under 20): 1 category of 4 to 4 training instances, 4 instances",
+        "- 2 (20 to 399): 2 categories of 90 to 345 training instances, 435 instances",
+        "- 4 (8,000 and more): 1 category of 12,000 to 12,000 training instances, 12,000 instances",
+    ]
 
 
 def test_only_groups_with_categories_are_described():
-    assert describe_groups(["r", "r"], [0, 5], [0, 7]) == [
+    assert describe_groups(groups_by_frequency(["r", "r"]), [0, 5], [0, 7]) == [
         "rare: 2 categories of 0 to 5 training images, 7 instances"
     ]
-    assert list(members(["f", "r"])) == ["r", "f"]
-
-
-def test_unknown_group_is_named():
-    with pytest.raises(ValueError, match="'x'"):
-        members(["r", "x"])
 
 
 def write(folder, **changes):
@@ -101,7 +104,7 @@ def write(folder, **changes):
         "results": RESULTS,
         "per_category": {"bce": {"AP": np.array([0.5, -1.0]), "num_detections": np.array([7, 0])}},
         "names": ["cup, small", "lamp"],
-        "frequency": ["f", "r"],
+        "grouping": groups_by_frequency(["f", "r"]),
         "image_counts": torch.tensor([120, 3]),
         "instance_counts": [500, 4],
         "category_ids": np.array([17, 3]),

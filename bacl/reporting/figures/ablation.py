@@ -1,12 +1,14 @@
 """Ablations as pictures: curves over a number, bars over settings, beside the paper's."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from bacl.reporting.ablation import MEASURES, Ablation
+from bacl.evaluation.groups import MASKS
+from bacl.reporting.ablation import Ablation
 from bacl.reporting.figures.style import MUTED, head_colour, new_figure, save, styled
 
 OURS, PAPER = head_colour(0), head_colour(1)
@@ -16,6 +18,8 @@ OURS, PAPER = head_colour(0), head_colour(1)
 def draw_ablation(path: Path, ablation: Ablation) -> Path:
     """Draw one panel per measure: every row's difference to the default setting, ours and theirs.
 
+    Panels of masks are below those of boxes.
+
     Differences are drawn because the paper's data set and ours have different levels; the title of
     a panel tells the level of our default. Error bars are standard deviations over seeds.
 
@@ -23,30 +27,46 @@ def draw_ablation(path: Path, ablation: Ablation) -> Path:
         path: PNG to write.
         ablation: at least one of its rows has a finished run.
     """
-    draw = _curves if ablation.axis else _bars
     height = 3.4 if ablation.axis else 1.2 + 0.34 * len(ablation.rows)
-    figure, axes = new_figure(12, height, 1, len(MEASURES), sharey=True)
-    for panel, column in zip(axes[0], MEASURES, strict=True):
-        draw(panel, ablation, column)
-        panel.set_title(f"{column}{_level(ablation, column)}")
-    axes[0][-1].legend(loc="best")
+    columns = list(ablation.columns.items())
+    boxes = [column for column in columns if not column[1].startswith(MASKS)]
+    lines = [boxes, columns[len(boxes) :]] if len(columns) > len(boxes) else [boxes]
+    wide = max(len(line) for line in lines)
+    size = (max(3 * wide, 6), height * len(lines))
+    figure, axes = new_figure(*size, len(lines), wide, sharey=True)
+    for panels, line in zip(axes, lines, strict=True):
+        _draw_line(panels, ablation, line)
+    axes[0][0].legend(loc="best")
     figure.suptitle(ablation.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     return save(figure, path)
 
 
-def _level(ablation: Ablation, column: str) -> str:
-    level = ablation.default.mean(column) if ablation.default else math.nan
+def _draw_line(
+    panels: Sequence[Axes], ablation: Ablation, columns: Sequence[tuple[str, str]]
+) -> None:
+    draw = _curves if ablation.axis else _bars
+    for panel, (title, measure) in zip(panels, columns, strict=False):
+        draw(panel, ablation, measure)
+        panel.set_title(f"{title}{_level(ablation, measure)}")
+    for panel in panels[len(columns) :]:
+        panel.set_visible(False)
+    if ablation.axis:
+        panels[0].set_ylabel("difference to the default")
+
+
+def _level(ablation: Ablation, measure: str) -> str:
+    level = ablation.default.mean(measure) if ablation.default else math.nan
     return "" if math.isnan(level) else f" (default {level:.1f})"
 
 
-def _changes(ablation: Ablation, column: str) -> tuple[list[float], list[float], list[float]]:
+def _changes(ablation: Ablation, measure: str) -> tuple[list[float], list[float], list[float]]:
     """Ours, their deviations and the paper's; the default's own change is zero."""
     ours, spread, paper = [], [], []
     for row in ablation.rows:
-        ours.append(_change(ablation.change(row, column), row.default, row.mean(column)))
-        spread.append(row.deviation(column))
-        published = ablation.published_change(row, column)
-        paper.append(_change(published, row.default, row.published(column)))
+        ours.append(_change(ablation.change(row, measure), row.default, row.mean(measure)))
+        spread.append(row.deviation(measure))
+        published = ablation.published_change(row, measure)
+        paper.append(_change(published, row.default, row.published(measure)))
     return ours, spread, paper
 
 
@@ -54,22 +74,20 @@ def _change(change: float, default: bool, value: float) -> float:
     return 0.0 if default and not math.isnan(value) else change
 
 
-def _curves(axes: Axes, ablation: Ablation, column: str) -> None:
+def _curves(axes: Axes, ablation: Ablation, measure: str) -> None:
     at = np.array([float(row.name) for row in ablation.rows])
     order = np.argsort(at)
-    ours, spread, paper = (np.array(values)[order] for values in _changes(ablation, column))
+    ours, spread, paper = (np.array(values)[order] for values in _changes(ablation, measure))
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.plot(at[order], paper, color=PAPER, marker="^", linestyle="--", label="paper")
     axes.errorbar(
         at[order], ours, yerr=np.nan_to_num(spread), color=OURS, marker="o", capsize=3, label="ours"
     )
     axes.set_xlabel(str(ablation.axis))
-    if column == next(iter(MEASURES)):
-        axes.set_ylabel("difference to the default")
 
 
-def _bars(axes: Axes, ablation: Ablation, column: str) -> None:
-    ours, spread, paper = _changes(ablation, column)
+def _bars(axes: Axes, ablation: Ablation, measure: str) -> None:
+    ours, spread, paper = _changes(ablation, measure)
     places = np.arange(len(ablation.rows))[::-1]
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.barh(

@@ -1,4 +1,4 @@
-"""AP of every category against its number of training images: who gains, the tail or the head."""
+"""AP of every category against its training data: who gains, the tail or the head."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
+from bacl.evaluation.groups import Grouping
 from bacl.reporting.figures.style import (
     MUTED,
     head_colour,
@@ -17,7 +18,7 @@ from bacl.reporting.figures.style import (
     save,
     styled,
 )
-from bacl.reporting.groups import GROUPS, members
+from bacl.reporting.groups import shades
 
 MAX_NAMED = 60  # categories; above it only those whose AP differs most between heads are named
 MOST_CHANGED = 8
@@ -29,31 +30,30 @@ UNSEEN = 0.5  # where a category without training images stands on the logarithm
 def draw_ap_by_count(
     path: Path,
     average_precision: Mapping[str, ArrayLike],
-    image_counts: ArrayLike,
-    frequency: ArrayLike,
+    training_counts: ArrayLike,
+    grouping: Grouping,
     names: Sequence[str],
 ) -> Path:
-    """Draw AP per category over training images, with a running mean inside each frequency group.
+    """Draw AP per category over its training images or instances, with a running mean per group.
 
     Args:
         path: PNG to write.
         average_precision: (C,) in [0, 1] by head; -1 where a category was not evaluated.
-        image_counts: (C,) training images that contain the category.
-        frequency: (C,) of "r", "c", "f"; its areas are shaded.
+        training_counts: (C,) what the grouping goes by: training images or instances.
+        grouping: of the metric; its areas are shaded.
         names: the categories' names.
 
     Returns:
         `path`.
     """
-    counts = np.maximum(np.asarray(image_counts, dtype=np.float64), UNSEEN)
+    counts = np.maximum(np.asarray(training_counts, dtype=np.float64), UNSEEN)
     values = {head: np.asarray(ap, dtype=np.float64) for head, ap in average_precision.items()}
-    groups = members(frequency)
     figure, [[axes]] = new_figure(11, 6)
     axes.set_xscale("log")
-    _shade(axes, counts, groups)
+    _shade(axes, counts, grouping)
     for index, (head, ap) in enumerate(values.items()):
-        _draw_head(axes, head, index, counts * 1.02**index, ap, groups)
-    _label_axes(axes, counts)
+        _draw_head(axes, head, index, counts * 1.02**index, ap, grouping)
+    _label_axes(axes, counts, grouping)
     figure.legend(loc="outside upper left", ncols=2, frameon=False)
     _name_categories(axes, list(values.values()), counts, names)
     return save(figure, path)
@@ -77,21 +77,20 @@ def mean_around(
     return unique, weights @ values / weights.sum(axis=1)
 
 
-def _shade(
-    axes: Axes, counts: NDArray[np.float64], groups: Mapping[str, NDArray[np.bool_]]
-) -> None:
-    extents = [(counts[mask].min(), counts[mask].max()) for mask in groups.values()]
+def _shade(axes: Axes, counts: NDArray[np.float64], grouping: Grouping) -> None:
+    groups, shade_of = grouping.present, shades(grouping)
+    extents = [(counts[g.members].min(), counts[g.members].max()) for g in groups]
     # Neighbouring groups meet half-way (on the logarithmic axis) between their extreme categories.
     inner = [(low[1] * high[0]) ** 0.5 for low, high in pairwise(extents)]
     edges = [extents[0][0] / 1.5, *inner, extents[-1][1] * 1.5]
-    for key, (left, right) in zip(groups, pairwise(edges), strict=True):
-        group = GROUPS[key]
-        axes.axvspan(left, right, color=group.tint, zorder=0, linewidth=0)
-        text = f"{group.name} · {int(groups[key].sum())}"
+    for group, (left, right) in zip(groups, pairwise(edges), strict=True):
+        shade = shade_of[group.key]
+        axes.axvspan(left, right, color=shade.tint, zorder=0, linewidth=0)
+        text = f"{group.name} · {int(group.members.sum())}"
         middle = (left * right) ** 0.5
         axes.annotate(
             text, (middle, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 5),
-            textcoords="offset points", ha="center", color=group.colour, weight="bold",
+            textcoords="offset points", ha="center", color=shade.colour, weight="bold",
         )  # fmt: skip
     axes.set_xlim(edges[0], edges[-1])
 
@@ -102,7 +101,7 @@ def _draw_head(
     index: int,
     counts: NDArray[np.float64],
     ap: NDArray[np.float64],
-    groups: Mapping[str, NDArray[np.bool_]],
+    grouping: Grouping,
 ) -> None:
     evaluated = ap >= 0
     colour, marker = head_colour(index), head_marker(index)
@@ -111,11 +110,11 @@ def _draw_head(
         s=14 if len(ap) > MAX_NAMED else 30, alpha=0.35 if len(ap) > MAX_NAMED else 0.75, zorder=2,
     )  # fmt: skip
     means = []
-    for key, mask in groups.items():
-        chosen = mask & evaluated
+    for group in grouping.present:
+        chosen = group.members & evaluated
         if not chosen.any():
             continue
-        means.append(f"{key} {100 * ap[chosen].mean():.1f}")
+        means.append(f"{group.key} {100 * ap[chosen].mean():.1f}")
         _draw_running_mean(axes, counts[chosen], 100 * ap[chosen], colour)
     mean = f"{100 * ap[evaluated].mean():.1f}" if evaluated.any() else "–"
     label = f"{head}: AP {mean}  ({' · '.join(means)})"
@@ -131,7 +130,7 @@ def _draw_running_mean(
     axes.plot(x, y, color=colour, linewidth=2.5, zorder=4, solid_capstyle="round")
 
 
-def _label_axes(axes: Axes, counts: NDArray[np.float64]) -> None:
+def _label_axes(axes: Axes, counts: NDArray[np.float64], grouping: Grouping) -> None:
     ticks = [
         t
         for t in (1, 10, 100, 1_000, 10_000, 100_000)
@@ -140,7 +139,11 @@ def _label_axes(axes: Axes, counts: NDArray[np.float64]) -> None:
     unseen = [UNSEEN] if (counts <= UNSEEN).any() else []
     labels = ["0"] * len(unseen) + [f"{tick:,}" for tick in ticks]
     axes.set_xticks([*unseen, *ticks], labels)
-    axes.set_xlabel("training images that contain the category")
+    axes.set_xlabel(
+        grouping.counts(
+            "training images that contain the category", "training instances of the category"
+        )
+    )
     axes.set_ylabel("AP of the category (%)")
 
 

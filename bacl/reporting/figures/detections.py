@@ -5,24 +5,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
-from numpy.typing import ArrayLike, NDArray
-from pycocotools import mask as coco_mask
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from bacl.data.batch import Detections, RunLengths
-from bacl.reporting.figures.style import INK, new_figure, save, styled
-from bacl.reporting.groups import GROUPS
+from bacl.evaluation.groups import Grouping
+from bacl.reporting.figures.panel import (
+    MAX_DRAWN,
+    PANEL,
+    DrawnBox,
+    Outline,
+    chosen_masks,
+    draw_panel,
+)
+from bacl.reporting.figures.style import INK, MUTED, new_figure, save, styled
+from bacl.reporting.groups import shades
 
-MAX_DRAWN = 25  # boxes in one panel; the best ones, a picture with more cannot be read
 MATCHING_IOU = 0.5
-PANEL = 4.4  # inches
-TINT = 0.5  # share of a mask's colour in its pixels
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,8 @@ class DetectionSample:
     """Such as the image's id; above its ground truth."""
     masks: Sequence[RunLengths] | None = None
     """N masks of the ground truth in the size of the image, to draw them too."""
-
-
-@dataclass(frozen=True)
-class DrawnBox:
-    """One rectangle with its caption, in pixels; drawn dashed where it is not `matched`."""
-
-    corners: tuple[float, float, float, float]
-    caption: str
-    colour: str
-    matched: bool
-    mask: NDArray[np.bool_] | None = None
-    """(H, W), the shape of the object."""
+    judged: NDArray[np.bool_] | None = None
+    """(C,) categories of which a detection that matches nothing is wrong; None: all of them."""
 
 
 @styled
@@ -60,21 +53,22 @@ def draw_detection_grid(
     path: Path,
     samples: Sequence[DetectionSample],
     names: Sequence[str],
-    frequency: ArrayLike,
-    score_threshold: float,
+    grouping: Grouping,
+    score_threshold: float | None,
 ) -> Path:
     """Draw images as rows: the ground truth first, then one panel per head.
 
-    A detection is solid where it matches an annotation of its category (IoU of at least 0.5),
-    dashed otherwise. Its mask, if it has one, tints the picture. In a federated data set a dashed
-    box may still be right: not every object is annotated.
+    A detection is solid where it matches an annotation of its category (IoU of at least 0.5), else
+    dashed or, where the data do not tell whether it is wrong, thin and grey. Its mask, if it has
+    one, tints the picture.
 
     Args:
         path: PNG to write.
         samples: the images.
         names: the categories' names.
-        frequency: (C,) of "r", "c", "f": the colour of a box.
-        score_threshold: detections below it are not drawn.
+        grouping: of the metric: the colour of a box.
+        score_threshold: detections below it are not drawn; None takes each head's
+            `balanced_threshold`, so that a head does not look better for higher scores.
 
     Returns:
         `path`.
@@ -92,23 +86,41 @@ def draw_detection_grid(
         PANEL * columns, PANEL * sum(ratios) + 0.35 * len(samples) + 0.5, len(samples), columns,
         gridspec_kw={"height_ratios": ratios},
     )  # fmt: skip
-    letters = np.asarray(frequency, dtype=str)
+    shade_of = shades(grouping)
+    colours = [shade_of[key].colour for key in grouping.keys.tolist()]
+    thresholds = {
+        head: balanced_threshold(samples, head) if score_threshold is None else score_threshold
+        for head in heads[0]
+    }
     for row, sample in zip(axes, samples, strict=True):
-        _draw_row(row, sample, names, letters, score_threshold)
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=5, frameon=False)
+        _draw_row(row, sample, names, colours, thresholds)
+    legend = _legend(grouping, any(sample.judged is not None for sample in samples))
+    # Two lines where one would be wider than the panels.
+    wide = -(-len(legend) // 2) if len(legend) > 2.5 * columns else len(legend)
+    figure.legend(handles=legend, loc="outside lower center", ncols=wide, frameon=False)
     return save(figure, path, dpi=130)
+
+
+def balanced_threshold(samples: Sequence[DetectionSample], head: str) -> float:
+    """The score from which on a head has as many detections in the images as they have objects.
+
+    Its lowest score where it has fewer, its highest where there is no object, 1 without detections.
+    """
+    scores = torch.cat([sample.detections[head].scores for sample in samples])
+    wanted = max(sum(len(sample.boxes) for sample in samples), 1)
+    return float(scores.topk(min(wanted, len(scores))).values[-1]) if len(scores) else 1.0
 
 
 def _draw_row(
     row: Sequence[Axes],
     sample: DetectionSample,
     names: Sequence[str],
-    frequency: NDArray[np.str_],
-    score_threshold: float,
+    colours: Sequence[str],
+    thresholds: Mapping[str, float],
 ) -> None:
     masks = chosen_masks(sample.masks, range(len(sample.boxes)))
     truth = [
-        DrawnBox(tuple(box), names[label], GROUPS[frequency[label]].colour, True, mask)
+        DrawnBox(tuple(box), names[label], colours[label], mask=mask)
         for box, label, mask in zip(
             sample.boxes.tolist(), sample.labels.tolist(), masks, strict=True
         )
@@ -116,9 +128,9 @@ def _draw_row(
     parts = ["ground truth", sample.title, f"{len(truth)} objects"]
     draw_panel(row[0], sample.image, truth, " · ".join(part for part in parts if part))
     for axes, (head, found) in zip(row[1:], sample.detections.items(), strict=True):
-        boxes = _boxes_of(found, sample, names, frequency, score_threshold)
+        boxes = _boxes_of(found, sample, names, colours, thresholds[head])
         shown = f"{min(len(boxes), MAX_DRAWN)} of " if len(boxes) > MAX_DRAWN else ""
-        text = f"{head} · {shown}{len(boxes)} with score ≥ {score_threshold:g}"
+        text = f"{head} · {shown}{len(boxes)} with score ≥ {thresholds[head]:.3g}"
         draw_panel(axes, sample.image, boxes[:MAX_DRAWN], text)
 
 
@@ -126,136 +138,48 @@ def _boxes_of(
     found: Detections,
     sample: DetectionSample,
     names: Sequence[str],
-    frequency: NDArray[np.str_],
+    colours: Sequence[str],
     score_threshold: float,
 ) -> list[DrawnBox]:
     kept = found.scores >= score_threshold
     masks = chosen_masks(found.masks, kept.nonzero().flatten().tolist())
     boxes, scores, labels = found.boxes[kept], found.scores[kept], found.labels[kept]
-    matched = _match_truth(boxes, labels, sample)
+    outlines = outlines_of(boxes, labels, sample)
     return [
         DrawnBox(
-            tuple(box), f"{names[label]} {score:.2f}", GROUPS[frequency[label]].colour, match, mask
+            tuple(box),
+            f"{names[label]} {score:.2f}",
+            MUTED if outline is Outline.THIN else colours[label],
+            outline,
+            mask,
         )
-        for box, score, label, match, mask in zip(
-            boxes.tolist(), scores.tolist(), labels.tolist(), matched, masks, strict=True
+        for box, score, label, outline, mask in zip(
+            boxes.tolist(), scores.tolist(), labels.tolist(), outlines, masks, strict=True
         )
     ]
 
 
-def chosen_masks(
-    masks: Sequence[RunLengths] | None, rows: Sequence[int]
-) -> list[NDArray[np.bool_] | None]:
-    """The masks of `rows`, (H, W) each; None for all without masks."""
-    if masks is None or not len(rows):
-        return [None] * len(rows)
-    return list(coco_mask.decode([masks[row] for row in rows]).astype(bool).transpose(2, 0, 1))
-
-
-def _tinted(image: NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> NDArray[np.uint8]:
-    """The picture under the boxes' masks, the best on top."""
-    tinted = image.copy()
-    for box in reversed(boxes):
-        if box.mask is not None:
-            colour = 255 * np.array(to_rgb(box.colour))
-            tinted[box.mask] = TINT * colour + (1 - TINT) * image[box.mask]
-    return tinted
-
-
-def _match_truth(boxes: Tensor, labels: Tensor, sample: DetectionSample) -> list[bool]:
-    if len(sample.boxes) == 0:
-        return [False] * len(boxes)
+def outlines_of(boxes: Tensor, labels: Tensor, sample: DetectionSample) -> list[Outline]:
+    """How each of the detections (K, 4), (K,) is drawn: matched, wrong, or neither."""
     overlap = box_iou(boxes.float().cpu(), sample.boxes.float().cpu())
     same = labels.cpu()[:, None] == sample.labels.cpu()[None]
-    return ((overlap >= MATCHING_IOU) & same).any(dim=1).tolist()
-
-
-def draw_panel(
-    axes: Axes,
-    image: NDArray[np.uint8],
-    boxes: Sequence[DrawnBox],
-    title: str,
-    inches: float = PANEL,
-) -> None:
-    """Draw an image (H, W, 3) with boxes on it.
-
-    Args:
-        axes: the panel.
-        image: RGB.
-        boxes: best first, so that the best ones' captions find a place first.
-        title: above the image.
-        inches: length of the image's longer side in the figure.
-    """
-    height, width = image.shape[:2]
-    axes.imshow(_tinted(image, boxes), interpolation="antialiased", extent=(0, width, height, 0))
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
-    axes.set_axis_off()
-    axes.set_title(title, fontsize=9.5, loc="center")
-    pixel = max(width, height) / (inches * 72)  # image pixels per point
-    taken: list[tuple[float, float, float, float]] = []
-    for box in boxes:
-        left, top, right, bottom = box.corners
-        style = "-" if box.matched else (0, (3, 2))
-        axes.add_patch(
-            Rectangle(
-                (left, top),
-                right - left,
-                bottom - top,
-                fill=False,
-                edgecolor=box.colour,
-                linewidth=1.7,
-                linestyle=style,
-                path_effects=[withStroke(linewidth=3, foreground="white", alpha=0.7)],
-            )
-        )
-    for box in boxes:
-        x, y = _place(box, pixel, width, height, taken)
-        axes.text(
-            x, y, box.caption, fontsize=6.5, color="white", va="bottom", ha="left", zorder=5,
-            bbox={"facecolor": box.colour, "edgecolor": "none", "pad": 1.2, "alpha": 0.9},
-        )  # fmt: skip
-
-
-def _place(
-    box: DrawnBox,
-    pixel: float,
-    width: int,
-    height: int,
-    taken: list[tuple[float, float, float, float]],
-) -> tuple[float, float]:
-    """Lower left corner of the caption: at a corner of the box where no other caption is yet."""
-    left, top, right, bottom = box.corners
-    wide, tall = (len(box.caption) * 4.0 + 3) * pixel, 10.5 * pixel
-    x = min(max(left, 0.0), max(width - wide, 0.0))
-    x_right = min(max(right - wide, 0.0), max(width - wide, 0.0))
-    spots = [
-        (x, top),
-        (x, bottom + tall),
-        (x_right, top),
-        (x_right, bottom + tall),
-        (x, top + tall),
+    matched = ((overlap >= MATCHING_IOU) & same).any(dim=1).tolist()
+    judged = [sample.judged is None or bool(sample.judged[label]) for label in labels.tolist()]
+    return [
+        Outline.SOLID if right else Outline.DASHED if wrong else Outline.THIN
+        for right, wrong in zip(matched, judged, strict=True)
     ]
-    spots += [(x, top + step * tall) for step in range(2, 6)]
-    inside = [(a, min(max(b, tall), float(height))) for a, b in spots]
-    free = (
-        spot
-        for spot in inside
-        if not any(
-            spot[0] < other[2]
-            and other[0] < spot[0] + wide
-            and spot[1] - tall < other[3]
-            and other[1] < spot[1]
-            for other in taken
-        )
-    )
-    chosen = next(free, inside[0])
-    taken.append((chosen[0], chosen[1] - tall, chosen[0] + wide, chosen[1]))
-    return chosen
 
 
-def _legend() -> list[Line2D]:
-    groups = [Line2D([], [], color=g.colour, linewidth=3, label=g.name) for g in GROUPS.values()]
-    matched = Line2D([], [], color=INK, linewidth=1.6, label="matches an annotation")
-    other = Line2D([], [], color=INK, linewidth=1.6, linestyle=(0, (3, 2)), label="does not")
-    return [*groups, matched, other]
+def _legend(grouping: Grouping, federated: bool) -> list[Line2D]:
+    shade_of = shades(grouping)
+    lines = [
+        Line2D([], [], color=shade_of[group.key].colour, linewidth=3, label=group.name)
+        for group in grouping.groups
+    ]
+    texts = {Outline.SOLID: "matches an annotation", Outline.DASHED: "does not"}
+    texts |= {Outline.THIN: "not judged"} if federated else {}
+    for outline, text in texts.items():
+        colour = MUTED if outline is Outline.THIN else INK
+        lines.append(Line2D([], [], color=colour, label=text, **outline.options))
+    return lines

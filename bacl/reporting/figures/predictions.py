@@ -7,12 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacl.data.batch import Detections
-from bacl.reporting.figures.detections import (
-    MAX_DRAWN,
-    DrawnBox,
-    chosen_masks,
-    draw_panel,
-)
+from bacl.reporting.figures.panel import MAX_DRAWN, DrawnBox, chosen_masks, draw_panel
 from bacl.reporting.figures.style import HEAD_COLOURS, new_figure, save, styled
 
 WIDEST = 8.0
@@ -61,8 +56,7 @@ def _boxes(found: Detections, names: Sequence[str], score_threshold: float) -> l
             tuple(found.boxes[row].tolist()),
             f"{names[label]} {found.scores[row]:.2f}",
             HEAD_COLOURS[label % len(HEAD_COLOURS)],
-            True,
-            mask,
+            mask=mask,
         )
         for row, label, mask in zip(
             rows, found.labels[rows].tolist(), chosen_masks(found.masks, rows), strict=True

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from numpy.typing import ArrayLike, NDArray
 
+from bacl.evaluation.groups import Grouping
 from bacl.reporting.figures.style import (
     MUTED,
     head_colour,
@@ -17,12 +19,12 @@ from bacl.reporting.figures.style import (
     save,
     styled,
 )
-from bacl.reporting.groups import GROUPS, members
+from bacl.reporting.groups import shades
 
 
 @styled
 def draw_weight_norms(
-    path: Path, norms: Mapping[str, ArrayLike], instance_counts: ArrayLike, frequency: ArrayLike
+    path: Path, norms: Mapping[str, ArrayLike], instance_counts: ArrayLike, grouping: Grouping
 ) -> Path:
     """Draw the L2 norm of every category's classifier weights, most frequent category first.
 
@@ -30,7 +32,7 @@ def draw_weight_norms(
         path: PNG to write.
         norms: (C,) L2 norms of the classifier's rows, by head.
         instance_counts: (C,) training instances of each category.
-        frequency: (C,) of "r", "c", "f", drawn as a strip under the axis.
+        grouping: of the metric, drawn as a strip under the axis.
 
     Returns:
         `path`.
@@ -48,7 +50,7 @@ def draw_weight_norms(
     axes.set_ylim(bottom=0)
     axes.margins(y=0.15)
     axes.legend(loc="lower left", ncols=2 if len(norms) > 4 else 1)
-    _draw_strip(strip, np.asarray(frequency, dtype=str)[order])
+    _draw_strip(strip, grouping, order)
     return save(figure, path)
 
 
@@ -98,23 +100,23 @@ def _draw_head(
     )  # fmt: skip
 
 
-def _draw_strip(strip: Axes, frequency: NDArray[np.str_]) -> None:
-    groups = members(frequency)
-    keys = list(groups)
-    codes = np.select([groups[key] for key in keys], list(range(len(keys))))
-    colours = ListedColormap([GROUPS[key].colour for key in keys])
+def _draw_strip(strip: Axes, grouping: Grouping, order: NDArray[np.intp]) -> None:
+    colours = {key: shade.colour for key, shade in shades(grouping).items()}
+    codes = np.stack([group.members[order] for group in grouping.groups]).argmax(axis=0)
     strip.imshow(
-        codes[None], aspect="auto", cmap=colours, vmin=-0.5, vmax=len(keys) - 0.5,
-        interpolation="nearest", extent=(-0.5, len(frequency) - 0.5, 0, 1),
+        codes[None], aspect="auto", cmap=ListedColormap(list(colours.values())), vmin=-0.5,
+        vmax=len(colours) - 0.5, interpolation="nearest", extent=(-0.5, len(order) - 0.5, 0, 1),
     )  # fmt: skip
     strip.set_yticks([])
     strip.grid(visible=False)
     for spine in strip.spines.values():
         spine.set_visible(False)
-    strip.set_xlabel("categories, most training instances first")
-    for key in keys:
-        strip.scatter([], [], marker="s", color=GROUPS[key].colour, label=GROUPS[key].name)
+    # Beside the names of many groups there is no room in the middle.
+    side: Literal["left", "center"] = "left" if len(grouping.present) > 3 else "center"
+    strip.set_xlabel("categories, most training instances first", loc=side)
+    for group in grouping.present:
+        strip.scatter([], [], marker="s", color=colours[group.key], label=group.name)
     strip.legend(
-        loc="upper right", bbox_to_anchor=(1.0, -1.6), ncols=len(keys), frameon=False,
+        loc="upper right", bbox_to_anchor=(1.0, -1.6), ncols=len(grouping.present), frameon=False,
         handletextpad=0.2, columnspacing=1.0,
     )  # fmt: skip

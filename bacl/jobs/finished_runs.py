@@ -1,0 +1,112 @@
+"""Folders of runs as rows of tables."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from bacl.errors import UserError
+from bacl.jobs.naming import variant_parts
+from bacl.jobs.outcome import Outcome, read_outcome
+from bacl.reporting.ablation import Ablation, Row
+
+
+def results(
+    setting: Path, stage: str | None = None
+) -> tuple[dict[int, Mapping[str, float]], dict[int, str]]:
+    """Measures of the first head of a setting's finished runs by seed, and problems of the others.
+
+    Arguments as `finished`.
+    """
+    done, problems = finished(setting, stage)
+    return {seed: end.measures for seed, end in done.items()}, problems
+
+
+def finished(setting: Path, stage: str | None = None) -> tuple[dict[int, Outcome], dict[int, str]]:
+    """A setting's finished runs by seed, and what is known of the others.
+
+    Args:
+        setting: folder of the runs of all seeds.
+        stage: the last one of the runs that count; None takes whatever finished.
+    """
+    paths = sorted(setting.glob("seed_*"))
+    ends = {int(path.name[5:]): read_outcome(path, stage) for path in paths}
+    done = {seed: end for seed, end in ends.items() if end.status == "done"}
+    others = {
+        seed: f"seed {seed} {end.status}" + f": {end.reason}" * bool(end.reason)
+        for seed, end in ends.items()
+        if end.status in ("failed", "unfinished")
+    }
+    return done, others if done or others else {-1: "not run"}
+
+
+def every_run(runs: Path, name: str) -> list[Ablation]:
+    """All settings that have a run below `runs`, every head, named by what they do not share.
+
+    Where each setting is `option=number` for one option, that option is the axis of one table per
+    head; otherwise one table has all.
+
+    Raises:
+        UserError: there is none.
+    """
+    begun = [path.parent for path in sorted(runs.glob("*/seed_*/config.yaml"))]
+    paths = [path for run in begun if (path := run / ".hydra/overrides.yaml").exists()]
+    given: dict[Path, Any] = {path.parents[2]: OmegaConf.load(path) for path in paths}
+    settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}
+    if not settings:
+        raise UserError(f"{runs}: no run to report; train first, or name runs with name=…")
+    common = set.intersection(*settings.values()) if len(settings) > 1 else set()
+    labels = [", ".join(sorted(own - common)) for own in settings.values()]
+    axis = _common_number(labels)
+    names = [label.rpartition("=")[2] for label in labels] if axis else labels
+    heads = {label: _heads(path) for label, path in zip(names, settings, strict=True)}
+    title = f"Runs of {name}"
+    different = list(dict.fromkeys(head for rows in heads.values() for head in rows if head))
+    if axis and len(different) > 1:
+        return [
+            Ablation(f"runs_{head}", f"{title}: {head}", _rows_of_head(heads, head), axis)
+            for head in different
+        ]
+    return [Ablation("runs", title, _rows(heads, len(different) > 1), axis)]
+
+
+def _heads(setting: Path) -> dict[str, Row]:
+    """A row without a name for every head of a setting, or for "" before a run has finished."""
+    done, problems = finished(setting)
+    heads = dict.fromkeys(head for end in done.values() for head in end.results) or [""]
+    return {
+        head: Row(
+            "",
+            {seed: end.results[head] for seed, end in done.items() if head in end.results},
+            problems,
+        )
+        for head in heads
+    }
+
+
+def _rows_of_head(settings: Mapping[str, Mapping[str, Row]], head: str) -> list[Row]:
+    """The settings' rows of one head, and those of settings without a finished run."""
+    rows = {label: heads.get(head, heads.get("")) for label, heads in settings.items()}
+    return [replace(row, name=label) for label, row in rows.items() if row is not None]
+
+
+def _rows(settings: Mapping[str, Mapping[str, Row]], tell_heads: bool) -> list[Row]:
+    """All rows; the default is the first head of the only setting or that which changes nothing."""
+    rows = []
+    for label, heads in settings.items():
+        parts = [label or "default"] if len(settings) > 1 or not tell_heads else []
+        first = not label or len(settings) == 1
+        for position, (head, row) in enumerate(heads.items()):
+            name = " · ".join([*parts, head] if tell_heads and head else parts)
+            rows.append(replace(row, name=name, default=first and position == 0))
+    return rows
+
+
+def _common_number(labels: Sequence[str]) -> str | None:
+    """The option that all labels set to a number, and nothing else; None if there is none."""
+    matches = [re.fullmatch(r"([^=,]+)=(-?[0-9.]+(?:e-?[0-9]+)?)", label) for label in labels]
+    options = {match[1] if match else None for match in matches}
+    return options.pop() if len(options) == 1 and len(labels) > 1 else None
