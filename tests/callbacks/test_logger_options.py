@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from bacl.callbacks.csv_logger import CSVLogger
 from bacl.callbacks.figure_log import log_figure
+from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.reporting.figures import draw_weight_norms
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -39,7 +40,9 @@ def test_wandb_offline_from_the_command_line(tmp_path):
 def test_tensorboard_writes_into_a_folder_of_its_own(tmp_path):
     made = loggers("tensorboard", tmp_path)["tensorboard"]
     assert isinstance(made, TensorBoardLogger)
-    figure = draw_weight_norms(tmp_path / "norms.png", {"bce": [1.0, 2.0]}, [3, 1], ["f", "r"])
+    figure = draw_weight_norms(
+        tmp_path / "norms.png", {"bce": [1.0, 2.0]}, [3, 1], groups_by_frequency(["f", "r"])
+    )
     log_figure([made], "norms", figure, 1)
     made.save()
     assert list((tmp_path / "tensorboard").glob("events.out.*"))

@@ -18,6 +18,7 @@ from bacl.data.batch import RunLengths
 MAX_DRAWN = 25  # boxes in one panel; the best ones, a picture with more cannot be read
 PANEL = 4.4  # inches
 TINT = 0.5  # share of a mask's colour in its pixels
+HALO = 1.75  # white edge of a box, in widths of its line
 
 Corners = tuple[float, float, float, float]
 
@@ -92,9 +93,10 @@ def chosen_masks(
 
 def _rectangle(box: DrawnBox) -> Rectangle:
     left, top, right, bottom = box.corners
+    halo = HALO * box.outline.options["linewidth"]
     return Rectangle(
         (left, top), right - left, bottom - top, fill=False, edgecolor=box.colour,
-        path_effects=[withStroke(linewidth=3, foreground="white", alpha=0.7)],
+        path_effects=[withStroke(linewidth=halo, foreground="white", alpha=0.7)],
         **box.outline.options,
     )  # fmt: skip
 
