@@ -43,11 +43,16 @@ def finished(setting: Path, stage: str | None = None) -> tuple[dict[int, Outcome
     return done, others if done or others else {-1: "not run"}
 
 
-def every_run(runs: Path, name: str) -> list[Ablation]:
+def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablation]:
     """All settings that have a run below `runs`, every head, named by what they do not share.
 
     Where each setting is `option=number` for one option, that option is the axis of one table per
     head; otherwise one table has all.
+
+    Args:
+        runs: folder of the runs.
+        name: of the runs, for the title.
+        reference: head that the others are compared with; None takes the first.
 
     Raises:
         UserError: there is none.
@@ -62,7 +67,7 @@ def every_run(runs: Path, name: str) -> list[Ablation]:
     labels = [", ".join(sorted(own - common)) for own in settings.values()]
     axis = _common_number(labels)
     names = [label.rpartition("=")[2] for label in labels] if axis else labels
-    heads = {label: _heads(path) for label, path in zip(names, settings, strict=True)}
+    heads = {label: _heads(path, reference) for label, path in zip(names, settings, strict=True)}
     title = f"Runs of {name}"
     different = list(dict.fromkeys(head for rows in heads.values() for head in rows if head))
     if axis and len(different) > 1:
@@ -73,10 +78,14 @@ def every_run(runs: Path, name: str) -> list[Ablation]:
     return [Ablation("runs", title, _rows(heads, len(different) > 1), axis)]
 
 
-def _heads(setting: Path) -> dict[str, Row]:
-    """A row without a name for every head of a setting, or for "" before a run has finished."""
+def _heads(setting: Path, reference: str | None) -> dict[str, Row]:
+    """A row without a name for every head of a setting, or for "" before a run has finished.
+
+    The reference is the first one.
+    """
     done, problems = finished(setting)
-    heads = dict.fromkeys(head for end in done.values() for head in end.results) or [""]
+    found = dict.fromkeys(head for end in done.values() for head in end.results)
+    heads = sorted(found, key=lambda head: head != reference) or [""]
     return {
         head: Row(
             "",

@@ -36,7 +36,7 @@ def run(config: DictConfig, folder: Path) -> None:
         stage = last_stage(config)
         ablations = [ablation(key, table, runs, overrides, stage) for key, table in tables.items()]
     else:
-        ablations = every_run(runs, str(config.name))
+        ablations = every_run(runs, str(config.name), config.report.reference)
     chosen = re.sub(r"[^\w]+", "-", str(hydra.runtime.choices.get("sweep") or "runs")).strip("-")
     target = runs / "report" / f"{chosen}-{variant(overrides)}"
     text = "\n".join(markdown(table) for table in ablations)

@@ -37,6 +37,9 @@ def test_every_head_of_a_run_is_a_row_beside_the_first(tmp_path, mark_done):
     assert rows_of(table) == {"bacl": 25, "baseline": 12.5}
     assert table.default.name == "bacl"
     assert table.change(table.rows[1], "AP") == -12.5
+    (table,) = every_run(tmp_path, "demo", reference="baseline")
+    assert table.default.name == "baseline"
+    assert table.change(table.rows[1], "AP") == 12.5
 
 
 def test_heads_of_several_settings_and_settings_without_a_result(tmp_path, mark_done):

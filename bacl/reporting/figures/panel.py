@@ -17,7 +17,8 @@ from bacl.data.batch import RunLengths
 
 MAX_DRAWN = 25  # boxes in one panel; the best ones, a picture with more cannot be read
 PANEL = 4.4  # inches
-TINT = 0.5  # share of a mask's colour in its pixelsHALO = 1.75  # white edge of a box, in widths of its line
+TINT = 0.5  # share of a mask's colour in its pixels
+HALO = 1.75  # white edge of a box, in widths of its line
 
 Corners = tuple[float, float, float, float]
 
