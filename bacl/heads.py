@@ -1,6 +1,6 @@
 """A classifier head: predictor, loss and feature hallucination; what an ablation varies."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +15,7 @@ Features = TypeVar("Features")
 """A tensor, or for a detector with several stages a tuple of one tensor per stage."""
 
 
-class Head(nn.Module, Generic[Features]):
+class Head(nn.Module, ABC, Generic[Features]):
     """What a training stage knows of a head, made by a detector for its own features."""
 
     learning_rate: float | None

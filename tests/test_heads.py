@@ -116,6 +116,9 @@ class Recorder(ClassificationLoss):
         self.calls.append(("loss", labels, int(self.indicator.counts.sum())))
         return logits.sum()
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=1)
+
     def observe(self, logits: Tensor, labels: Tensor) -> None:
         self.calls.append(("observe", labels, int(self.indicator.counts.sum())))
         assert not logits.requires_grad
