@@ -18,10 +18,15 @@ class FeatureHallucination(nn.Module):
     torch's global generators, differ between processes, and repeat in a resumed run from a
     checkpoint that one process wrote.
 
+    As published, every process draws c · m features in a step, however many images it has: with
+    c = 8 and m = 12, one process with 16 images adds 96 rows to the step's loss, and eight with 2
+    images each add 768. With 512 RoIs of an image they are 96 beside 8,192 rows in the first case,
+    and beside 1,024 in the loss of each process in the second, which is the published setting.
+
     Args:
         num_classes: C.
         feature_dim: D.
-        categories: c, classes drawn in a step, with replacement.
+        categories: c, classes drawn in a step by each process, with replacement.
         samples: m, features per drawn class.
         beta: share of the past in Eq. 11.
         seed: non-negative.
