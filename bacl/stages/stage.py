@@ -14,10 +14,12 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from bacl.box_generator import BoxGenerator
+from bacl.class_sums import ClassSums
 from bacl.data.batch import Batch, Detections
 from bacl.data.table import AnnotationTable
-from bacl.detectors.region_detector import RegionDetector
+from bacl.detectors.region_detector import PerStage, RegionDetector
 from bacl.errors import OptionError
+from bacl.hallucination import jittered_sums
 from bacl.heads import Head
 from bacl.stages.detection import detect
 from bacl.stages.draws import JITTER, SAMPLING, seed_draws
@@ -109,15 +111,14 @@ class DetectionStage(LightningModule):
         self._seed_step(SAMPLING)  # stochastic depth draws too
         with torch.set_grad_enabled(self.extractor_trains):
             pyramid = self.detector.pyramid(batch.images)
-        jittered = self._jittered_boxes(batch)
+        boxes = self._jittered_boxes(batch)
         self._seed_step(SAMPLING)
-        regions = self.detector.training_regions(pyramid, batch.targets, jittered)
+        regions = self.detector.training_regions(pyramid, batch.targets, boxes)
         losses = dict(regions.losses)
-        jittered_labels = self._jittered_labels(batch) if jittered is not None else None
+        jittered = None if regions.extra is None else self._jittered_sums(regions.extra, batch)
         for name, head in self.live_heads.items():
-            losses[f"{name}{CLASSIFICATION}"] = head.loss(
-                regions.features, regions.labels, regions.extra, jittered_labels
-            )
+            loss = head.loss(regions.features, regions.labels, jittered)
+            losses[f"{name}{CLASSIFICATION}"] = loss
         self.step_losses = {name: loss.detach() for name, loss in losses.items()}
         logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
         shown = len(losses) <= SHOWN_LOSSES
@@ -153,9 +154,13 @@ class DetectionStage(LightningModule):
         self._seed_step(JITTER)
         return [self.box_generator(target.boxes, target.size) for target in batch.targets]
 
-    def _jittered_labels(self, batch: Batch) -> Tensor:
+    def _jittered_sums(self, features: PerStage, batch: Batch) -> ClassSums | tuple[ClassSums, ...]:
+        """What every head that hallucinates takes from the jittered boxes, summed once."""
         labels = torch.cat([target.labels for target in batch.targets])
-        return labels.repeat_interleave(BoxGenerator.proposals_per_box)
+        labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
+        if isinstance(features, Tensor):
+            return jittered_sums(features, labels, self.detector.num_classes)
+        return tuple(jittered_sums(x, labels, self.detector.num_classes) for x in features)
 
     def detect(self, batch: Batch) -> dict[str, list[Detections]]:
         """Every head's detections, per image, in pixels of the original files."""

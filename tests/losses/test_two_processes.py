@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from bacl.hallucination import FeatureHallucination
+from bacl.hallucination import FeatureHallucination, jittered_sums
 from bacl.heads import ClassifierHead
 from bacl.indicators import ConfusionMatrix, CumulativeInstances, MeanScore, TruePositiveRate
 from bacl.losses import (
@@ -42,7 +42,8 @@ def shares() -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
 def train(rank: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     head = build()
     for _ in range(3):
-        head.loss(*shares()[rank])
+        features, labels, *jittered = shares()[rank]
+        head.loss(features, labels, jittered_sums(*jittered, C))
     features, labels = head.hallucination.generate(torch.zeros(C))
     return head.state_dict(), features, labels
 
