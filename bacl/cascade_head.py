@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from bacl.class_sums import ClassSums
 from bacl.heads import ClassifierHead, Head
 from bacl.losses.base import in_float32
 
@@ -29,31 +30,27 @@ class CascadeHead(Head[tuple[Tensor, ...]]):
 
     @property
     def needs_jittered(self) -> bool:
-        """Whether a classifier wants features of jittered ground-truth boxes."""
+        """Whether a classifier wants sums of the features of jittered ground-truth boxes."""
         return any(classifier.needs_jittered for classifier in self._classifiers())
 
     def loss(
         self,
         features: tuple[Tensor, ...],
         labels: tuple[Tensor, ...],
-        jittered_features: tuple[Tensor, ...] | None = None,
-        jittered_labels: Tensor | None = None,
+        jittered: tuple[ClassSums, ...] | None = None,
     ) -> Tensor:
         """The weighted sum of the stages' losses; see `ClassifierHead.loss`.
 
         Args:
             features: (R, D) per stage.
             labels: (R,) int64 in [0, C] per stage.
-            jittered_features: (M, D) of the same boxes per stage, where `needs_jittered`.
-            jittered_labels: (M,) int64 in [0, C), for all stages.
+            jittered: per stage the sums of its features of the same boxes, where `needs_jittered`.
         """
-        jittered = jittered_features or (None,) * len(features)
-        stages = zip(
-            self.loss_weights, self._classifiers(), features, labels, jittered, strict=True
-        )
+        sums = jittered or (None,) * len(features)
+        stages = zip(self.loss_weights, self._classifiers(), features, labels, sums, strict=True)
         losses = [
-            weight * classifier.loss(rows, row_labels, extra, jittered_labels)
-            for weight, classifier, rows, row_labels, extra in stages
+            weight * classifier.loss(rows, row_labels, own)
+            for weight, classifier, rows, row_labels, own in stages
         ]
         return torch.stack(losses).sum()
 

@@ -4,9 +4,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bacl.class_sums import sum_per_class
+from bacl.class_sums import ClassSums, sum_per_class
 from bacl.distributed import process_rank
 from bacl.errors import require
+
+
+@torch.no_grad()
+def jittered_sums(features: Tensor, labels: Tensor, num_classes: int) -> ClassSums:
+    """What Eq. 11 takes from a step's features, for every head that follows them.
+
+    Every process calls it together, also one without features.
+
+    Args:
+        features: (M, D) of the jittered boxes.
+        labels: (M,) int64 in [0, C).
+        num_classes: C.
+
+    Returns:
+        Totals (U, 2 D): of the features, then of their squares.
+    """
+    values = features.double()
+    return sum_per_class(torch.cat([values, values.square()], 1), labels, num_classes)
 
 
 class FeatureHallucination(nn.Module):
@@ -18,10 +36,15 @@ class FeatureHallucination(nn.Module):
     torch's global generators, differ between processes, and repeat in a resumed run from a
     checkpoint that one process wrote.
 
+    As published, every process draws c · m features in a step, however many images it has: with
+    c = 8 and m = 12, one process with 16 images adds 96 rows to the step's loss, and eight with 2
+    images each add 768. With 512 RoIs of an image they are 96 beside 8,192 rows in the first case,
+    and beside 1,024 in the loss of each process in the second, which is the published setting.
+
     Args:
         num_classes: C.
         feature_dim: D.
-        categories: c, classes drawn in a step, with replacement.
+        categories: c, classes drawn in a step by each process, with replacement.
         samples: m, features per drawn class.
         beta: share of the past in Eq. 11.
         seed: non-negative.
@@ -57,19 +80,19 @@ class FeatureHallucination(nn.Module):
         self.register_buffer("variances", torch.zeros(num_classes, feature_dim))
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
 
-    @torch.no_grad()
     def observe(self, features: Tensor, labels: Tensor) -> None:
+        """`follow` features (M, D) of labels (M,); every process calls it together."""
+        self.follow(jittered_sums(features, labels, self.num_classes))
+
+    @torch.no_grad()
+    def follow(self, sums: ClassSums) -> None:
         """Eq. 11 for every class that occurs; a class's first mean and variance are copied.
 
-        The variance is unbiased; that of a single feature is 0. Every process calls it together,
-        also one without features.
+        The variance is unbiased; that of a single feature is 0.
 
         Args:
-            features: (M, D) of the jittered boxes.
-            labels: (M,) int64 in [0, C).
+            sums: what `jittered_sums` made of the step's features.
         """
-        values = features.double()
-        sums = sum_per_class(torch.cat([values, values.square()], 1), labels, self.num_classes)
         counts = sums.counts.unsqueeze(1)
         total, squares = sums.totals.chunk(2, dim=1)
         mean = total / counts

@@ -1,12 +1,13 @@
 """A classifier head: predictor, loss and feature hallucination; what an ablation varies."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from bacl.class_sums import ClassSums
 from bacl.errors import OptionError, require
 from bacl.hallucination import FeatureHallucination
 from bacl.losses.base import ClassificationLoss
@@ -15,7 +16,7 @@ Features = TypeVar("Features")
 """A tensor, or for a detector with several stages a tuple of one tensor per stage."""
 
 
-class Head(nn.Module, Generic[Features]):
+class Head(nn.Module, ABC, Generic[Features]):
     """What a training stage knows of a head, made by a detector for its own features."""
 
     learning_rate: float | None
@@ -26,17 +27,22 @@ class Head(nn.Module, Generic[Features]):
     @property
     @abstractmethod
     def needs_jittered(self) -> bool:
-        """Whether `loss` wants features of jittered ground-truth boxes."""
+        """Whether `loss` wants sums of the features of jittered ground-truth boxes."""
 
     @abstractmethod
     def loss(
         self,
         features: Features,
         labels: Features,
-        jittered_features: Features | None = None,
-        jittered_labels: Tensor | None = None,
+        jittered: Any = None,
     ) -> Tensor:
-        """The scalar classification loss of one step; see `ClassifierHead.loss`."""
+        """The scalar classification loss of one step; see `ClassifierHead.loss`.
+
+        Args:
+            features: of the sampled RoIs.
+            labels: of the sampled RoIs.
+            jittered: `ClassSums`, or a tuple of them where the features are one.
+        """
 
     @abstractmethod
     def probabilities(self, features: Features) -> Tensor:
@@ -103,15 +109,14 @@ class ClassifierHead(Head[Tensor]):
 
     @property
     def needs_jittered(self) -> bool:
-        """Whether `loss` wants features of jittered ground-truth boxes."""
+        """Whether `loss` wants sums of the features of jittered ground-truth boxes."""
         return self.hallucination is not None
 
     def loss(
         self,
         features: Tensor,
         labels: Tensor,
-        jittered_features: Tensor | None = None,
-        jittered_labels: Tensor | None = None,
+        jittered: ClassSums | None = None,
     ) -> Tensor:
         """The classification loss of one step; in training mode its statistics are updated too.
 
@@ -122,8 +127,8 @@ class ClassifierHead(Head[Tensor]):
         Args:
             features: (R, D) of the sampled RoIs.
             labels: (R,) int64 in [0, C]; C is background.
-            jittered_features: (M, D) of jittered boxes, without gradient, where `needs_jittered`.
-            jittered_labels: (M,) int64 in [0, C).
+            jittered: sums of the features of jittered boxes (`bacl.hallucination.jittered_sums`),
+                where `needs_jittered`.
 
         Returns:
             Scalar.
@@ -132,9 +137,9 @@ class ClassifierHead(Head[Tensor]):
             ValueError: hallucination without jittered features.
         """
         if self.training and self.hallucination is not None:
-            if jittered_features is None or jittered_labels is None:
+            if jittered is None:
                 raise ValueError("this head hallucinates features: pass jittered ones (Eq. 10)")
-            self.hallucination.observe(jittered_features, jittered_labels)
+            self.hallucination.follow(jittered)
             features, labels = self._with_hallucinated(self.hallucination, features, labels)
         logits = self.predictor(features)
         loss = self.criterion(logits, labels)

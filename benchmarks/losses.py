@@ -18,7 +18,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from bacl.hallucination import FeatureHallucination
+from bacl.hallucination import FeatureHallucination, jittered_sums
 from bacl.heads import ClassifierHead
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import FCBL, BinaryCrossEntropyWithObjectness, SoftmaxCrossEntropy
@@ -124,6 +124,10 @@ def cases(device: torch.device) -> dict[str, Callable[[], object]]:
     rois = labels[:1024]
     objectness = BinaryCrossEntropyWithObjectness(CLASSES, 0.001)
 
+    def head_step() -> None:
+        sums = jittered_sums(jittered, jittered_labels, CLASSES)
+        head.loss(features, rois, sums).backward()
+
     def hallucinate() -> None:
         hallucination.observe(jittered, jittered_labels)
         hallucination.generate(strength)
@@ -137,7 +141,7 @@ def cases(device: torch.device) -> dict[str, Callable[[], object]]:
         "confusion matrix: observe": lambda: indicator.observe(logits, labels),
         "hallucination, plain: observe + generate": plain_hallucination(jittered, jittered_labels),
         "hallucination: observe + generate": hallucinate,
-        "head, whole step": lambda: head.loss(features, rois, jittered, jittered_labels).backward(),
+        "head, whole step": head_step,
     }
 
 

@@ -28,6 +28,7 @@ from training_step import composed, images_and_objects, optimiser, torchvision_r
 from bacl.box_generator import BoxGenerator
 from bacl.data.batch import Target
 from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.hallucination import jittered_sums
 from bacl.heads import ClassifierHead
 
 HEADS = (1, 8, 40)
@@ -56,9 +57,8 @@ def classifier_step(
             pyramid = detector.pyramid(images)
         jittered = [boxes(target.boxes, target.size) for target in targets]
         regions = detector.training_regions(pyramid, targets, jittered)
-        parts = [
-            head.loss(regions.features, regions.labels, regions.extra, labels) for head in heads
-        ]
+        sums = jittered_sums(regions.extra, labels, detector.num_classes)
+        parts = [head.loss(regions.features, regions.labels, sums) for head in heads]
         loss = torch.stack([*parts, *regions.losses.values()]).sum()
         loss.backward()
         sgd.step()

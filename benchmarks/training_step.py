@@ -26,6 +26,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from bacl.box_generator import BoxGenerator
 from bacl.data.batch import Target, padded_sides
 from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.hallucination import jittered_sums
 from bacl.heads import ClassifierHead
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -93,9 +94,12 @@ def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step
             pyramid = detector.pyramid(images)
         jittered = [boxes(target.boxes, target.size) for target in targets] if boxes else None
         regions = detector.training_regions(pyramid, targets, jittered)
-        labels = torch.cat([target.labels for target in targets])
-        labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
-        loss = head.loss(regions.features, regions.labels, regions.extra, labels)
+        sums = None
+        if regions.extra is not None:
+            labels = torch.cat([target.labels for target in targets])
+            labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
+            sums = jittered_sums(regions.extra, labels, detector.num_classes)
+        loss = head.loss(regions.features, regions.labels, sums)
         loss = loss + torch.stack(list(regions.losses.values())).sum()
         loss.backward()
         sgd.step()

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from bacl.cascade_head import CascadeHead
-from bacl.hallucination import FeatureHallucination
+from bacl.hallucination import FeatureHallucination, jittered_sums
 from bacl.heads import ClassifierHead, classifiers_by_name
 from bacl.indicators import ConfusionMatrix
 from bacl.jobs.build import build_classifier
@@ -32,8 +32,8 @@ def cascade(make=bacl) -> CascadeHead:
     return CascadeHead(classifiers, dict(zip(STAGES, WEIGHTS, strict=True)))
 
 
-def steps(count: int = 3) -> list[tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple, Tensor]]:
-    """Per stage features and labels, and features of the same jittered boxes."""
+def steps(count: int = 3) -> list[tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple]]:
+    """Per stage features and labels, and sums of the features of the same jittered boxes."""
     generator = torch.Generator().manual_seed(0)
 
     def step():
@@ -41,7 +41,7 @@ def steps(count: int = 3) -> list[tuple[tuple[Tensor, ...], tuple[Tensor, ...], 
         labels = tuple(torch.randint(C + 1, (rows,), generator=generator) for rows in ROWS)
         jittered = tuple(torch.rand(32, D, generator=generator) for _ in ROWS)
         owners = torch.randint(C, (2,), generator=generator).repeat_interleave(16)
-        return features, labels, jittered, owners
+        return features, labels, tuple(jittered_sums(rows, owners, C) for rows in jittered)
 
     return [step() for _ in range(count)]
 
@@ -50,13 +50,12 @@ def steps(count: int = 3) -> list[tuple[tuple[Tensor, ...], tuple[Tensor, ...], 
 def test_it_is_three_classifiers_that_know_nothing_of_each_other(make):
     """Losses, gradients and statistics of every stage are those of a classifier of its own."""
     head, alone = cascade(make), [make(seed) for seed in range(3)]
-    for features, labels, jittered, owners in steps():
+    for features, labels, jittered in steps():
         losses = [
-            single.loss(features[n], labels[n], jittered[n], owners)
-            for n, single in enumerate(alone)
+            single.loss(features[n], labels[n], jittered[n]) for n, single in enumerate(alone)
         ]
         total = sum(weight * loss for weight, loss in zip(WEIGHTS, losses, strict=True))
-        value = head.loss(features, labels, jittered, owners)
+        value = head.loss(features, labels, jittered)
         torch.testing.assert_close(value, total)
         value.backward()
         total.backward()
@@ -103,7 +102,7 @@ def test_no_regions():
     head = cascade()
     none = torch.zeros(0, dtype=torch.int64)
     empty = (torch.zeros(0, D),) * 3
-    head.loss(empty, (none,) * 3, empty, none).backward()
+    head.loss(empty, (none,) * 3, (jittered_sums(empty[0], none, C),) * 3).backward()
     assert not any(p.grad.any() for p in head.parameters())
     assert head.probabilities(empty).shape == (0, C + 1)
 

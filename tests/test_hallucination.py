@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bacl.hallucination import FeatureHallucination
+from bacl.hallucination import FeatureHallucination, jittered_sums
 
 C, D = 6, 3
 
@@ -31,6 +31,20 @@ def test_first_observation_is_copied_and_the_second_averaged():
     # A single feature has variance 0.
     torch.testing.assert_close(module.variances[4], torch.tensor([1.8, 0.0, 0.45]))
     assert module.seen.nonzero().tolist() == [[4]]
+
+
+def test_modules_that_share_sums_end_as_those_that_observe():
+    sharing = [seen_all(beta=beta) for beta in (0.9, 0.2)]
+    alone = [build(beta=beta) for beta in (0.9, 0.2)]
+    for ours, theirs in zip(sharing, alone, strict=True):
+        theirs.load_state_dict(ours.state_dict())
+    features, labels = torch.randn(20, D), torch.randint(C, (20,))
+    sums = jittered_sums(features, labels, C)
+    for ours, theirs in zip(sharing, alone, strict=True):
+        ours.follow(sums)
+        theirs.observe(features, labels)
+        torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+    assert not torch.equal(sharing[0].prototypes, sharing[1].prototypes)
 
 
 def test_classes_that_do_not_occur_stay(shared):

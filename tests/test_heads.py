@@ -9,7 +9,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from bacl.hallucination import FeatureHallucination
+from bacl.class_sums import ClassSums
+from bacl.hallucination import FeatureHallucination, jittered_sums
 from bacl.heads import ClassifierHead
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
@@ -42,7 +43,7 @@ HEADS: dict[str, Callable[[], ClassifierHead]] = {
     "cross_entropy": lambda: ClassifierHead(D, SoftmaxCrossEntropy(C)),
 }
 
-Step = tuple[Tensor, Tensor, Tensor, Tensor]
+Step = tuple[Tensor, Tensor, ClassSums]
 
 
 def steps(count: int = 3) -> list[Step]:
@@ -52,7 +53,8 @@ def steps(count: int = 3) -> list[Step]:
         labels = torch.randint(C + 1, (12,), generator=generator)
         jittered = torch.randint(C, (2,), generator=generator).repeat_interleave(16)
         features = torch.rand(12, D, generator=generator)
-        return features, labels, torch.rand(32, D, generator=generator), jittered
+        rows = torch.rand(32, D, generator=generator)
+        return features, labels, jittered_sums(rows, jittered, C)
 
     return [step() for _ in range(count)]
 
@@ -116,6 +118,9 @@ class Recorder(ClassificationLoss):
         self.calls.append(("loss", labels, int(self.indicator.counts.sum())))
         return logits.sum()
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=1)
+
     def observe(self, logits: Tensor, labels: Tensor) -> None:
         self.calls.append(("observe", labels, int(self.indicator.counts.sum())))
         assert not logits.requires_grad
@@ -125,9 +130,9 @@ class Recorder(ClassificationLoss):
 def test_order_of_a_step():
     loss = Recorder()
     head = ClassifierHead(D, loss, FeatureHallucination(C, D, 3, 4, 0.9, seed=0))
-    features, labels, jittered, jittered_labels = steps(1)[0]
+    features, labels, jittered = steps(1)[0]
     head.hallucination.seen.fill_(True)
-    value = head.loss(features, labels, jittered, jittered_labels)
+    value = head.loss(features, labels, jittered)
     (first, rows, before), (second, observed, unchanged) = loss.calls
     assert (first, second) == ("loss", "observe")
     # The loss sees real rows, then 3 x 4 hallucinated ones, with the indicator before the step.
@@ -142,22 +147,22 @@ def test_order_of_a_step():
 
 def test_loss_divides_by_hallucinated_rows_too():
     head = bacl()
-    features, labels, jittered, jittered_labels = steps(1)[0]
+    features, labels, jittered = steps(1)[0]
     head.hallucination.seen.fill_(True)
     twin = bacl()
     twin.load_state_dict(head.state_dict())
-    twin.hallucination.observe(jittered, jittered_labels)
+    twin.hallucination.follow(jittered)
     extra, extra_labels = twin.hallucination.generate(twin.criterion.indicator.strength())
     rows = torch.cat([features, extra]), torch.cat([labels, extra_labels])
     expected = twin.criterion(twin.predictor(rows[0]), rows[1])
     assert len(rows[1]) == 24
-    assert torch.equal(head.loss(features, labels, jittered, jittered_labels), expected)
+    assert torch.equal(head.loss(features, labels, jittered), expected)
 
 
 def test_features_learn_from_the_loss():
-    features, labels, jittered, jittered_labels = steps(1)[0]
+    features, labels, jittered = steps(1)[0]
     features.requires_grad_()
-    bacl().loss(features, labels, jittered, jittered_labels).backward()
+    bacl().loss(features, labels, jittered).backward()
     assert features.grad.abs().sum() > 0
 
 
@@ -175,7 +180,7 @@ def test_evaluation_changes_nothing_and_hallucinates_nothing():
 def test_step_without_objects_or_rois():
     head = bacl()
     none = torch.zeros(0, dtype=torch.int64)
-    head.loss(torch.zeros(0, D), none, torch.zeros(0, D), none).backward()
+    head.loss(torch.zeros(0, D), none, jittered_sums(torch.zeros(0, D), none, C)).backward()
     assert head.predictor.weight.grad.abs().sum() == 0
 
 
@@ -191,9 +196,9 @@ def test_probabilities_come_from_the_predictor():
 
 def test_autocast_step_trains_in_mixed_precision():
     head = bacl()
-    features, labels, jittered, jittered_labels = steps(1)[0]
+    features, labels, jittered = steps(1)[0]
     with torch.autocast("cpu", torch.bfloat16):
-        value = head.loss(features.bfloat16(), labels, jittered.bfloat16(), jittered_labels)
+        value = head.loss(features.bfloat16(), labels, jittered)
         probabilities = head.probabilities(features)
     value.backward()
     assert value.dtype == probabilities.dtype == torch.float32

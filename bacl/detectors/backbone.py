@@ -1,6 +1,6 @@
 """What every backbone shares: four feature maps, frozen stages, fixed batch norms."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """Images to features of strides 4, 8, 16 and 32, computed stage by stage.
 
     A subclass builds its layers and then calls `freeze`. Frozen stages run without a graph and stay

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bacl.detectors.boxes import BoxCoder
-from bacl.detectors.matching import BACKGROUND, SampledRoIs
+from bacl.detectors.matching import SampledRoIs
 from bacl.errors import require
 
 
@@ -50,7 +50,7 @@ class BoxRegression(nn.Module):
         Only the deltas of a positive's own class enter, so only those are computed: P × 4 instead
         of R × 4 C, with the same value and gradient.
         """
-        positives = (rois.objects != BACKGROUND).nonzero().flatten()
+        positives = torch.cat(rois.positives)
         deltas = self._own_class(features[positives], rois.labels[positives])
         boxes = torch.cat(rois.boxes)[positives]
         targets = self.coder.encode(rois.object_boxes[positives], boxes)

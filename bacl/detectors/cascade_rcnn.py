@@ -126,17 +126,18 @@ class CascadeRCNN(RegionDetector):
         own boxes.
         """
         boxes, losses = self.rpn(pyramid, targets)
+        proposed = None
         sizes = [target.size for target in targets]
         features, labels, box_losses = [], [], []
         for name, sampler in self.samplers.items():
-            rois = sampler(boxes, targets, self.num_classes)
+            rois = sampler(boxes, targets, self.num_classes, proposed)
             features.append(self.box_head[name](self._pooled(pyramid, rois.boxes)))
             labels.append(rois.labels)
             loss = self.box_regression[name].loss(features[-1], rois)  # type: ignore[operator]
             box_losses.append(self.loss_weights[name] * loss)
             if name != self.last:
-                refined = self._refined(name, features[-1], rois.boxes, sizes)
-                boxes = without_added(refined, rois)
+                boxes = self._refined(name, features[-1], rois.boxes, sizes)
+                proposed = _proposed(rois)
         losses = losses | {"box": torch.stack(box_losses).sum()}
         extra = None if extra_boxes is None else self._extra_features(pyramid, extra_boxes)
         return Regions(tuple(features), tuple(labels), losses, extra)
@@ -203,10 +204,9 @@ class CascadeRCNN(RegionDetector):
         return [regression.coder.decode(*image) for image in per_image]  # type: ignore[operator, union-attr]
 
 
-def without_added(boxes: Sequence[Tensor], rois: SampledRoIs) -> list[Tensor]:
-    """Boxes (·, 4) per image but for those of RoIs that are an object's own box.
+def _proposed(rois: SampledRoIs) -> tuple[Tensor, ...]:
+    """(·,) bool per image: RoIs that are not an object's own box.
 
     The next sampler adds these boxes itself; refined ones would be proposals that no test has.
     """
-    kept = rois.added.logical_not().split([len(image) for image in boxes])
-    return [image[keep] for image, keep in zip(boxes, kept, strict=True)]
+    return rois.added.logical_not().split([len(image) for image in rois.boxes])

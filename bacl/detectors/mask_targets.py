@@ -11,21 +11,19 @@ from torchvision.ops import roi_align
 
 from bacl.data.batch import Target
 from bacl.detectors.boxes import clip_boxes
-from bacl.detectors.matching import BACKGROUND, SampledRoIs
-from bacl.detectors.roi_pooling import with_image_index
+from bacl.detectors.matching import SampledRoIs
 from bacl.errors import OptionError
 
 AT_ONCE = 32
-"""RoIs whose objects' masks are float32 together: 210 MB on a canvas of 1280 pixels."""
+"""Objects whose masks are float32 together: 210 MB on a canvas of 1280 pixels."""
 
 
 def positive_rois(rois: SampledRoIs) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """Boxes (P, 4) and matched objects (P,) int64 per image, and all labels in that order."""
-    rows = (rois.objects != BACKGROUND).nonzero().flatten()
-    every = with_image_index(rois.boxes)[rows]
-    counts = torch.bincount(every[:, 0].long(), minlength=len(rois.boxes)).tolist()
-    boxes, objects = every[:, 1:].split(counts), rois.objects[rows].split(counts)
-    return list(boxes), list(objects), rois.labels[rows]
+    every = torch.cat(rois.boxes)
+    boxes = [every[rows] for rows in rois.positives]
+    objects = [rois.objects[rows] for rows in rois.positives]
+    return boxes, objects, rois.labels[torch.cat(rois.positives)]
 
 
 def mask_targets(
@@ -67,9 +65,12 @@ def resampled(masks: Tensor, objects: Tensor, boxes: Tensor, side: int) -> Tenso
     """
     boxes = clip_boxes(boxes, (masks.shape[1], masks.shape[2]))
     crops = boxes.new_zeros((len(boxes), side, side))
-    for rows in objects.argsort().split(AT_ONCE):
-        shown, index = objects[rows].unique(return_inverse=True)
+    order = objects.argsort()
+    ends = [torch.searchsorted(objects[order], end) for end in range(AT_ONCE, len(masks), AT_ONCE)]
+    borders = torch.stack(ends).tolist() if ends else []
+    for bunch, rows in zip(masks.split(AT_ONCE), order.tensor_split(borders), strict=True):
+        index = objects[rows] % AT_ONCE
         rois = torch.cat((index.to(boxes.dtype).unsqueeze(1), boxes[rows]), dim=1)
-        bitmaps = masks[shown].to(boxes.dtype).unsqueeze(1)
+        bitmaps = bunch.to(boxes.dtype).unsqueeze(1)
         crops[rows] = roi_align(bitmaps, rois, side, aligned=True).squeeze(1)
     return (crops >= 0.5).float()

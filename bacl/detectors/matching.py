@@ -5,6 +5,7 @@ N: boxes (anchors or proposals) of an image. G: its objects. R: sampled RoIs of 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -78,18 +79,32 @@ class BalancedSampler:
         self.count = count
         self.positive_fraction = positive_fraction
 
-    def __call__(self, matches: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices of the drawn positives and of the drawn negatives among `matches` (N,)."""
-        positives = _draw(matches >= 0, int(self.count * self.positive_fraction))
-        negatives = _draw(matches == BACKGROUND, self.count - len(positives))
-        return positives, negatives
+    def __call__(self, matches: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Indices of the drawn positives and of the drawn negatives among each image's matches.
+
+        Args:
+            matches: (N,) per image, from an `IoUMatcher`.
+        """
+        candidates = _indices([m for each in matches for m in (each >= 0, each == BACKGROUND)])
+        drawn = []
+        for own, others in zip(candidates[::2], candidates[1::2], strict=True):
+            positives = _draw(own, int(self.count * self.positive_fraction))
+            drawn.append((positives, _draw(others, self.count - len(positives))))
+        return drawn
 
 
-def _draw(mask: Tensor, count: int) -> Tensor:
-    candidates = mask.nonzero().flatten()
+def _indices(masks: Sequence[Tensor]) -> list[Tensor]:
+    """Where each mask holds; all of them together, so that a GPU is waited for twice in all."""
+    counts = torch.stack([mask.sum() for mask in masks]).tolist()
+    every = torch.cat(list(masks)).nonzero().flatten().split(counts)
+    starts = accumulate((len(mask) for mask in masks), initial=0)
+    return [rows - start for rows, start in zip(every, starts, strict=False)]
+
+
+def _draw(candidates: Tensor, count: int) -> Tensor:
     if len(candidates) <= count:
         return candidates
-    return candidates[torch.randperm(len(candidates), device=mask.device)[:count]]
+    return candidates[torch.randperm(len(candidates), device=candidates.device)[:count]]
 
 
 @dataclass(slots=True)
@@ -106,6 +121,8 @@ class SampledRoIs:
     """(R, 4) box of the matched object; zeros for negatives."""
     added: Tensor
     """(R,) bool, where a box is an object's own and no proposal."""
+    positives: list[Tensor]
+    """Per image the rows, in [0, R) and ascending, of its positives."""
 
 
 class RoISampler:
@@ -126,20 +143,54 @@ class RoISampler:
 
     @torch.no_grad()
     def __call__(
-        self, proposals: Sequence[Tensor], targets: Sequence[Target], num_classes: int
+        self,
+        proposals: Sequence[Tensor],
+        targets: Sequence[Target],
+        num_classes: int,
+        usable: Sequence[Tensor] | None = None,
     ) -> SampledRoIs:
-        """RoIs of proposals (P, 4) per image; label `num_classes` is background."""
-        pairs = zip(proposals, targets, strict=True)
-        samples = [self._sample(boxes, target, num_classes) for boxes, target in pairs]
-        boxes, *rest = zip(*samples, strict=True)
-        return SampledRoIs(list(boxes), *(torch.cat(parts) for parts in rest))
+        """RoIs of proposals.
+
+        Args:
+            proposals: (P, 4) per image.
+            targets: one per image.
+            num_classes: label of background.
+            usable: (P,) bool per image; the other proposals count as absent. All by default.
+        """
+        masks = [None] * len(proposals) if usable is None else usable
+        images = zip(proposals, targets, masks, strict=True)
+        matches = [self._matches(*image) for image in images]
+        draws = self.sampler(matches)
+        rows = zip(proposals, targets, matches, draws, strict=True)
+        boxes, *rest = zip(*(self._sample(*row, num_classes) for row in rows), strict=True)
+        labels, objects, object_boxes, added = (torch.cat(parts) for parts in rest)
+        starts = accumulate((len(image) for image in boxes), initial=0)
+        positives = [
+            torch.arange(start, start + len(own), device=own.device)
+            for start, (own, _) in zip(starts, draws, strict=False)
+        ]
+        return SampledRoIs(list(boxes), labels, objects, object_boxes, added, positives)
+
+    def _matches(self, proposals: Tensor, target: Target, usable: Tensor | None) -> Tensor:
+        """The match of each of the objects' own boxes, then of each proposal."""
+        own = torch.arange(len(target.boxes), device=proposals.device)
+        if usable is None:
+            return torch.cat((own, self.matcher(target.boxes, proposals)))
+        # An empty box overlaps nothing and so takes no object away from the others. To leave these
+        # proposals out instead, the host would have to wait for their number.
+        overlapping = proposals.where(usable.unsqueeze(1), 0)
+        matches = self.matcher(target.boxes, overlapping).masked_fill_(~usable, IGNORED)
+        return torch.cat((own, matches))
 
     def _sample(
-        self, proposals: Tensor, target: Target, num_classes: int
+        self,
+        proposals: Tensor,
+        target: Target,
+        matches: Tensor,
+        draw: tuple[Tensor, Tensor],
+        num_classes: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        own = torch.arange(len(target.boxes), device=proposals.device)
-        matches = torch.cat((own, self.matcher(target.boxes, proposals)))
-        positives, negatives = self.sampler(matches)
+        positives, negatives = draw
         candidates = torch.cat((target.boxes.to(proposals), proposals))
         chosen = torch.cat((positives, negatives))
         boxes = candidates[chosen]
@@ -150,4 +201,4 @@ class RoISampler:
         objects[:count] = matches[positives]
         labels[:count] = target.labels[objects[:count]]
         object_boxes[:count] = target.boxes[objects[:count]]
-        return boxes, labels, objects, object_boxes, chosen < len(own)
+        return boxes, labels, objects, object_boxes, chosen < len(target.boxes)

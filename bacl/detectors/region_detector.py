@@ -4,7 +4,7 @@ B: images. R: sampled RoIs of the batch. P: proposals of an image. M: extra boxe
 C: foreground classes; label C is background. D: width of an RoI feature.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +55,7 @@ class ImageRegions:
     """(P, 4 C) float32, the box regression of every class, or (P, 4), one for all classes."""
 
 
-class RegionDetector(nn.Module):
+class RegionDetector(nn.Module, ABC):
     """Backbone, pyramid and proposals; a subclass turns proposals into regions and boxes.
 
     Args:

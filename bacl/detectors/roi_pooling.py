@@ -13,10 +13,9 @@ from bacl.detectors.roi_align import roi_align
 
 def with_image_index(boxes: Sequence[Tensor]) -> Tensor:
     """RoIs (R, 5) float32 of boxes (·, 4) given per image, images in order."""
-    index = torch.arange(len(boxes), device=boxes[0].device)
-    counts = torch.tensor([len(image) for image in boxes], device=index.device)
-    owner = index.repeat_interleave(counts, output_size=sum(len(image) for image in boxes))
-    return torch.cat((owner.unsqueeze(1), torch.cat(list(boxes)).float()), dim=1)
+    # A tensor of the counts would be copied to the GPU, which the host waits for.
+    owners = [image.new_full((len(image), 1), index) for index, image in enumerate(boxes)]
+    return torch.cat((torch.cat(owners).float(), torch.cat(list(boxes)).float()), dim=1)
 
 
 class RoIPooling(nn.Module):
@@ -48,11 +47,11 @@ class RoIPooling(nn.Module):
         """Pooled features (R, channels, side, side) of RoIs (R, 5)."""
         levels = self.levels(rois)
         order = levels.argsort()
-        counts = torch.bincount(levels, minlength=len(self.strides)).tolist()
+        counts = levels.new_zeros(len(self.strides)).index_add_(0, levels, torch.ones_like(levels))
         pooled = [
             roi_align(features, part, self.side, 1 / stride, self.sampling_ratio)
             for features, stride, part in zip(
-                pyramid, self.strides, rois[order].split(counts), strict=False
+                pyramid, self.strides, rois[order].split(counts.tolist()), strict=False
             )
         ]
         return torch.cat(pooled)[order.argsort()]

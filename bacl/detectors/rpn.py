@@ -93,8 +93,7 @@ class RegionProposalNetwork(nn.Module):
     ) -> dict[str, Tensor]:
         shapes = _shapes(pyramid)
         inside = [self.anchors.inside(shapes, target.padded_size) for target in targets]
-        samples = [self._sample(anchors, *pair) for pair in zip(inside, targets, strict=True)]
-        positives, negatives, boxes = zip(*samples, strict=True)
+        positives, negatives, boxes = self._sample(anchors, inside, targets)
         images = _owners([*positives, *negatives], len(targets))
         index = torch.cat((*positives, *negatives))
         logits, deltas = self.head.at(pyramid, images, index)
@@ -109,16 +108,22 @@ class RegionProposalNetwork(nn.Module):
 
     @torch.no_grad()
     def _sample(
-        self, anchors: Tensor, inside: Tensor, target: Target
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, anchors: Tensor, inside: Sequence[Tensor], targets: Sequence[Target]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Indices of sampled positives and negatives, and the boxes of the positives' objects.
 
-        Anchors that are not `inside` the image's own padding take no part, not even in the search
-        for the anchor that overlaps an object most.
+        Each is given per image. Anchors that are not `inside` the image's own padding take no part,
+        not even in the search for the anchor that overlaps an object most.
         """
-        matches = self.matcher(target.boxes, anchors[inside])
-        positives, negatives = self.sampler(matches)
-        return inside[positives], inside[negatives], target.boxes[matches[positives]]
+        pairs = list(zip(inside, targets, strict=True))
+        matches = [self.matcher(target.boxes, anchors[index]) for index, target in pairs]
+        positives, negatives, boxes = [], [], []
+        images = zip(pairs, matches, self.sampler(matches), strict=True)
+        for (index, target), own, (positive, negative) in images:
+            positives.append(index[positive])
+            negatives.append(index[negative])
+            boxes.append(target.boxes[own[positive]])
+        return positives, negatives, boxes
 
 
 def _shapes(pyramid: Sequence[Tensor]) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ B: images. C: channels of the pyramid. A: anchors per position. S: chosen anchor
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +63,8 @@ class RPNHead(nn.Module):
         """3×3 neighbourhoods (S, 9 C) of ascending `anchors`, zero outside of the feature map."""
         per_position = self.objectness.out_channels
         counts = [x.shape[2] * x.shape[3] * per_position for x in pyramid]
-        ends = torch.tensor(counts, device=anchors.device).cumsum(0)
-        borders = [0, *torch.searchsorted(anchors, ends).tolist()]
+        ends = [torch.searchsorted(anchors, end) for end in accumulate(counts)]
+        borders = [0, *torch.stack(ends).tolist()]
         patches, first = [], 0
         for level, features in enumerate(pyramid):
             rows = slice(borders[level], borders[level + 1])

@@ -3,6 +3,8 @@
 R: rows of a step. C: foreground classes; label C is background. P: foreground rows.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ COUNT_FLOOR = 1.0
 """Counts enter the ratio of Eq. 7 no smaller than one: a class not seen yet counts as seen once."""
 
 
-class LongTermIndicator(nn.Module):
+class LongTermIndicator(nn.Module, ABC):
     """The inclination of the classifier, or of the data, towards each foreground class.
 
     Its buffers are persistent: a resumed run continues exactly. Sums and counts are kept in float64
@@ -36,6 +38,7 @@ class LongTermIndicator(nn.Module):
             labels: (R,) int64 in [0, C].
         """
 
+    @abstractmethod
     def log_ratio(self, labels: Tensor) -> Tensor:
         """log(l_j / l_i) of Eq. 7 for rows of class i.
 
@@ -45,11 +48,10 @@ class LongTermIndicator(nn.Module):
         Returns:
             (P, C) float32; zero where j = i.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def strength(self) -> Tensor:
         """(C,) float32 in [0, 1]: the l_i of Eq. 12."""
-        raise NotImplementedError
 
 
 class ScalarIndicator(LongTermIndicator):
@@ -58,9 +60,9 @@ class ScalarIndicator(LongTermIndicator):
     floor: float
     """Smallest number that enters a ratio."""
 
+    @abstractmethod
     def values(self) -> Tensor:
         """(C,) the l_i as they enter the ratio of Eq. 7."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def log_ratio(self, labels: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bacl.class_sums import rows_per_class, sum_per_class
+from bacl.class_sums import rows_per_class
 from bacl.distributed import sum_over_processes
 from bacl.indicators.base import COUNT_FLOOR, PROBABILITY_FLOOR, ScalarIndicator
 
@@ -59,11 +59,15 @@ class MeanScore(ScalarIndicator):
     def observe(self, logits: Tensor, labels: Tensor) -> None:
         """Average the scores of the step's foreground rows, over all processes; fold them in."""
         rows = (labels < self.num_classes).nonzero().squeeze(1)
-        own = labels[rows].unsqueeze(1)
-        scores = logits[rows].gather(1, own).float().sigmoid()
-        sums = sum_per_class(scores, own.squeeze(1), self.num_classes)
-        means = sums.totals.squeeze(1) / sums.counts
-        self.scores[sums.classes] = self.scores[sums.classes].lerp(means, 1 - self.gamma)
+        own = labels[rows]
+        scores = logits[rows].gather(1, own.unsqueeze(1)).squeeze(1).float().sigmoid().double()
+        sums = scores.new_zeros(2, self.num_classes)
+        # index_put_ sums in a fixed order on CUDA too, unlike index_add_: runs repeat bit for bit.
+        sums[0].index_put_((own,), torch.ones_like(scores), accumulate=True)
+        sums[1].index_put_((own,), scores, accumulate=True)
+        counts, totals = sum_over_processes(sums)
+        moved = self.scores.lerp(totals / counts.clamp(min=1), 1 - self.gamma)
+        self.scores = torch.where(counts > 0, moved, self.scores)
 
     def values(self) -> Tensor:
         """(C,) float64 in [0, 1]."""

@@ -4,6 +4,8 @@ R: rows (sampled RoIs and hallucinated features). C: foreground classes. K: logi
 Labels are int64 in [0, C]; C is background.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ WEIGHT_DEVIATION = 0.01
 """Standard deviation of a new classifier's weights (Faster R-CNN 2015)."""
 
 
-class ClassificationLoss(nn.Module):
+class ClassificationLoss(nn.Module, ABC):
     """A loss over all rows of a step, with what turns its logits into probabilities.
 
     Statistics that are known before training (counts, frequencies, groups) come through the
@@ -53,17 +55,17 @@ class ClassificationLoss(nn.Module):
             if name == "bias":
                 nn.init.zeros_(parameter)
 
+    @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The scalar loss of logits (R, K) for labels (R,), in float32 also under autocast.
 
         It reads statistics and never writes them; without rows it is zero, with a graph. Every
         process calls it in every training step, since a loss may look at all processes' labels.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:
         """(R, C + 1) in [0, 1] from logits (R, K), background last; they rank the detections."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor) -> None:

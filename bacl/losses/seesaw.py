@@ -50,6 +50,7 @@ class Seesaw(ClassificationLoss):
         self.mitigation = mitigation
         self.compensation = compensation
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
+        self._step: tuple[Tensor, Tensor] | None = None
 
     @property
     def num_logits(self) -> int:
@@ -96,10 +97,17 @@ class Seesaw(ClassificationLoss):
         """Count the step's foreground rows; see `ClassificationLoss`."""
         super().observe(logits, labels)
         self.counts = self._counts_with(labels)
+        self._step = None
 
     def _counts_with(self, labels: Tensor) -> Tensor:
-        """(C,) int64: rows of the earlier steps and of this one, over all processes."""
-        return self.counts + sum_over_processes(rows_per_class(labels, self.num_classes))
+        """(C,) int64: rows of the earlier steps and of this one, over all processes.
+
+        A step's rows are summed over the processes once: `forward` and `observe` get the same
+        labels, on every process alike.
+        """
+        if self._step is None or self._step[0] is not labels:
+            self._step = labels, sum_over_processes(rows_per_class(labels, self.num_classes))
+        return self.counts + self._step[1]
 
     def _split(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         classes, objectness = in_float32(logits).split([self.num_classes, 2], dim=1)

@@ -44,5 +44,10 @@ def frozen_modules(module: nn.Module) -> Iterable[nn.Module]:
             yield child
 
 
+def any_trains(*modules: nn.Module) -> bool:
+    """Whether a parameter of the modules trains."""
+    return any(parameter.requires_grad for module in modules for parameter in module.parameters())
+
+
 def _matches(names: Iterable[str], pattern: str) -> list[str]:
     return [name for name in names if fnmatchcase(name, pattern)]

@@ -10,23 +10,22 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from bacl.box_generator import BoxGenerator
-from bacl.data.batch import Batch, Detections, Target
+from bacl.class_sums import ClassSums
+from bacl.data.batch import Batch, Detections
 from bacl.data.table import AnnotationTable
-from bacl.detectors.region_detector import ImageRegions, RegionDetector
-from bacl.distributed import num_processes, process_rank
+from bacl.detectors.region_detector import PerStage, RegionDetector
 from bacl.errors import OptionError
+from bacl.hallucination import jittered_sums
 from bacl.heads import Head
-from bacl.stages.freezing import frozen_modules, train_only
+from bacl.stages.detection import detect
+from bacl.stages.draws import JITTER, SAMPLING, seed_draws
+from bacl.stages.freezing import any_trains, frozen_modules, train_only
+from bacl.stages.parameter_groups import clip_each_group, parameter_groups
 from bacl.stages.schedule import Schedule
-
-PURPOSES = 2
-SAMPLING, JITTER = range(PURPOSES)
-"""What a training step draws at random: anchors and RoIs, jittered boxes (Eq. 10)."""
 
 CLASSIFICATION = "_classification"
 """What the name of a head's loss ends with."""
@@ -87,7 +86,7 @@ class DetectionStage(LightningModule):
         if self._hallucinates and box_generator is None:
             raise OptionError("a head hallucinates features, but the stage has no box_generator")
         train_only(self, trainable)
-        self.extractor_trains = _any_trains(detector.backbone, detector.fpn, detector.box_head)
+        self.extractor_trains = any_trains(detector.backbone, detector.fpn, detector.box_head)
         if self.extractor_trains and len(heads) > 1:
             raise OptionError(
                 f"heads {sorted(heads)} would share an extractor that trains, and each would "
@@ -112,15 +111,14 @@ class DetectionStage(LightningModule):
         self._seed_step(SAMPLING)  # stochastic depth draws too
         with torch.set_grad_enabled(self.extractor_trains):
             pyramid = self.detector.pyramid(batch.images)
-        jittered = self._jittered_boxes(batch)
+        boxes = self._jittered_boxes(batch)
         self._seed_step(SAMPLING)
-        regions = self.detector.training_regions(pyramid, batch.targets, jittered)
+        regions = self.detector.training_regions(pyramid, batch.targets, boxes)
         losses = dict(regions.losses)
-        jittered_labels = self._jittered_labels(batch) if jittered is not None else None
+        jittered = None if regions.extra is None else self._jittered_sums(regions.extra, batch)
         for name, head in self.live_heads.items():
-            losses[f"{name}{CLASSIFICATION}"] = head.loss(
-                regions.features, regions.labels, regions.extra, jittered_labels
-            )
+            loss = head.loss(regions.features, regions.labels, jittered)
+            losses[f"{name}{CLASSIFICATION}"] = loss
         self.step_losses = {name: loss.detach() for name, loss in losses.items()}
         logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
         shown = len(losses) <= SHOWN_LOSSES
@@ -148,11 +146,7 @@ class DetectionStage(LightningModule):
         self.dropped = set(checkpoint["dropped_heads"])
 
     def _seed_step(self, purpose: int) -> None:
-        # A step's draws depend on seed, step, process and purpose alone: a resumed run repeats
-        # them, and a head sees the same RoIs whether or not a head beside it wants jittered boxes.
-        step = self.trainer.fit_loop.epoch_loop.total_batch_idx
-        place = (self._seed * 1_000_003 + step) * num_processes() + process_rank()
-        torch.manual_seed(place * PURPOSES + purpose)
+        seed_draws(self._seed, self.trainer.fit_loop.epoch_loop.total_batch_idx, purpose)
 
     def _jittered_boxes(self, batch: Batch) -> list[Tensor] | None:
         if not self._hallucinates or self.box_generator is None:
@@ -160,33 +154,17 @@ class DetectionStage(LightningModule):
         self._seed_step(JITTER)
         return [self.box_generator(target.boxes, target.size) for target in batch.targets]
 
-    def _jittered_labels(self, batch: Batch) -> Tensor:
+    def _jittered_sums(self, features: PerStage, batch: Batch) -> ClassSums | tuple[ClassSums, ...]:
+        """What every head that hallucinates takes from the jittered boxes, summed once."""
         labels = torch.cat([target.labels for target in batch.targets])
-        return labels.repeat_interleave(BoxGenerator.proposals_per_box)
+        labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
+        if isinstance(features, Tensor):
+            return jittered_sums(features, labels, self.detector.num_classes)
+        return tuple(jittered_sums(x, labels, self.detector.num_classes) for x in features)
 
-    @torch.no_grad()
     def detect(self, batch: Batch) -> dict[str, list[Detections]]:
         """Every head's detections, per image, in pixels of the original files."""
-        pyramid = self.detector.pyramid(batch.images)
-        regions = self.detector.inference_regions(pyramid, batch.sizes)
-        return {
-            name: self._detect(head, pyramid, regions, batch.targets)
-            for name, head in self.live_heads.items()
-        }
-
-    def _detect(
-        self,
-        head: Head,
-        pyramid: Sequence[Tensor],
-        regions: Sequence[ImageRegions],
-        targets: Sequence[Target],
-    ) -> list[Detections]:
-        detections = [
-            self.detector.detect(region, head.probabilities(region.features), target.size)
-            for region, target in zip(regions, targets, strict=True)
-        ]
-        segmented = self.detector.segment(pyramid, detections, targets)
-        return [found.rescaled(target) for found, target in zip(segmented, targets, strict=True)]
+        return detect(self.detector, self.live_heads, batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect every head's detections; backbone, proposals and boxes are computed once."""
@@ -227,36 +205,22 @@ class DetectionStage(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the detector and every head by itself: a norm over all would couple the heads."""
-        if not gradient_clip_val:
-            return
-        clip = clip_grad_value_ if gradient_clip_algorithm == "value" else clip_grad_norm_
-        for group in optimizer.param_groups:
-            clip(group["params"], gradient_clip_val)
+        """Clip the detector and every head by itself."""
+        if gradient_clip_val:
+            clip_each_group(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One parameter group for the detector and one for each head."""
-        parts: dict[str, nn.Module] = {"detector": self.detector, **dict(self.heads.items())}
-        groups = [{"name": name, **_optimised(part)} for name, part in parts.items()]
+        groups = parameter_groups({"detector": self.detector, **dict(self.heads.items())})
         trainer = self.trainer
         images = trainer.datamodule.images_per_step * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
-        optimizer = self.schedule.build_optimizer([g for g in groups if g["params"]], images)
+        optimizer = self.schedule.build_optimizer(groups, images)
         steps_per_epoch = int(trainer.estimated_stepping_batches) // max(1, self.schedule.epochs)
         scheduler = self.schedule.build_scheduler(optimizer, max(1, steps_per_epoch))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
-
-
-def _optimised(part: nn.Module) -> dict[str, Any]:
-    """What trains of the detector or a head, at the rate and decay that a head may ask for."""
-    asked = {
-        "lr": getattr(part, "learning_rate", None),
-        "weight_decay": getattr(part, "weight_decay", None),
-    }
-    own = {option: value for option, value in asked.items() if value is not None}
-    return {"params": [p for p in part.parameters() if p.requires_grad], **own}
 
 
 def _nothing(head: nn.Module) -> Tensor:
@@ -266,7 +230,3 @@ def _nothing(head: nn.Module) -> Tensor:
     """
     finite = [parameter.nan_to_num(0, 0, 0).sum() for parameter in head.parameters()]
     return 0 * torch.stack(finite).sum()
-
-
-def _any_trains(*modules: nn.Module) -> bool:
-    return any(parameter.requires_grad for module in modules for parameter in module.parameters())

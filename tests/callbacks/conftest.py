@@ -13,7 +13,7 @@ from bacl.data.batch import Batch, Target
 from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.lvis_ap import groups_by_frequency
-from bacl.hallucination import FeatureHallucination
+from bacl.hallucination import FeatureHallucination, jittered_sums
 from bacl.heads import ClassifierHead
 from bacl.indicators import ConfusionMatrix
 from bacl.losses.bce import BinaryCrossEntropy
@@ -81,12 +81,12 @@ class TinyStage(LightningModule):
     def training_step(self, batch, batch_idx):
         features = batch.images.flatten(1)[:, :D]
         labels = torch.tensor([batch_idx % C, C])
-        jittered = labels[:1]
+        jittered = jittered_sums(features[:1], labels[:1], C)
         losses = {"box": features.mean() * self.heads["bce"].predictor.weight.sum()}
         if self.global_step == self.nan_at:
             losses["box"] = losses["box"] * torch.nan
         for name, head in self.heads.items():
-            losses[f"{name}_classification"] = head.loss(features, labels, features[:1], jittered)
+            losses[f"{name}_classification"] = head.loss(features, labels, jittered)
         self.step_losses = {name: loss.detach() for name, loss in losses.items()}
         logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
         self.log_dict(logged, prog_bar=True, batch_size=len(batch.targets))

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from bacl.detectors.boxes import BoxCoder, pairwise_iou
-from bacl.detectors.cascade_rcnn import without_added
-from bacl.detectors.matching import RoISampler, SampledRoIs
+from bacl.detectors.matching import RoISampler
 from bacl.errors import OptionError
 from bacl.evaluation.cost import count_multiply_adds
 from bacl.heads import ClassifierHead
@@ -192,16 +191,6 @@ def test_added_ground_truth_is_not_refined(cascade, images, targets, monkeypatch
         assert rois.added.tolist() == [True, True, False, False, True]
         assert first[2, 0].item() == pytest.approx(left, abs=1e-4)
         torch.testing.assert_close(first[:2].sort(0).values, targets[0].boxes.sort(0).values)
-
-
-def test_without_added_keeps_proposals_in_order():
-    boxes = [torch.arange(12.0).view(3, 4), torch.zeros(0, 4), torch.ones(1, 4)]
-    none = torch.zeros(4, dtype=torch.int64)
-    added = torch.tensor([False, True, False, True])
-    rois = SampledRoIs(boxes, none, none, torch.zeros(4, 4), added)
-    kept = without_added(boxes, rois)
-    assert [len(image) for image in kept] == [2, 0, 0]
-    assert torch.equal(kept[0], boxes[0][[0, 2]])
 
 
 def loop_refine(deltas, box, stds, size):

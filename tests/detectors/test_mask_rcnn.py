@@ -190,6 +190,7 @@ def test_masks_learn_the_left_halves_of_boxes(build, images, targets):
         torch.cat(objects),
         torch.cat(boxes),
         torch.zeros_like(labels, dtype=torch.bool),
+        [torch.tensor([0, 1]), torch.tensor([2])],
     )
     losses = []
     for _ in range(40):

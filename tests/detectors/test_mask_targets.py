@@ -44,13 +44,14 @@ def test_each_roi_sees_its_own_object_and_no_other():
     assert crops[0][:, 10:].all()
 
 
-def test_bunches_of_rois_change_nothing(monkeypatch):
+@pytest.mark.parametrize("bunch", [1, 4, 7])
+def test_bunches_of_objects_change_nothing(monkeypatch, bunch):
     masks = torch.rand(9, 50, 60) > 0.4
     corner = torch.rand(40, 2) * 30
     boxes = torch.cat((corner, corner + torch.rand(40, 2) * 30 + 2), dim=1)
     objects = torch.randint(9, (40,))
     expected = resampled(masks, objects, boxes, 14)
-    monkeypatch.setattr(module, "AT_ONCE", 7)
+    monkeypatch.setattr(module, "AT_ONCE", bunch)
     assert torch.equal(resampled(masks, objects, boxes, 14), expected)
 
 
@@ -65,8 +66,9 @@ def test_positive_rois_of_each_image_in_order():
     boxes = [torch.arange(12.0).view(3, 4), torch.arange(8.0).view(2, 4) + 50, torch.zeros(0, 4)]
     objects = torch.tensor([2, 0, -1, -1, 1])
     rois = SampledRoIs(
-        boxes, torch.tensor([7, 3, 9, 9, 4]), objects, torch.zeros(5, 4), torch.zeros(5).bool()
-    )
+        boxes, torch.tensor([7, 3, 9, 9, 4]), objects, torch.zeros(5, 4), torch.zeros(5).bool(),
+        [torch.tensor([0, 1]), torch.tensor([4]), torch.tensor([], dtype=torch.int64)],
+    )  # fmt: skip
     positive, matched, labels = positive_rois(rois)
     assert [each.tolist() for each in matched] == [[2, 0], [1], []]
     assert torch.equal(positive[0], boxes[0][:2])

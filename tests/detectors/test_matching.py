@@ -68,18 +68,24 @@ def test_thresholds_in_the_wrong_order_are_refused():
 
 def test_sampler_draws_without_replacement_and_fills_up_with_negatives():
     matches = torch.tensor([0] * 3 + [IGNORED] * 5 + [BACKGROUND] * 50)
-    positives, negatives = BalancedSampler(16, 0.5)(matches)
+    ((positives, negatives),) = BalancedSampler(16, 0.5)([matches])
     assert positives.tolist() == [0, 1, 2]
     assert len(negatives.unique()) == 13
     assert (matches[negatives] == BACKGROUND).all()
-    positives, negatives = BalancedSampler(4, 0.5)(matches)
+    ((positives, negatives),) = BalancedSampler(4, 0.5)([matches])
     assert len(positives.unique()) == 2
     assert len(negatives) == 2
 
 
+def test_sampler_draws_for_each_image_from_its_own_matches():
+    matches = [torch.tensor([BACKGROUND, 0, 1]), torch.zeros(0).long(), torch.tensor([0, IGNORED])]
+    drawn = [[part.tolist() for part in each] for each in BalancedSampler(16, 0.5)(matches)]
+    assert drawn == [[[1, 2], [0]], [[], []], [[0], []]]
+
+
 def test_sampler_draws_every_candidate_equally_often():
     matches = torch.tensor([2, 2, 2, 2, BACKGROUND])
-    drawn = torch.cat([BalancedSampler(2, 0.5)(matches)[0] for _ in range(2000)])
+    drawn = torch.cat([BalancedSampler(2, 0.5)([matches])[0][0] for _ in range(2000)])
     frequencies = drawn.bincount(minlength=4) / 2000
     # Four standard deviations of a fair draw.
     assert (frequencies - 0.25).abs().max() < 4 * (0.25 * 0.75 / 2000) ** 0.5
@@ -103,6 +109,27 @@ def test_rois_hold_objects_proposals_and_labels(target):
     own = (torch.cat(rois.boxes)[:, None] == torch.tensor(objects)).all(2).any(1)
     assert rois.added[:5].tolist() == own[:5].tolist()
     assert rois.added.sum() == 2
+    assert [rows.tolist() for rows in rois.positives] == [[0, 1, 2, 3], []]
+
+
+@pytest.mark.parametrize("low_quality", [0.4, None])
+@pytest.mark.parametrize("count", [512, 6])
+def test_unusable_proposals_are_as_if_absent(target, low_quality, count):
+    sampler = RoISampler(IoUMatcher(0.5, 0.5, low_quality), BalancedSampler(count, 0.5))
+    corner = torch.rand(3, 2) * 60
+    objects = torch.cat((corner, corner + 20 + 20 * torch.rand(3, 2)), 1)
+    targets = [target(objects, [4, 2, 0], (100, 100)), target([], [], (100, 100))]
+    near = objects.repeat(20, 1) + 12 * torch.randn(60, 4)
+    usable = torch.rand(60) > 0.4
+    torch.manual_seed(0)
+    rois = sampler([near, near[:5]], targets, 7, [usable, usable[:5]])
+    torch.manual_seed(0)
+    expected = sampler([near[usable], near[:5][usable[:5]]], targets, 7)
+    assert 0 < usable[:5].sum() < 5
+    for ours, theirs in zip(rois.boxes, expected.boxes, strict=True):
+        assert torch.equal(ours, theirs)
+    for name in ("labels", "objects", "object_boxes", "added"):
+        assert torch.equal(getattr(rois, name), getattr(expected, name))
 
 
 def test_rois_without_objects_and_proposals(target):

@@ -1,12 +1,21 @@
-"""A whole head, with feature hallucination, on two processes."""
+"""A whole head, with feature hallucination, on two processes, and how often these talk."""
+
+from unittest.mock import patch
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
-from bacl.hallucination import FeatureHallucination
+from bacl.hallucination import FeatureHallucination, jittered_sums
 from bacl.heads import ClassifierHead
-from bacl.indicators import ConfusionMatrix
-from bacl.losses import FCBL
+from bacl.indicators import ConfusionMatrix, CumulativeInstances, MeanScore, TruePositiveRate
+from bacl.losses import (
+    FCBL,
+    BinaryCrossEntropyWithObjectness,
+    EQLv2,
+    Seesaw,
+    SoftmaxCrossEntropy,
+)
 
 C, D = 5, 4
 
@@ -33,7 +42,8 @@ def shares() -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
 def train(rank: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     head = build()
     for _ in range(3):
-        head.loss(*shares()[rank])
+        features, labels, *jittered = shares()[rank]
+        head.loss(features, labels, jittered_sums(*jittered, C))
     features, labels = head.hallucination.generate(torch.zeros(C))
     return head.state_dict(), features, labels
 
@@ -69,3 +79,35 @@ def test_feature_distributions_equal_those_of_one_process(two_processes):
     assert module.seen.tolist() == [True, True, True, True, False]
     for state in states:
         torch.testing.assert_close(state, module.state_dict())
+
+
+COLLECTIVES = {
+    "cross_entropy": (lambda: SoftmaxCrossEntropy(C), 0),
+    "bce_objectness": (lambda: BinaryCrossEntropyWithObjectness(C, 0.001), 0),
+    "fcbl": (lambda: FCBL(C, 0.001, ConfusionMatrix(C), 0.85, 0.7), 2),
+    "fcbl_cumulative_instances": (lambda: FCBL(C, 0.001, CumulativeInstances(C), 0.85, 0.7), 1),
+    "fcbl_mean_score": (lambda: FCBL(C, 0.001, MeanScore(C, 0.9, 0.01), 0.85, 0.7), 1),
+    "fcbl_true_positive_rate": (lambda: FCBL(C, 0.001, TruePositiveRate(C), 0.85, 0.7), 1),
+    "eqlv2": (lambda: EQLv2(C, 0.001, 12, 0.8, 4), 1),
+    "seesaw": (lambda: Seesaw(C, 0.8, 2.0), 1),
+}
+"""Losses, and the sums over processes of a step; the confusion matrix asks first which classes
+occur, and then sends their rows alone."""
+
+
+def count_sums(rank: int) -> dict[str, list[int]]:
+    features, labels, *_ = shares()[rank]
+    counts = {}
+    for name, (build_loss, _) in COLLECTIVES.items():
+        head = ClassifierHead(D, build_loss())
+        counts[name] = []
+        for _ in range(2):
+            with patch.object(dist, "all_reduce", wraps=dist.all_reduce) as summed:
+                head.loss(features, labels)
+            counts[name].append(summed.call_count)
+    return counts
+
+
+def test_a_step_sums_over_processes_as_rarely_as_it_can(two_processes):
+    expected = {name: [number] * 2 for name, (_, number) in COLLECTIVES.items()}
+    assert two_processes(count_sums) == [expected, expected]

@@ -58,10 +58,10 @@ class Replay:
         return self.recorded[f"s{self.step}_{key}"]
 
     def _sampler(self, part: str):
-        def draw(matches: Tensor) -> tuple[Tensor, Tensor]:
-            key = f"{part}_img{len(self.seen[part])}"
-            self.seen[part].append(matches)
-            return self[f"{key}_pos_inds"], self[f"{key}_neg_inds"]
+        def draw(matches: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+            self.seen[part] = list(matches)
+            keys = [f"{part}_img{image}" for image in range(len(matches))]
+            return [(self[f"{key}_pos_inds"], self[f"{key}_neg_inds"]) for key in keys]
 
         return draw
 

@@ -1,0 +1,152 @@
+"""How often a training step of the classifier stage would wait for a GPU.
+
+The host waits where it needs a number from the device: the size of a result that depends on values,
+a value itself, or a copy of a fresh tensor to it. On a CPU these cost nothing, but they can be
+counted. RoIAlign is torchvision's here, as on a GPU.
+"""
+
+from collections import Counter
+
+import pytest
+import torch
+import torchvision
+from lightning.pytorch import Callback
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bacl.detectors import roi_pooling
+
+WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "bincount", "nms"}
+COPYING = (torch.tensor, torch.as_tensor, torch.Tensor.tolist, torch.Tensor.cpu)
+SUPPRESSION = 5
+"""Non-maximum suppressions of an image, one on each pyramid level; nothing else waits per image."""
+DETECTOR = 7
+"""Finite proposals (1); sampled anchors (2) and their pyramid levels (1); sampled RoIs (2) and
+their pyramid levels (1)."""
+CASCADE = 2 * 4
+"""Each later stage of a cascade: finite boxes (1), sampled RoIs (2), their pyramid levels (1)."""
+EXTRA = {"cascade_small": CASCADE, "mask_small": 1}
+"""Beside those of a Faster R-CNN; the mask branch's are the levels of its RoIs."""
+JITTERED = 1
+"""Classes that occur among the jittered boxes, once for all heads."""
+BACL = 5
+"""A BACL head: foreground rows for the loss and for the confusion matrix (2), classes that occur
+among either (2), drawn classes that have been seen (1)."""
+
+
+class Operators(TorchDispatchMode):
+    """Counts operators whose result has a size that only the device knows, or is a number."""
+
+    def __init__(self, waits: Counter):
+        super().__init__()
+        self.waits = waits
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in WAITING or (name.startswith("index") and masked(args)):
+            self.waits[name] += 1
+        if name == "repeat_interleave" and "output_size" not in (kwargs or {}):
+            self.waits[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def masked(args) -> bool:
+    """Whether these are arguments of an indexing with a mask."""
+    index = args[1] if isinstance(args[1], list | tuple) else ()
+    return any(part is not None and part.dtype == torch.bool for part in index)
+
+
+class Copies(TorchFunctionMode):
+    """Counts copies to and from the device, which a CPU has none of."""
+
+    def __init__(self, waits: Counter):
+        super().__init__()
+        self.waits = waits
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in COPYING:
+            self.waits[func.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class HostWaits(Callback):
+    """Counts the waits of the second step, backward pass and optimiser included."""
+
+    def __init__(self):
+        self.waits: Counter = Counter()
+        self.modes = (Operators(self.waits), Copies(self.waits))
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == 1:
+            for mode in self.modes:
+                mode.__enter__()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if batch_idx == 1:
+            for mode in reversed(self.modes):
+                mode.__exit__(None, None, None)
+
+
+@pytest.fixture
+def waits(bench, monkeypatch):
+    """Counts the waits of a step of the classifier stage with overrides: by images and others."""
+
+    def align(features, rois, side, scale, ratio):
+        return torchvision.ops.roi_align(features, rois, side, scale, ratio, aligned=True)
+
+    def count(*overrides: str) -> tuple[int, int]:
+        seen = HostWaits()
+        bench("classifier", "trainer.limit_train_batches=2", *overrides).fit(seen)
+        return seen.waits.pop("nms"), seen.waits.total()
+
+    monkeypatch.setattr(roi_pooling, "roi_align", align)
+    return count
+
+
+def heads(name: str, count: int) -> list[str]:
+    """Overrides that leave heads of one kind alone."""
+    added = [f"+head@stages.classifier.heads.h{number}={name}" for number in range(count)]
+    return ["~stages.classifier.heads.bacl", "~stages.classifier.heads.baseline", *added]
+
+
+def test_the_counter_sees_what_waits():
+    seen = HostWaits()
+    values, mask = torch.tensor([1.0, 2.0]), torch.tensor([True, False])
+    seen.on_train_batch_start(None, None, None, 1)
+    values.sum().item()
+    values[mask]
+    values[mask] = 3.0
+    values.nonzero()
+    mask.unique()
+    values.tolist()
+    torch.tensor(1.0)
+    torch.repeat_interleave(torch.ones(2, dtype=torch.int64))
+    values[torch.zeros(1, dtype=torch.int64)] + values.mean().clamp(min=0)
+    seen.on_train_batch_end(None, None, None, None, 1)
+    values.tolist()
+    assert seen.waits.pop("_local_scalar_dense") == 1
+    assert seen.waits == dict.fromkeys(
+        ["index", "index_put_", "nonzero", "_unique2", "tolist", "tensor", "repeat_interleave"], 1
+    )
+
+
+@pytest.mark.parametrize("images", [2, 4])
+def test_waits_of_the_detector_do_not_grow_with_the_images(waits, images):
+    suppressed, others = waits(*heads("cross_entropy", 1), f"datamodule.batch_size={images}")
+    assert suppressed == SUPPRESSION * images
+    assert others == DETECTOR
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_waits_of_other_detectors(waits, name):
+    _, others = waits(*heads("cross_entropy", 1), f"detector={name}")
+    assert others == DETECTOR + EXTRA[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "once", "each"), [("bacl", JITTERED, BACL), ("eqlv2", 0, 0), ("seesaw", 0, 1)]
+)
+def test_waits_of_a_head_are_few_beside_others_too(waits, name, once, each):
+    for count in (1, 8):
+        _, others = waits(*heads(name, count))
+        assert others == DETECTOR + once + count * each

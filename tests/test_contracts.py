@@ -1,0 +1,50 @@
+"""What others extend: a class that leaves a method of its contract out fails when it is made."""
+
+from typing import Any
+
+import pytest
+from torch import nn
+
+from bacl.detectors.backbone import Backbone
+from bacl.detectors.region_detector import RegionDetector
+from bacl.heads import Head
+from bacl.indicators import LongTermIndicator, ScalarIndicator
+from bacl.losses import ClassificationLoss
+
+PARTS = {"num_classes": 3, "feature_dim": 2, "backbone": nn.Identity(), "pooling": nn.Identity()}
+PARTS["backbone"].channels = (1,)
+PYRAMID = nn.Identity()
+PYRAMID.channels = 1
+PARTS |= {"fpn": lambda channels: PYRAMID, "rpn": lambda channels: nn.Identity()}
+
+CONTRACTS: dict[type[nn.Module], tuple[set[str], dict[str, Any]]] = {
+    ClassificationLoss: ({"forward", "probabilities"}, {"num_classes": 3}),
+    LongTermIndicator: ({"log_ratio", "strength"}, {"num_classes": 3}),
+    ScalarIndicator: ({"values", "strength"}, {"num_classes": 3}),
+    Head: ({"needs_jittered", "loss", "probabilities", "named_classifiers"}, {}),
+    Backbone: ({"stages", "run_stage"}, {}),
+    RegionDetector: (
+        {"build_head", "training_regions", "inference_regions", "run_layers"},
+        PARTS,
+    ),
+}
+
+
+def with_methods(contract: type[nn.Module], names: set[str]) -> type[nn.Module]:
+    return type("Extension", (contract,), {name: lambda self: None for name in names})
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_a_class_with_every_method_of_the_contract_can_be_made(contract):
+    methods, arguments = CONTRACTS[contract]
+    assert isinstance(with_methods(contract, methods)(**arguments), nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("contract", "forgotten"),
+    [(contract, name) for contract, (methods, _) in CONTRACTS.items() for name in sorted(methods)],
+)
+def test_a_class_that_forgets_a_method_cannot_be_made(contract, forgotten):
+    methods, arguments = CONTRACTS[contract]
+    with pytest.raises(TypeError, match=rf"abstract method '?{forgotten}'?"):
+        with_methods(contract, methods - {forgotten})(**arguments)
