@@ -11,6 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from bacl.errors import OptionError, UserError, require
+from bacl.jobs.quoting import quoted
 from bacl.launchers.jobs import Job, compose_jobs
 from bacl.launchers.summary import show_summary, write_summary
 from bacl.launchers.tasks import Task, run_all
@@ -82,8 +83,8 @@ class ProcessLauncher(Launcher):
     def command(self, overrides: Sequence[str], folder: Path) -> list[str]:
         """The ordinary command that trains in this folder."""
         hydra = [text for text in self.master.hydra.overrides.hydra if not text.startswith(OURS)]
-        place = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-        return [sys.executable, sys.argv[0], *hydra, *overrides, f"hydra.run.dir='{place}'"]
+        place = f"hydra.run.dir={quoted(str(folder))}"
+        return [sys.executable, sys.argv[0], *hydra, *overrides, place]
 
 
 def _is_done(job: Job) -> bool:
