@@ -97,6 +97,22 @@ def saved_categories(content: State) -> Categories:
     return Categories(**content["categories"])
 
 
+def fill(detector: nn.Module, heads: Mapping[str, nn.Module], content: State, path: Path) -> None:
+    """Load a finished stage into one like it: the detector and every head that is asked for.
+
+    Raises:
+        CheckpointError: the file lacks a head, or is of other options.
+    """
+    load_strictly(detector, content["detector"], path)
+    missing = set(heads) - set(content["heads"])
+    if missing:
+        raise CheckpointError(
+            f"{path}: has no head {sorted(missing)}; its heads are {sorted(content['heads'])}"
+        )
+    for name, head in heads.items():
+        load_strictly(head, content["heads"][name], path)
+
+
 def inherit(detector: nn.Module, heads: nn.ModuleDict, content: State, path: Path) -> None:
     """Start a stage from another one: the detector, and its classifiers for every head (D18).
 
