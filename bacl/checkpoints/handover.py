@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bacl.atomic import replacing
+from bacl.checkpoints.saving import save
 from bacl.errors import UserError
 
 State = dict[str, Any]
@@ -63,8 +63,7 @@ def save_stage(
         "categories": asdict(categories),
         "config": config,
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    save(content, path)
 
 
 def load_stage(path: Path) -> State:

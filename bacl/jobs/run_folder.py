@@ -15,7 +15,7 @@ from typing import Any
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from bacl.atomic import replacing
+from bacl.atomic import replacing, telling_refusal
 from bacl.errors import BUSY, UserError
 from bacl.jobs.configuration import changes, plain
 
@@ -76,7 +76,8 @@ def exclusive(folder: Path, patience: float = 10.0) -> Iterator[None]:
     if rank_zero_only.rank or fcntl is None:  # type: ignore[attr-defined]
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    with telling_refusal(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
         _lock(handle, folder, time.monotonic() + patience)

@@ -62,15 +62,21 @@ class ProcessLauncher(Launcher):
             jobs = compose_jobs(self.context, self.master, job_overrides, initial_job_idx)
         except UserError as error:
             raise SystemExit(str(error)) from None
+        try:
+            self._run(jobs)
+        except UserError as error:
+            raise SystemExit(str(error)) from None
+        if any(job.outcome.status != "done" for job in jobs):
+            raise SystemExit(1)
+        return [job.returned() for job in jobs]
+
+    def _run(self, jobs: Sequence[Job]) -> None:
         waiting = [job for job in jobs if not _is_done(job)]
         try:
             run_all(self.tasks(waiting), self.parallel)
         finally:
-            write_summary(Path(self.master.hydra.sweep.dir, "sweep.csv"), jobs)
             show_summary(jobs)
-        if any(job.outcome.status != "done" for job in jobs):
-            raise SystemExit(1)
-        return [job.returned() for job in jobs]
+            write_summary(Path(self.master.hydra.sweep.dir, "sweep.csv"), jobs)
 
     def tasks(self, jobs: Sequence[Job]) -> list[Task]:
         """The processes that bring these jobs to their ends."""
