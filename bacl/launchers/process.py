@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from bacl.errors import OptionError, UserError, require
+from bacl.errors import BUSY, OptionError, UserError, require
 from bacl.jobs.quoting import quoted
 from bacl.launchers.jobs import Job, compose_jobs
 from bacl.launchers.summary import show_summary, write_summary
@@ -55,7 +55,8 @@ class ProcessLauncher(Launcher):
         """Run the jobs that are not finished; print a line for each, and a table at the end.
 
         Raises:
-            SystemExit: a job failed or, before any of them runs, one cannot be run.
+            SystemExit: a job failed or, before any of them runs, one cannot be run; with BUSY where
+                another launcher is at work on all that is left.
         """
         HydraConfig.instance().set_config(self.master)
         try:
@@ -66,8 +67,9 @@ class ProcessLauncher(Launcher):
             self._run(jobs)
         except UserError as error:
             raise SystemExit(str(error)) from None
-        if any(job.outcome.status != "done" for job in jobs):
-            raise SystemExit(1)
+        undone = [job for job in jobs if job.outcome.status != "done"]
+        if undone:
+            raise SystemExit(BUSY if all(job.exit_status == BUSY for job in undone) else 1)
         return [job.returned() for job in jobs]
 
     def _run(self, jobs: Sequence[Job]) -> None:
