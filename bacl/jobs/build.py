@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
+from lightning.fabric import Fabric
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
@@ -20,7 +22,7 @@ from bacl.callbacks.messages import tidy_messages
 from bacl.callbacks.step_timer import StepTimer
 from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
-from bacl.data.prepare import MissingDataError, require_files
+from bacl.data.prepare import MissingDataError, incomplete, require_files
 from bacl.data.table import AnnotationTable
 from bacl.detectors.region_detector import RegionDetector
 from bacl.errors import OptionError, UserError
@@ -28,6 +30,9 @@ from bacl.heads import ClassifierHead, Head
 from bacl.jobs.configuration import plain
 from bacl.stages import DetectionStage, Schedule
 
+REFUSED = (MisconfigurationException, ValueError, TypeError, RuntimeError, LookupError)
+"""What Lightning's trainer raises for options that do not exist, or not on this machine."""
+HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "precision")
 SEEDS_APART = 1_000_003
 """Between the seeds of a head's classifiers, in a detector of several stages."""
 
@@ -67,7 +72,7 @@ def open_data(config: DictConfig) -> AnnotationTable:
     """
     _generate(config)
     paths = plain(config.data)
-    require_files(paths["train"], paths["val"])
+    require_files(paths["train"], paths["val"], paths["root"], paths["name"])
     return _open_categories(config)
 
 
@@ -76,7 +81,8 @@ def open_categories(config: DictConfig) -> AnnotationTable:
     _generate(config)
     annotations = Path(config.data.train.annotations)
     if not annotations.is_file():
-        raise MissingDataError(f"data.train.annotations: no file {annotations}")
+        lines = [f"data.train.annotations: no file {annotations}"]
+        raise MissingDataError(incomplete(lines, config.data.root, config.data.name))
     return _open_categories(config)
 
 
@@ -160,8 +166,8 @@ def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
 def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bool) -> Trainer:
     """A trainer that logs (if `logs`) and checkpoints into the stage's folder."""
     loggers = build_loggers(config, folder) if logs else []
-    return instantiate(
-        config.trainer,
+    return _trainer(
+        config,
         max_epochs=schedule.epochs,
         default_root_dir=str(folder),
         logger=loggers,
@@ -175,7 +181,51 @@ def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bo
 def single_device_trainer(config: DictConfig) -> Trainer:
     """A trainer on one device that neither logs nor saves, asked for its device and precision."""
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    return instantiate(config.trainer, **alone, logger=False, enable_checkpointing=False)
+    return _trainer(config, **alone, logger=False, enable_checkpointing=False)
+
+
+def build_fabric(config: DictConfig) -> Fabric:
+    """Device and precision of the trainer, for what has no training loop.
+
+    Raises:
+        OptionError: Lightning refuses an option, which is named with what it says.
+    """
+    options = {key: config.trainer[key] for key in ("accelerator", "precision")}
+    try:
+        return Fabric(**options, devices=1)
+    except REFUSED as error:
+        raise _refusal(config, {"devices": 1}, error) from error
+
+
+def _trainer(config: DictConfig, **options: Any) -> Trainer:
+    """The configuration's trainer.
+
+    Raises:
+        OptionError: Lightning refuses an option, which is named with what it says.
+    """
+    try:
+        return instantiate(config.trainer, **options)
+    except REFUSED as error:
+        raise _refusal(config, options, error) from error
+
+
+def _refusal(config: DictConfig, given: dict[str, Any], error: Exception) -> OptionError:
+    told = " ".join(str(error).split())
+    return OptionError(
+        f"{_refused_option(config, given)}: {told}; trainer=auto has options for any machine"
+    )
+
+
+def _refused_option(config: DictConfig, given: dict[str, Any]) -> str:
+    """The first option of the trainer that is refused by itself."""
+    options = {key: value for key, value in config.trainer.items() if key not in given}
+    for key, value in options.items():
+        alone = {"_target_": config.trainer._target_, key: value}
+        try:
+            instantiate(alone, logger=False, enable_checkpointing=False)
+        except REFUSED:
+            return f"trainer.{key}={value}"
+    return f"trainer ({', '.join(f'{key}={options[key]}' for key in HARDWARE if key in options)})"
 
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:

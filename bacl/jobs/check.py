@@ -1,5 +1,6 @@
 """Misspelt options are errors before any work, and the message names the options that exist."""
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from bacl.errors import UserError
 from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.jobs.overview import CONF, overview
+from bacl.jobs.values import of_other_kinds, out_of_range
 
 # Parts of the configuration that name no class, with every option that is read of them.
 PLAIN = {
@@ -44,9 +46,15 @@ def check_command(arguments: Sequence[str]) -> None:
         composed = _compose(overrides)
     except HydraException as error:
         raise SystemExit(_explain(overrides, error)) from None
-    unknown = unknown_options(composed, set(known) | {"stages", "sweep"})
-    if unknown:
-        raise SystemExit("\n".join(unknown))
+    wrong = list(of_other_kinds(_compose([text for text in overrides if _chooses(text)]), composed))
+    wrong = wrong or unknown_options(composed, set(known) | {"stages", "sweep"})
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+
+
+def _chooses(override: str) -> bool:
+    """Whether an override takes a file of a group, or leaves one out, rather than set an option."""
+    return (CONF / re.split("[@=]", override.lstrip("+~"))[0]).is_dir()
 
 
 def unknown_options(config: DictConfig, top_level: set[str]) -> list[str]:
@@ -72,10 +80,7 @@ def _unknown_choices(config: DictConfig) -> list[str]:
     heads = {head for node in config.stages.values() for head in node.get("heads", ())}
     if config.report.reference is not None and config.report.reference not in heads:
         lines.append(_unknown(f"report.reference={config.report.reference}", heads))
-    for option, low in (("images", 1), ("score_threshold", 0)):
-        value = config.report[option]
-        if not isinstance(value, int | float) or value < low:
-            lines.append(f"report.{option}={value}: expected a number of at least {low}")
+    lines += out_of_range(config)
     if config.stage is not None and config.stage not in config.stages:
         lines.append(_unknown(f"stage={config.stage}", set(config.stages)))
     if config.trainer.strategy == "auto" and config.trainer.devices not in (1, "1", "auto"):
