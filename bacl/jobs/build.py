@@ -12,7 +12,6 @@ from lightning.fabric import Fabric
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
@@ -28,11 +27,9 @@ from bacl.detectors.region_detector import RegionDetector
 from bacl.errors import OptionError, UserError
 from bacl.heads import ClassifierHead, Head
 from bacl.jobs.configuration import plain
+from bacl.jobs.refusals import naming_refused
 from bacl.stages import DetectionStage, Schedule
 
-REFUSED = (MisconfigurationException, ValueError, TypeError, RuntimeError, LookupError)
-"""What Lightning's trainer raises for options that do not exist, or not on this machine."""
-HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "precision")
 SEEDS_APART = 1_000_003
 """Between the seeds of a head's classifiers, in a detector of several stages."""
 
@@ -191,10 +188,8 @@ def build_fabric(config: DictConfig) -> Fabric:
         OptionError: Lightning refuses an option, which is named with what it says.
     """
     options = {key: config.trainer[key] for key in ("accelerator", "precision")}
-    try:
+    with naming_refused(options):
         return Fabric(**options, devices=1)
-    except REFUSED as error:
-        raise _refusal(config, {"devices": 1}, error) from error
 
 
 def _trainer(config: DictConfig, **options: Any) -> Trainer:
@@ -203,29 +198,9 @@ def _trainer(config: DictConfig, **options: Any) -> Trainer:
     Raises:
         OptionError: Lightning refuses an option, which is named with what it says.
     """
-    try:
+    own = {key: value for key, value in plain(config.trainer).items() if key not in options}
+    with naming_refused(own):
         return instantiate(config.trainer, **options)
-    except REFUSED as error:
-        raise _refusal(config, options, error) from error
-
-
-def _refusal(config: DictConfig, given: dict[str, Any], error: Exception) -> OptionError:
-    told = " ".join(str(error).split())
-    return OptionError(
-        f"{_refused_option(config, given)}: {told}; trainer=auto has options for any machine"
-    )
-
-
-def _refused_option(config: DictConfig, given: dict[str, Any]) -> str:
-    """The first option of the trainer that is refused by itself."""
-    options = {key: value for key, value in config.trainer.items() if key not in given}
-    for key, value in options.items():
-        alone = {"_target_": config.trainer._target_, key: value}
-        try:
-            instantiate(alone, logger=False, enable_checkpointing=False)
-        except REFUSED:
-            return f"trainer.{key}={value}"
-    return f"trainer ({', '.join(f'{key}={options[key]}' for key in HARDWARE if key in options)})"
 
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
