@@ -1,7 +1,6 @@
-"""BACL: python run.py +experiment=bacl_demo (experiments: conf/experiment)."""
+"""BACL: python run.py +experiment=bacl_demo; python run.py alone says what else there is."""
 
 import os
-import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,10 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.errors import UserError
 from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
-from bacl.jobs.check import check_command
+from bacl.jobs.command import completed
 from bacl.jobs.naming import variant
+from bacl.jobs.overview import overview
 
 OmegaConf.register_new_resolver("variant", variant)
+OmegaConf.register_new_resolver("overview", lambda: overview().replace("$", "$$"))  # a template
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
@@ -28,38 +29,25 @@ def main(config: DictConfig) -> float | None:
         raise SystemExit(f"job={config.job}: unknown; jobs are {', '.join(JOBS)}")
     # torch is imported with the job, so that --help and configuration errors come at once
     job = import_module(modules[config.job])
+    folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        return job.run(config, Path(HydraConfig.get().runtime.output_dir))
+        return job.run(config, folder)
     except (UserError, InstantiationException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or "HYDRA_FULL_ERROR" in os.environ:
             raise
         print(error, file=sys.stderr)
         raise SystemExit(getattr(error, "exit_status", 1)) from None
+    finally:
+        remove_empty(folder)
 
 
-MULTIRUN = {"-m", "--multirun"}
-SEVERAL = re.compile(r"^\+sweep=([^\[,]+,.*)$")
-
-
-def completed(arguments: list[str]) -> list[str]:
-    """The command line with what goes without saying."""
-    # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
-    chosen = ("experiment=", "sweep=")
-    arguments = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
-    # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
-    arguments = [SEVERAL.sub(r"+sweep=[\1]", text) for text in arguments]
-    sweeps = any(text.startswith("+sweep=") for text in arguments)
-    if sweeps and "job=report" not in arguments:
-        # The sweep's file says how it is launched.
-        return ["--multirun", *[text for text in arguments if text not in MULTIRUN]]
-    if MULTIRUN & set(arguments):
-        # Hydra wants it before all overrides.
-        arguments = ["--multirun", *[text for text in arguments if text not in MULTIRUN]]
-        if any(text.startswith("hydra/launcher=") for text in arguments):
-            return arguments
-        return [*arguments, "hydra/launcher=process"]
-    check_command(arguments)
-    return arguments
+def remove_empty(folder: Path) -> None:
+    """Remove the folder that Hydra made for a job that left nothing there, and those around it."""
+    here = Path.cwd()
+    for path in (folder, *folder.parents):
+        if here not in path.parents or not path.is_dir() or any(path.iterdir()):
+            return
+        path.rmdir()
 
 
 if __name__ == "__main__":

@@ -1,23 +1,92 @@
 """Files that are written as a whole or not at all."""
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from bacl.errors import UserError
+
+REFUSALS = {
+    errno.ENOSPC: "free some space, or write to another disk",
+    errno.EDQUOT: "free some of your quota, or write to another disk",
+    errno.EROFS: "mount the disk for writing, or write to another folder",
+    errno.EACCES: "change the permissions, or write to another folder",
+    errno.EPERM: "change the permissions, or write to another folder",
+    errno.ENOTDIR: "move the file that is in place of a folder, or write to another folder",
+    errno.EEXIST: "move the file that is in place of a folder, or write to another folder",
+    errno.EISDIR: "move the folder that is in place of the file, or write to another folder",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EIO: "check the disk, or write to another one",
+}
+"""What the system says of a place that cannot be written, and the mend."""
+
+
+class UnwritableError(UserError, OSError):
+    """The disk is full, or the folder refuses what is to be written."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside `path` that takes its place when the block succeeds.
 
-    The folder is made where it is missing. A block that fails leaves an earlier `path` as it was.
+    The folder is made where it is missing. A block that fails leaves an earlier `path` as it was,
+    and so does a power cut: what takes the place is on the disk by then (0.5 ms for a small file).
+
+    Raises:
+        UnwritableError: names the file and what is to be done.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # The thread's id is the system's and keeps processes and threads that write the same file
     # apart; the suffix tells writers that look at it (numpy, matplotlib) the format.
     temporary = path.with_name(f".{path.stem}.{threading.get_native_id()}{path.suffix}")
+    with telling_refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            if os.name == "posix":  # elsewhere a folder cannot be opened
+                _flush(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling_refusal(path: Path) -> Iterator[None]:
+    """Tell in one message that the system refuses to write `path`, or what leads to it.
+
+    Raises:
+        UnwritableError: names the file and what is to be done.
+    """
     try:
-        yield temporary
-        temporary.replace(path)
+        yield
+    except Exception as error:
+        refusal = _refusal(error, path)
+        if refusal is None or isinstance(error, UserError):
+            raise
+        raise UnwritableError(
+            f"{path} cannot be written: {refusal.strerror}; {REFUSALS[refusal.errno or 0]}"
+        ) from error
+
+
+def _refusal(error: BaseException | None, path: Path) -> OSError | None:
+    """The system's error that led to another one, if it concerns `path` or the folders around."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REFUSALS:
+            named = Path(os.fsdecode(error.filename)) if error.filename is not None else None
+            around = (path, *path.parents)
+            if named is None or named in around or named.parent == path.parent:
+                return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _flush(path: Path) -> None:
+    """Have the system put a file's content, or a folder's list of names, on the disk."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)

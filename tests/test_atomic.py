@@ -1,9 +1,15 @@
+import errno
+import os
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
+import torch
 
-from bacl.atomic import replacing
+from bacl.atomic import UnwritableError, replacing
+from bacl.checkpoints.saving import save
 
 
 def test_writes_into_a_new_folder(tmp_path):
@@ -41,3 +47,75 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path):
         list(threads.map(write, ["first", "second"]))
     assert (tmp_path / "b.txt").read_text() in ("first", "second")
     assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_what_takes_the_place_is_on_the_disk_before_and_the_folder_after(tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr("os.fsync", lambda handle: steps.append(os.fstat(handle).st_ino))
+    replace = Path.replace
+    monkeypatch.setattr(
+        Path, "replace", lambda path, target: steps.append("moved") or replace(path, target)
+    )
+    with replacing(tmp_path / "b.txt") as path:
+        path.write_text("new")
+        written = path.stat().st_ino
+    assert steps == [written, "moved", tmp_path.stat().st_ino]
+
+
+def refuse(number, filename=None):
+    raise OSError(number, os.strerror(number), filename)
+
+
+@pytest.mark.parametrize(
+    ("number", "mend"),
+    [(errno.ENOSPC, "No space left on device; free some space"), (errno.EROFS, "Read-only.*mount")],
+)
+def test_a_refusal_names_the_file_and_the_mend(tmp_path, number, mend):
+    target = tmp_path / "b.txt"
+    target.write_text("old")
+    with (
+        pytest.raises(UnwritableError, match=f"{re.escape(str(target))} cannot be written: {mend}"),
+        replacing(target),
+    ):
+        refuse(number)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_a_writer_that_hides_the_reason_is_seen_through(tmp_path):
+    def write():
+        try:
+            refuse(errno.ENOSPC)
+        except OSError as error:
+            raise RuntimeError("unexpected pos 640 vs 598") from error
+
+    with pytest.raises(UnwritableError, match="No space left"), replacing(tmp_path / "b.txt"):
+        write()
+
+
+def test_a_file_in_place_of_a_folder_is_told(tmp_path):
+    (tmp_path / "runs").touch()
+    with (
+        pytest.raises(UnwritableError, match=r"runs/b\.txt cannot be written.*move the file"),
+        replacing(tmp_path / "runs/b.txt"),
+    ):
+        pytest.fail("there is no place to write to")
+
+
+def test_other_errors_pass_as_they_are(tmp_path):
+    with pytest.raises(PermissionError) as caught, replacing(tmp_path / "b.txt"):
+        refuse(errno.EACCES, "/elsewhere/read.txt")  # of a file that is read
+    assert not isinstance(caught.value, UnwritableError)
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "b.txt"):
+        (tmp_path / "missing").read_text()
+
+
+def test_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    full = Path("/dev/full")  # takes no byte, as a disk without space
+    if not full.exists():
+        pytest.skip("no /dev/full here")
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode: opened(full, mode))
+    with pytest.raises(UnwritableError, match=r"last\.ckpt cannot be written: No space left"):
+        save({"weight": torch.zeros(100_000)}, tmp_path / "last.ckpt")
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from lightning.pytorch.core.saving import save_hparams_to_yaml
 from lightning.pytorch.loggers import CSVLogger as LightningCSVLogger
 from torch import Tensor
 
-from bacl.atomic import replacing
+from bacl.atomic import replacing, telling_refusal
 
 
 class MetricsFile:
@@ -51,7 +51,7 @@ class MetricsFile:
         missing = [name for name in new if name not in self._columns]
         if missing:
             self._rewrite([*self._columns, *missing])
-        with self.path.open("a", newline="") as file:
+        with telling_refusal(self.path), self.path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns).writerows(self.metrics)
         self.metrics = []
 

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from bacl.atomic import replacing
+from bacl.checkpoints.saving import save
 from bacl.data.batch import Batch, Target
 from bacl.distributed import gather_objects, process_rank, sum_over_processes
 from bacl.errors import UserError
@@ -183,8 +183,7 @@ class FiniteLoss(Callback):
                 for name, value in pl_module.state_dict().items()
             },
         }
-        with replacing(path) as temporary:
-            torch.save(content, temporary)
+        save(content, path)
 
     def _image_ids(self) -> list[int]:
         return [int(target.image_id) for target in self._batch.targets] if self._batch else []

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bacl.atomic import replacing
+from bacl.checkpoints.saving import save
 from bacl.errors import UserError
 
 State = dict[str, Any]
@@ -63,8 +63,7 @@ def save_stage(
         "categories": asdict(categories),
         "config": config,
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    save(content, path)
 
 
 def load_stage(path: Path) -> State:
@@ -95,6 +94,22 @@ def load_stage(path: Path) -> State:
 def saved_categories(content: State) -> Categories:
     """The categories a checkpoint was trained on."""
     return Categories(**content["categories"])
+
+
+def fill(detector: nn.Module, heads: Mapping[str, nn.Module], content: State, path: Path) -> None:
+    """Load a finished stage into one like it: the detector and every head that is asked for.
+
+    Raises:
+        CheckpointError: the file lacks a head, or is of other options.
+    """
+    load_strictly(detector, content["detector"], path)
+    missing = set(heads) - set(content["heads"])
+    if missing:
+        raise CheckpointError(
+            f"{path}: has no head {sorted(missing)}; its heads are {sorted(content['heads'])}"
+        )
+    for name, head in heads.items():
+        load_strictly(head, content["heads"][name], path)
 
 
 def inherit(detector: nn.Module, heads: nn.ModuleDict, content: State, path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bacl.atomic import replacing
 from bacl.checkpoints.handover import CheckpointError
+from bacl.checkpoints.saving import save
 
 MMDET_VERSION = "2.8.0"
 """The version whose layout we write; it is the same in all versions since 2.0."""
@@ -62,8 +62,7 @@ def read_published(path: Path) -> PublishedFile:
 def write_published(path: Path, state: Mapping[str, Tensor], names: tuple[str, ...]) -> None:
     """Write tensors as MMDetection does, {"meta", "state_dict"}, as a whole or not at all."""
     meta = {"mmdet_version": MMDET_VERSION, "CLASSES": names}
-    with replacing(path) as temporary:
-        torch.save({"meta": meta, "state_dict": OrderedDict(state)}, temporary)
+    save({"meta": meta, "state_dict": OrderedDict(state)}, path)
 
 
 def _harmless() -> list[Any]:

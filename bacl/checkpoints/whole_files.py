@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
-from bacl.atomic import replacing
+from bacl.checkpoints.saving import save
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -20,5 +19,4 @@ class WholeFiles(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         """Write `checkpoint` to the local file `path`."""
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        save(checkpoint, Path(path))

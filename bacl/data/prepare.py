@@ -59,14 +59,35 @@ def prepare(
         raise ValueError(
             f"{name} cannot be downloaded (only {known}): give its paths in data.train"
         )
-    require_files(train, val)
+    require_files(train, val, root, name)
     _report(release, train, val)
 
 
-def require_files(train: SplitPaths, val: SplitPaths | None = None) -> None:
-    """Raise one MissingDataError that lists everything `missing_files` finds."""
+def require_files(train: SplitPaths, val: SplitPaths | None, root: str | Path, name: str) -> None:
+    """Raise one MissingDataError that lists everything `missing_files` finds.
+
+    Args:
+        train: Paths of the training split.
+        val: Paths of the validation split, if there is one.
+        root: Folder of the data set.
+        name: Of the data set.
+    """
     if missing := missing_files(train, val):
-        raise MissingDataError("the data set is not complete:\n  " + "\n  ".join(missing))
+        raise MissingDataError(incomplete(missing, root, name))
+
+
+def incomplete(missing: Iterable[str], root: str | Path, name: str) -> str:
+    """What is missing of a data set, and what there is to do."""
+    mend = [
+        "data that lie elsewhere: give their folder as data.root=…, or set the environment "
+        "variable BACL_DATA to the folder around it"
+    ]
+    if name in RELEASES:
+        mend.append(f"no data yet: python run.py job=prepare data={name} data.root={root}")
+    else:
+        mend.append("other names in that folder: data.train.annotations=…, data.train.images=…, …")
+    found = "\n  ".join([f"the data set is not complete in {Path(root).absolute()}:", *missing])
+    return "\n".join([found, *mend])
 
 
 def missing_files(train: SplitPaths, val: SplitPaths | None = None) -> list[str]:
@@ -121,13 +142,11 @@ def _missing_images(names: list[str], folders: list[Path]) -> list[str]:
 
 def _origin(path: Path) -> str:
     """Where a file or folder of a known release comes from, as an addition to a line."""
-    for name, release in RELEASES.items():
+    for release in RELEASES.values():
         for archive in release.archives:
             if path.name and path.name == Path(archive.creates).name:
                 size = f", {archive.size / 1e9:.1f} GB" if archive.size else ""
-                return (
-                    f" (from {archive.url}{size}; `python run.py job=prepare data={name}` gets it)"
-                )
+                return f" (from {archive.url}{size})"
     return ""
 
 

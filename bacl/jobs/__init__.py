@@ -13,3 +13,5 @@ JOBS = {
 }
 STARTED_BY_LAUNCHERS = {"fit_group": "bacl.jobs.fit_group"}
 """Jobs that nobody asks for by name."""
+TRAINING = {"fit", *STARTED_BY_LAUNCHERS}
+"""Jobs whose folder is a run."""

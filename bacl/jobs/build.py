@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
+from lightning.fabric import Fabric
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
@@ -20,12 +21,13 @@ from bacl.callbacks.messages import tidy_messages
 from bacl.callbacks.step_timer import StepTimer
 from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
-from bacl.data.prepare import MissingDataError, require_files
+from bacl.data.prepare import MissingDataError, incomplete, require_files
 from bacl.data.table import AnnotationTable
 from bacl.detectors.region_detector import RegionDetector
 from bacl.errors import OptionError, UserError
 from bacl.heads import ClassifierHead, Head
 from bacl.jobs.configuration import plain
+from bacl.jobs.refusals import naming_refused
 from bacl.stages import DetectionStage, Schedule
 
 SEEDS_APART = 1_000_003
@@ -67,7 +69,7 @@ def open_data(config: DictConfig) -> AnnotationTable:
     """
     _generate(config)
     paths = plain(config.data)
-    require_files(paths["train"], paths["val"])
+    require_files(paths["train"], paths["val"], paths["root"], paths["name"])
     return _open_categories(config)
 
 
@@ -76,7 +78,8 @@ def open_categories(config: DictConfig) -> AnnotationTable:
     _generate(config)
     annotations = Path(config.data.train.annotations)
     if not annotations.is_file():
-        raise MissingDataError(f"data.train.annotations: no file {annotations}")
+        lines = [f"data.train.annotations: no file {annotations}"]
+        raise MissingDataError(incomplete(lines, config.data.root, config.data.name))
     return _open_categories(config)
 
 
@@ -160,8 +163,8 @@ def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
 def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bool) -> Trainer:
     """A trainer that logs (if `logs`) and checkpoints into the stage's folder."""
     loggers = build_loggers(config, folder) if logs else []
-    return instantiate(
-        config.trainer,
+    return _trainer(
+        config,
         max_epochs=schedule.epochs,
         default_root_dir=str(folder),
         logger=loggers,
@@ -175,7 +178,29 @@ def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bo
 def single_device_trainer(config: DictConfig) -> Trainer:
     """A trainer on one device that neither logs nor saves, asked for its device and precision."""
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    return instantiate(config.trainer, **alone, logger=False, enable_checkpointing=False)
+    return _trainer(config, **alone, logger=False, enable_checkpointing=False)
+
+
+def build_fabric(config: DictConfig) -> Fabric:
+    """Device and precision of the trainer, for what has no training loop.
+
+    Raises:
+        OptionError: Lightning refuses an option, which is named with what it says.
+    """
+    options = {key: config.trainer[key] for key in ("accelerator", "precision")}
+    with naming_refused(options):
+        return Fabric(**options, devices=1)
+
+
+def _trainer(config: DictConfig, **options: Any) -> Trainer:
+    """The configuration's trainer.
+
+    Raises:
+        OptionError: Lightning refuses an option, which is named with what it says.
+    """
+    own = {key: value for key, value in plain(config.trainer).items() if key not in options}
+    with naming_refused(own):
+        return instantiate(config.trainer, **options)
 
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:

@@ -1,9 +1,9 @@
 """Misspelt options are errors before any work, and the message names the options that exist."""
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -14,9 +14,10 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.errors import UserError
+from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
+from bacl.jobs.overview import CONF, overview
+from bacl.jobs.values import of_other_kinds, out_of_range
 
-CONF = Path(__file__).parents[2] / "conf"
-EXPERIMENT_FILES = list((CONF / "experiment").glob("*.yaml"))
 # Parts of the configuration that name no class, with every option that is read of them.
 PLAIN = {
     "report": {"reference", "images", "score_threshold", "save_detections"},
@@ -29,7 +30,6 @@ PLAIN = {
 }
 STAGE = {"module", "heads", "schedule", "augment", "init_from"}
 SET = ("max_epochs", "logger", "callbacks", "default_root_dir", "plugins")
-EXPERIMENTS = "experiments: python run.py +experiment=NAME, with one of: "
 
 
 def check_command(arguments: Sequence[str]) -> None:
@@ -39,16 +39,22 @@ def check_command(arguments: Sequence[str]) -> None:
         SystemExit: an override does not fit; the text names the nearest options that exist.
     """
     if not arguments:
-        raise SystemExit(EXPERIMENTS + ", ".join(sorted(p.stem for p in EXPERIMENT_FILES)))
+        raise SystemExit(overview())
     overrides = [text for text in arguments if "=" in text and not text.startswith("-")]
     try:
         known = _compose([])
         composed = _compose(overrides)
     except HydraException as error:
         raise SystemExit(_explain(overrides, error)) from None
-    unknown = unknown_options(composed, set(known) | {"stages", "sweep"})
-    if unknown:
-        raise SystemExit("\n".join(unknown))
+    wrong = list(of_other_kinds(_compose([text for text in overrides if _chooses(text)]), composed))
+    wrong = wrong or unknown_options(composed, set(known) | {"stages", "sweep"})
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+
+
+def _chooses(override: str) -> bool:
+    """Whether an override takes a file of a group, or leaves one out, rather than set an option."""
+    return (CONF / re.split("[@=]", override.lstrip("+~"))[0]).is_dir()
 
 
 def unknown_options(config: DictConfig, top_level: set[str]) -> list[str]:
@@ -69,13 +75,12 @@ def unknown_options(config: DictConfig, top_level: set[str]) -> list[str]:
 def _unknown_choices(config: DictConfig) -> list[str]:
     """Options whose value names a part of the configuration that does not exist."""
     lines = []
+    if config.job not in JOBS | STARTED_BY_LAUNCHERS:
+        lines.append(_unknown(f"job={config.job}", set(JOBS)))
     heads = {head for node in config.stages.values() for head in node.get("heads", ())}
     if config.report.reference is not None and config.report.reference not in heads:
         lines.append(_unknown(f"report.reference={config.report.reference}", heads))
-    for option, low, others in (("images", 1, ()), ("score_threshold", 0, (None,))):
-        value = config.report[option]
-        if value not in others and (not isinstance(value, int | float) or value < low):
-            lines.append(f"report.{option}={value}: expected a number of at least {low}")
+    lines += out_of_range(config)
     if config.stage is not None and config.stage not in config.stages:
         lines.append(_unknown(f"stage={config.stage}", set(config.stages)))
     if config.trainer.strategy == "auto" and config.trainer.devices not in (1, "1", "auto"):
@@ -126,7 +131,14 @@ def _explain(overrides: Sequence[str], error: HydraException) -> str:
 
 
 def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
-    override = OverridesParser.create().parse_override(text)
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        key, _, value = text.partition("=")
+        return (
+            f"{text}: not understood; a value with any of =,:()[]{{}}'\" in it needs quotes for "
+            f"Hydra within those for the shell: {key}='\"{value}\"'"
+        )
     keys = override.key_or_group.split(".")
     group = (CONF / keys[0]).is_dir() and len(keys) == 1
     if group or override.is_add() or "Could not override" not in str(reason):
@@ -141,7 +153,7 @@ def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
 
 def _unknown(path: str, known: set[str]) -> str:
     key = path.rpartition(".")[2]
-    near = get_close_matches(key, known, n=1)
+    near = get_close_matches(key.partition("=")[2] or key, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{path}: no such option{hint} (known here: {', '.join(sorted(known))})"
 

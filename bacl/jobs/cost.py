@@ -24,34 +24,36 @@ from bacl.jobs.build import (
     build_parts,
     build_stage,
     chosen_stages,
-    open_data,
     prepare_process,
     single_device_trainer,
 )
 from bacl.jobs.check import check_arguments
-from bacl.jobs.fit import categories_of, restore
+from bacl.jobs.restored import command_overrides
+from bacl.jobs.restored_on_data import restore_on_data
 from bacl.jobs.run_folder import environment, write_text
 from bacl.reporting.cost import CostRow, cost_markdown, cost_table
 from bacl.stages import DetectionStage
 
 
 def run(config: DictConfig, folder: Path) -> None:
-    """Measure the last stage (or `stage=…`) and write cost/cost.json and cost/cost.md.
+    """Measure a stage and write cost/cost.json and cost/cost.md.
 
-    With `checkpoint=` it detects in validation images. Without, it needs no file at all: weights
-    and pixels are random, and the post-processing gets synthetic scores (`cost.candidates`), since
-    its time may depend on them.
+    With `checkpoint=` it is the stage and the model that the checkpoint is of, which detects in
+    validation images; the folder is written beside the file. Without, it is the last stage (or
+    `stage=…`) of the configuration and needs no file at all: weights and pixels are random, and the
+    post-processing gets synthetic scores (`cost.candidates`), since its time may depend on them.
     """
     prepare_process()
     check_arguments(config)
     _check_options(config.cost)
-    table = open_data(config) if config.checkpoint else None
-    with open_dict(config):
-        config.data.num_classes = number_of_classes(config)
-    name = chosen_stages(config)[-1]
-    stage = build_stage(config, name, pretrained=False)
-    if table is not None:
-        restore(stage, Path(config.checkpoint), categories_of(table))
+    if config.checkpoint:
+        model = restore_on_data(config, folder, command_overrides())
+        config, name, stage, folder = model.config, model.name, model.stage, model.path.parent
+    else:
+        with open_dict(config):
+            config.data.num_classes = number_of_classes(config)
+        name = chosen_stages(config)[-1]
+        stage = build_stage(config, name, pretrained=False)
     trainer = single_device_trainer(config)
     rows = measure(config, name, stage, trainer)
     notes = describe(config, name, rows, trainer.strategy.root_device)

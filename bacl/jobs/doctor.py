@@ -9,12 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from torch.nn import functional
 
 from bacl.data.batch import Detections
-from bacl.data.prepare import missing_files
+from bacl.data.prepare import incomplete, missing_files
 from bacl.data.table import AnnotationTable
 from bacl.errors import UserError
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
@@ -65,11 +64,7 @@ def options(config: DictConfig) -> str:
 
 def device(config: DictConfig) -> str:
     """What the trainer would use, after a convolution on it that must equal the CPU's."""
-    try:
-        place = single_device_trainer(config).strategy.root_device
-    except (ValueError, RuntimeError, MisconfigurationException) as error:
-        asked = f"trainer.accelerator={config.trainer.accelerator}"
-        raise NotReadyError(f"{asked}: {error}") from error
+    place = single_device_trainer(config).strategy.root_device
     x, weight = torch.randn(1, 8, 16, 16), torch.randn(4, 8, 3, 3)
     found = functional.conv2d(x.to(place), weight.to(place)).cpu()
     if not torch.allclose(found, functional.conv2d(x, weight), rtol=1e-2, atol=1e-2):
@@ -85,7 +80,7 @@ def data(config: DictConfig) -> str:
     if "builder" in paths and not Path(train["annotations"]).is_file():
         return f"{paths['name']}: generated before the first training, in {paths['root']}"
     if missing := missing_files(train, val):
-        raise NotReadyError("\n  ".join(["the data set is not complete:", *missing]))
+        raise NotReadyError(incomplete(missing, paths["root"], paths["name"]))
     tables = [AnnotationTable.open(split["annotations"]) for split in (train, val)]
     images, categories = [table.num_images for table in tables], tables[0].num_categories
     return f"{images[0]:,} training, {images[1]:,} validation images, {categories:,} categories"

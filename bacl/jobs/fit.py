@@ -14,9 +14,9 @@ from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
+    fill,
     inherit,
     load_stage,
-    load_strictly,
     save_stage,
     saved_categories,
 )
@@ -166,15 +166,9 @@ def restore(
     """
     content = load_stage(path)
     categories.check(saved_categories(content), path)
-    load_strictly(stage.detector, content["detector"], path)
-    missing = set(stage.heads) - set(content["heads"])
-    if missing and not drops_heads:
-        raise CheckpointError(
-            f"{path}: has no head {sorted(missing)}; its heads are {sorted(content['heads'])}"
-        )
-    stage.dropped = missing
-    for name, head in stage.live_heads.items():
-        load_strictly(head, content["heads"][name], path)
+    if drops_heads:
+        stage.dropped = set(stage.heads) - set(content["heads"])
+    fill(stage.detector, stage.live_heads, content, path)
 
 
 def _interrupted(folder: Path) -> Path:

@@ -9,7 +9,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from lightning.fabric import Fabric
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
@@ -25,7 +24,7 @@ from bacl.data.images import read_upright
 from bacl.data.progress import count_progress
 from bacl.errors import OptionError, UserError, require
 from bacl.evaluation.predictions import PredictionFiles
-from bacl.jobs.build import instantiate, prepare_process
+from bacl.jobs.build import build_fabric, instantiate, prepare_process
 from bacl.jobs.restored import Restored, command_overrides, keep_head, restore_model
 from bacl.reporting import figures
 
@@ -94,11 +93,10 @@ def _predict(
 ) -> int:
     """Fill the files; returns the number of pictures drawn."""
     options, drawn = config.predict, 0
-    trainer = config.trainer
-    fabric = Fabric(accelerator=trainer.accelerator, devices=1, precision=trainer.precision)
+    fabric = build_fabric(config)
     stage = fabric.setup_module(model.stage)
     stage.mark_forward_method("detect")
-    hidden = not trainer.enable_progress_bar
+    hidden = not config.trainer.enable_progress_bar
     with count_progress("predicting", len(found.names), "pictures", hidden) as advance:
         for batch, unreadable in _watched(_loader(config, model, found), watch):
             files.leave_out(unreadable)

@@ -13,8 +13,8 @@ from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
     State,
+    fill,
     load_stage,
-    load_strictly,
     saved_categories,
 )
 from bacl.errors import OptionError
@@ -79,9 +79,7 @@ def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = (
     check_arguments(described)
     name = stage_of(described, content, path)
     stage = build_stage(described, name, pretrained=False)
-    load_strictly(stage.detector, content["detector"], path)
-    for head, module in stage.heads.items():
-        load_strictly(module, content["heads"][head], path)
+    fill(stage.detector, dict(stage.heads.items()), content, path)
     return Restored(path, name, stage.eval(), categories, described)
 
 

@@ -5,7 +5,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -15,25 +14,15 @@ from typing import Any
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from bacl.atomic import replacing
-from bacl.errors import BUSY, UserError
+from bacl.atomic import replacing, telling_refusal
+from bacl.errors import UserError
 from bacl.jobs.configuration import changes, plain
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
+from bacl.jobs.lock import PATIENCE, lock
 
 PACKAGES = (
     *("torch", "torchvision", "lightning", "hydra-core", "torchmetrics"),
     *("numpy", "pycocotools", "pillow", "timm"),
 )
-
-
-class BusyFolderError(UserError, RuntimeError):
-    """Two processes must not train in one folder."""
-
-    exit_status = BUSY
 
 
 class OtherConfigurationError(UserError, ValueError):
@@ -64,39 +53,27 @@ def record(config: DictConfig, folder: Path, **notes: Any) -> None:
 
 
 @contextmanager
-def exclusive(folder: Path, patience: float = 10.0) -> Iterator[None]:
+def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Keep the folder to this process (and those it trains with) while the block runs.
 
-    The operating system lets go of it however the process ends. The data loader's processes outlive
-    a killed one by seconds: so long, up to `patience` seconds, the folder is waited for.
+    It is waited for, up to `patience` seconds.
 
     Raises:
         BusyFolderError: another process works in the folder.
     """
-    if rank_zero_only.rank or fcntl is None:  # type: ignore[attr-defined]
+    if rank_zero_only.rank or os.name != "posix":  # type: ignore[attr-defined]
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    with telling_refusal(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        _lock(handle, folder, time.monotonic() + patience)
+        lock(handle, folder, patience)
         yield
     finally:
         os.close(handle)
         if not any(folder.iterdir()):  # refused before anything was written
             folder.rmdir()
-
-
-def _lock(handle: int, folder: Path, deadline: float) -> None:
-    while True:
-        try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise BusyFolderError(
-                    f"{folder}: another process is at work in this folder; wait for it, or end it"
-                ) from None
-        time.sleep(0.2)
 
 
 def environment() -> dict[str, Any]:

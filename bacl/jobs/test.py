@@ -6,12 +6,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.jobs.build import build_data, build_stage, build_trainer, open_data, prepare_process
-from bacl.jobs.configuration import plain
+from bacl.jobs.build import build_data, build_trainer, prepare_process
 from bacl.jobs.evaluate import evaluate
-from bacl.jobs.fit import categories_of, restore
 from bacl.jobs.naming import variant
-from bacl.jobs.restored import command_overrides, described_model, stage_of
+from bacl.jobs.restored import command_overrides
+from bacl.jobs.restored_on_data import restore_on_data
 
 
 def run(config: DictConfig, folder: Path) -> float:
@@ -24,28 +23,12 @@ def run(config: DictConfig, folder: Path) -> float:
     """
     prepare_process()
     overrides = command_overrides()
-    path, content, model = described_model(config, folder, overrides)
-    for node in ("report", "trainer", "logger", "datamodule", "checkpoint_every_minutes"):
-        model[node] = config[node]
-    if any(places_data(text) for text in overrides):
-        model.data = plain(config.data)
-    model.data.num_classes = None  # counted in the file, and compared with the checkpoint's names
-    table = open_data(model)
-    name = stage_of(model, content, path)
-    stage = build_stage(model, name, pretrained=False)
-    restore(stage, path, categories_of(table))
-    trainer = build_trainer(model, folder / name, stage.schedule, logs=False)
-    trainer.datamodule = build_data(model, model.stages[name].augment)  # type: ignore[attr-defined]
-    own = path.parent / results_folder(Path(model.data.val.annotations), overrides)
+    restored = restore_on_data(config, folder, overrides)
+    model, stage, beside = restored.config, restored.stage, restored.path.parent
+    trainer = build_trainer(model, beside, stage.schedule, logs=False)
+    trainer.datamodule = build_data(model, model.stages[restored.name].augment)  # type: ignore[attr-defined]
+    own = beside / results_folder(Path(model.data.val.annotations), overrides)
     return next(iter(evaluate(model, own, stage, trainer).values()))["AP"]
-
-
-def places_data(override: str) -> bool:
-    """Whether an override chooses data as a whole: what it implies for their files is to follow."""
-    key = override.lstrip("+~").partition("=")[0]
-    return key == "data" or (
-        key.startswith("data.") and not key.startswith(("data.train.", "data.val."))
-    )
 
 
 def results_folder(annotations: Path, overrides: Sequence[str]) -> str:

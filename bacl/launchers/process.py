@@ -10,7 +10,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from bacl.errors import OptionError, UserError, require
+from bacl.errors import BUSY, OptionError, UserError, require
+from bacl.jobs.quoting import quoted
 from bacl.launchers.jobs import Job, compose_jobs
 from bacl.launchers.summary import show_summary, write_summary
 from bacl.launchers.tasks import Task, run_all
@@ -54,22 +55,30 @@ class ProcessLauncher(Launcher):
         """Run the jobs that are not finished; print a line for each, and a table at the end.
 
         Raises:
-            SystemExit: a job failed or, before any of them runs, one cannot be run.
+            SystemExit: a job failed or, before any of them runs, one cannot be run; with BUSY where
+                another launcher is at work on all that is left.
         """
         HydraConfig.instance().set_config(self.master)
         try:
             jobs = compose_jobs(self.context, self.master, job_overrides, initial_job_idx)
         except UserError as error:
             raise SystemExit(str(error)) from None
+        try:
+            self._run(jobs)
+        except UserError as error:
+            raise SystemExit(str(error)) from None
+        undone = [job for job in jobs if job.outcome.status != "done"]
+        if undone:
+            raise SystemExit(BUSY if all(job.exit_status == BUSY for job in undone) else 1)
+        return [job.returned() for job in jobs]
+
+    def _run(self, jobs: Sequence[Job]) -> None:
         waiting = [job for job in jobs if not _is_done(job)]
         try:
             run_all(self.tasks(waiting), self.parallel)
         finally:
-            write_summary(Path(self.master.hydra.sweep.dir, "sweep.csv"), jobs)
             show_summary(jobs)
-        if any(job.outcome.status != "done" for job in jobs):
-            raise SystemExit(1)
-        return [job.returned() for job in jobs]
+            write_summary(Path(self.master.hydra.sweep.dir, "sweep.csv"), jobs)
 
     def tasks(self, jobs: Sequence[Job]) -> list[Task]:
         """The processes that bring these jobs to their ends."""
@@ -82,8 +91,8 @@ class ProcessLauncher(Launcher):
     def command(self, overrides: Sequence[str], folder: Path) -> list[str]:
         """The ordinary command that trains in this folder."""
         hydra = [text for text in self.master.hydra.overrides.hydra if not text.startswith(OURS)]
-        place = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-        return [sys.executable, sys.argv[0], *hydra, *overrides, f"hydra.run.dir='{place}'"]
+        place = f"hydra.run.dir={quoted(str(folder))}"
+        return [sys.executable, sys.argv[0], *hydra, *overrides, place]
 
 
 def _is_done(job: Job) -> bool:

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from bacl.atomic import telling_refusal
 from bacl.errors import BUSY
+from bacl.jobs.lock import PATIENCE, BusyFolderError, lock
 from bacl.jobs.outcome import FAILED, write_failed
 from bacl.launchers.jobs import Job
 
@@ -29,6 +31,8 @@ class Task:
     """Where its log lies."""
     command: list[str]
     jobs: Sequence[Job]
+    patience: float = PATIENCE
+    """Seconds that another launcher's process is waited for."""
 
     @property
     def log(self) -> Path:
@@ -36,21 +40,45 @@ class Task:
         return self.folder / LOG
 
     def run(self, processes: "Processes") -> None:
-        """Run the command to its end, say how it ended, and note a failure in the jobs' folders."""
+        """Run the command to its end, say how it ended, and note a failure in the jobs' folders.
+
+        Where another launcher's process is at work, it is left alone, and so is its log.
+        """
         if processes.stopped is not None:
             return
+        try:
+            with self._own_log() as output:
+                self._run(processes, output)
+        except BusyFolderError as error:
+            self._note_status(BUSY)
+            print(f"{self.title}: not started; {error}", flush=True)
+
+    @contextmanager
+    def _own_log(self) -> Iterator[IO[bytes]]:
+        with telling_refusal(self.log):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            output = self.log.open("ab")
+        with output:
+            # The process inherits the file and with it the lock, should it outlive the launcher.
+            lock(output.fileno(), self.folder, self.patience)
+            yield output
+
+    def _run(self, processes: "Processes", output: IO[bytes]) -> None:
         for job in self.jobs:
             (job.folder / FAILED).unlink(missing_ok=True)
         print(f"{self.title}: started, log in {self.log}", flush=True)
         began = time.monotonic()
-        status = processes.run(self.command, self.log)
-        for job in self.jobs:
-            job.exit_status = status
+        status = processes.run(self.command, output)
+        self._note_status(status)
         if status not in (0, BUSY) and processes.stopped is None:
             self._note_failure(status)
         spent = timedelta(seconds=round(time.monotonic() - began))
         end = self._end(status) if processes.stopped is None else "stopped"
         print(f"{self.title}: {end} after {spent}", flush=True)
+
+    def _note_status(self, status: int) -> None:
+        for job in self.jobs:
+            job.exit_status = status
 
     def _end(self, status: int) -> str:
         if status:
@@ -79,18 +107,16 @@ class Processes:
         self.stopped: int | None = None
         """The signal that told this process to stop."""
 
-    def run(self, command: Sequence[str], log: Path) -> int:
-        """Run a command with its output appended to `log`; returns its exit status."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-            self.running.add(process)
-            if self.stopped is not None:
-                process.terminate()
-            try:
-                return process.wait()
-            finally:
-                self.running.discard(process)
+    def run(self, command: Sequence[str], output: IO[bytes]) -> int:
+        """Run a command with its output appended to a file; returns its exit status."""
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        self.running.add(process)
+        if self.stopped is not None:
+            process.terminate()
+        try:
+            return process.wait()
+        finally:
+            self.running.discard(process)
 
     def stop(self, number: int, frame: Any) -> None:
         """Tell every child to end; it keeps its last checkpoint."""

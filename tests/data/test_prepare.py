@@ -17,7 +17,7 @@ from bacl.data import prepare as prepare_module
 from bacl.data.disk import NotEnoughSpaceError, require_space
 from bacl.data.download import DownloadError, download, unpack
 from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names, find_image
-from bacl.data.prepare import MissingDataError, check_counts, missing_files, prepare
+from bacl.data.prepare import MissingDataError, check_counts, missing_files, prepare, require_files
 from bacl.data.table import AnnotationTable
 
 BODY = bytes(range(256)) * 40
@@ -272,13 +272,25 @@ def test_missing_files_are_listed_together(release, tmp_path):
     lines = missing_files(train, val)
     assert len(lines) == 5
     assert lines[0].startswith(f"no file {train['annotations']} (from http://127.0.0.1")
-    assert "job=prepare data=tiny" in lines[0]
     assert lines[1].startswith(f"no folder {train['images']} (from http://127.0.0.1")
     assert lines[2:] == [f"no file {val['annotations']}"] + [
         f"no folder {tmp_path / name}" for name in ("one", "two")
     ]
-    with pytest.raises(MissingDataError, match=r"not complete:\n  no file .*\n  no folder"):
+    with pytest.raises(MissingDataError) as caught:
         prepare(tmp_path, "mine", train, val)
+    first, *listed, elsewhere, names = str(caught.value).splitlines()
+    assert first == f"the data set is not complete in {tmp_path}:"
+    assert [line.removeprefix("  ") for line in listed] == lines
+    assert "data.root=" in elsewhere
+    assert "BACL_DATA" in elsewhere
+    assert "data.train.annotations=" in names
+
+
+def test_of_a_known_release_the_command_that_gets_it_is_told(release, tmp_path):
+    split = {"annotations": tmp_path / "train.json", "images": tmp_path / "train2017"}
+    with pytest.raises(MissingDataError) as caught:
+        require_files(split, None, tmp_path, "tiny")
+    assert f"python run.py job=prepare data=tiny data.root={tmp_path}" in str(caught.value)
 
 
 def test_missing_images_are_counted_in_all_folders(tmp_path):

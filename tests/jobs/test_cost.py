@@ -1,6 +1,8 @@
 import json
+import shutil
 
 import pytest
+import torch
 
 from bacl.checkpoints.handover import CheckpointError
 from bacl.errors import OptionError
@@ -33,14 +35,29 @@ def test_random_weights_need_no_files(tiny, tmp_path, capsys):
 
 
 def test_a_checkpoint_is_timed_on_validation_images(finished, tiny, tmp_path):
-    path = finished / "classifier/final.ckpt"
+    path = shutil.copy(finished / "classifier/final.ckpt", tmp_path)
     options = [text for text in FAST if "size" not in text]
-    cost.run(tiny(f"checkpoint={path}", "datamodule.num_workers=0", *options), tmp_path)
+    cost.run(tiny(f"checkpoint={path}", "datamodule.num_workers=0", *options), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     content = result(tmp_path)
     assert [row["head"] for row in content["rows"]] == ["bacl", "baseline"]  # with their own scores
     assert content["rows"][0]["times"]["images"] == 2
     assert content["checkpoint"] == str(path)
     assert f"weights of {path}" in (tmp_path / "cost/cost.md").read_text()
+
+
+def test_the_model_is_the_checkpoints(finished, compose_config, tmp_path):
+    path = shutil.copy(finished / "classifier/final.ckpt", tmp_path)
+    # Without an experiment the command describes a detector and a head of other sizes.
+    options = ["datamodule.num_workers=0", *[text for text in FAST if "size" not in text]]
+    cost.run(compose_config(f"checkpoint={path}", *options), tmp_path / "run")
+    content = result(tmp_path)
+    saved = torch.load(path, weights_only=True)
+    parameters = {key: value for key, value in saved["detector"].items() if "running" not in key}
+    widths = {value.shape[0] for key, value in parameters.items() if key.startswith("fpn")}
+    assert widths == {16}
+    assert content["num_classes"] == 12
+    assert [row["head"] for row in content["rows"]] == ["bacl", "baseline"]
 
 
 def test_a_missing_checkpoint_is_told(tiny, tmp_path):

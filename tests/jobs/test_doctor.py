@@ -34,7 +34,15 @@ def test_everything_that_is_wrong_is_told_at_once(compose_config, tmp_path, caps
     )
     with pytest.raises(doctor.NotReadyError) as caught:
         doctor.run(config, tmp_path)
-    for part in (r"head.loss.strange", "no file", "train.json", "val.json", "accelerator=no"):
+    for part in (
+        r"head.loss.strange",
+        "no file",
+        "train.json",
+        "val.json",
+        "accelerator=no: ",
+        "data.root=",
+        "BACL_DATA",
+    ):
         assert part in str(caught.value)
     assert "OK\n" not in capsys.readouterr().out
 

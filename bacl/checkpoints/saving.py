@@ -1,0 +1,19 @@
+"""Tensors to a file, as a whole or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bacl.atomic import replacing
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """Write what `torch.load` reads.
+
+    Raises:
+        UnwritableError: the disk is full, or refuses the file.
+    """
+    # torch opens a path by itself and then knows no reason why a write failed; a file tells.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)

@@ -1,0 +1,39 @@
+"""The command line with what goes without saying."""
+
+import re
+from collections.abc import Sequence
+
+from bacl.jobs import TRAINING
+from bacl.jobs.check import check_command
+from bacl.jobs.quoting import with_quoted_paths
+
+MULTIRUN = {"-m", "--multirun"}
+SEVERAL = re.compile(r"^\+sweep=([^\[,]+,.*)$")
+LEAVES_NOTHING = ("hydra.output_subdir=null", "hydra/job_logging=stdout")
+"""Hydra's record and log belong to a run; what only looks at one must not replace them."""
+
+
+def completed(arguments: Sequence[str]) -> list[str]:
+    """A command as Hydra wants it.
+
+    Raises:
+        SystemExit: an override does not fit; the text names the mend.
+    """
+    # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
+    chosen = ("experiment=", "sweep=")
+    given = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
+    # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
+    given = [with_quoted_paths(SEVERAL.sub(r"+sweep=[\1]", text)) for text in given]
+    sweeps = any(text.startswith("+sweep=") for text in given)
+    if sweeps and "job=report" not in given:
+        # The sweep's file says how it is launched.
+        return ["--multirun", *[text for text in given if text not in MULTIRUN]]
+    if MULTIRUN & set(given):
+        # Hydra wants it before all overrides.
+        given = ["--multirun", *[text for text in given if text not in MULTIRUN]]
+        if any(text.startswith("hydra/launcher=") for text in given):
+            return given
+        return [*given, "hydra/launcher=process"]
+    check_command(given)
+    jobs = [text.removeprefix("job=") for text in given if text.startswith("job=")]
+    return given if {*jobs[-1:]} <= TRAINING else [*given, *LEAVES_NOTHING]

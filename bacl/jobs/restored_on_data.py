@@ -1,0 +1,49 @@
+"""A trained model with the data that it is judged on: for job=test and job=cost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bacl.checkpoints.handover import Categories, fill, saved_categories
+from bacl.jobs.build import build_stage, open_data
+from bacl.jobs.configuration import plain
+from bacl.jobs.restored import Restored, described_model, stage_of
+
+
+def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Restored:
+    """Build and load what `checkpoint=…` holds, or the run's own last stage, and open its data.
+
+    Model, heads, data and test transform are those of the checkpoint, but for what the command says
+    of them; with an experiment they are the command's.
+
+    Args:
+        config: the composed configuration.
+        folder: of the run.
+        overrides: of the command.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or does not fit the model or the data.
+        MissingDataError: lists every file that is missing and where it comes from.
+    """
+    path, content, model = described_model(config, folder, overrides)
+    for node in ("report", "trainer", "logger", "datamodule", "checkpoint_every_minutes"):
+        model[node] = config[node]
+    if any(places_data(text) for text in overrides):
+        model.data = plain(config.data)
+    model.data.num_classes = None  # counted in the file, and compared with the checkpoint's names
+    table = open_data(model)
+    categories = Categories(table.category_ids.tolist(), list(table.category_names))
+    categories.check(saved_categories(content), path)
+    name = stage_of(model, content, path)
+    stage = build_stage(model, name, pretrained=False)
+    fill(stage.detector, dict(stage.heads.items()), content, path)
+    return Restored(path, name, stage, categories, model)
+
+
+def places_data(override: str) -> bool:
+    """Whether an override chooses data as a whole: what it implies for their files is to follow."""
+    key = override.lstrip("+~").partition("=")[0]
+    return key == "data" or (
+        key.startswith("data.") and not key.startswith(("data.train.", "data.val."))
+    )

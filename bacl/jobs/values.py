@@ -1,0 +1,59 @@
+"""Values of options that cannot be meant: told before any work, wherever they would be read."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bacl.jobs.configuration import flat
+
+WHOLE = {
+    "seed": 0,
+    "datamodule.batch_size": 1,
+    "datamodule.val_batch_size": 1,
+    "datamodule.num_workers": 0,
+    "trainer.log_every_n_steps": 1,
+    "trainer.accumulate_grad_batches": 1,
+}
+"""Whole numbers, with the least of each."""
+LEAST = {"checkpoint_every_minutes": 0, "report.images": 1, "report.score_threshold": 0}
+"""Other numbers."""
+MAY_BE_NULL = {"report.score_threshold"}
+WORDS_TOO = {"trainer.devices", "trainer.num_nodes", "trainer.deterministic"}
+"""Options that take a number or a switch, or a word in its place."""
+
+
+def out_of_range(config: DictConfig) -> Iterator[str]:
+    """One line for each number that is too small, or is none."""
+    for options, kinds, kind in ((WHOLE, int, "whole number"), (LEAST, int | float, "number")):
+        for option, least in options.items():
+            value = OmegaConf.select(config, option)
+            if value is None and option in MAY_BE_NULL:
+                continue
+            if not isinstance(value, kinds) or isinstance(value, bool) or not value >= least:
+                yield f"{option}={value}: expected a {kind} of at least {least}"
+
+
+def of_other_kinds(before: DictConfig, after: DictConfig) -> Iterator[str]:
+    """One line for each option that was a number or a switch and has become something else.
+
+    Args:
+        before: the configuration without the options that the command sets.
+        after: with them.
+    """
+    values, earlier = _flat(after), _flat(before)
+    for option in sorted(set(values) & set(earlier) - WORDS_TOO):
+        value, default = values[option], earlier[option]
+        if value is None or (isinstance(value, str) and "${" in value):
+            continue
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                yield f"{option}={value}: expected true or false"
+        elif isinstance(default, int | float) and (
+            not isinstance(value, int | float) or isinstance(value, bool)
+        ):
+            yield f"{option}={value}: expected a number, such as {default}"
+
+
+def _flat(config: DictConfig) -> dict[str, Any]:
+    return flat(OmegaConf.to_container(config))
