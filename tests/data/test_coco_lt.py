@@ -207,7 +207,8 @@ def test_builder_makes_a_set_that_trains_without_its_crowds(tmp_path):
     assert table.exhaustive
     statistics = CategoryStatistics.of(table)
     groups = groups_by_count(statistics.instance_counts.numpy(), (5, 20))
-    assert [np.flatnonzero(mask).tolist() for mask in groups.values()] == [[2], [1], [0]]
+    members = [np.flatnonzero(group.members).tolist() for group in groups.groups]
+    assert members == [[2], [1], [0]]
     crowds = int(table.crowd.sum())
     assert crowds == sum(a["iscrowd"] for a in content["annotations"]) > 0
     _, labels = DetectionDataset(table, tmp_path, lambda sample: sample).category_pairs()
@@ -229,5 +230,6 @@ def test_published_groups_of_the_paper():
     counts = np.array([category["instance_count"] for category in categories])
     assert (len(counts), counts.sum(), counts.max(), counts.min()) == (80, 666_493, 262_465, 11)
     assert RELEASES["coco_lt"].train.counts == {"annotations": counts.sum(), "categories": 80}
-    sizes = [int(mask.sum()) for mask in groups_by_count(counts, (20, 400, 8000)).values()]
+    groups = groups_by_count(counts, (20, 400, 8000)).groups
+    sizes = [int(group.members.sum()) for group in groups]
     assert sizes == [4, 24, 32, 20]
