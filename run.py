@@ -42,12 +42,18 @@ def main(config: DictConfig) -> float | None:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove the folder that Hydra made for a job that left nothing there, and those around it."""
+    """Remove the folder that Hydra made for a job that left nothing there, and those around it.
+
+    Only below the current folder, and only empty ones: nothing else lets itself be removed.
+    """
     here = Path.cwd()
     for path in (folder, *folder.parents):
-        if here not in path.parents or not path.is_dir() or any(path.iterdir()):
+        if here not in path.parents:
             return
-        path.rmdir()
+        try:
+            path.rmdir()
+        except OSError:  # not empty, or another process was faster
+            return
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The dynamic feature hallucination module (Sec. III-E, Eq. 11-13)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -10,21 +12,25 @@ from bacl.errors import require
 
 
 @torch.no_grad()
-def jittered_sums(features: Tensor, labels: Tensor, num_classes: int) -> ClassSums:
+def jittered_sums(
+    features: Sequence[Tensor], labels: Tensor, num_classes: int
+) -> tuple[ClassSums, ...]:
     """What Eq. 11 takes from a step's features, for every head that follows them.
 
     Every process calls it together, also one without features.
 
     Args:
-        features: (M, D) of the jittered boxes.
+        features: (M, D) of the jittered boxes, one tensor or several of the same boxes.
         labels: (M,) int64 in [0, C).
         num_classes: C.
 
     Returns:
-        Totals (U, 2 D): of the features, then of their squares.
+        For each tensor the totals (U, 2 D): of the features, then of their squares.
     """
-    values = features.double()
-    return sum_per_class(torch.cat([values, values.square()], 1), labels, num_classes)
+    values = [part for own in features for part in (own.double(), own.double().square())]
+    sums = sum_per_class(torch.cat(values, dim=1), labels, num_classes)
+    totals = sums.totals.split([2 * own.shape[1] for own in features], dim=1)
+    return tuple(ClassSums(sums.classes, sums.counts, own) for own in totals)
 
 
 class FeatureHallucination(nn.Module):
@@ -82,7 +88,7 @@ class FeatureHallucination(nn.Module):
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """`follow` features (M, D) of labels (M,); every process calls it together."""
-        self.follow(jittered_sums(features, labels, self.num_classes))
+        self.follow(*jittered_sums([features], labels, self.num_classes))
 
     @torch.no_grad()
     def follow(self, sums: ClassSums) -> None:

@@ -125,7 +125,7 @@ def cases(device: torch.device) -> dict[str, Callable[[], object]]:
     objectness = BinaryCrossEntropyWithObjectness(CLASSES, 0.001)
 
     def head_step() -> None:
-        sums = jittered_sums(jittered, jittered_labels, CLASSES)
+        (sums,) = jittered_sums([jittered], jittered_labels, CLASSES)
         head.loss(features, rois, sums).backward()
 
     def hallucinate() -> None:

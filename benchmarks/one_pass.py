@@ -57,7 +57,7 @@ def classifier_step(
             pyramid = detector.pyramid(images)
         jittered = [boxes(target.boxes, target.size) for target in targets]
         regions = detector.training_regions(pyramid, targets, jittered)
-        sums = jittered_sums(regions.extra, labels, detector.num_classes)
+        (sums,) = jittered_sums([regions.extra], labels, detector.num_classes)
         parts = [head.loss(regions.features, regions.labels, sums) for head in heads]
         loss = torch.stack([*parts, *regions.losses.values()]).sum()
         loss.backward()

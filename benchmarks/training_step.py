@@ -98,7 +98,7 @@ def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step
         if regions.extra is not None:
             labels = torch.cat([target.labels for target in targets])
             labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
-            sums = jittered_sums(regions.extra, labels, detector.num_classes)
+            (sums,) = jittered_sums([regions.extra], labels, detector.num_classes)
         loss = head.loss(regions.features, regions.labels, sums)
         loss = loss + torch.stack(list(regions.losses.values())).sum()
         loss.backward()

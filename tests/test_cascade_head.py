@@ -41,7 +41,7 @@ def steps(count: int = 3) -> list[tuple[tuple[Tensor, ...], tuple[Tensor, ...], 
         labels = tuple(torch.randint(C + 1, (rows,), generator=generator) for rows in ROWS)
         jittered = tuple(torch.rand(32, D, generator=generator) for _ in ROWS)
         owners = torch.randint(C, (2,), generator=generator).repeat_interleave(16)
-        return features, labels, tuple(jittered_sums(rows, owners, C) for rows in jittered)
+        return features, labels, jittered_sums(jittered, owners, C)
 
     return [step() for _ in range(count)]
 
@@ -102,7 +102,7 @@ def test_no_regions():
     head = cascade()
     none = torch.zeros(0, dtype=torch.int64)
     empty = (torch.zeros(0, D),) * 3
-    head.loss(empty, (none,) * 3, (jittered_sums(empty[0], none, C),) * 3).backward()
+    head.loss(empty, (none,) * 3, jittered_sums(empty, none, C)).backward()
     assert not any(p.grad.any() for p in head.parameters())
     assert head.probabilities(empty).shape == (0, C + 1)
 

@@ -39,7 +39,7 @@ def test_modules_that_share_sums_end_as_those_that_observe():
     for ours, theirs in zip(sharing, alone, strict=True):
         theirs.load_state_dict(ours.state_dict())
     features, labels = torch.randn(20, D), torch.randint(C, (20,))
-    sums = jittered_sums(features, labels, C)
+    (sums,) = jittered_sums([features], labels, C)
     for ours, theirs in zip(sharing, alone, strict=True):
         ours.follow(sums)
         theirs.observe(features, labels)

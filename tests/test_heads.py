@@ -54,7 +54,7 @@ def steps(count: int = 3) -> list[Step]:
         jittered = torch.randint(C, (2,), generator=generator).repeat_interleave(16)
         features = torch.rand(12, D, generator=generator)
         rows = torch.rand(32, D, generator=generator)
-        return features, labels, jittered_sums(rows, jittered, C)
+        return features, labels, *jittered_sums([rows], jittered, C)
 
     return [step() for _ in range(count)]
 
@@ -180,7 +180,7 @@ def test_evaluation_changes_nothing_and_hallucinates_nothing():
 def test_step_without_objects_or_rois():
     head = bacl()
     none = torch.zeros(0, dtype=torch.int64)
-    head.loss(torch.zeros(0, D), none, jittered_sums(torch.zeros(0, D), none, C)).backward()
+    head.loss(torch.zeros(0, D), none, *jittered_sums([torch.zeros(0, D)], none, C)).backward()
     assert head.predictor.weight.grad.abs().sum() == 0
 
 

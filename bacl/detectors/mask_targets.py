@@ -66,8 +66,10 @@ def resampled(masks: Tensor, objects: Tensor, boxes: Tensor, side: int) -> Tenso
     boxes = clip_boxes(boxes, (masks.shape[1], masks.shape[2]))
     crops = boxes.new_zeros((len(boxes), side, side))
     order = objects.argsort()
-    ends = [torch.searchsorted(objects[order], end) for end in range(AT_ONCE, len(masks), AT_ONCE)]
-    borders = torch.stack(ends).tolist() if ends else []
+    borders: list[int] = []
+    if len(masks) > AT_ONCE:
+        firsts = torch.arange(AT_ONCE, len(masks), AT_ONCE, device=objects.device)
+        borders = torch.searchsorted(objects[order], firsts).tolist()
     for bunch, rows in zip(masks.split(AT_ONCE), order.tensor_split(borders), strict=True):
         index = objects[rows] % AT_ONCE
         rois = torch.cat((index.to(boxes.dtype).unsqueeze(1), boxes[rows]), dim=1)

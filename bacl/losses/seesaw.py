@@ -51,6 +51,7 @@ class Seesaw(ClassificationLoss):
         self.compensation = compensation
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
         self._step: tuple[Tensor, Tensor] | None = None
+        """Labels and counts of the last `forward`: `observe` need not sum over processes again."""
 
     @property
     def num_logits(self) -> int:
@@ -62,7 +63,9 @@ class Seesaw(ClassificationLoss):
         classes, objectness = self._split(logits)
         rows = (labels < self.num_classes).nonzero().squeeze(1)
         own, eased = labels[rows], classes[rows]
-        eased = eased + self.log_factors(eased.detach(), own, self._counts_with(labels))
+        counts = self._counts_with(labels)
+        self._step = labels, counts
+        eased = eased + self.log_factors(eased.detach(), own, counts)
         background = (labels == self.num_classes).long()
         total = functional.cross_entropy(eased, own, reduction="sum")
         total = total + functional.cross_entropy(objectness, background, reduction="sum")
@@ -96,18 +99,14 @@ class Seesaw(ClassificationLoss):
     def observe(self, logits: Tensor, labels: Tensor) -> None:
         """Count the step's foreground rows; see `ClassificationLoss`."""
         super().observe(logits, labels)
-        self.counts = self._counts_with(labels)
-        self._step = None
+        step, self._step = self._step, None
+        if step is None or step[0] is not labels:
+            step = labels, self._counts_with(labels)
+        self.counts = step[1]
 
     def _counts_with(self, labels: Tensor) -> Tensor:
-        """(C,) int64: rows of the earlier steps and of this one, over all processes.
-
-        A step's rows are summed over the processes once: `forward` and `observe` get the same
-        labels, on every process alike.
-        """
-        if self._step is None or self._step[0] is not labels:
-            self._step = labels, sum_over_processes(rows_per_class(labels, self.num_classes))
-        return self.counts + self._step[1]
+        """(C,) int64: rows of the earlier steps and of this one, over all processes."""
+        return self.counts + sum_over_processes(rows_per_class(labels, self.num_classes))
 
     def _split(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         classes, objectness = in_float32(logits).split([self.num_classes, 2], dim=1)

@@ -159,8 +159,8 @@ class DetectionStage(LightningModule):
         labels = torch.cat([target.labels for target in batch.targets])
         labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
         if isinstance(features, Tensor):
-            return jittered_sums(features, labels, self.detector.num_classes)
-        return tuple(jittered_sums(x, labels, self.detector.num_classes) for x in features)
+            return jittered_sums([features], labels, self.detector.num_classes)[0]
+        return jittered_sums(features, labels, self.detector.num_classes)
 
     def detect(self, batch: Batch) -> dict[str, list[Detections]]:
         """Every head's detections, per image, in pixels of the original files."""

@@ -81,7 +81,7 @@ class TinyStage(LightningModule):
     def training_step(self, batch, batch_idx):
         features = batch.images.flatten(1)[:, :D]
         labels = torch.tensor([batch_idx % C, C])
-        jittered = jittered_sums(features[:1], labels[:1], C)
+        (jittered,) = jittered_sums([features[:1]], labels[:1], C)
         losses = {"box": features.mean() * self.heads["bce"].predictor.weight.sum()}
         if self.global_step == self.nan_at:
             losses["box"] = losses["box"] * torch.nan

@@ -75,3 +75,8 @@ def test_a_file_of_the_very_name_comes_before_a_sweep(files):
 )  # fmt: skip
 def test_everything_else_is_left_alone(override):
     assert with_quoted_paths(override) == override
+
+
+def test_a_sweep_may_be_longer_than_a_name_of_a_file():
+    seeds = list(range(100))
+    assert values(f"seed={','.join(map(str, seeds))}") == seeds

@@ -61,3 +61,13 @@ def test_objects_times_classes():
 def test_negative_options_are_refused(option):
     with pytest.raises(OptionError, match=option):
         build(**{option: -1.0})
+
+
+def test_labels_that_change_in_place_are_counted_as_they_are():
+    loss = Seesaw(C, 0.8, 2.0)
+    logits, labels = torch.zeros(3, C + 2), torch.tensor([0, 1, 2])
+    loss(logits, labels)
+    labels.fill_(1)
+    loss(logits, labels)
+    loss.observe(logits, labels)
+    assert loss.counts.tolist() == [0, 3] + [0] * (C - 2)

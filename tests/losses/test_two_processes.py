@@ -43,7 +43,7 @@ def train(rank: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     head = build()
     for _ in range(3):
         features, labels, *jittered = shares()[rank]
-        head.loss(features, labels, jittered_sums(*jittered, C))
+        head.loss(features, labels, *jittered_sums([jittered[0]], jittered[1], C))
     features, labels = head.hallucination.generate(torch.zeros(C))
     return head.state_dict(), features, labels
 
