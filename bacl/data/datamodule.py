@@ -1,5 +1,6 @@
 """Training and validation data for Lightning, resumable at any batch."""
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -35,7 +36,7 @@ class DetectionDataModule(LightningDataModule):
         batch_size: training images per step over all processes.
         val_batch_size: images per batch of one process in validation.
         num_workers: processes that load data, for each training process; 0 loads in the training
-            process itself. Those of validation end with it.
+            process itself. Those of validation end with it. There are no more than cores.
         seed: of the order of the images and of their augmentation.
         load_masks: give masks with the training targets, for a detector that learns them. They
             cost time; validation compares with the annotations and needs none.
@@ -64,7 +65,7 @@ class DetectionDataModule(LightningDataModule):
         self.sampler = sampler
         self.batch_size = batch_size
         self.val_batch_size = val_batch_size
-        self.num_workers = num_workers
+        self.num_workers = min(num_workers, os.cpu_count() or 1)
         self.seed = seed
         self.load_masks = load_masks
         self.pin_memory = pin_memory

@@ -46,7 +46,7 @@ def draw(
     table, counts = data.val_table, data.statistics
     names, grouping = table.category_names, metric.grouping
     for curves in filter(figures.has_losses, folder.glob("metrics.csv")):
-        yield figures.draw_losses(pictures / "losses.png", curves)
+        yield figures.draw_losses(pictures / "losses.png", curves, list(measures))
     precision = {head: values["AP"] for head, values in measures.items()}
     yield figures.draw_ap_by_count(
         pictures / "ap_by_count.png",

@@ -11,7 +11,7 @@ from bacl.reporting.figures import (
 )
 from bacl.reporting.figures.average_precision import mean_around
 from bacl.reporting.figures.losses import has_losses, read_curves
-from bacl.reporting.figures.style import head_colour, running_mean
+from bacl.reporting.figures.style import INK, head_colour, running_mean
 from bacl.reporting.figures.weight_norms import log_count_correlation
 from bacl.reporting.groups import shades
 
@@ -103,6 +103,17 @@ def test_curves_take_the_later_of_repeated_steps(tmp_path, pixels):
     assert pixels(draw_losses(tmp_path / "losses.png", path), head_colour(0)) > 50
 
 
+def test_heads_have_the_colours_of_the_other_figures(tmp_path, pixels):
+    rows = "".join(f"{step},1.0,{'' if step else 3.0}\n" for step in range(9))
+    text = "step,train/bacl_classification,train/plain_classification\n"
+    path = write_metrics(tmp_path / "m.csv", text + rows)
+    line, dot = (
+        pixels(draw_losses(tmp_path / "losses.png", path, heads), head_colour(0))
+        for heads in ((), ("plain", "bacl"))
+    )
+    assert line > 5 * dot > 0
+
+
 def test_errors_name_file_and_line(tmp_path):
     assert not has_losses(write_metrics(tmp_path / "m.csv", "step,val/AP\n0,1\n"))
     assert has_losses(write_metrics(tmp_path / "m.csv", "step,train/box\n0,1\n"))
@@ -114,4 +125,4 @@ def test_errors_name_file_and_line(tmp_path):
 
 def test_values_that_are_not_finite_do_not_hide_the_others(tmp_path, pixels):
     path = write_metrics(tmp_path / "m.csv", "step,train/box\n0,nan\n1,2.0\n2,inf\n3,1.0\n")
-    assert pixels(draw_losses(tmp_path / "losses.png", path), head_colour(0)) > 50
+    assert pixels(draw_losses(tmp_path / "losses.png", path), INK) > 50

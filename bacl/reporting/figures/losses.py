@@ -1,7 +1,7 @@
 """Training curves from the CSV logger's metrics."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from bacl.reporting.figures.style import (
+    INK,
     MUTED,
     head_colour,
     new_figure,
@@ -24,12 +25,13 @@ SMOOTHED = 40  # a running mean over 1/40 of the curve
 
 
 @styled
-def draw_losses(path: Path, metrics_csv: Path) -> Path:
+def draw_losses(path: Path, metrics_csv: Path, heads: Sequence[str] = ()) -> Path:
     """Draw every training loss over the steps: the heads' classification losses in one panel.
 
     Args:
         path: PNG to write.
         metrics_csv: the CSV logger's file; its columns `train/...` are the losses.
+        heads: those that come first, in the order of the other figures' colours.
 
     Returns:
         `path`.
@@ -37,7 +39,7 @@ def draw_losses(path: Path, metrics_csv: Path) -> Path:
     Raises:
         ValueError: the file has no column `train/...`.
     """
-    panels = _panels(read_curves(metrics_csv))
+    panels = _panels(read_curves(metrics_csv), heads)
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = new_figure(4.2 * columns, 3.2 * rows, rows, columns)
@@ -95,8 +97,8 @@ def _finite(curve: Curve) -> Curve:
     return curve[0][kept], curve[1][kept]
 
 
-def _panels(curves: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
-    heads = {
+def _panels(curves: Mapping[str, Curve], first: Sequence[str]) -> dict[str, dict[str, Curve]]:
+    found = {
         name.removesuffix(CLASSIFICATION): curve
         for name, curve in curves.items()
         if name.endswith(CLASSIFICATION)
@@ -104,15 +106,17 @@ def _panels(curves: Mapping[str, Curve]) -> dict[str, dict[str, Curve]]:
     others = {
         name: {"": curve} for name, curve in curves.items() if not name.endswith(CLASSIFICATION)
     }
+    heads = {name: found[name] for name in (*first, *found) if name in found}
     return ({"classification": heads} if heads else {}) | others
 
 
 def _draw_panel(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
     finite = {head: _finite(curve) for head, curve in curves.items()}
     for index, (head, (steps, values)) in enumerate(finite.items()):
-        colour = head_colour(index)
+        colour = head_colour(index) if head else INK  # the others are no head's own
         window = max(1, len(values) // SMOOTHED)
-        axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3)
+        dot = "o" if len(values) == 1 else None  # a line of one point shows nothing
+        axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3, marker=dot)
         axes.plot(steps, running_mean(values, window), color=colour, linewidth=2, label=head)
     axes.set_title(title.replace("_", " "))
     axes.set_xlabel("step", color=MUTED)
