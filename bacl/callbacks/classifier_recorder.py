@@ -141,7 +141,7 @@ def _log_to_wandb(
         *[norm[order] for norm in norms.values()],
     ]
     data = [list(row) for row in zip(*[column.tolist() for column in columns], strict=True)]
-    names = ["category", "frequency", "instances", *norms]
+    names = ["category", "group", "instances", *norms]
     logger.log_table("classifier/weight_norm_table", names, data, step=step)
     plot = wandb.plot.line_series(
         list(range(len(order))), [norm[order].tolist() for norm in norms.values()],

@@ -1,6 +1,7 @@
 """Folders of runs as rows of tables."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,7 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
     if not settings:
         raise UserError(f"{runs}: no run to report; train first, or name runs with name=…")
     common = set.intersection(*settings.values()) if len(settings) > 1 else set()
-    labels = [", ".join(sorted(own - common)) for own in settings.values()]
+    labels = _distinct({path: ", ".join(sorted(own - common)) for path, own in settings.items()})
     axis = _common_number(labels)
     names = [label.rpartition("=")[2] for label in labels] if axis else labels
     heads = {label: _heads(path, reference) for label, path in zip(names, settings, strict=True)}
@@ -76,6 +77,15 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
             for head in different
         ]
     return [Ablation("runs", title, _rows(heads, len(different) > 1), axis)]
+
+
+def _distinct(labels: Mapping[Path, str]) -> list[str]:
+    """The settings' labels, with the folder where several have the same one."""
+    several = Counter(labels.values())
+    return [
+        label if several[label] == 1 else f"{label or 'default'} ({path.name})"
+        for path, label in labels.items()
+    ]
 
 
 def _heads(setting: Path, reference: str | None) -> dict[str, Row]:

@@ -1,7 +1,7 @@
 """What a multirun ends with: one row per job."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import rich
@@ -9,43 +9,48 @@ from rich.markup import escape
 from rich.table import Table
 
 from bacl.atomic import replacing
+from bacl.evaluation.groups import group_columns
+from bacl.jobs.outcome import Outcome
 from bacl.launchers.jobs import Job
 
-MEASURES = ("AP", "AP50", "APr", "APc", "APf")
+OVERALL = {"AP": "AP", "AP50": "AP50"}
 
 
 def write_summary(path: Path, jobs: Sequence[Job]) -> None:
-    """Write a CSV with status, measures in percent, seconds, folder and reason of every job."""
+    """Write a CSV with status, measures in percent, seconds, folder and reason of every job.
+
+    The measures are AP, AP50 and the AP of each group that a finished job has.
+    """
+    ends = [job.outcome for job in jobs]
+    columns = _columns(ends)
     with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["job", "status", "head", *MEASURES, "seconds", "folder", "reason"])
-        for job in jobs:
-            end = job.outcome
-            writer.writerow(
-                [
-                    job.title,
-                    end.status,
-                    end.head,
-                    *_percents(job),
-                    end.seconds,
-                    job.folder,
-                    end.reason,
-                ]
-            )
+        writer.writerow(["job", "status", "head", *columns, "seconds", "folder", "reason"])
+        for job, end in zip(jobs, ends, strict=True):
+            measures = _percents(end, columns.values())
+            own = [job.title, end.status, end.head]
+            writer.writerow([*own, *measures, end.seconds, job.folder, end.reason])
 
 
 def show_summary(jobs: Sequence[Job]) -> None:
     """Print the same as a table."""
-    table = Table()
-    for title in ("job", "status", *MEASURES):
-        table.add_column(title, justify="left" if title in ("job", "status") else "right")
-    for job in jobs:
-        end = job.outcome
+    ends = [job.outcome for job in jobs]
+    columns = _columns(ends)
+    table = Table("job", "status")
+    for title in columns:
+        table.add_column(title, justify="right")
+    for job, end in zip(jobs, ends, strict=True):
         status = end.status if not end.reason else f"{end.status}: {end.reason}"
-        table.add_row(escape(job.title), escape(status), *_percents(job))
+        measures = _percents(end, columns.values())
+        table.add_row(escape(job.title), escape(status), *measures)
     rich.print(table)
 
 
-def _percents(job: Job) -> list[str]:
-    values = [job.outcome.measures.get(name, -1) for name in MEASURES]
+def _columns(ends: Sequence[Outcome]) -> dict[str, str]:
+    """Title and measure of each column."""
+    return OVERALL | group_columns(name for end in ends for name in end.measures)
+
+
+def _percents(end: Outcome, measures: Iterable[str]) -> list[str]:
+    values = [end.measures.get(name, -1) for name in measures]
     return ["" if value is None or value < 0 else f"{100 * value:.1f}" for value in values]

@@ -110,7 +110,7 @@ def write_results(
     columns: dict[str, NDArray] = {
         "id": np.asarray(category_ids),
         "name": np.asarray(names),
-        "frequency": grouping.keys,
+        "group": grouping.keys,
         "train_images": np.asarray(image_counts),
         "train_instances": np.asarray(instance_counts),
     }

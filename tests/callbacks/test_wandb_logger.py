@@ -51,7 +51,7 @@ def test_whole_run_offline(fit, tmp_path):
     tables = list(files.glob("media/table/classifier/weight_norm_table*.json"))
     assert len(tables) == 2  # before the first epoch and after it
     content = json.loads(tables[0].read_text())
-    assert content["columns"] == ["category", "frequency", "instances", "bacl", "bce"]
+    assert content["columns"] == ["category", "group", "instances", "bacl", "bce"]
     assert [row[0] for row in content["data"]] == ["cup", "lamp", "kiwi", "emu"]
     assert not list((tmp_path / "home").rglob("*artifact*"))
 

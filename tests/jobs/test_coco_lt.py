@@ -41,7 +41,7 @@ def test_a_run_reports_the_groups_of_coco_lt(
     assert "rare" not in text
     rows = list(csv.DictReader((tmp_path / "end_to_end/per_category.csv").open(newline="")))
     bins = [np.searchsorted([3, 6, 12], int(row["train_instances"]), "right") + 1 for row in rows]
-    assert [row["frequency"] for row in rows] == [str(number) for number in bins]
+    assert [row["group"] for row in rows] == [str(number) for number in bins]
     assert "weight_norm_1" in (tmp_path / "end_to_end/metrics.csv").read_text()
     (trained,) = load_stage(tmp_path / "end_to_end/final.ckpt")["heads"].values()
     assert torch.count_nonzero(trained[f"criterion.{statistic}"]) > 0

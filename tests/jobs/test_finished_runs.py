@@ -72,6 +72,22 @@ def test_several_heads_along_an_axis_are_tables_of_their_own(tmp_path, mark_done
     assert tables["runs_bacl"].title == "Runs of demo: bacl"
 
 
+def test_settings_of_equal_overrides_are_rows_of_their_own(tmp_path, mark_done):
+    mark_done("first", 0, {"bacl": 0.25}, "head.loss.alpha=0.5")
+    mark_done("second", 0, {"bacl": 0.5}, "head.loss.alpha=0.5")
+    (table,) = every_run(tmp_path, "demo")
+    assert rows_of(table) == {"default (first)": 25, "default (second)": 50}
+    assert table.default is None
+    mark_done("third", 0, {"bacl": 0.75}, "head.loss.alpha=0.7")
+    (table,) = every_run(tmp_path, "demo")
+    assert rows_of(table) == {
+        "head.loss.alpha=0.5 (first)": 25,
+        "head.loss.alpha=0.5 (second)": 50,
+        "head.loss.alpha=0.7": 75,
+    }
+    assert table.axis is None
+
+
 def test_nothing_to_report_is_told(tmp_path):
     with pytest.raises(UserError, match="no run to report"):
         every_run(tmp_path, "demo")

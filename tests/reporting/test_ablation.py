@@ -3,27 +3,10 @@
 import csv
 import math
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from bacl.reporting.ablation import Ablation, Row
 from bacl.reporting.ablation_text import markdown, write_csv
-from bacl.reporting.figures.ablation import draw_ablation
-
-
-def run(ap: float, rare: float = -1.0) -> dict[str, float]:
-    return {"AP": ap, "APr": rare, "APc": 0.25, "APf": 0.5}
-
-
-@pytest.fixture
-def table() -> Ablation:
-    rows = [
-        Row("0", {0: run(0.25), 1: run(0.27)}, paper=[27.2, 20.7, 26.9, 30.2]),
-        Row("0.85", {0: run(0.30, 0.2)}, paper=[27.8, 20.1, 28.2, 30.3], default=True),
-        Row("1.0", {}, {-1: "not run"}, paper=[27.5, 21.3, 27.4, 30.2]),
-    ]
-    return Ablation("alpha", "Tab. IV: α", rows, axis="α", note="A note.")
 
 
 def test_means_deviations_and_changes(table):
@@ -52,7 +35,7 @@ def test_markdown_says_what_is_missing(table):
     assert text[-1] == "A note."
 
 
-def test_without_published_rows_there_are_no_columns_for_them():
+def test_without_published_rows_there_are_no_columns_for_them(run):
     table = Ablation("runs", "Runs", [Row("a", {0: run(0.5)})])
     assert markdown(table).splitlines()[2] == "| setting | runs | AP | AP_r | AP_c | AP_f |"
 
@@ -78,18 +61,6 @@ def test_before_there_are_runs_the_columns_are_the_papers(table):
     assert text[4] == "| 1.0 | not run | – | 27.5 | – | 21.3 | – | 27.4 | – | 30.2 |"
 
 
-def test_panels_of_masks_are_below_those_of_boxes(tmp_path):
-    boxes = {"AP": 0.5, "AP1": 0.4}
-    sizes = []
-    for measures in (boxes, boxes | {"segm/AP": 0.3, "segm/AP1": 0.2}):
-        rows = [Row(name, {0: measures}, default=name == "a") for name in "ab"]
-        path = draw_ablation(tmp_path / "runs.png", Ablation("runs", "Runs", rows))
-        with Image.open(path) as picture:
-            sizes.append(picture.size)
-    assert sizes[1][0] == sizes[0][0]
-    assert sizes[1][1] == 2 * sizes[0][1]
-
-
 def test_csv_has_one_line_per_row_and_measure(table, tmp_path):
     write_csv(tmp_path / "alpha.csv", table)
     with (tmp_path / "alpha.csv").open(newline="") as file:
@@ -101,13 +72,3 @@ def test_csv_has_one_line_per_row_and_measure(table, tmp_path):
         "paper_change": "-0.60", "problem": "",
     }  # fmt: skip
     assert lines[8]["problem"] == "not run"
-
-
-@pytest.mark.parametrize("axis", ["α", None])
-def test_pictures_show_ours_and_the_papers(table, tmp_path, axis):
-    drawn = Ablation(table.key, table.title, table.rows, axis)
-    path = draw_ablation(tmp_path / "alpha.png", drawn)
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
-    for colour in ((0, 114, 178), (213, 94, 0)) if axis else ((213, 94, 0),):
-        assert (pixels == colour).all(axis=1).any()

@@ -109,6 +109,12 @@ def test_what_is_not_judged_is_grey_and_in_the_legend(tmp_path, pixels):
     assert grey[1] > grey[0] + 300
 
 
+def test_the_legend_names_the_groups_that_have_categories(tmp_path, pixels):
+    path = draw_detection_grid(tmp_path / "g.png", [sample()], ["cup", "lamp"], BOTH, 1.1)
+    assert pixels(path, SHADES["r"].colour) > 50  # no detection is drawn, nor a rare object
+    assert pixels(path, SHADES["c"].colour) == 0
+
+
 def test_as_many_detections_are_drawn_as_there_are_objects():
     few, many = sample((0.9, 0.4)), sample((0.7, 0.2))
     assert balanced_threshold([few], "bce") == pytest.approx(0.9)

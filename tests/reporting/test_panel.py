@@ -1,6 +1,17 @@
 """An image with boxes on it."""
 
-from bacl.reporting.figures.panel import DrawnBox, _place
+import pytest
+
+from bacl.reporting.figures.panel import DrawnBox, _place, caption
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [(1.0, "1.00"), (0.876, "0.88"), (0.0123, "0.01"), (0.0049, "0.0049"), (0.000123, "0.00012"),
+     (0.0, "0")],
+)  # fmt: skip
+def test_low_scores_are_told_apart(score, text):
+    assert caption("cup", score) == f"cup {text}"
 
 
 def test_captions_of_the_same_box_do_not_cover_each_other():

@@ -120,11 +120,11 @@ def test_files(tmp_path):
     rows = list(csv.DictReader((tmp_path / "run" / "per_category.csv").open(newline="")))
     assert rows == [
         {
-            "id": "17", "name": "cup, small", "frequency": "f", "train_images": "120",
+            "id": "17", "name": "cup, small", "group": "f", "train_images": "120",
             "train_instances": "500", "bce.AP": "0.5", "bce.num_detections": "7",
         },
         {
-            "id": "3", "name": "lamp", "frequency": "r", "train_images": "3",
+            "id": "3", "name": "lamp", "group": "r", "train_images": "3",
             "train_instances": "4", "bce.AP": "", "bce.num_detections": "0",
         },
     ]  # fmt: skip

@@ -21,7 +21,9 @@ def draw_ablation(path: Path, ablation: Ablation) -> Path:
     Panels of masks are below those of boxes.
 
     Differences are drawn because the paper's data set and ours have different levels; the title of
-    a panel tells the level of our default. Error bars are standard deviations over seeds.
+    a panel tells the level of our default. Where no setting is the default, or it has no finished
+    run, there is nothing to differ from: the measures themselves are drawn. Error bars are standard
+    deviations over seeds.
 
     Args:
         path: PNG to write.
@@ -36,7 +38,8 @@ def draw_ablation(path: Path, ablation: Ablation) -> Path:
     figure, axes = new_figure(*size, len(lines), wide, sharey=True)
     for panels, line in zip(axes, lines, strict=True):
         _draw_line(panels, ablation, line)
-    axes[0][0].legend(loc="best")
+    if _published(ablation):
+        axes[0][0].legend(loc="best")
     figure.suptitle(ablation.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     return save(figure, path)
 
@@ -51,7 +54,7 @@ def _draw_line(
     for panel in panels[len(columns) :]:
         panel.set_visible(False)
     if ablation.axis:
-        panels[0].set_ylabel("difference to the default")
+        panels[0].set_ylabel(_unit(ablation))
 
 
 def _level(ablation: Ablation, measure: str) -> str:
@@ -59,14 +62,34 @@ def _level(ablation: Ablation, measure: str) -> str:
     return "" if math.isnan(level) else f" (default {level:.1f})"
 
 
-def _changes(ablation: Ablation, measure: str) -> tuple[list[float], list[float], list[float]]:
-    """Ours, their deviations and the paper's; the default's own change is zero."""
-    ours, spread, paper = [], [], []
-    for row in ablation.rows:
-        ours.append(_change(ablation.change(row, measure), row.default, row.mean(measure)))
-        spread.append(row.deviation(measure))
-        published = ablation.published_change(row, measure)
-        paper.append(_change(published, row.default, row.published(measure)))
+def _compared(ablation: Ablation) -> bool:
+    """Whether there is a default with a run, so that differences can be drawn."""
+    return ablation.default is not None and bool(ablation.default.runs)
+
+
+def _published(ablation: Ablation) -> bool:
+    return any(row.paper for row in ablation.rows)
+
+
+def _unit(ablation: Ablation) -> str:
+    return "difference to the default" if _compared(ablation) else "AP"
+
+
+def _values(ablation: Ablation, measure: str) -> tuple[list[float], list[float], list[float]]:
+    """Ours, their deviations and the paper's: differences, or what was measured without a default.
+
+    The default's own difference is zero.
+    """
+    spread = [row.deviation(measure) for row in ablation.rows]
+    ours = [row.mean(measure) for row in ablation.rows]
+    paper = [row.published(measure) for row in ablation.rows]
+    if _compared(ablation):
+        pairs = list(zip(ablation.rows, ours, paper, strict=True))
+        ours = [_change(ablation.change(row, measure), row.default, own) for row, own, _ in pairs]
+        paper = [
+            _change(ablation.published_change(row, measure), row.default, theirs)
+            for row, _, theirs in pairs
+        ]
     return ours, spread, paper
 
 
@@ -77,9 +100,11 @@ def _change(change: float, default: bool, value: float) -> float:
 def _curves(axes: Axes, ablation: Ablation, measure: str) -> None:
     at = np.array([float(row.name) for row in ablation.rows])
     order = np.argsort(at)
-    ours, spread, paper = (np.array(values)[order] for values in _changes(ablation, measure))
-    axes.axhline(0, color=MUTED, linewidth=0.8)
-    axes.plot(at[order], paper, color=PAPER, marker="^", linestyle="--", label="paper")
+    ours, spread, paper = (np.array(values)[order] for values in _values(ablation, measure))
+    if _compared(ablation):
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+    if _published(ablation):
+        axes.plot(at[order], paper, color=PAPER, marker="^", linestyle="--", label="paper")
     axes.errorbar(
         at[order], ours, yerr=np.nan_to_num(spread), color=OURS, marker="o", capsize=3, label="ours"
     )
@@ -87,16 +112,19 @@ def _curves(axes: Axes, ablation: Ablation, measure: str) -> None:
 
 
 def _bars(axes: Axes, ablation: Ablation, measure: str) -> None:
-    ours, spread, paper = _changes(ablation, measure)
+    ours, spread, paper = _values(ablation, measure)
     places = np.arange(len(ablation.rows))[::-1]
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.barh(
         places, np.nan_to_num(ours), height=0.5, color=OURS, alpha=0.75,
         xerr=np.nan_to_num(spread), error_kw={"ecolor": MUTED, "capsize": 2}, label="ours",
     )  # fmt: skip
-    for place, value in zip(places, ours, strict=True):
+    for place, row, value in zip(places, ablation.rows, ours, strict=True):
         if math.isnan(value):
-            axes.text(0, place, " no run", color=MUTED, va="center")
-    axes.plot(paper, places, color=PAPER, marker="D", linestyle="", markersize=6, label="paper")
+            # Of a finished run only this measure is missing: no object of the group, no mask.
+            text = " –" if row.runs else " no run"
+            axes.text(0, place, text, color=MUTED, va="center")
+    if _published(ablation):
+        axes.plot(paper, places, color=PAPER, marker="D", linestyle="", markersize=6, label="paper")
     axes.set_yticks(places, [row.name for row in ablation.rows])
-    axes.set_xlabel("difference to the default")
+    axes.set_xlabel(_unit(ablation))

@@ -19,6 +19,7 @@ from bacl.reporting.figures.panel import (
     PANEL,
     DrawnBox,
     Outline,
+    caption,
     chosen_masks,
     draw_panel,
 )
@@ -148,7 +149,7 @@ def _boxes_of(
     return [
         DrawnBox(
             tuple(box),
-            f"{names[label]} {score:.2f}",
+            caption(names[label], score),
             MUTED if outline is Outline.THIN else colours[label],
             outline,
             mask,
@@ -175,7 +176,7 @@ def _legend(grouping: Grouping, federated: bool) -> list[Line2D]:
     shade_of = shades(grouping)
     lines = [
         Line2D([], [], color=shade_of[group.key].colour, linewidth=3, label=group.name)
-        for group in grouping.groups
+        for group in grouping.present
     ]
     texts = {Outline.SOLID: "matches an annotation", Outline.DASHED: "does not"}
     texts |= {Outline.THIN: "not judged"} if federated else {}

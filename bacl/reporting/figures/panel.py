@@ -82,6 +82,15 @@ def draw_panel(
         )  # fmt: skip
 
 
+def caption(name: str, score: float) -> str:
+    """What stands at a detection: heads of many sigmoids score far below 0.01.
+
+    >>> caption("cup", 0.876), caption("cup", 0.00123)
+    ('cup 0.88', 'cup 0.0012')
+    """
+    return f"{name} {score:.2f}" if score >= 0.01 else f"{name} {score:.2g}"
+
+
 def chosen_masks(
     masks: Sequence[RunLengths] | None, rows: Sequence[int]
 ) -> list[NDArray[np.bool_] | None]:

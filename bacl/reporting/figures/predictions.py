@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacl.data.batch import Detections
-from bacl.reporting.figures.panel import MAX_DRAWN, DrawnBox, chosen_masks, draw_panel
+from bacl.reporting.figures.panel import MAX_DRAWN, DrawnBox, caption, chosen_masks, draw_panel
 from bacl.reporting.figures.style import HEAD_COLOURS, new_figure, save, styled
 
 WIDEST = 8.0
@@ -54,7 +54,7 @@ def _boxes(found: Detections, names: Sequence[str], score_threshold: float) -> l
     return [
         DrawnBox(
             tuple(found.boxes[row].tolist()),
-            f"{names[label]} {found.scores[row]:.2f}",
+            caption(names[label], float(found.scores[row])),
             HEAD_COLOURS[label % len(HEAD_COLOURS)],
             mask=mask,
         )
