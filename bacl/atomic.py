@@ -3,8 +3,8 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Set
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bacl.errors import UserError
@@ -41,21 +41,27 @@ def replacing(path: Path) -> Iterator[Path]:
     # The thread's id is the system's and keeps processes and threads that write the same file
     # apart; the suffix tells writers that look at it (numpy, matplotlib) the format.
     temporary = path.with_name(f".{path.stem}.{threading.get_native_id()}{path.suffix}")
-    with telling_refusal(path):
+    with telling_refusal(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
             _flush(temporary)
             temporary.replace(path)
-            if os.name == "posix":  # elsewhere a folder cannot be opened
+            # The file is whole and in its place. Not every system opens a folder or flushes it
+            # (network and FUSE file systems): there a power cut may leave the earlier file.
+            with suppress(OSError):
                 _flush(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def telling_refusal(path: Path) -> Iterator[None]:
+def telling_refusal(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Tell in one message that the system refuses to write `path`, or what leads to it.
+
+    Args:
+        path: of the file or folder.
+        temporary: another name that is written in its stead.
 
     Raises:
         UnwritableError: names the file and what is to be done.
@@ -63,7 +69,7 @@ def telling_refusal(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        refusal = _refusal(error, path)
+        refusal = _refusal(error, {path, temporary, *path.parents})
         if refusal is None or isinstance(error, UserError):
             raise
         raise UnwritableError(
@@ -71,15 +77,14 @@ def telling_refusal(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _refusal(error: BaseException | None, path: Path) -> OSError | None:
-    """The system's error that led to another one, if it concerns `path` or the folders around."""
+def _refusal(error: BaseException | None, written: Set[Path | None]) -> OSError | None:
+    """The system's error that is, or has caused, another one, if it names none but these paths."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in REFUSALS:
             named = Path(os.fsdecode(error.filename)) if error.filename is not None else None
-            around = (path, *path.parents)
-            if named is None or named in around or named.parent == path.parent:
+            if named is None or named in written:
                 return error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
     return None
 
 

@@ -62,6 +62,20 @@ def test_what_takes_the_place_is_on_the_disk_before_and_the_folder_after(tmp_pat
     assert steps == [written, "moved", tmp_path.stat().st_ino]
 
 
+def test_a_folder_that_cannot_be_flushed_fails_nothing(tmp_path, monkeypatch):
+    flush = os.fsync
+
+    def refusing(handle):
+        if os.fstat(handle).st_ino == tmp_path.stat().st_ino:
+            refuse(errno.EINVAL)  # as some network and FUSE file systems do
+        flush(handle)
+
+    monkeypatch.setattr("os.fsync", refusing)
+    with replacing(tmp_path / "b.txt") as path:
+        path.write_text("new")
+    assert (tmp_path / "b.txt").read_text() == "new"
+
+
 def refuse(number, filename=None):
     raise OSError(number, os.strerror(number), filename)
 
@@ -106,8 +120,30 @@ def test_other_errors_pass_as_they_are(tmp_path):
     with pytest.raises(PermissionError) as caught, replacing(tmp_path / "b.txt"):
         refuse(errno.EACCES, "/elsewhere/read.txt")  # of a file that is read
     assert not isinstance(caught.value, UnwritableError)
+    with pytest.raises(PermissionError) as caught, replacing(tmp_path / "out.json"):
+        refuse(errno.EACCES, tmp_path / "in.json")  # beside the one that is written
+    assert not isinstance(caught.value, UnwritableError)
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "b.txt"):
         (tmp_path / "missing").read_text()
+
+
+def test_the_temporary_file_is_the_file(tmp_path):
+    with (
+        pytest.raises(UnwritableError, match=r"out\.json cannot be written: Permission denied"),
+        replacing(tmp_path / "out.json") as temporary,
+    ):
+        refuse(errno.EACCES, temporary)
+
+
+def test_a_defect_while_a_refusal_is_handled_is_a_defect(tmp_path):
+    def write():
+        try:
+            refuse(errno.EEXIST)
+        except OSError:
+            {}["missing"]
+
+    with pytest.raises(KeyError), replacing(tmp_path / "b.txt"):
+        write()
 
 
 def test_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bacl.checkpoints.saving import save
+from bacl.data.table import AnnotationTable
 from bacl.errors import UserError
 
 State = dict[str, Any]
@@ -25,6 +26,11 @@ class Categories:
 
     ids: list[int]
     names: list[str]
+
+    @classmethod
+    def of(cls, table: AnnotationTable) -> "Categories":
+        """Those of an annotation file."""
+        return cls(table.category_ids.tolist(), list(table.category_names))
 
     def check(self, other: "Categories", path: Path) -> None:
         """Refuse a checkpoint of other categories.

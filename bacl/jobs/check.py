@@ -46,15 +46,26 @@ def check_command(arguments: Sequence[str]) -> None:
         composed = _compose(overrides)
     except HydraException as error:
         raise SystemExit(_explain(overrides, error)) from None
-    wrong = list(of_other_kinds(_compose([text for text in overrides if _chooses(text)]), composed))
-    wrong = wrong or unknown_options(composed, set(known) | {"stages", "sweep"})
+    wrong = wrong_options(_compose(choices(overrides)), composed, set(known) | {"stages", "sweep"})
     if wrong:
         raise SystemExit("\n".join(wrong))
 
 
-def _chooses(override: str) -> bool:
-    """Whether an override takes a file of a group, or leaves one out, rather than set an option."""
-    return (CONF / re.split("[@=]", override.lstrip("+~"))[0]).is_dir()
+def choices(overrides: Sequence[str]) -> list[str]:
+    """The overrides that take a file of a group, or leave one out, rather than set an option."""
+    groups = [re.split("[@=]", text.lstrip("+~"))[0] for text in overrides]
+    return [text for text, group in zip(overrides, groups, strict=True) if (CONF / group).is_dir()]
+
+
+def wrong_options(chosen: DictConfig, config: DictConfig, top_level: set[str]) -> list[str]:
+    """One line for each option that cannot be meant, or that nothing reads.
+
+    Args:
+        chosen: the configuration with the command's `choices` alone.
+        config: with all that the command sets.
+        top_level: what the configuration may have at its top.
+    """
+    return list(of_other_kinds(chosen, config)) or unknown_options(config, top_level)
 
 
 def unknown_options(config: DictConfig, top_level: set[str]) -> list[str]:

@@ -25,7 +25,9 @@ def completed(arguments: Sequence[str]) -> list[str]:
     # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
     given = [with_quoted_paths(SEVERAL.sub(r"+sweep=[\1]", text)) for text in given]
     sweeps = any(text.startswith("+sweep=") for text in given)
-    if sweeps and "job=report" not in given:
+    keyed = [text.lstrip("+") for text in given]
+    jobs = [text.removeprefix("job=") for text in keyed if text.startswith("job=")]
+    if sweeps and "report" not in jobs[-1:]:
         # The sweep's file says how it is launched.
         return ["--multirun", *[text for text in given if text not in MULTIRUN]]
     if MULTIRUN & set(given):
@@ -35,5 +37,4 @@ def completed(arguments: Sequence[str]) -> list[str]:
             return given
         return [*given, "hydra/launcher=process"]
     check_command(given)
-    jobs = [text.removeprefix("job=") for text in given if text.startswith("job=")]
     return given if {*jobs[-1:]} <= TRAINING else [*given, *LEAVES_NOTHING]

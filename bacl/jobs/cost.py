@@ -44,12 +44,12 @@ def run(config: DictConfig, folder: Path) -> None:
     post-processing gets synthetic scores (`cost.candidates`), since its time may depend on them.
     """
     prepare_process()
-    check_arguments(config)
     _check_options(config.cost)
     if config.checkpoint:
         model = restore_on_data(config, folder, command_overrides())
         config, name, stage, folder = model.config, model.name, model.stage, model.path.parent
     else:
+        check_arguments(config)
         with open_dict(config):
             config.data.num_classes = number_of_classes(config)
         name = chosen_stages(config)[-1]

@@ -21,7 +21,6 @@ from bacl.checkpoints.handover import (
     saved_categories,
 )
 from bacl.data.datamodule import DetectionDataModule
-from bacl.data.table import AnnotationTable
 from bacl.errors import OptionError
 from bacl.heads import Head
 from bacl.jobs.build import (
@@ -75,7 +74,7 @@ def train_stages(
         _check_start(config, folder, name)
         _check_hand_over(config, stages, name)
     record(config, folder)
-    categories = categories_of(table)
+    categories = Categories.of(table)
     for name in names:
         trainer = train_stage(
             config, folder, name, stages[name], data[name], categories, drops_heads
@@ -83,11 +82,6 @@ def train_stages(
     # What is evaluated is what was saved, on every process: batch norms follow their own images.
     restore(stages[name], folder / name / "final.ckpt", categories, drops_heads)
     return stages[name], trainer
-
-
-def categories_of(table: AnnotationTable) -> Categories:
-    """The categories of a training file."""
-    return Categories(table.category_ids.tolist(), list(table.category_names))
 
 
 def train_stage(

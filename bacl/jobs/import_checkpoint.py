@@ -33,7 +33,7 @@ def run(config: DictConfig, folder: Path) -> None:
         raise CheckpointError(f"{output} exists; delete it, or give another output=…")
     file = read_published(Path(config.checkpoint))
     table = open_categories(config)
-    categories = Categories(table.category_ids.tolist(), list(table.category_names))
+    categories = Categories.of(table)
     stage = build_stage(config, name, pretrained=False)
     head = only_head(stage, name)
     load_published(file, stage.detector, stage.heads[head], categories)

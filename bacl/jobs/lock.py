@@ -10,6 +10,7 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
+LOCKS = fcntl is not None
 PATIENCE = 10.0
 """Seconds; the data loader's processes outlive a killed one, and keep its locks so long."""
 
@@ -32,7 +33,7 @@ def lock(handle: int, folder: Path, patience: float = PATIENCE) -> None:
         BusyFolderError: another process has it.
     """
     deadline = time.monotonic() + patience
-    while fcntl is not None:
+    while LOCKS:
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

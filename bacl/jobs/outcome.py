@@ -19,16 +19,25 @@ class Outcome:
     """done, failed, unfinished (it began, and neither ended well nor told why), or not run."""
     stage: str = ""
     """The last stage of a finished run."""
-    head: str = ""
-    """The first head of the run's last stage: the one that an ablation varies."""
-    measures: Mapping[str, float] = field(default_factory=dict)
-    """Its AP and other measures in [0, 1], -1 where there is nothing to average."""
     seconds: float = 0.0
     """Wall time of the process that finished it."""
     reason: str = ""
     """Of a failure."""
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """The measures of every head of the run's last stage."""
+    """AP and other measures of every head of the run's last stage.
+
+    In [0, 1], -1 where there is nothing to average.
+    """
+
+    @property
+    def head(self) -> str:
+        """The first head of the run's last stage: the one that an ablation varies."""
+        return next(iter(self.results), "")
+
+    @property
+    def measures(self) -> Mapping[str, float]:
+        """Those of the first head."""
+        return self.results.get(self.head, {})
 
 
 def write_done(
@@ -57,12 +66,9 @@ def read_outcome(folder: Path, stage: str | None = None) -> Outcome:
     """
     content = _read(folder / DONE)
     if content is not None:
-        results = content["results"]
-        head, measures = next(iter(results.items()))
         if stage is not None and content["stage"] != stage:
             return Outcome("unfinished")
-        seconds = content["seconds"]
-        return Outcome("done", content["stage"], head, measures, seconds, results=results)
+        return Outcome("done", content["stage"], content["seconds"], results=content["results"])
     failure = _read(folder / FAILED)
     if failure is not None:
         return Outcome("failed", reason=failure["reason"])

@@ -26,19 +26,20 @@ def naming_refused(options: Mapping[str, Any]) -> Iterator[None]:
     except UserError:
         raise
     except REFUSED as error:
-        told = " ".join(str(error).split())
-        raise OptionError(
-            f"{_refused_option(options)}: {told}; trainer=auto has options for any machine"
-        ) from error
+        refused = _refused(options)
+        keys = [refused] if refused else [key for key in HARDWARE if key in options]
+        named = ", ".join(f"trainer.{key}={options[key]}" for key in keys)
+        mend = "; trainer=auto has options for any machine" if set(keys) <= set(HARDWARE) else ""
+        raise OptionError(f"{named}: {' '.join(str(error).split())}{mend}") from error
 
 
-def _refused_option(options: Mapping[str, Any]) -> str:
-    """The first option that is refused by itself, or those that may not go together."""
+def _refused(options: Mapping[str, Any]) -> str | None:
+    """The first option that is refused by itself; None where they may not go together."""
     for key, value in options.items():
         if isinstance(value, Mapping) or key.startswith("_"):
             continue
         try:
             Trainer(**{key: value}, logger=False, enable_checkpointing=False)
         except REFUSED:
-            return f"trainer.{key}={value}"
-    return f"trainer ({', '.join(f'{key}={options[key]}' for key in HARDWARE if key in options)})"
+            return key
+    return None

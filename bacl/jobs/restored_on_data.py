@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from bacl.checkpoints.handover import Categories, fill, saved_categories
 from bacl.jobs.build import build_stage, open_data
+from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import plain
 from bacl.jobs.restored import Restored, described_model, stage_of
 
@@ -24,6 +25,7 @@ def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) 
 
     Raises:
         CheckpointError: the file is missing or damaged, or does not fit the model or the data.
+        UserError: an option that nothing takes.
         MissingDataError: lists every file that is missing and where it comes from.
     """
     path, content, model = described_model(config, folder, overrides)
@@ -32,13 +34,14 @@ def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) 
     if any(places_data(text) for text in overrides):
         model.data = plain(config.data)
     model.data.num_classes = None  # counted in the file, and compared with the checkpoint's names
+    check_arguments(model)
     table = open_data(model)
-    categories = Categories(table.category_ids.tolist(), list(table.category_names))
+    categories = Categories.of(table)
     categories.check(saved_categories(content), path)
     name = stage_of(model, content, path)
     stage = build_stage(model, name, pretrained=False)
     fill(stage.detector, dict(stage.heads.items()), content, path)
-    return Restored(path, name, stage, categories, model)
+    return Restored(path, name, stage.eval(), categories, model)
 
 
 def places_data(override: str) -> bool:

@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from bacl.atomic import replacing, telling_refusal
 from bacl.errors import UserError
 from bacl.jobs.configuration import changes, plain
-from bacl.jobs.lock import PATIENCE, lock
+from bacl.jobs.lock import LOCKS, PATIENCE, lock
 
 PACKAGES = (
     *("torch", "torchvision", "lightning", "hydra-core", "torchmetrics"),
@@ -61,7 +61,7 @@ def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     Raises:
         BusyFolderError: another process works in the folder.
     """
-    if rank_zero_only.rank or os.name != "posix":  # type: ignore[attr-defined]
+    if rank_zero_only.rank or not LOCKS:  # type: ignore[attr-defined]
         yield
         return
     with telling_refusal(folder):
@@ -72,7 +72,7 @@ def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-        if not any(folder.iterdir()):  # refused before anything was written
+        with suppress(OSError):  # it has files, unless the run was refused before any was written
             folder.rmdir()
 
 

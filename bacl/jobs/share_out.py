@@ -12,11 +12,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from bacl.callbacks.classifier_recorder import draw_norms, last_norms
 from bacl.callbacks.csv_logger import read_rows
+from bacl.checkpoints.handover import Categories
 from bacl.evaluation.groups import shared_grouping
 from bacl.jobs.build import build_loggers, chosen_stages
 from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.evaluate import conclude
-from bacl.jobs.fit import categories_of, finish
+from bacl.jobs.fit import finish
 from bacl.jobs.outcome import write_done, write_failed
 from bacl.jobs.plan import PlannedJob
 from bacl.jobs.run_folder import record
@@ -51,7 +52,8 @@ def share_out(
     own = job.folder / last
     part = stage.part(names)
     _prepare(group, job, names, last)
-    finish(own, part, categories_of(trainer.datamodule.train_table), job.config)  # type: ignore[attr-defined]
+    categories = Categories.of(trainer.datamodule.train_table)  # type: ignore[attr-defined]
+    finish(own, part, categories, job.config)
     loggers = build_loggers(job.config, own)
     metrics = group / last / "metrics.csv"
     _replay(metrics, names, set(stage.heads), loggers, plain(job.config))

@@ -1,6 +1,7 @@
 """Values of options that cannot be meant: told before any work, wherever they would be read."""
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,24 +15,28 @@ WHOLE = {
     "datamodule.num_workers": 0,
     "trainer.log_every_n_steps": 1,
     "trainer.accumulate_grad_batches": 1,
+    "report.images": 1,
 }
 """Whole numbers, with the least of each."""
-LEAST = {"checkpoint_every_minutes": 0, "report.images": 1, "report.score_threshold": 0}
-"""Other numbers."""
+NUMBERS = {"checkpoint_every_minutes": (0, inf), "report.score_threshold": (0, 1)}
+"""Other numbers, with the least and the most of each."""
 MAY_BE_NULL = {"report.score_threshold"}
 WORDS_TOO = {"trainer.devices", "trainer.num_nodes", "trainer.deterministic"}
 """Options that take a number or a switch, or a word in its place."""
 
 
 def out_of_range(config: DictConfig) -> Iterator[str]:
-    """One line for each number that is too small, or is none."""
-    for options, kinds, kind in ((WHOLE, int, "whole number"), (LEAST, int | float, "number")):
-        for option, least in options.items():
+    """One line for each number that is too small or too large, or is none."""
+    whole = {option: (least, inf) for option, least in WHOLE.items()}
+    for options, kinds, kind in ((whole, int, "whole number"), (NUMBERS, int | float, "number")):
+        for option, (least, most) in options.items():
             value = OmegaConf.select(config, option)
             if value is None and option in MAY_BE_NULL:
                 continue
-            if not isinstance(value, kinds) or isinstance(value, bool) or not value >= least:
-                yield f"{option}={value}: expected a {kind} of at least {least}"
+            number = isinstance(value, kinds) and not isinstance(value, bool)
+            if not number or not least <= value <= most:
+                upper = f" and at most {most}" if most < inf else ""
+                yield f"{option}={value}: expected a {kind} of at least {least}{upper}"
 
 
 def of_other_kinds(before: DictConfig, after: DictConfig) -> Iterator[str]:

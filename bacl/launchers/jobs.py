@@ -12,7 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bacl.errors import UserError
-from bacl.jobs.check import unknown_options
+from bacl.jobs.check import choices, wrong_options
 from bacl.jobs.configuration import changes, last_stage, plain
 from bacl.jobs.outcome import Outcome, read_outcome
 
@@ -108,16 +108,15 @@ def compose_jobs(
     """Compose every job before any of them runs.
 
     Raises:
-        UserError: options that nothing reads, or a folder with a run of another configuration.
+        UserError: options that cannot be meant or that nothing reads, or a folder with a run of
+            another configuration.
     """
     common = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
     jobs = [
         _composed(context, master, list(job), number, common)
         for number, job in enumerate(overrides, start=first)
     ]
-    wrong = {line: job for job in jobs for line in unknown_options(job.config, set(job.config))}
-    if wrong:
-        raise UserError("\n".join(f"{line} (in: {job.title})" for line, job in wrong.items()))
+    _refuse_wrong_options(context, master, jobs)
     folders = Counter(job.folder for job in jobs)
     shared = [job.title for job in jobs if folders[job.folder] > 1]
     if shared:
@@ -132,6 +131,18 @@ def compose_jobs(
             "delete them:\n" + "\n".join(conflicts)
         )
     return jobs
+
+
+def _refuse_wrong_options(context: HydraContext, master: DictConfig, jobs: Sequence[Job]) -> None:
+    chosen: dict[tuple[str, ...], DictConfig] = {}  # few: most jobs differ in values alone
+    wrong: dict[str, Job] = {}
+    for job in jobs:
+        key = tuple(choices(job.overrides))
+        if key not in chosen:
+            chosen[key] = context.config_loader.load_sweep_config(master, list(key))
+        wrong |= dict.fromkeys(wrong_options(chosen[key], job.config, set(job.config)), job)
+    if wrong:
+        raise UserError("\n".join(f"{line} (in: {job.title})" for line, job in wrong.items()))
 
 
 def _composed(

@@ -44,12 +44,10 @@ class OnePassLauncher(ProcessLauncher):
         ]
 
     def _together(self, group: "Group") -> Task:
-        write_plan(group.folder, group.plan())
-        for job in group.jobs:
-            job.save_hydra()
         overrides = [*group.jobs[0].overrides, "job=fit_group"]
         command = self.command(overrides, group.folder)
-        return Task(f"{len(group.jobs)} jobs in one pass", group.folder, command, group.jobs)
+        title = f"{len(group.jobs)} jobs in one pass"
+        return Task(title, group.folder, command, group.jobs, before=group.write)
 
 
 @dataclass
@@ -84,6 +82,15 @@ class Group:
         overrides = {job.folder: job.overrides for job in earlier}
         overrides |= {folder: job.overrides for folder, job in asked.items()}
         return [PlannedJob(f, overrides[f], configs[f], f in asked) for f in folders]
+
+    def write(self) -> None:
+        """Write the plan, and what Hydra leaves of ordinary runs; only while no training reads it.
+
+        A plan that another command's training goes by must keep the jobs that wait for it.
+        """
+        write_plan(self.folder, self.plan())
+        for job in self.jobs:
+            job.save_hydra()
 
     @property
     def is_planned(self) -> bool:

@@ -61,9 +61,6 @@ class ProcessLauncher(Launcher):
         HydraConfig.instance().set_config(self.master)
         try:
             jobs = compose_jobs(self.context, self.master, job_overrides, initial_job_idx)
-        except UserError as error:
-            raise SystemExit(str(error)) from None
-        try:
             self._run(jobs)
         except UserError as error:
             raise SystemExit(str(error)) from None

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ class Task:
     jobs: Sequence[Job]
     patience: float = PATIENCE
     """Seconds that another launcher's process is waited for."""
+    before: Callable[[], None] | None = None
+    """Writes what the process reads, once no other launcher's process is at work."""
 
     @property
     def log(self) -> Path:
@@ -48,6 +50,8 @@ class Task:
             return
         try:
             with self._own_log() as output:
+                if self.before is not None:
+                    self.before()
                 self._run(processes, output)
         except BusyFolderError as error:
             self._note_status(BUSY)

@@ -1,5 +1,6 @@
 """How jobs of a multirun are composed, grouped and found again."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,13 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
 from bacl.jobs.check import CONF
+from bacl.jobs.lock import LOCKS, lock
 from bacl.jobs.outcome import read_outcome, write_done, write_failed
 from bacl.jobs.plan import PlannedJob, read_plan, write_plan
 from bacl.jobs.run_folder import write_text
 from bacl.launchers.jobs import Job
-from bacl.launchers.one_pass import Group, grouped, without_heads
+from bacl.launchers.one_pass import Group, OnePassLauncher, grouped, without_heads
+from bacl.launchers.tasks import LOG, Processes
 
 
 @pytest.fixture
@@ -121,6 +124,24 @@ def test_a_training_of_the_same_jobs_is_found_again(job):
     more = Group(rest.shared, [*jobs[1:], job(DEMO, "head.loss.alpha=0.4")])
     assert more.folder != group.folder
     assert more.folder.parent == group.folder.parent
+
+
+@pytest.mark.skipif(not LOCKS, reason="there are no such locks")
+def test_a_plan_that_another_launcher_goes_by_stays_as_it_is(job, capsys):
+    jobs = [job(DEMO, f"head.loss.alpha={alpha}") for alpha in (0.1, 0.2, 0.3)]
+    (group,) = grouped(jobs)
+    group.write()
+    launcher = OnePassLauncher()
+    launcher.master = OmegaConf.create({"hydra": {"overrides": {"hydra": []}}})
+    (task,) = launcher.tasks(jobs[1:])
+    task.patience, task.command = 0.0, [sys.executable, "-c", ""]
+    with (group.folder / LOG).open("ab") as log:
+        lock(log.fileno(), group.folder)
+        task.run(Processes())
+    assert "not started" in capsys.readouterr().out
+    assert [planned.waiting for planned in read_plan(group.folder)] == [True, True, True]
+    task.run(Processes())  # the other one has ended
+    assert [planned.waiting for planned in read_plan(group.folder)] == [False, True, True]
 
 
 def test_a_plan_survives_the_file_with_its_interpolations(job, tmp_path):

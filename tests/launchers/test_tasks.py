@@ -27,6 +27,13 @@ def test_output_is_appended_to_the_log_and_the_end_is_told(tmp_path, capsys):
     assert capsys.readouterr().out.count("a job: done after") == 2
 
 
+def test_what_the_process_reads_is_written_before_it(tmp_path):
+    first = task(tmp_path, f"print(open({str(tmp_path / 'plan')!r}).read())")
+    first.before = lambda: (tmp_path / "plan").write_text("the plan")
+    first.run(Processes())
+    assert (tmp_path / LOG).read_text() == "the plan\n"
+
+
 def test_a_failure_is_told_with_its_last_line(tmp_path, capsys):
     task(tmp_path, "print('too bad'); raise SystemExit(3)").run(Processes())
     assert "a job: failed (too bad (exit status 3); see" in capsys.readouterr().out
@@ -52,6 +59,7 @@ def at_work(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
 def test_a_second_launcher_leaves_the_first_ones_log_alone(at_work, tmp_path, capsys):
     second = task(tmp_path, "print('second')")
+    second.before = lambda: pytest.fail("the first one's process may read what this writes")
     second.run(Processes())
     assert (tmp_path / LOG).read_text() == "1\n"
     assert second.jobs[0].exit_status == BUSY

@@ -1,0 +1,17 @@
+import pytest
+
+from bacl.errors import UserError
+from bacl.jobs.restored_on_data import restore_on_data
+
+
+def test_the_stage_and_its_data_come_ready_to_be_judged(finished, tiny):
+    restored = restore_on_data(tiny(), finished, ())
+    assert not any(module.training for module in restored.stage.modules())
+    assert restored.name == "classifier"
+    assert restored.config.data.num_classes == len(restored.categories.ids) == 12
+
+
+def test_an_option_that_nothing_takes_is_told(finished, tiny):
+    option = "+detector.fpn.typo=3"
+    with pytest.raises(UserError, match=r"^detector\.fpn\.typo: no such option.*channels"):
+        restore_on_data(tiny(option), finished, [option])

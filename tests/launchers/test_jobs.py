@@ -1,0 +1,61 @@
+"""What is found out about the jobs of a multirun before any of them runs."""
+
+import pytest
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import HydraContext, RunMode
+
+from bacl.errors import UserError
+from bacl.jobs.check import CONF
+from bacl.launchers.jobs import Job, compose_jobs
+
+DEMO = "+experiment=bacl_demo"
+
+
+@pytest.fixture
+def jobs_of(tmp_path):
+    """Composes the jobs of a multirun below `tmp_path`, each of its own options."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        place = [f"hydra.sweep.dir={tmp_path}", "hydra.sweep.subdir=${hydra.job.num}"]
+        master = hydra.config_loader.load_configuration("config", place, RunMode.MULTIRUN)
+        earlier = HydraConfig.instance().cfg
+        HydraConfig.instance().set_config(master)
+        context = HydraContext(hydra.config_loader, Callbacks())
+
+        def composed(*options: str) -> list[Job]:
+            return compose_jobs(context, master, [[DEMO, option] for option in options], 0)
+
+        yield composed
+        HydraConfig.instance().cfg = earlier
+
+
+def test_a_job_has_what_its_command_would_have(jobs_of):
+    jobs = jobs_of("head.loss.alpha=0.2", "head.loss.alpha=0.5")
+    assert [job.config.head.loss.alpha for job in jobs] == [0.2, 0.5]
+    assert [job.title for job in jobs] == ["head.loss.alpha=0.2", "head.loss.alpha=0.5"]
+    assert [job.folder.name for job in jobs] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("head.loss.alpha=abc", r"^head\.loss\.alpha=abc: expected a number, such as 0\.85 \(in:"),
+        ("masks=abc", "^masks=abc: expected true or false"),
+        ("report.images=2.5", r"^report\.images=2\.5: expected a whole number"),
+        ("+report.imgs=2", r"^report\.imgs: no such option; did you mean images\?"),
+    ],
+)
+def test_one_job_that_cannot_be_meant_refuses_them_all(jobs_of, option, message):
+    with pytest.raises(UserError, match=message):
+        jobs_of("head.loss.alpha=0.5", option)
+
+
+def test_what_a_job_chooses_is_no_option_of_another_kind(jobs_of):
+    first, second = jobs_of(
+        "indicator@head.loss.indicator=mean_score", "fhm@head.hallucination=none"
+    )
+    assert first.config.head.loss.indicator != second.config.head.loss.indicator
