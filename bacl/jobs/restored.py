@@ -23,8 +23,11 @@ from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import plain
 from bacl.stages import DetectionStage
 
-MODEL = ("data", "detector", "head", "stages", "box_generator", "metric", "seed")
-"""What describes a trained model; the rest of a configuration says what to do with it."""
+MODEL = (
+    *("data", "detector", "head", "stages", "box_generator", "metric", "seed"),
+    *("datamodule", "report"),
+)
+"""What describes a trained model and how it was evaluated; the rest says what to do with it."""
 WHOLE = ("experiment", "pipeline")
 """Groups whose choice describes the model as a whole."""
 STATISTICS = "bacl.data.statistics.CategoryStatistics"

@@ -15,8 +15,8 @@ from bacl.jobs.restored import Restored, described_model, stage_of
 def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Restored:
     """Build and load what `checkpoint=…` holds, or the run's own last stage, and open its data.
 
-    Model, heads, data and test transform are those of the checkpoint, but for what the command says
-    of them; with an experiment they are the command's.
+    Model, heads, data, test transform and report are those of the checkpoint, but for what the
+    command says of them; with an experiment they are the command's.
 
     Args:
         config: the composed configuration.
@@ -29,7 +29,7 @@ def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) 
         MissingDataError: lists every file that is missing and where it comes from.
     """
     path, content, model = described_model(config, folder, overrides)
-    for node in ("report", "trainer", "logger", "datamodule", "checkpoint_every_minutes"):
+    for node in ("trainer", "logger", "checkpoint_every_minutes"):
         model[node] = config[node]
     if any(places_data(text) for text in overrides):
         model.data = plain(config.data)
