@@ -1,5 +1,6 @@
 """Processes of a multirun: started, watched, and stopped with the launcher."""
 
+import os
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from typing import IO, Any
 
 from bacl.atomic import telling_refusal
 from bacl.errors import BUSY
+from bacl.jobs.check import CHECKED
 from bacl.jobs.lock import PATIENCE, BusyFolderError, lock
 from bacl.jobs.outcome import FAILED, write_failed
 from bacl.launchers.jobs import Job
@@ -113,7 +115,9 @@ class Processes:
 
     def run(self, command: Sequence[str], output: IO[bytes]) -> int:
         """Run a command with its output appended to a file; returns its exit status."""
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {CHECKED: "1"}
+        )
         self.running.add(process)
         if self.stopped is not None:
             process.terminate()

@@ -1,6 +1,7 @@
 import pytest
 
-from bacl.jobs.check import check_command
+from bacl.jobs import check
+from bacl.jobs.check import check_command, top_level
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,30 @@ def test_good_commands_pass():
 def test_an_empty_command_names_the_experiments():
     with pytest.raises(SystemExit, match="bacl_demo"):
         check_command([])
+
+
+def test_the_top_is_what_is_composed(compose_config):
+    assert top_level() - {"sweep"} == set(compose_config())
+    assert "sweep" in compose_config("+sweep=alpha")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "times"),
+    [
+        (["+experiment=bacl_demo", "trainer=cpu"], 1),
+        (["+experiment=bacl_demo", "seed=1", "head.loss.alpha=0.3"], 2),
+    ],
+)
+def test_a_command_is_composed_no_more_than_needed(overrides, times, monkeypatch):
+    composed, compose = [], check._compose
+    monkeypatch.setattr(check, "_compose", lambda given: composed.append(given) or compose(given))
+    check_command(overrides)
+    assert len(composed) == times
+
+
+@pytest.mark.parametrize(("variable", "value"), [(check.CHECKED, "1"), ("LOCAL_RANK", "1")])
+def test_what_was_checked_is_not_checked_again(variable, value, monkeypatch):
+    with pytest.raises(SystemExit, match="no such option"):
+        check_command(["sed=1"])
+    monkeypatch.setenv(variable, value)
+    check_command(["sed=1"])  # Hydra refuses it, should the first process not have

@@ -11,6 +11,7 @@ import pytest
 
 from bacl.atomic import UnwritableError
 from bacl.errors import BUSY
+from bacl.jobs.check import CHECKED
 from bacl.jobs.outcome import Outcome
 from bacl.launchers.tasks import LOG, Processes, Task
 
@@ -32,6 +33,11 @@ def test_what_the_process_reads_is_written_before_it(tmp_path):
     first.before = lambda: (tmp_path / "plan").write_text("the plan")
     first.run(Processes())
     assert (tmp_path / LOG).read_text() == "the plan\n"
+
+
+def test_the_process_knows_that_its_launcher_has_checked_it(tmp_path):
+    task(tmp_path, f"import os; print(os.environ[{CHECKED!r}])").run(Processes())
+    assert (tmp_path / LOG).read_text() == "1\n"
 
 
 def test_a_failure_is_told_with_its_last_line(tmp_path, capsys):
