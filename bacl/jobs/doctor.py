@@ -13,11 +13,12 @@ from omegaconf import DictConfig
 from torch.nn import functional
 
 from bacl.data.batch import Detections
+from bacl.data.categories import check_categories
 from bacl.data.prepare import incomplete, missing_files
 from bacl.data.table import AnnotationTable
 from bacl.errors import UserError
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
-from bacl.jobs.build import prepare_process, single_device_trainer
+from bacl.jobs.build import instantiate, prepare_process, single_device_trainer
 from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import plain
 from bacl.jobs.run_folder import environment
@@ -35,7 +36,7 @@ def run(config: DictConfig, folder: Path) -> None:
     """
     prepare_process()
     checks: tuple[Callable[[DictConfig], str], ...] = (
-        versions, options, device, data, evaluation,
+        versions, options, device, data, backbone, evaluation,
     )  # fmt: skip
     problems = []
     for check in checks:
@@ -74,7 +75,7 @@ def device(config: DictConfig) -> str:
 
 
 def data(config: DictConfig) -> str:
-    """Whether annotations and images are there."""
+    """Whether annotations and images are there, and validation has the training's categories."""
     paths = plain(config.data)
     train, val = paths["train"], paths["val"]
     if "builder" in paths and not Path(train["annotations"]).is_file():
@@ -82,8 +83,16 @@ def data(config: DictConfig) -> str:
     if missing := missing_files(train, val):
         raise NotReadyError(incomplete(missing, paths["root"], paths["name"]))
     tables = [AnnotationTable.open(split["annotations"]) for split in (train, val)]
+    check_categories(*tables)
     images, categories = [table.num_images for table in tables], tables[0].num_categories
     return f"{images[0]:,} training, {images[1]:,} validation images, {categories:,} categories"
+
+
+def backbone(config: DictConfig) -> str:
+    """Whether the pretrained weights fit; they are fetched where they are missing, as by a fit."""
+    options = config.detector.backbone
+    instantiate(options)
+    return "random weights" if options.weights is None else f"{options.weights} loaded"
 
 
 def evaluation(config: DictConfig) -> str:

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -63,3 +66,15 @@ def test_a_device_that_computes_wrongly_is_told(tiny, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "conv2d", first_wrong)
     with pytest.raises(doctor.NotReadyError, match="differs from the CPU's"):
         doctor.device(tiny(CPU))
+
+
+def test_what_a_fit_would_stop_at_is_told(finished, tiny, tmp_path):
+    config = tiny(CPU, f"detector.backbone.weights={tmp_path / 'none.pth'}")
+    other = json.loads(Path(config.data.val.annotations).read_text())
+    other["categories"].append({"id": 999, "name": "elsewhere", "frequency": "r"})
+    config.data.val.annotations = str(tmp_path / "val.json")
+    (tmp_path / "val.json").write_text(json.dumps(other))
+    with pytest.raises(doctor.NotReadyError) as caught:
+        doctor.run(config, tmp_path)
+    assert "none.pth do not exist" in str(caught.value)
+    assert "category 999 ('elsewhere'): is not a category of the training" in str(caught.value)
