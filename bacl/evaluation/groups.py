@@ -3,12 +3,11 @@
 A metric says its groups once, as a `Grouping`; tables, captions and figures take them from there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 UNGROUPED = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 """The measures of AP that are of all categories; every other one is a group's."""
@@ -87,6 +86,7 @@ def group_columns(measures: Iterable[str]) -> dict[str, str]:
     return {f"AP_{name[2:]}": name for name in own}
 
 
-def shared_grouping(metrics: nn.ModuleDict) -> Grouping:
+def shared_grouping(metrics: Mapping[str, Any]) -> Grouping:
     """The grouping of a stage's metrics, which are of one kind."""
-    return next(iter(metrics.values())).grouping  # type: ignore[return-value]
+    grouping: Grouping = next(iter(metrics.values())).grouping
+    return grouping

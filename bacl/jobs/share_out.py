@@ -64,7 +64,7 @@ def share_out(
         logger.finalize("success")
     if trainer.is_global_zero:
         records, statistics = own / "heads", trainer.datamodule.statistics  # type: ignore[attr-defined]
-        draw_norms(records, last_norms(records), statistics, shared_grouping(part.metrics))
+        draw_norms(records, last_norms(records), statistics, shared_grouping(part.metrics))  # type: ignore[arg-type]
         write_done(job.folder, last, results, seconds)
 
 

@@ -69,9 +69,13 @@ def by_file(records, images):
     return rows
 
 
-def test_detections_are_those_of_the_evaluation(command, pictures, finished, tiny, tmp_path):
+def test_detections_are_those_of_the_evaluation(
+    command, pictures, finished, tiny, tmp_path, monkeypatch
+):
     predict.run(command(pictures, "datamodule.num_workers=0", "predict.pictures=0"), tmp_path)
-    test_job.run(tiny("job=test", "report.save_detections=true"), finished)
+    saved = "report.save_detections=true"
+    monkeypatch.setattr(test_job, "command_overrides", lambda: [saved])
+    test_job.run(tiny("job=test", saved), finished)
     (evaluated,) = (finished / "classifier").glob("test_*")
     annotations = json.loads(Path(tiny().data.val.annotations).read_text())
     for head in ("bacl", "baseline"):

@@ -20,7 +20,7 @@ class EndedJob:
 
 
 def done(title: str, **measures: float | None) -> EndedJob:
-    return EndedJob(title, Outcome("done", "classifier", "bacl", measures, 12.5))
+    return EndedJob(title, Outcome("done", "classifier", 12.5, results={"bacl": measures}))
 
 
 FAILED = EndedJob("alpha=[2]", Outcome("failed", reason="diverged [step 3]"))
