@@ -19,6 +19,7 @@ from bacl.callbacks.console import ProgressBar
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.messages import tidy_messages
 from bacl.callbacks.step_timer import StepTimer
+from bacl.callbacks.termination import Termination
 from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import MissingDataError, incomplete, require_files
@@ -218,7 +219,7 @@ def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool)
         enable_version_counter=False,
     )
     bar = [ProgressBar()] if progress_bar else []
-    return [last, FiniteLoss(), ClassifierRecorder(), StepTimer(), *bar]
+    return [last, FiniteLoss(), ClassifierRecorder(), StepTimer(), Termination(), *bar]
 
 
 def chosen_stages(config: DictConfig) -> list[str]:

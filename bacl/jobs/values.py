@@ -15,6 +15,7 @@ WHOLE = {
     "datamodule.num_workers": 0,
     "trainer.log_every_n_steps": 1,
     "trainer.accumulate_grad_batches": 1,
+    "trainer.check_val_every_n_epoch": 1,
     "report.images": 1,
 }
 """Whole numbers, with the least of each."""

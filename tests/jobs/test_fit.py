@@ -266,14 +266,19 @@ def start(folder: Path, overrides: list[str], **options) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def kill_when_saved(process: subprocess.Popen, last: Path, saves: int) -> None:
-    """Kill the process right after its checkpoint has been written `saves` times."""
+def wait_until_saved(process: subprocess.Popen, last: Path, saves: int) -> None:
+    """Wait until the checkpoint of a running process has been written `saves` times."""
     seen: set[int] = set()
     while len(seen) < saves:
         assert process.poll() is None, "ended before it could be killed"
         if last.exists():
             seen.add(last.stat().st_mtime_ns)
         time.sleep(0.002)
+
+
+def kill_when_saved(process: subprocess.Popen, last: Path, saves: int) -> None:
+    """Kill the process right after its checkpoint has been written `saves` times."""
+    wait_until_saved(process, last, saves)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
 
@@ -289,6 +294,19 @@ def test_two_processes_report_what_their_checkpoint_measures(tiny_overrides, tin
     assert not [line for line in errors.splitlines() if "deprecated" in line or "sync_dist" in line]
     test_job.run(tiny(*options), folder)
     assert json.loads((again_in(folder) / "results.json").read_text()) == results(folder)
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_told_to_end_do(tiny_overrides, tmp_path):
+    """Lightning's own handler of SIGTERM lets them wait for each other for ever, now and then."""
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    for stage, saves in (("representation", 1), ("representation", 2), ("classifier", 1)):
+        process = start(tmp_path, [*tiny_overrides, *two])
+        wait_until_saved(process, tmp_path / stage / "last.ckpt", saves)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert start(tmp_path, [*tiny_overrides, *two]).wait() == 0
+    assert results(tmp_path)
 
 
 @pytest.mark.slow
