@@ -69,7 +69,9 @@ def telling_refusal(path: Path, temporary: Path | None = None) -> Iterator[None]
     try:
         yield
     except Exception as error:
-        refusal = _refusal(error, {path, temporary, *path.parents})
+        whole = path.absolute()
+        written = {whole, *whole.parents} | ({temporary.absolute()} if temporary else set())
+        refusal = _refusal(error, written)
         if refusal is None or isinstance(error, UserError):
             raise
         raise UnwritableError(
@@ -77,12 +79,12 @@ def telling_refusal(path: Path, temporary: Path | None = None) -> Iterator[None]
         ) from error
 
 
-def _refusal(error: BaseException | None, written: Set[Path | None]) -> OSError | None:
+def _refusal(error: BaseException | None, written: Set[Path]) -> OSError | None:
     """The system's error that is, or has caused, another one, if it names none but these paths."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in REFUSALS:
             named = Path(os.fsdecode(error.filename)) if error.filename is not None else None
-            if named is None or named in written:
+            if named is None or named.absolute() in written:
                 return error
         error = error.__cause__
     return None

@@ -110,6 +110,8 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
     `pretrained=False` leaves out the backbone's weights, for a stage that a checkpoint fills.
     """
     detector, heads = build_parts(config, name, pretrained)
+    if config.masks and detector.mask is None:
+        raise OptionError("masks=true: the detector has no mask branch; choose detector=mask_…")
     node = config.stages[name]
     return instantiate(node.module)(
         detector=detector,

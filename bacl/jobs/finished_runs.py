@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from bacl.errors import UserError
 from bacl.jobs.naming import variant_parts
-from bacl.jobs.outcome import Outcome, read_outcome
+from bacl.jobs.outcome import FAILED, Outcome, read_outcome
 from bacl.reporting.ablation import Ablation, Row
 
 
@@ -58,7 +58,8 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
     Raises:
         UserError: there is none.
     """
-    begun = [path.parent for path in sorted(runs.glob("*/seed_*/config.yaml"))]
+    records = [path for name in ("config.yaml", FAILED) for path in runs.glob(f"*/seed_*/{name}")]
+    begun = sorted({path.parent for path in records})
     paths = [path for run in begun if (path := run / ".hydra/overrides.yaml").exists()]
     given: dict[Path, Any] = {path.parents[2]: OmegaConf.load(path) for path in paths}
     settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}

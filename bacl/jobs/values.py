@@ -19,8 +19,13 @@ WHOLE = {
     "report.images": 1,
 }
 """Whole numbers, with the least of each."""
-NUMBERS = {"checkpoint_every_minutes": (0, inf), "report.score_threshold": (0, 1)}
-"""Other numbers, with the least and the most of each."""
+MOST = {"seed": 2**32 - 1}
+"""Of whole numbers: NumPy's generators take no larger seed."""
+NUMBERS = {"checkpoint_every_minutes": (0, 525_600), "report.score_threshold": (0, 1)}
+"""Other numbers, with the least and the most of each; a year has 525,600 minutes."""
+PARTS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
+"""Shares or numbers of batches; without any, a run would end as done with nothing learnt or an AP
+of 0."""
 MAY_BE_NULL = {"report.score_threshold"}
 WORDS_TOO = {"trainer.devices", "trainer.num_nodes", "trainer.deterministic"}
 """Options that take a number or a switch, or a word in its place."""
@@ -28,7 +33,11 @@ WORDS_TOO = {"trainer.devices", "trainer.num_nodes", "trainer.deterministic"}
 
 def out_of_range(config: DictConfig) -> Iterator[str]:
     """One line for each number that is too small or too large, or is none."""
-    whole = {option: (least, inf) for option, least in WHOLE.items()}
+    whole = {option: (least, MOST.get(option, inf)) for option, least in WHOLE.items()}
+    for option in PARTS:
+        value = OmegaConf.select(config, option)
+        if isinstance(value, int | float) and value <= 0:
+            yield f"{option}={value}: expected a number above 0, or null for all batches"
     for options, kinds, kind in ((whole, int, "whole number"), (NUMBERS, int | float, "number")):
         for option, (least, most) in options.items():
             value = OmegaConf.select(config, option)

@@ -1,8 +1,8 @@
 """Hydra writes into a run's folder before the job begins; whether it can is found out earlier."""
 
+import os
 import sys
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -35,12 +35,15 @@ def _require(folder: Path) -> None:
 
 
 def probe(folder: Path) -> None:
-    """Make the folder and write a file without a name in it.
+    """Make the folder, write a file in it and remove it.
 
     Raises:
         UnwritableError: one of them is refused.
     """
-    with telling_refusal(folder):
+    trial = folder / f".writable.{os.getpid()}"
+    with telling_refusal(folder, trial):
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder) as file:
-            file.write(bytes(PROBE))
+        try:
+            trial.write_bytes(bytes(PROBE))
+        finally:
+            trial.unlink(missing_ok=True)

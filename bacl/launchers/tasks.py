@@ -71,7 +71,8 @@ class Task:
 
     def _run(self, processes: "Processes", output: IO[bytes]) -> None:
         for job in self.jobs:
-            (job.folder / FAILED).unlink(missing_ok=True)
+            if job.trains:
+                (job.folder / FAILED).unlink(missing_ok=True)
         print(f"{self.title}: started, log in {self.log}", flush=True)
         began = time.monotonic()
         status = processes.run(self.command, output)

@@ -2,7 +2,13 @@ import pytest
 import torch
 
 from bacl.errors import OptionError
-from bacl.jobs.build import build_fabric, build_trainer, instantiate, single_device_trainer
+from bacl.jobs.build import (
+    build_fabric,
+    build_stage,
+    build_trainer,
+    instantiate,
+    single_device_trainer,
+)
 from bacl.jobs.refusals import HARDWARE
 
 
@@ -43,3 +49,8 @@ def test_options_that_do_not_go_together_are_named_together(compose_config, tmp_
     config = compose_config("trainer=cpu", "trainer.devices=0")
     with pytest.raises(OptionError, match=r"accelerator=cpu, trainer.devices=0|trainer\.devices=0"):
         trainer_of(config, tmp_path)
+
+
+def test_masks_of_a_detector_without_a_branch_are_refused(tiny):
+    with pytest.raises(OptionError, match=r"masks=true: the detector has no mask branch.*mask_"):
+        build_stage(tiny("masks=true", "data.num_classes=12"), "representation", pretrained=False)

@@ -4,6 +4,7 @@ import pytest
 
 from bacl.errors import UserError
 from bacl.jobs.finished_runs import every_run, results
+from bacl.jobs.outcome import write_failed
 from bacl.jobs.run_folder import write_text
 
 
@@ -48,12 +49,15 @@ def test_heads_of_several_settings_and_settings_without_a_result(tmp_path, mark_
     mark_done("eqlv2", 0, {"eqlv2": 0.5}, "seed=0", "head=eqlv2")
     write_text(tmp_path / "seesaw/seed_0/config.yaml", "")
     write_text(tmp_path / "seesaw/seed_0/.hydra/overrides.yaml", "- head=seesaw")
+    write_failed(tmp_path / "bce/seed_0", "diverged")  # as a job of one pass that never was saved
+    write_text(tmp_path / "bce/seed_0/.hydra/overrides.yaml", "- head=bce")
     (table,) = every_run(tmp_path, "demo")
     assert rows_of(table) == {
         "default · bacl": 50,
         "default · baseline": 25,
         "head=eqlv2 · eqlv2": 50,
         "head=seesaw": {0: "seed 0 unfinished"},
+        "head=bce": {0: "seed 0 failed: diverged"},
     }
     assert table.default.name == "default · bacl"
 

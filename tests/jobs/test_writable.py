@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,13 @@ def test_a_folder_that_takes_files_is_made_and_left_empty(tmp_path):
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("no /dev/full here")
-    monkeypatch.setattr(writable, "TemporaryFile", lambda dir: full.open("wb"))
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnwritableError, match=r"^runs cannot be written: No space left"):
+        writable.probe(Path("runs"))  # there or not, with an absolute or a relative name
     with pytest.raises(UnwritableError, match="cannot be written: No space left"):
         writable.probe(tmp_path)
 

@@ -12,7 +12,7 @@ import pytest
 from bacl.atomic import UnwritableError
 from bacl.errors import BUSY
 from bacl.jobs.check import CHECKED
-from bacl.jobs.outcome import Outcome
+from bacl.jobs.outcome import FAILED, Outcome, write_failed
 from bacl.launchers.tasks import LOG, Processes, Task
 
 
@@ -26,6 +26,15 @@ def test_output_is_appended_to_the_log_and_the_end_is_told(tmp_path, capsys):
         task(tmp_path / "new", f"print('{word}')").run(Processes())
     assert (tmp_path / "new" / LOG).read_text() == "first\nsecond\n"
     assert capsys.readouterr().out.count("a job: done after") == 2
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_only_a_training_takes_back_that_the_run_failed(tmp_path, trains):
+    write_failed(tmp_path, "diverged")
+    own = task(tmp_path, "")
+    own.jobs[0].trains = trains
+    own.run(Processes())
+    assert (tmp_path / FAILED).exists() is not trains
 
 
 def test_what_the_process_reads_is_written_before_it(tmp_path):
