@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import rich
 
 from bacl.jobs.outcome import Outcome
 from bacl.launchers.summary import show_summary, write_summary
@@ -58,7 +59,7 @@ def test_jobs_without_a_result_have_no_groups(tmp_path):
 
 @pytest.mark.parametrize("jobs", [[COCO_LT, FAILED], [FAILED]])
 def test_the_console_tells_the_same(capsys, monkeypatch, jobs):
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(rich.get_console(), "width", 120)
     show_summary(jobs)
     shown = capsys.readouterr().out
     assert "failed: diverged [step 3]" in shown  # brackets are no markup
