@@ -58,7 +58,7 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
     Raises:
         UserError: there is none.
     """
-    records = [path for name in ("config.yaml", FAILED) for path in runs.glob(f"*/seed_*/{name}")]
+    records = [path for file in ("config.yaml", FAILED) for path in runs.glob(f"*/seed_*/{file}")]
     begun = sorted({path.parent for path in records})
     paths = [path for run in begun if (path := run / ".hydra/overrides.yaml").exists()]
     given: dict[Path, Any] = {path.parents[2]: OmegaConf.load(path) for path in paths}

@@ -80,10 +80,19 @@ def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = (
     categories = saved_categories(content)
     described = OmegaConf.create(_without_data(plain(named), categories.names))
     check_arguments(described)
-    name = stage_of(described, content, path)
-    stage = build_stage(described, name, pretrained=False)
+    return rebuilt(path, content, categories, described)
+
+
+def rebuilt(path: Path, content: State, categories: Categories, config: DictConfig) -> Restored:
+    """The stage that a checkpoint's content is of, built from a configuration and filled.
+
+    Raises:
+        CheckpointError: the content does not fit the configuration.
+    """
+    name = stage_of(config, content, path)
+    stage = build_stage(config, name, pretrained=False)
     fill(stage.detector, dict(stage.heads.items()), content, path)
-    return Restored(path, name, stage.eval(), categories, described)
+    return Restored(path, name, stage.eval(), categories, config)
 
 
 def described_model(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.checkpoints.handover import Categories, fill, saved_categories
-from bacl.jobs.build import build_stage, open_data
+from bacl.checkpoints.handover import Categories, saved_categories
+from bacl.jobs.build import open_data
 from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import plain
-from bacl.jobs.restored import Restored, described_model, stage_of
+from bacl.jobs.restored import Restored, described_model, rebuilt
 
 
 def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Restored:
@@ -38,10 +38,7 @@ def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) 
     table = open_data(model)
     categories = Categories.of(table)
     categories.check(saved_categories(content), path)
-    name = stage_of(model, content, path)
-    stage = build_stage(model, name, pretrained=False)
-    fill(stage.detector, dict(stage.heads.items()), content, path)
-    return Restored(path, name, stage.eval(), categories, model)
+    return rebuilt(path, content, categories, model)
 
 
 def places_data(override: str) -> bool:

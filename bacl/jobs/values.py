@@ -8,21 +8,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.jobs.configuration import flat
 
-WHOLE = {
-    "seed": 0,
-    "datamodule.batch_size": 1,
-    "datamodule.val_batch_size": 1,
-    "datamodule.num_workers": 0,
-    "trainer.log_every_n_steps": 1,
-    "trainer.accumulate_grad_batches": 1,
-    "trainer.check_val_every_n_epoch": 1,
-    "report.images": 1,
+RANGES: dict[str, tuple[type, float, float]] = {
+    "seed": (int, 0, 2**32 - 1),  # NumPy's generators take no larger one
+    "datamodule.batch_size": (int, 1, inf),
+    "datamodule.val_batch_size": (int, 1, inf),
+    "datamodule.num_workers": (int, 0, inf),
+    "trainer.log_every_n_steps": (int, 1, inf),
+    "trainer.accumulate_grad_batches": (int, 1, inf),
+    "trainer.check_val_every_n_epoch": (int, 1, inf),
+    "report.images": (int, 1, inf),
+    "report.score_threshold": (float, 0, 1),
+    "checkpoint_every_minutes": (float, 0, 525_600),  # a year
 }
-"""Whole numbers, with the least of each."""
-MOST = {"seed": 2**32 - 1}
-"""Of whole numbers: NumPy's generators take no larger seed."""
-NUMBERS = {"checkpoint_every_minutes": (0, 525_600), "report.score_threshold": (0, 1)}
-"""Other numbers, with the least and the most of each; a year has 525,600 minutes."""
+"""Numbers: kind, least and most."""
 PARTS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
 """Shares or numbers of batches; without any, a run would end as done with nothing learnt or an AP
 of 0."""
@@ -33,20 +31,19 @@ WORDS_TOO = {"trainer.devices", "trainer.num_nodes", "trainer.deterministic"}
 
 def out_of_range(config: DictConfig) -> Iterator[str]:
     """One line for each number that is too small or too large, or is none."""
-    whole = {option: (least, MOST.get(option, inf)) for option, least in WHOLE.items()}
     for option in PARTS:
         value = OmegaConf.select(config, option)
         if isinstance(value, int | float) and value <= 0:
             yield f"{option}={value}: expected a number above 0, or null for all batches"
-    for options, kinds, kind in ((whole, int, "whole number"), (NUMBERS, int | float, "number")):
-        for option, (least, most) in options.items():
-            value = OmegaConf.select(config, option)
-            if value is None and option in MAY_BE_NULL:
-                continue
-            number = isinstance(value, kinds) and not isinstance(value, bool)
-            if not number or not least <= value <= most:
-                upper = f" and at most {most}" if most < inf else ""
-                yield f"{option}={value}: expected a {kind} of at least {least}{upper}"
+    for option, (kind, least, most) in RANGES.items():
+        value = OmegaConf.select(config, option)
+        if value is None and option in MAY_BE_NULL:
+            continue
+        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if not number or not least <= value <= most:
+            called = "whole number" if kind is int else "number"
+            upper = f" and at most {most}" if most < inf else ""
+            yield f"{option}={value}: expected a {called} of at least {least}{upper}"
 
 
 def of_other_kinds(before: DictConfig, after: DictConfig) -> Iterator[str]:
