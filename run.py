@@ -16,6 +16,7 @@ from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.jobs.command import completed
 from bacl.jobs.naming import variant
 from bacl.jobs.overview import overview
+from bacl.terminal import accept_all_letters
 
 # Threads that wait for work sleep, instead of spinning: on cores that others use too, training is
 # several times faster. Read when torch is imported, which is later; other processes inherit it.
@@ -61,5 +62,6 @@ def remove_empty(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    accept_all_letters()
     sys.argv[1:] = completed(sys.argv[1:])
     main()

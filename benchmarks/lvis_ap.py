@@ -190,7 +190,7 @@ def main() -> None:
         environment = os.environ | ONE_THREAD
         for name in arguments.evaluators:
             command = [sys.executable, __file__, "--measure", name, folder]
-            result = subprocess.run(command, capture_output=True, text=True, env=environment)
+            result = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
             if result.returncode:
                 print(f"{name:18} did not run: {result.stderr.strip().splitlines()[-1]}")
                 continue

@@ -27,7 +27,7 @@ def write_annotations(path: Path, number: int) -> None:
     random = np.random.default_rng(0)
     images = min(IMAGES, number)
     pool = [_segmentation(random) for _ in range(2000)]
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.write('{"info": {}, "licenses": [], "annotations": [')
         for identifier in range(1, number + 1):
             x, y, width, height = (random.random(4) * 200 + 2).round(2).tolist()
@@ -85,7 +85,7 @@ def read_everything(table: AnnotationTable) -> tuple[float, float]:
 
 
 def _memory(field: str, file: str = "smaps_rollup") -> float:
-    lines = Path(f"/proc/self/{file}").read_text().splitlines()
+    lines = Path(f"/proc/self/{file}").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 

@@ -51,7 +51,7 @@ class MetricsFile:
         missing = [name for name in new if name not in self._columns]
         if missing:
             self._rewrite([*self._columns, *missing])
-        with telling_refusal(self.path), self.path.open("a", newline="") as file:
+        with telling_refusal(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerows(self.metrics)
         self.metrics = []
 
@@ -64,15 +64,18 @@ class MetricsFile:
         if len(complete) < len(text):
             with replacing(self.path) as temporary:
                 temporary.write_bytes(complete)
-        with self.path.open(newline="") as file:
+        with self.path.open(newline="", encoding="utf-8") as file:
             return next(csv.reader(file), [])
 
     def _rewrite(self, columns: list[str]) -> None:
         rows: list[dict[str, str]] = []
         if self._columns:
-            with self.path.open(newline="") as file:
+            with self.path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
-        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
+        with (
+            replacing(self.path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
@@ -81,7 +84,7 @@ class MetricsFile:
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, int | float]]]:
     """Step and values of every row of a metrics.csv, in the order in which they were logged."""
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             step = int(row.pop("step"))
             yield step, {name: _number(text) for name, text in row.items() if text}

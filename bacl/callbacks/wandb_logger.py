@@ -89,5 +89,5 @@ class WandbLogger(LightningWandbLogger):
         path = folder / ID_FILE
         if not path.exists():
             with replacing(path) as temporary:
-                temporary.write_text(secrets.token_hex(4) + "\n")
-        return path.read_text().strip()
+                temporary.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+        return path.read_text(encoding="utf-8").strip()

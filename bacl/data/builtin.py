@@ -127,7 +127,7 @@ def _is_complete(root: Path, recipe: Recipe) -> bool:
         raise FolderInUseError(
             f"{root} holds other files than a built-in data set; set data.root to a new folder"
         )
-    found, wanted = json.loads((root / MARKER).read_text()), recipe.parameters()
+    found, wanted = json.loads((root / MARKER).read_text(encoding="utf-8")), recipe.parameters()
     differing = [
         f"{name} is {found.get(name)} there, {value} was asked for"
         for name, value in wanted.items()
@@ -148,7 +148,7 @@ def _write_folder(root: Path, recipe: Recipe, processes: int) -> None:
         folder.chmod(0o755)  # mkdtemp makes private folders
         for split in range(len(SPLITS)):
             write_split(folder, recipe, split, processes, quiet=process_rank() > 0)
-        (folder / MARKER).write_text(json.dumps(recipe.parameters(), indent=1))
+        (folder / MARKER).write_text(json.dumps(recipe.parameters(), indent=1), encoding="utf-8")
         _move(folder, root, recipe)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -85,7 +85,10 @@ class COCOLTBuilder:
                     "data.train.annotations=…"
                 )
             build(
-                source, Path(self.target), self.seed, json.loads(Path(self.published).read_text())
+                source,
+                Path(self.target),
+                self.seed,
+                json.loads(Path(self.published).read_text(encoding="utf-8")),
             )
 
 

@@ -81,7 +81,7 @@ class AnnotationTable:
         return table
 
     def _open(self) -> None:
-        description = json.loads((self.folder / "table.json").read_text())
+        description = json.loads((self.folder / "table.json").read_text(encoding="utf-8"))
         self._report: dict[str, int] = description["report"]
         self._own = CategoryView(
             np.array(description["category_ids"], dtype=np.int64),

@@ -172,7 +172,7 @@ def _save_categories(
         "exhaustive": not records.is_federated,
         "report": report,
     }
-    (folder / "table.json").write_text(json.dumps(description))
+    (folder / "table.json").write_text(json.dumps(description), encoding="utf-8")
 
 
 def frequency_groups(image_counts: np.ndarray) -> np.ndarray:

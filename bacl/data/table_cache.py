@@ -88,7 +88,7 @@ def _write_stamp(annotations: Path, place: Path, digest: str) -> None:
         return
     if os.access(place, os.W_OK):  # another user's finished table is good without a stamp of ours
         with replacing(stamp_file) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
 
 
 def _digest(annotations: Path) -> str:

@@ -29,7 +29,7 @@ PLAIN = {
     "data.train": {"annotations", "images"},
     "data.val": {"annotations", "images"},
 }
-SETS_OTHERS = {"defaults", "hydra", "pipeline"}
+SETS_OTHERS = {"defaults", "hydra", "pipeline", "override hydra/job_logging"}
 """Words of config.yaml that are no nodes of the configuration."""
 STAGE = {"module", "heads", "schedule", "augment", "init_from"}
 CHECKED = "BACL_CHECKED"

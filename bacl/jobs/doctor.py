@@ -100,7 +100,7 @@ def evaluation(config: DictConfig) -> str:
     boxes = [[10.0, 10.0, 30.0, 40.0], [20.0, 5.0, 50.0, 45.0]]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "truth.json"
-        path.write_text(json.dumps(_truth(boxes)))
+        path.write_text(json.dumps(_truth(boxes)), encoding="utf-8")
         metric = LVISAveragePrecision(AnnotationTable.open(path))
         metric.update(
             [_found(boxes[0], label=0), _found([60.0, 60.0, 70.0, 70.0], label=1)], [1, 2]

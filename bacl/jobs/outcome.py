@@ -46,14 +46,14 @@ def write_done(
     """Mark a run as finished, with the measures of every head of its last stage."""
     content = {"stage": stage, "seconds": round(seconds, 1), "results": results}
     with replacing(folder / DONE) as path:
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (folder / FAILED).unlink(missing_ok=True)
 
 
 def write_failed(folder: Path, reason: str) -> None:
     """Note why a run ended without a result."""
     with replacing(folder / FAILED) as path:
-        path.write_text(json.dumps({"reason": reason}) + "\n")
+        path.write_text(json.dumps({"reason": reason}) + "\n", encoding="utf-8")
 
 
 def read_outcome(folder: Path, stage: str | None = None) -> Outcome:
@@ -79,7 +79,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         print(f"{path} is damaged and does not count", flush=True)
         return None

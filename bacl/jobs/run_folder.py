@@ -48,7 +48,7 @@ def record(config: DictConfig, folder: Path, **notes: Any) -> None:
             )
     else:
         write_text(path, OmegaConf.to_yaml(config, resolve=True))
-    earlier = json.loads(starts.read_text()) if starts.exists() else []
+    earlier = json.loads(starts.read_text(encoding="utf-8")) if starts.exists() else []
     write_text(starts, json.dumps([*earlier, environment() | notes], indent=1))
 
 
@@ -92,7 +92,7 @@ def environment() -> dict[str, Any]:
 def write_text(path: Path, text: str) -> None:
     """Write a file as a whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _version(package: str) -> str:
@@ -106,6 +106,8 @@ def _git(*arguments: str) -> str:
     # An installed package has no checkout: the commit is then unknown, and says so.
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

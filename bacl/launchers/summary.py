@@ -23,7 +23,7 @@ def write_summary(path: Path, jobs: Sequence[Job]) -> None:
     """
     ends = [job.outcome for job in jobs]
     columns = _columns(ends)
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["job", "status", "head", *columns, "seconds", "folder", "reason"])
         for job, end in zip(jobs, ends, strict=True):

@@ -160,6 +160,6 @@ def _handing_on() -> Iterator[Processes]:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     told = (line.strip() for line in reversed(lines) if HYDRAS_ADVICE not in line)
     return next((line for line in told if line), "no output")

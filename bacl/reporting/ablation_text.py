@@ -55,7 +55,7 @@ def _sources(ablation: Ablation, measure: str) -> tuple[str, ...]:
 
 def write_csv(path: Path, ablation: Ablation) -> None:
     """One line per row and measure, numbers in percent, empty where there is none."""
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
         writer.writerows(records(ablation))

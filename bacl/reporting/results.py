@@ -122,8 +122,11 @@ def write_results(
             f"per_category: {wrong} need one value for each of {len(names)} categories"
         )
     with replacing(folder / "results.json") as path:
-        path.write_text(json.dumps(_plain(results), indent=2) + "\n")
-    with replacing(folder / "per_category.csv") as path, path.open("w", newline="") as file:
+        path.write_text(json.dumps(_plain(results), indent=2) + "\n", encoding="utf-8")
+    with (
+        replacing(folder / "per_category.csv") as path,
+        path.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(zip(*[_texts(column) for column in columns.values()], strict=True))

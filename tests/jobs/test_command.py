@@ -18,7 +18,7 @@ def run(folder: Path, *arguments: str, status: int = 0) -> str:
     """The output of a command given in a folder."""
     done = subprocess.run(
         [sys.executable, REPOSITORY / "run.py", *arguments],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == status, done.stdout
     return done.stdout

@@ -70,7 +70,7 @@ def test_a_device_that_computes_wrongly_is_told(tiny, monkeypatch):
 
 def test_what_a_fit_would_stop_at_is_told(finished, tiny, tmp_path):
     config = tiny(CPU, f"detector.backbone.weights={tmp_path / 'none.pth'}")
-    other = json.loads(Path(config.data.val.annotations).read_text())
+    other = json.loads(Path(config.data.val.annotations).read_text(encoding="utf-8"))
     other["categories"].append({"id": 999, "name": "elsewhere", "frequency": "r"})
     config.data.val.annotations = str(tmp_path / "val.json")
     (tmp_path / "val.json").write_text(json.dumps(other))

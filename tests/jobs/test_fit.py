@@ -262,7 +262,7 @@ def start(folder: Path, overrides: list[str], **options) -> subprocess.Popen:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.Popen(
         [*command, "checkpoint_every_minutes=0.0001"],
-        cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, text=True, **options,
+        cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, encoding="utf-8", **options,
     )  # fmt: skip
 
 
@@ -328,7 +328,7 @@ def test_starting_and_explaining_a_command_does_not_import_torch(tmp_path):
     for arguments in (["--help"], ["job=fly", folder], ["+experiment=bacl_demo", "--cfg=job"]):
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "run.py", *arguments],
-            cwd=REPOSITORY, capture_output=True, text=True, check=False,
+            cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
         modules = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
         assert "hydra" in modules

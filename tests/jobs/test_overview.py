@@ -50,7 +50,7 @@ def test_help_and_a_command_that_asks_for_nothing_say_the_same():
     def output(*arguments: str) -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, "run.py", *arguments],
-            cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
             check=False,
         )  # fmt: skip
         return done.returncode, done.stdout.rstrip("\n")

@@ -77,7 +77,7 @@ def test_detections_are_those_of_the_evaluation(
     monkeypatch.setattr(test_job, "command_overrides", lambda: [saved])
     test_job.run(tiny("job=test", saved), finished)
     (evaluated,) = (finished / "classifier").glob("test_*")
-    annotations = json.loads(Path(tiny().data.val.annotations).read_text())
+    annotations = json.loads(Path(tiny().data.val.annotations).read_text(encoding="utf-8"))
     for head in ("bacl", "baseline"):
         records, listed = written(tmp_path, head)
         with gzip.open(evaluated / f"detections_{head}.json.gz") as file:
@@ -285,7 +285,7 @@ def test_the_command_of_the_documentation(checkpoint, pictures, tmp_path):
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+        command, cwd=REPOSITORY, env=environment, capture_output=True, encoding="utf-8", check=True
     )
     assert "6 pictures in" in done.stdout
     records, listed = written(tmp_path)

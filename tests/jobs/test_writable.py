@@ -45,7 +45,7 @@ def test_a_command_ends_with_one_line(tmp_path, kind):
     (tmp_path / "runs").touch()
     done = subprocess.run(
         [sys.executable, REPOSITORY / "run.py", "+experiment=bacl_demo", *kind],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        cwd=tmp_path, capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()

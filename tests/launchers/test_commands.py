@@ -20,7 +20,7 @@ def start(arguments: list[str], folder: Path) -> subprocess.Popen:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     command = [sys.executable, "run.py", *arguments, f"hydra.sweep.dir={folder}", "report.images=1"]
     return subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, text=True,
+        command, cwd=REPOSITORY, env=environment, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ def draw_losses(path: Path, metrics_csv: Path, heads: Sequence[str] = ()) -> Pat
 
 def has_losses(metrics_csv: Path, prefix: str = "train/") -> bool:
     """Whether any training loss was logged: a run of a few steps ends before the first time."""
-    with Path(metrics_csv).open(newline="") as file:
+    with Path(metrics_csv).open(encoding="utf-8", newline="") as file:
         return any(name.startswith(prefix) for name in next(csv.reader(file), []))
 
 
@@ -66,7 +66,7 @@ def read_curves(metrics_csv: Path, prefix: str = "train/") -> dict[str, Curve]:
         ValueError: no such metric, or a record that is not a number.
     """
     points: dict[str, dict[int, float]] = {}
-    with Path(metrics_csv).open(newline="") as file:
+    with Path(metrics_csv).open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), start=2):
             for name, text in row.items():
                 if name is not None and name.startswith(prefix) and text:
