@@ -13,6 +13,8 @@ from zlib import crc32
 import numpy as np
 from torch.utils.data import Sampler
 
+from bacl.errors import OptionError
+
 
 class SampledImages(Protocol):
     """What samplers need to know of a data set."""
@@ -44,7 +46,7 @@ class RandomBatches(Sampler[list[tuple[int, int]]]):
         process: index of this process.
 
     Raises:
-        ValueError: B is no multiple of the processes, or more than N.
+        OptionError: B is no multiple of the processes, or more than N.
     """
 
     def __init__(
@@ -56,16 +58,7 @@ class RandomBatches(Sampler[list[tuple[int, int]]]):
         num_processes: int = 1,
         process: int = 0,
     ) -> None:
-        if batch_size % num_processes:
-            raise ValueError(
-                f"batch_size={batch_size} counts the images of all processes and must be a "
-                f"multiple of their number, {num_processes}"
-            )
-        if batch_size > len(dataset):
-            raise ValueError(
-                f"batch_size={batch_size}, but only {len(dataset)} images have objects to train "
-                "on; take a smaller batch"
-            )
+        _check_batch(batch_size, len(dataset), num_processes)
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -167,10 +160,12 @@ class RepeatFactorBatches(RandomBatches):
 
 
 class EvaluationBatches(Sampler[list[int]]):
-    """Every image exactly once over all processes, in batches of indices.
+    """Every image over all processes, in batches of indices.
 
-    Nothing is repeated to fill up, so processes may differ by one batch. Batches hold images of
-    similar aspect ratio, which saves padding; with `batch_size` 1 the order is the file's.
+    Every process gets equally many, so that all of them take the same steps and none waits for
+    another: where the images do not divide evenly, a later process is given some of the first
+    process' again, which the metrics count once. Batches hold images of similar aspect ratio, which
+    saves padding; with `batch_size` 1 the order is the file's.
 
     Args:
         dataset: the images.
@@ -186,7 +181,8 @@ class EvaluationBatches(Sampler[list[int]]):
         order = np.arange(len(dataset))
         if batch_size > 1:
             order = np.argsort(dataset.aspect_ratios, kind="stable")
-        self._order = order[process::num_processes]
+        whole = -(-len(order) // num_processes) * num_processes
+        self._order = np.resize(order, whole)[process::num_processes]
 
     def __len__(self) -> int:
         """Batches of this process."""
@@ -196,6 +192,19 @@ class EvaluationBatches(Sampler[list[int]]):
         """This process' batches."""
         starts = range(0, len(self._order), self.batch_size)
         return (self._order[start : start + self.batch_size].tolist() for start in starts)
+
+
+def _check_batch(batch_size: int, num_images: int, num_processes: int) -> None:
+    if batch_size % num_processes:
+        raise OptionError(
+            f"datamodule.batch_size={batch_size} counts the images of all processes and must be a "
+            f"multiple of their number, {num_processes}"
+        )
+    if batch_size > num_images:
+        raise OptionError(
+            f"datamodule.batch_size={batch_size}, but the training images with objects are only "
+            f"{num_images}; take a smaller batch"
+        )
 
 
 def category_repeat_factors(image_share: np.ndarray, threshold: float) -> np.ndarray:

@@ -35,9 +35,10 @@ class AveragePrecision(Metric):
     A crowd region may be found any number of times, by detections that lie within it: they count
     neither as right nor as wrong. What is flagged `ignore` excuses one detection.
 
-    All images of the table count: an object of an image that `update` never saw is missed. An image
-    given twice (two processes, a padded sampler) is counted once, with its first detections. Where
-    there are objects but no detections AP is 0; a group without objects has -1.
+    All images of the table count, unless `seen_only`: an object of an image that `update` never saw
+    is missed. An image given twice (two processes, a padded sampler) is counted once, with its
+    first detections. Where there are objects but no detections AP is 0; a group without objects
+    has -1.
 
     Results of all processes are gathered by `compute`, which every process must call.
     """
@@ -78,6 +79,11 @@ class AveragePrecision(Metric):
         self.rules = rules
         self.grouping = grouping
         self.masks = masks
+        self.seen_only = False
+        """Judge the images that `update` was given, and no others: an evaluation of a part. A
+        results file does not list images without detections, so there all must count."""
+        self.num_images = table.num_images
+        """Images that the last `compute` judged."""
         self.evaluation: Evaluation | None = None
         self.mask_evaluation: Evaluation | None = None
         self._known_images = np.sort(table.image_ids)
@@ -120,7 +126,7 @@ class AveragePrecision(Metric):
         """
         began = time.perf_counter()
         detections = self._columns()
-        truth = GroundTruth.from_table(self.table, self.rules)
+        truth = self._truth(detections)
         boxes = box_overlap(detections.boxes, truth.boxes, truth.crowd)
         self.evaluation = evaluate(truth, detections, detections.areas, boxes, self.rules)
         summary = self._summary(self.evaluation.curves)
@@ -168,10 +174,24 @@ class AveragePrecision(Metric):
         super().reset()
         self.evaluation = self.mask_evaluation = None
 
+    @property
+    def part(self) -> str:
+        """What the last `compute` judged, where that were not all images; otherwise empty."""
+        whole = self.table.num_images
+        return f"{self.num_images:,} of {whole:,} images" if self.num_images < whole else ""
+
     def _image_sizes(self, image_ids: np.ndarray) -> np.ndarray:
         """(I, 2) height and width of known images."""
         order = np.argsort(self.table.image_ids, kind="stable")
         return self.table.image_sizes[order[np.searchsorted(self._known_images, image_ids)]]
+
+    def _truth(self, detections: DetectionColumns) -> GroundTruth:
+        truth = GroundTruth.from_table(self.table, self.rules)
+        self.num_images = self.table.num_images
+        if self.seen_only and len(detections.image_ids) < self.num_images:
+            self.num_images = len(detections.image_ids)
+            truth = truth.only(detections.image_ids)
+        return truth
 
     def _columns(self) -> DetectionColumns:
         parts = zip(*(getattr(self, name) for name in COLUMN_NAMES), strict=True)

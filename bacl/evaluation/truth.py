@@ -4,7 +4,7 @@ I: images by ascending id. C: categories. G: objects. The key of a category in a
 `image * C + label`: one integer by which objects and detections are sorted and brought together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -70,6 +70,14 @@ class GroundTruth:
             np.asarray(table.crowd)[rows],
             knowledge,
         )
+
+    def only(self, image_ids: np.ndarray) -> "GroundTruth":
+        """The objects of these images; the others have none."""
+        seen = np.zeros(len(self.image_ids), bool)
+        seen[self.image_index(image_ids)] = True
+        kept = seen[self.keys // self.num_categories]
+        of_objects = ("rows", "keys", "boxes", "areas", "ignored", "crowd")
+        return replace(self, **{name: getattr(self, name)[kept] for name in of_objects})
 
     @property
     def labels(self) -> np.ndarray:

@@ -78,9 +78,10 @@ def report(
     metric: AveragePrecision = stage.metrics[next(iter(results))]  # type: ignore[assignment]
     groups = (metric.grouping, counts.image_counts, counts.instance_counts)
     measures = {head: stage.metrics[head].per_category() for head in results}  # type: ignore[operator]
-    write_results(folder, results, measures, table.category_names, *groups, table.category_ids)
-    write_text(folder / "results.md", results_markdown(results, *groups))
+    names, ids, part = table.category_names, table.category_ids, metric.part
+    write_results(folder, results, measures, names, *groups, ids, part)
+    write_text(folder / "results.md", results_markdown(results, *groups, part))
     for path in draw(folder, stage, measures, data, metric, config.report):
         log_figure(loggers, f"figures/{path.stem}", path, trainer.global_step)
-    rich.print(results_table(results, *groups))
+    rich.print(results_table(results, *groups, part))
     print(f"Results, AP per category and pictures: {folder}")

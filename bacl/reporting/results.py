@@ -27,6 +27,7 @@ def results_table(
     grouping: Grouping,
     image_counts: ArrayLike,
     instance_counts: ArrayLike,
+    part: str = "",
 ) -> Table:
     """The heads' AP as a console table, with their differences to the first head.
 
@@ -35,13 +36,14 @@ def results_table(
         grouping: of the metric.
         image_counts: (C,) training images that contain the category.
         instance_counts: (C,) training instances of the category.
+        part: of the data, that was evaluated, such as "40 of 617 images"; empty for all.
 
     Returns:
         One row per head in percent, and one for its masks where it has some, whose AP is the AP^m
         of the paper; below them what the groups were trained on.
     """
-    groups = describe_groups(grouping, image_counts, instance_counts)
-    table = Table(caption="\n".join(groups), caption_justify="left")
+    notes = _notes(grouping, image_counts, instance_counts, part)
+    table = Table(caption="\n".join(notes), caption_justify="left")
     table.add_column("head", style="bold", no_wrap=True)
     for title in _columns(grouping):
         table.add_column(title, justify="right")
@@ -55,6 +57,7 @@ def results_markdown(
     grouping: Grouping,
     image_counts: ArrayLike,
     instance_counts: ArrayLike,
+    part: str = "",
 ) -> str:
     """The same table in Markdown; arguments as `results_table`."""
     titles = _columns(grouping)
@@ -62,8 +65,16 @@ def results_markdown(
     for head, cells in _rows(results, _columns(grouping)):
         texts = [f"{value} ({change})" if change else value for value, change in cells]
         lines.append(f"| {head} | " + " | ".join(texts) + " |")
-    groups = describe_groups(grouping, image_counts, instance_counts)
-    return "\n".join([*lines, "", *[f"- {text}" for text in groups]]) + "\n"
+    notes = _notes(grouping, image_counts, instance_counts, part)
+    return "\n".join([*lines, "", *[f"- {text}" for text in notes]]) + "\n"
+
+
+def _notes(
+    grouping: Grouping, image_counts: ArrayLike, instance_counts: ArrayLike, part: str
+) -> list[str]:
+    """What is said below the table."""
+    evaluated = [f"evaluated on {part}: not comparable with all of them"] if part else []
+    return [*evaluated, *describe_groups(grouping, image_counts, instance_counts)]
 
 
 def describe_groups(
@@ -90,6 +101,7 @@ def write_results(
     image_counts: ArrayLike,
     instance_counts: ArrayLike,
     category_ids: ArrayLike,
+    part: str = "",
 ) -> None:
     """Write results.json and per_category.csv, each as a whole or not at all.
 
@@ -103,6 +115,7 @@ def write_results(
         image_counts: (C,) training images that contain the category.
         instance_counts: (C,) training instances of the category.
         category_ids: (C,) as in the annotation file.
+        part: as `results_table`; results.json then has it as `evaluated`.
 
     Raises:
         ValueError: a column without exactly C values; names it.
@@ -122,11 +135,9 @@ def write_results(
             f"per_category: {wrong} need one value for each of {len(names)} categories"
         )
     with replacing(folder / "results.json") as path:
-        path.write_text(json.dumps(_plain(results), indent=2) + "\n", encoding="utf-8")
-    with (
-        replacing(folder / "per_category.csv") as path,
-        path.open("w", newline="", encoding="utf-8") as file,
-    ):
+        content = ({"evaluated": part} if part else {}) | _plain(results)
+        path.write_text(json.dumps(content, indent=2) + "
+", encoding="utf-8")
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(zip(*[_texts(column) for column in columns.values()], strict=True))

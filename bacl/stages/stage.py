@@ -102,9 +102,11 @@ class DetectionStage(LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """One metric per head, over the validation annotations."""
+        """One metric per head, over the validation images that it will be given."""
         table = self.trainer.datamodule.val_table  # type: ignore[attr-defined]
         self.metrics = nn.ModuleDict({name: self._build_metric(table) for name in self.live_heads})
+        for metric in self.metrics.values():
+            metric.seen_only = True  # type: ignore[assignment]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""

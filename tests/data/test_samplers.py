@@ -98,7 +98,7 @@ def test_lightning_finds_set_epoch():
     ("options", "message"),
     [
         ({"batch_size": 4, "num_processes": 3}, "multiple of their number, 3"),
-        ({"size": 3, "batch_size": 4}, "only 3 images"),
+        ({"size": 3, "batch_size": 4}, "are only 3; take a smaller batch"),
     ],
 )
 def test_impossible_batch_sizes(options, message):
@@ -166,17 +166,27 @@ def test_repeat_factors_of_one_are_random_sampling():
     assert sorted(indices(repeat_factor(pairs, threshold=0.001))) == list(range(10))
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_evaluation_shows_every_image_once_over_all_processes(batch_size):
-    shares = [EvaluationBatches(Images(11), batch_size, 3, rank) for rank in range(3)]
-    shown = [index for share in shares for batch in share for index in batch]
-    assert sorted(shown) == list(range(11))
-    assert [len(share) for share in shares] == [len(list(share)) for share in shares]
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize(("images", "processes"), [(11, 3), (4, 3), (3, 2), (1, 2), (2, 5), (7, 2)])
+def test_every_process_evaluates_equally_many_images(images, processes, batch_size):
+    """A process without a batch would leave the others waiting in the next collective."""
+    shares = [EvaluationBatches(Images(images), batch_size, processes, p) for p in range(processes)]
+    shown = [[index for batch in share for index in batch] for share in shares]
+    assert {len(share) for share in shown} == {-(-images // processes)}
+    assert {len(share) for share in shares} == {-(-len(shown[0]) // batch_size)}
+    assert {index for share in shown for index in share} == set(range(images))
+    # What is shown again was shown by an earlier process: the metrics keep the first of equals.
+    order = [index for batch in EvaluationBatches(Images(images), images) for index in batch]
+    order = order if batch_size > 1 else list(range(images))
+    owners = [order.index(index) % processes for index in range(images)]
+    everyone = [index for share in shown for index in share]
+    firsts = [everyone.index(index) // len(shown[0]) for index in range(images)]
+    assert firsts == owners
+
+
+def test_no_images_are_no_batches():
+    assert list(EvaluationBatches(Images(0), 1, 2, 1)) == []
 
 
 def test_evaluation_of_single_images_keeps_the_order_of_the_file():
     assert list(EvaluationBatches(Images(4), 1)) == [[0], [1], [2], [3]]
-
-
-def test_a_process_without_validation_images_has_no_batch():
-    assert list(EvaluationBatches(Images(2), 1, 3, 2)) == []

@@ -362,3 +362,34 @@ def test_two_processes(open_table, random_mask_case, tmp_path):
             found = json.loads((tmp_path / f"{name}_{rank}_found.json").read_text())
             assert found["summary"] == pytest.approx(expected)
             assert found["parts"] == (0 if (name, rank) == ("one_idle", 1) else 1)
+
+
+def test_a_part_of_the_images_is_judged_by_its_own_objects(open_table):
+    everything = truth(
+        [image(1), image(2), image(3)],
+        [annotation(1, 1, 10), annotation(2, 2, 10), annotation(3, 3, 20), annotation(4, 2, 30)],
+    )
+    wrong = found((1, 0.9), (2, 0.8))
+    metric = LVISAveragePrecision(open_table(everything)[1])
+    metric.seen_only = True
+    metric.update([found((0, 0.9)), wrong], [1, 3])
+    first = metric.compute()
+    alone = [a for a in everything["annotations"] if a["image_id"] != 2]
+    part = truth([image(1), image(3)], alone)
+    expected = LVISAveragePrecision(open_table(part, "part.json")[1])
+    expected.update([found((0, 0.9)), wrong], [1, 3])
+    assert first == expected.compute()
+    assert metric.part == "2 of 3 images"
+    assert metric.per_category()["num_ground_truth"].tolist() == [1, 1, 0]
+    metric.update([found()], [2])
+    assert metric.compute()["APr"] < first["APr"]
+    assert metric.part == ""
+
+
+def test_images_that_no_results_file_lists_are_missed(open_table):
+    metric = LVISAveragePrecision(
+        open_table(truth([image(1), image(2)], [annotation(1, 1, 10), annotation(2, 2, 10)]))[1]
+    )
+    metric.update([found((0, 0.9))], [1])
+    assert metric.compute()["AP50"] < 0.6
+    assert metric.part == ""

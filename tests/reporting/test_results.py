@@ -135,3 +135,14 @@ def test_column_of_another_length_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"bce\.AP.*2 categories"):
         write(tmp_path, per_category={"bce": {"AP": np.zeros(3)}})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_part_of_the_data_is_told_wherever_results_are(tmp_path):
+    text = results_markdown(RESULTS, *GROUPS, "40 of 617 images")
+    assert "- evaluated on 40 of 617 images: not comparable with all of them" in text.splitlines()
+    console = Console(width=120, color_system=None)
+    with console.capture() as capture:
+        console.print(results_table(RESULTS, *GROUPS, "40 of 617 images"))
+    assert "40 of 617 images" in capture.get()
+    write(tmp_path, part="40 of 617 images")
+    assert json.loads((tmp_path / "results.json").read_text())["evaluated"] == "40 of 617 images"
