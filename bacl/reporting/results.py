@@ -136,8 +136,11 @@ def write_results(
         )
     with replacing(folder / "results.json") as path:
         content = ({"evaluated": part} if part else {}) | _plain(results)
-        path.write_text(json.dumps(content, indent=2) + "
-", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    with (
+        replacing(folder / "per_category.csv") as path,
+        path.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(zip(*[_texts(column) for column in columns.values()], strict=True))
