@@ -28,6 +28,10 @@ class UnwritableError(UserError, OSError):
     """The disk is full, or the folder refuses what is to be written."""
 
 
+class UnreadableError(UserError, OSError):
+    """A file that is there cannot be read."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside `path` that takes its place when the block succeeds.
@@ -77,6 +81,25 @@ def telling_refusal(path: Path, temporary: Path | None = None) -> Iterator[None]
         raise UnwritableError(
             f"{path} cannot be written: {refusal.strerror}; {REFUSALS[refusal.errno or 0]}"
         ) from error
+
+
+@contextmanager
+def telling_unreadable(path: Path, mend: str = "") -> Iterator[None]:
+    """Tell in one message that the system refuses to read `path`.
+
+    Args:
+        path: of the file.
+        mend: what is to be done where the file is nothing that can be read, as a folder.
+
+    Raises:
+        UnreadableError: names the file and what is to be done.
+    """
+    try:
+        yield
+    except OSError as error:
+        mends = {errno.EACCES: "change its permissions", errno.EPERM: "change its permissions"}
+        told = mends.get(error.errno or 0) or mend or "move it away, and run again"
+        raise UnreadableError(f"{path} cannot be read: {error.strerror}; {told}") from error
 
 
 def _refusal(error: BaseException | None, written: Set[Path]) -> OSError | None:

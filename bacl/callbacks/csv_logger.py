@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,16 @@ from lightning.pytorch.core.saving import save_hparams_to_yaml
 from lightning.pytorch.loggers import CSVLogger as LightningCSVLogger
 from torch import Tensor
 
-from bacl.atomic import replacing, telling_refusal
+from bacl.atomic import replacing, telling_refusal, telling_unreadable
 
 
 class MetricsFile:
     """Rows of metrics in one CSV file; new rows are appended, whatever their columns.
 
-    Lightning's own file is deleted when a run starts in a folder that is in use. This one keeps
-    every row of earlier processes. A new metric adds a column at the end, for which the file is
-    replaced as a whole, so that no interruption loses rows. A row that a killed process left
-    incomplete is dropped.
+    Lightning's own file is deleted when a run starts in a folder that is in use. This one goes on
+    with the rows of earlier processes, as many as `keep` is told. A new metric adds a column at the
+    end, for which the file is replaced as a whole, so that no interruption loses rows. Damaged rows
+    are left out, as is the last one of a killed process where it is not complete.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +30,24 @@ class MetricsFile:
         """Rows that are not in the file yet."""
         self._parameters: dict[str, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        self._columns = self._adopt()
+        self._columns, rows = _read(self.path)
+        self.rows = len(rows)
+        """Rows in the file."""
+        if None in rows or not self._columns:
+            self.keep(self.rows)
+
+    def keep(self, number: int) -> None:
+        """Keep the first rows of the file, without those that are damaged, and no others."""
+        columns, rows = _read(self.path)
+        good = [row for row in rows[:number] if row is not None]
+        self.rows = len(good)
+        if len(good) == len(rows) and columns:
+            return
+        if good:
+            self._rewrite(columns, good)
+        else:
+            self.path.unlink(missing_ok=True)
+            self._columns = []
 
     def log_metrics(self, metrics: Mapping[str, Tensor | float], step: int) -> None:
         """Add a row, to be written by `save`."""
@@ -50,28 +67,14 @@ class MetricsFile:
         new = dict.fromkeys(name for row in self.metrics for name in row)
         missing = [name for name in new if name not in self._columns]
         if missing:
-            self._rewrite([*self._columns, *missing])
+            rows = [row for row in _read(self.path)[1] if row is not None]
+            self._rewrite([*self._columns, *missing], rows)
         with telling_refusal(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerows(self.metrics)
+        self.rows += len(self.metrics)
         self.metrics = []
 
-    def _adopt(self) -> list[str]:
-        """The columns of a file that is there; its incomplete last row is cut off."""
-        if not self.path.exists():
-            return []
-        text = self.path.read_bytes()
-        complete = text[: text.rfind(b"\n") + 1]
-        if len(complete) < len(text):
-            with replacing(self.path) as temporary:
-                temporary.write_bytes(complete)
-        with self.path.open(newline="", encoding="utf-8") as file:
-            return next(csv.reader(file), [])
-
-    def _rewrite(self, columns: list[str]) -> None:
-        rows: list[dict[str, str]] = []
-        if self._columns:
-            with self.path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+    def _rewrite(self, columns: list[str], rows: Sequence[dict[str, str]]) -> None:
         with (
             replacing(self.path) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
@@ -84,10 +87,54 @@ class MetricsFile:
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, int | float]]]:
     """Step and values of every row of a metrics.csv, in the order in which they were logged."""
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
+    for row in _read(path)[1]:
+        if row is not None:
             step = int(row.pop("step"))
             yield step, {name: _number(text) for name, text in row.items() if text}
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, str] | None]]:
+    """Columns and rows of a metrics.csv; None for a row that is damaged.
+
+    There are no columns, and no rows, where there is no file or its first line is damaged.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if not path.exists():
+        return [], []
+    with telling_unreadable(path):
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    header, *lines, end = text.split("\n") if "\n" in text else ("", "")
+    columns = _fields(header)
+    if "step" not in columns or len(set(columns)) < len(columns) or "\ufffd" in header:
+        return [], []
+    unfinished = [None] if end else []  # what a killed process did not write to its end
+    return columns, [*(_row(columns, line) for line in lines), *unfinished]
+
+
+def _row(columns: list[str], line: str) -> dict[str, str] | None:
+    fields = _fields(line)
+    if len(fields) != len(columns):
+        return None
+    row = dict(zip(columns, fields, strict=True))
+    numbers = all(text == "" or _is_number(text) for text in fields)
+    return row if numbers and row["step"].isdecimal() else None
+
+
+def _fields(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.rstrip("\r")], strict=True), [])
+    except csv.Error:  # as a line of something else than values
+        return []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(text: str) -> int | float:
@@ -95,10 +142,7 @@ def _number(text: str) -> int | float:
 
 
 class CSVLogger(LightningCSVLogger):
-    """Lightning's CSV logger, writing `metrics.csv` and `hparams.yaml` right into its folder.
-
-    Steps that a resumed run repeats appear twice; the later row is the one that counts.
-    """
+    """Lightning's CSV logger, writing `metrics.csv` and `hparams.yaml` right into its folder."""
 
     def __init__(self, save_dir: str | os.PathLike[str]) -> None:
         """Log into `save_dir`, continuing what is there."""

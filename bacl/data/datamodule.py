@@ -132,12 +132,20 @@ class DetectionDataModule(LightningDataModule):
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
         done = progress.processed  # type: ignore[attr-defined]
         if done >= self.trainer.num_training_batches:
-            return {"epoch": self._batches.epoch + 1, "batch": 0, "checksum": 0}
-        return {
-            "epoch": self._batches.epoch,
-            "batch": done,
-            "checksum": self._batches.fingerprint(),
-        }
+            return self.place(self._batches.epoch + 1, 0)
+        return self.place(self._batches.epoch, done)
+
+    def place(self, epoch: int, batch: int) -> dict[str, int]:
+        """What `load_state_dict` takes, after so many batches of an epoch.
+
+        After all of them no batch is left in it, also where the trainer limits an epoch to fewer
+        than there are.
+        """
+        assert self._batches is not None
+        if self.trainer is not None and batch >= self.trainer.num_training_batches:
+            batch = len(self._batches)
+        checksum = self._batches.fingerprint() if batch else 0
+        return {"epoch": epoch, "batch": batch, "checksum": checksum}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Let the next training begin where the checkpoint ended."""

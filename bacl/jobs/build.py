@@ -1,6 +1,5 @@
 """From a composed configuration to objects: the one place that calls Hydra's `instantiate`."""
 
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
 from lightning.fabric import Fabric
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.console import ProgressBar
 from bacl.callbacks.finite_loss import FiniteLoss
+from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.callbacks.messages import tidy_messages
 from bacl.callbacks.step_timer import StepTimer
 from bacl.callbacks.termination import Termination
@@ -213,13 +213,7 @@ def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
 
 def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:
     """What watches a stage."""
-    last = ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        train_time_interval=timedelta(minutes=checkpoint_every_minutes),
-        save_top_k=1,
-        enable_version_counter=False,
-    )
+    last = LastCheckpoint(folder, checkpoint_every_minutes)
     bar = [ProgressBar()] if progress_bar else []
     return [last, FiniteLoss(), ClassifierRecorder(), StepTimer(), Termination(), *bar]
 
