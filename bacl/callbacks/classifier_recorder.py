@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from numpy.typing import NDArray
 
 from bacl.atomic import replacing
 from bacl.callbacks.figure_log import log_figure
+from bacl.callbacks.spared_logger import attempt_all
 from bacl.data.statistics import CategoryStatistics
+from bacl.dispensable import Dispensable
 from bacl.evaluation.groups import Grouping, shared_grouping
 from bacl.heads import ClassifierHead, Head, classifiers_by_name
 from bacl.reporting.figures import draw_weight_norms
@@ -37,6 +39,9 @@ class ClassifierRecorder(Callback):
     state is in the files: a resumed run replaces the rows that it repeats. The groups are those of
     `pl_module.metrics`, the counts those of `trainer.datamodule.statistics`.
     """
+
+    def __init__(self) -> None:
+        self._figures = Dispensable("not drawn while training")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record where training starts; a resumed run has that row."""
@@ -70,12 +75,14 @@ class ClassifierRecorder(Callback):
     def _show(
         self, trainer: Trainer, folder: Path, norms: Mapping[str, NDArray], grouping: Grouping
     ) -> None:
-        statistics = _statistics(trainer)
-        path, norms = draw_norms(folder, norms, statistics, grouping)
-        log_figure(trainer.loggers, "classifier/weight_norms", path, trainer.global_step)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                _log_to_wandb(logger, norms, statistics, grouping, trainer.global_step)
+        statistics, step = _statistics(trainer), trainer.global_step
+        with self._figures as figures, figures.part("weight_norms.png"):
+            path = draw_norms(folder, norms, statistics, grouping)
+            log_figure(trainer.loggers, "classifier/weight_norms", path, step)
+        attempt_all(
+            trainer.loggers,
+            lambda logger: _log_to_wandb(logger, norms, statistics, grouping, step),
+        )
 
 
 @torch.no_grad()
@@ -91,12 +98,19 @@ def measure(head: ClassifierHead) -> Row:
 
 def draw_norms(
     folder: Path, norms: Mapping[str, NDArray], statistics: CategoryStatistics, grouping: Grouping
-) -> tuple[Path, dict[str, NDArray]]:
-    """Draw Fig. 5 into weight_norms.png, and return it with the categories' norms (C,) by head."""
-    own = {name: norm[: statistics.num_categories] for name, norm in norms.items()}
+) -> Path:
+    """Draw Fig. 5 of the classifiers' norms (K,) into weight_norms.png, and return its path."""
     counts = statistics.instance_counts.numpy()
-    path = draw_weight_norms(folder / "weight_norms.png", own, counts, grouping)
-    return path, own
+    return draw_weight_norms(
+        folder / "weight_norms.png", of_categories(norms, statistics), counts, grouping
+    )
+
+
+def of_categories(
+    norms: Mapping[str, NDArray], statistics: CategoryStatistics
+) -> dict[str, NDArray]:
+    """The categories' norms (C,), without that of the background."""
+    return {name: norm[: statistics.num_categories] for name, norm in norms.items()}
 
 
 def last_norms(folder: Path) -> dict[str, NDArray]:
@@ -124,15 +138,18 @@ def _statistics(trainer: Trainer) -> CategoryStatistics:
 
 
 def _log_to_wandb(
-    logger: WandbLogger,
+    logger: Logger,
     norms: Mapping[str, NDArray],
     statistics: CategoryStatistics,
     grouping: Grouping,
     step: int,
 ) -> None:
-    """Histograms, and Fig. 5 as a table and as a line plot."""
+    """Histograms, and Fig. 5 as a table and as a line plot; other loggers have the figure."""
+    if not isinstance(logger, WandbLogger):
+        return
     import wandb  # takes 1.5 s, and only runs with logger=wandb need it
 
+    norms = of_categories(norms, statistics)
     order = np.argsort(-statistics.instance_counts.numpy(), kind="stable")
     columns = [
         np.array(statistics.names)[order],

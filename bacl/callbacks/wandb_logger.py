@@ -1,5 +1,6 @@
 """Weights & Biases with one run per stage folder, which a resumed run continues."""
 
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -11,6 +12,9 @@ from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from bacl.atomic import replacing
+from bacl.dispensable import reason
+
+_log = logging.getLogger(__name__)
 
 ID_FILE = "wandb_id.txt"
 USERS_DATA_DIR = os.environ.get("WANDB_DATA_DIR")
@@ -21,7 +25,8 @@ class WandbLogger(LightningWandbLogger):
 
     The run's id is written into `<save_dir>/wandb_id.txt` at the start, so that a run that was
     killed at any time goes on as the same W&B run. Offline (no account) the run's files stay below
-    `save_dir`; upload them later with `wandb sync --append <save_dir>/wandb/offline-run-*`.
+    `save_dir`; upload them later with `wandb sync --append <save_dir>/wandb/offline-run-*`. A run
+    that cannot reach W&B when it starts goes offline by itself, with a warning.
     """
 
     def __init__(
@@ -67,7 +72,13 @@ class WandbLogger(LightningWandbLogger):
                 wandb.finish()
         if self._experiment is None:
             self._keep_files_together()
-        return super().experiment
+        try:
+            return super().experiment
+        except Exception as error:
+            if self._offline:
+                raise
+            self._go_offline(error)
+            return super().experiment
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -76,6 +87,17 @@ class WandbLogger(LightningWandbLogger):
         if status != "success" and self._experiment is not None:
             wandb.finish(exit_code=1)
             self._experiment = None
+
+    def _go_offline(self, error: Exception) -> None:
+        """Without an account, a network or a valid key: the run is kept, to be uploaded later."""
+        _log.warning(
+            "W&B cannot be reached (%s): this run is written to %s/wandb, for `wandb sync`; log in "
+            "with `wandb login`, or say logger.wandb.offline=true",
+            reason(error), self._save_dir,
+        )  # fmt: skip
+        wandb.teardown()  # what is left of the attempt would go on trying
+        self._offline, self._wandb_init["mode"] = True, "offline"
+        self._keep_files_together()
 
     def _keep_files_together(self) -> None:
         # Tables are artifacts, which wandb stages in the home directory: a run folder that is

@@ -15,9 +15,11 @@ from omegaconf import DictConfig, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.console import ProgressBar
+from bacl.callbacks.csv_logger import CSVLogger
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.callbacks.messages import tidy_messages
+from bacl.callbacks.spared_logger import SparedLogger
 from bacl.callbacks.step_timer import StepTimer
 from bacl.callbacks.termination import Termination
 from bacl.checkpoints.whole_files import WholeFiles
@@ -207,8 +209,13 @@ def _trainer(config: DictConfig, **options: Any) -> Trainer:
 
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
-    """The loggers of the configuration, writing into a stage's folder."""
-    return [instantiate(node)(save_dir=str(folder)) for node in config.logger.values()]
+    """The loggers of the configuration, writing into a stage's folder.
+
+    Only the run's own csv may end the run: its rows are part of what an interrupted one goes on
+    from.
+    """
+    made = [instantiate(node)(save_dir=str(folder)) for node in config.logger.values()]
+    return [logger if isinstance(logger, CSVLogger) else SparedLogger(logger) for logger in made]
 
 
 def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:

@@ -1,6 +1,7 @@
 """The pictures of an evaluated stage."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,19 @@ from bacl.data.collate import collate
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.dataset import DetectionDataset
 from bacl.data.table import AnnotationTable
+from bacl.dispensable import Dispensable
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.truth import GroundTruth
 from bacl.heads import classifiers_by_name
-from bacl.reporting import figures
+from bacl.reporting.figures import (
+    DetectionSample,
+    draw_ap_by_count,
+    draw_detection_grid,
+    draw_losses,
+    draw_weight_norms,
+    has_losses,
+)
 from bacl.stages import DetectionStage
 
 
@@ -39,37 +48,67 @@ def draw(
         options: `images` and `score_threshold` of the detections to draw.
 
     Yields:
-        Each picture's path once it is written.
+        Each picture's path once it is written; one that cannot be drawn is told and left out.
     """
     pictures = folder / "figures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    table, counts = data.val_table, data.statistics
-    names, grouping = table.category_names, metric.grouping
-    for curves in filter(figures.has_losses, folder.glob("metrics.csv")):
-        yield figures.draw_losses(pictures / "losses.png", curves, list(measures))
-    precision = {head: values["AP"] for head, values in measures.items()}
-    yield figures.draw_ap_by_count(
-        pictures / "ap_by_count.png",
-        precision,
-        grouping.counts(counts.image_counts, counts.instance_counts),
-        grouping,
-        names,
-    )
-    heads: dict[str, Any] = {head: stage.heads[head] for head in measures}
-    norms = {
-        name: measure(classifier)["weight_norm"][: table.num_categories]
-        for name, classifier in classifiers_by_name(heads).items()
+    heads = list(measures)
+    drawings: dict[str, Callable[[Path], Path]] = {
+        "ap_by_count.png": partial(_draw_precision, measures, data, metric.grouping),
+        "weight_norms.png": partial(_draw_norms, stage, heads, data, metric.grouping),
+        "detections.png": partial(_draw_detections, stage, heads, data, metric, options),
     }
-    yield figures.draw_weight_norms(
-        pictures / "weight_norms.png", norms, counts.instance_counts, grouping
-    )
+    with Dispensable(f"{pictures}: not drawn") as figures:
+        for curves in folder.glob("metrics.csv"):
+            with figures.part("losses.png"):
+                if has_losses(curves):
+                    yield draw_losses(pictures / "losses.png", curves, heads)
+        for name, drawing in drawings.items():
+            with figures.part(name):
+                yield drawing(pictures / name)
+
+
+def _draw_precision(
+    measures: Mapping[str, Mapping[str, np.ndarray]],
+    data: DetectionDataModule,
+    grouping: Grouping,
+    path: Path,
+) -> Path:
+    counts = data.statistics
+    trained = grouping.counts(counts.image_counts, counts.instance_counts)
+    precision = {head: values["AP"] for head, values in measures.items()}
+    return draw_ap_by_count(path, precision, trained, grouping, data.val_table.category_names)
+
+
+def _draw_norms(
+    stage: DetectionStage,
+    heads: list[str],
+    data: DetectionDataModule,
+    grouping: Grouping,
+    path: Path,
+) -> Path:
+    own: dict[str, Any] = {head: stage.heads[head] for head in heads}
+    norms = {
+        name: measure(classifier)["weight_norm"][: data.val_table.num_categories]
+        for name, classifier in classifiers_by_name(own).items()
+    }
+    return draw_weight_norms(path, norms, data.statistics.instance_counts, grouping)
+
+
+def _draw_detections(
+    stage: DetectionStage,
+    heads: list[str],
+    data: DetectionDataModule,
+    metric: AveragePrecision,
+    options: DictConfig,
+    path: Path,
+) -> Path:
+    table, grouping = data.val_table, metric.grouping
     rows = informative_images(table, grouping, options.images)
     dataset: DetectionDataset = data.val_dataloader().dataset  # type: ignore[assignment]
     truth = GroundTruth.from_table(table, metric.rules)
-    samples = [detection_sample(stage, dataset, row, list(measures), truth) for row in rows]
-    yield figures.draw_detection_grid(
-        pictures / "detections.png", samples, names, grouping, options.score_threshold
-    )
+    samples = [detection_sample(stage, dataset, row, heads, truth) for row in rows]
+    names = table.category_names
+    return draw_detection_grid(path, samples, names, grouping, options.score_threshold)
 
 
 def informative_images(table: AnnotationTable, grouping: Grouping, count: int) -> list[int]:
@@ -86,7 +125,7 @@ def detection_sample(
     row: int,
     heads: list[str],
     truth: GroundTruth,
-) -> figures.DetectionSample:
+) -> DetectionSample:
     """One image with its annotations and the heads' detections, in pixels of the file."""
     stage.eval()
     batch = collate([dataset[row]])
@@ -94,7 +133,7 @@ def detection_sample(
     detected = stage.detect(batch.to(stage.device))
     judged = truth.judged(target.image_id)
     segmented = any(found[0].masks is not None for found in detected.values())
-    return figures.DetectionSample(
+    return DetectionSample(
         image=dataset.files.load(row).permute(1, 2, 0).numpy(),
         boxes=target.to_original(target.boxes),
         labels=target.labels,

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from bacl.callbacks.figure_log import log_figure
+from bacl.dispensable import Dispensable
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.results_json import ResultsWriter
 from bacl.jobs.draw import draw
@@ -70,7 +71,13 @@ def report(
     loggers: Sequence[Logger],
     results: Results,
 ) -> None:
-    """Write and print what an evaluation found; heads are compared with `report.reference`."""
+    """Write what an evaluation found, then draw and print it, which cannot end the run.
+
+    Heads are compared with `report.reference`.
+
+    Raises:
+        UnwritableError: a file of results cannot be written; the same command tries again.
+    """
     reference = config.report.reference
     results = {head: results[head] for head in sorted(results, key=lambda head: head != reference)}
     data = trainer.datamodule  # type: ignore[attr-defined]
@@ -83,5 +90,6 @@ def report(
     write_text(folder / "results.md", results_markdown(results, *groups, part))
     for path in draw(folder, stage, measures, data, metric, config.report):
         log_figure(loggers, f"figures/{path.stem}", path, trainer.global_step)
-    rich.print(results_table(results, *groups, part))
-    print(f"Results, AP per category and pictures: {folder}")
+    with Dispensable("not shown") as shown, shown.part("table of results"):
+        rich.print(results_table(results, *groups, part))
+        print(f"Results, AP per category and pictures: {folder}")

@@ -6,6 +6,7 @@ one they are all heads of all runs of `name`.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from omegaconf import DictConfig
 from rich.markdown import Markdown
 
 from bacl.callbacks.figure_log import log_figure
+from bacl.callbacks.spared_logger import SparedLogger, attempt_all
+from bacl.dispensable import Dispensable
 from bacl.jobs.build import build_loggers
 from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.finished_runs import every_run, results
@@ -41,18 +44,22 @@ def run(config: DictConfig, folder: Path) -> None:
     target = runs / "report" / f"{chosen}-{variant(overrides)}"
     text = "\n".join(markdown(table) for table in ablations)
     write_text(target / "report.md", text)
-    figures = [write(target, table) for table in ablations]
-    log(config, target, ablations, [path for path in figures if path])
+    for table in ablations:
+        write_csv(target / f"{table.key}.csv", table)
+    log(config, target, ablations, draw(target, ablations))
     rich.print(Markdown(text))
     print(f"Report: {target}")
 
 
-def write(target: Path, table: Ablation) -> Path | None:
-    """Write a table's CSV and, if there is something to compare, its picture."""
-    write_csv(target / f"{table.key}.csv", table)
-    if sum(bool(row.runs) for row in table.rows) < 2:
-        return None
-    return draw_ablation(target / f"{table.key}.png", table)
+def draw(target: Path, tables: Sequence[Ablation]) -> list[Path]:
+    """Draw each table that has something to compare; what cannot be drawn is told and left out."""
+    drawn = []
+    with Dispensable(f"{target}: not drawn") as figures:
+        for table in tables:
+            if sum(bool(row.runs) for row in table.rows) > 1:
+                with figures.part(f"{table.key}.png"):
+                    drawn.append(draw_ablation(target / f"{table.key}.png", table))
+    return drawn
 
 
 def ablation(
@@ -89,10 +96,14 @@ def log(
     config: DictConfig, target: Path, tables: Sequence[Ablation], figures: Sequence[Path]
 ) -> None:
     """Show tables and pictures in the loggers that can."""
-    loggers = [x for x in build_loggers(config, target) if isinstance(x, WandbLogger)]
-    for logger in loggers:
-        for table in tables:
-            lines = [[str(value) for value in line] for line in records(table)]
-            logger.log_table(f"report/{table.key}", list(HEADER), lines)
-        for path in figures:
-            log_figure([logger], f"report/{path.stem}_figure", path, 0)
+    spared = [x for x in build_loggers(config, target) if isinstance(x, SparedLogger)]
+    loggers = [logger for logger in spared if isinstance(logger.inner, WandbLogger)]
+    for table in tables:
+        attempt_all(loggers, partial(_log_table, table))
+    for path in figures:
+        log_figure(loggers, f"report/{path.stem}_figure", path, 0)
+
+
+def _log_table(table: Ablation, logger: WandbLogger) -> None:
+    lines = [[str(value) for value in line] for line in records(table)]
+    logger.log_table(f"report/{table.key}", list(HEADER), lines)

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from bacl.callbacks.classifier_recorder import draw_norms, last_norms
 from bacl.callbacks.csv_logger import read_rows
 from bacl.checkpoints.handover import Categories
+from bacl.dispensable import Dispensable
 from bacl.evaluation.groups import shared_grouping
 from bacl.jobs.build import build_loggers, chosen_stages
 from bacl.jobs.configuration import last_stage, plain
@@ -64,7 +65,8 @@ def share_out(
         logger.finalize("success")
     if trainer.is_global_zero:
         records, statistics = own / "heads", trainer.datamodule.statistics  # type: ignore[attr-defined]
-        draw_norms(records, last_norms(records), statistics, shared_grouping(part.metrics))  # type: ignore[arg-type]
+        with Dispensable(f"{job.folder}: not drawn") as figures, figures.part("weight_norms.png"):
+            draw_norms(records, last_norms(records), statistics, shared_grouping(part.metrics))  # type: ignore[arg-type]
         write_done(job.folder, last, results, seconds)
 
 

@@ -5,6 +5,7 @@ import wandb
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.figure_log import log_figure
+from bacl.callbacks.spared_logger import SparedLogger
 from bacl.callbacks.wandb_logger import WandbLogger
 
 
@@ -35,8 +36,8 @@ def test_whole_run_offline(fit, tmp_path):
     folder = tmp_path / "stage"
     logger = offline_logger(folder)
     logger.log_hyperparams({"head": {"loss": {"alpha": 0.85}}, "seed": 0})
-    fit(ClassifierRecorder(), logger=logger, epochs=1)
-    log_figure([logger], "figure", tmp_path / "heads" / "weight_norms.png", 4)
+    fit(ClassifierRecorder(), logger=SparedLogger(logger), epochs=1)
+    log_figure([SparedLogger(logger)], "figure", tmp_path / "heads" / "weight_norms.png", 4)
     run = logger.experiment
     assert run.id == logger.version
     assert run.config["head"] == {"loss": {"alpha": 0.85}}
@@ -74,3 +75,20 @@ def test_failed_training_closes_its_run(tmp_path):
     logger.log_metrics({"loss": 1.0}, 0)
     logger.finalize("failed")
     assert wandb.run is None
+
+
+def test_without_an_account_the_run_goes_offline_and_says_how_to_mend_it(
+    tmp_path, monkeypatch, caplog
+):
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    wandb.teardown()  # earlier tests have told it to be offline
+    logger = WandbLogger(tmp_path / "run", project="bacl", offline=False)
+    logger.log_metrics({"loss": 1.0}, 0)
+    assert logger.experiment.offline
+    [record] = [each for each in caplog.records if each.name.startswith("bacl")]
+    assert "logger.wandb.offline=true" in record.getMessage()
+    assert "\n" not in record.getMessage()
+    wandb.finish()
+    assert list((tmp_path / "run").glob("wandb/offline-run-*"))
+    monkeypatch.delenv("WANDB_MODE", raising=False)  # Lightning sets it

@@ -1,7 +1,7 @@
 """job=report over folders of runs."""
 
 from bacl.jobs.outcome import write_failed
-from bacl.jobs.report import ablation, write
+from bacl.jobs.report import ablation, draw
 from bacl.jobs.run_folder import write_text
 from bacl.reporting.ablation import Ablation, Row
 
@@ -27,7 +27,16 @@ def test_rows_find_the_folders_of_their_runs(tmp_path, mark_done):
 
 def test_a_picture_is_drawn_where_there_is_something_to_compare(tmp_path):
     rows = [Row("a", {0: {"AP": 0.5}}), Row("b", {}, {-1: "not run"})]
-    assert write(tmp_path, Ablation("runs", "Runs", rows)) is None
-    assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
+    assert draw(tmp_path, [Ablation("runs", "Runs", rows)]) == []
+    assert not list(tmp_path.iterdir())
     rows[1] = Row("b", {0: {"AP": 0.4, "segm/AP": 0.2}})
-    assert write(tmp_path, Ablation("runs", "Runs", rows)) == tmp_path / "runs.png"
+    assert draw(tmp_path, [Ablation("runs", "Runs", rows)]) == [tmp_path / "runs.png"]
+
+
+def test_a_picture_that_fails_leaves_the_others(tmp_path, caplog):
+    good = [Row("a", {0: {"AP": 0.5}}), Row("b", {0: {"AP": 0.4}})]
+    bad = [Row("a", {0: {"AP": "no number"}}), Row("b", {0: {"AP": 0.4}})]
+    tables = [Ablation("bad", "Bad", bad), Ablation("good", "Good", good)]
+    assert draw(tmp_path, tables) == [tmp_path / "good.png"]
+    [warning] = caplog.records
+    assert "not drawn: bad.png (" in warning.getMessage()
