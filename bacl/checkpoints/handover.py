@@ -3,17 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from bacl.checkpoints.saving import save
+from bacl.checkpoints.structure import StructureError, check_structure
 from bacl.data.table import AnnotationTable
 from bacl.errors import UserError
+from bacl.sound import unusable
+from bacl.torch_file import UnreadableFileError, printable, read_torch_file
 
 State = dict[str, Any]
+PARTS = {"detector", "heads", "categories"}
+OTHERS = {
+    "pytorch-lightning_version": "a last.ckpt, which only resumes its own run; name the final.ckpt "
+    "that the stage writes when it is finished",
+    "state_dict": "a checkpoint of another project; make one of ours of it with job=import",
+}
+"""What else a file can be, by a key of it; the first that it has counts."""
 
 
 class CheckpointError(UserError, ValueError):
@@ -76,25 +84,39 @@ def load_stage(path: Path) -> State:
     """Read what `save_stage` wrote.
 
     Raises:
-        CheckpointError: there is no such file, or it is no checkpoint of a finished stage.
+        CheckpointError: there is no such file, or it is no checkpoint of a finished stage, is
+            damaged, or is not built as ours are.
     """
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; name the final.ckpt of a stage in it")
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such checkpoint; a stage writes its final.ckpt when it is finished, "
             "so train it first (without stage= and job= all are trained) or name another file"
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, EOFError, OSError, RuntimeError, LookupError, ValueError) as error:
+        content = read_torch_file(path)
+        if not isinstance(content, dict) or not set(content) >= PARTS:
+            raise UnreadableFileError(_other(content))
+        check_structure(content)
+    except UnreadableFileError as error:
         raise CheckpointError(
-            f"{path}: damaged, or no checkpoint of this project; nothing in it was executed "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            f"{path}: no final.ckpt of a stage: {error}; nothing in it was executed"
         ) from error
-    if not isinstance(content, dict) or not {"detector", "heads", "categories"} <= set(content):
+    except StructureError as error:
         raise CheckpointError(
-            f"{path}: not the final.ckpt of a stage (a last.ckpt only resumes its own run)"
-        )
+            f"{path}: {error}; it was changed since it was trained: take the file that its run "
+            "wrote, or train anew"
+        ) from error
     return content
+
+
+def _other(content: object) -> str:
+    """What a file is that torch can read, but that no finished stage has left."""
+    if not isinstance(content, dict):
+        return f"it holds a {type(content).__name__}"
+    told = [told for key, told in OTHERS.items() if key in content]
+    return told[0] if told else f"it lacks {', '.join(sorted(PARTS - set(content)))}"
 
 
 def saved_categories(content: State) -> Categories:
@@ -141,21 +163,30 @@ def load_strictly(module: nn.Module, state: State, path: Path) -> None:
     """Load a state dict that must fit exactly.
 
     Raises:
-        CheckpointError: lists by name what is missing, unexpected or of another shape.
+        CheckpointError: lists by name what is missing, unexpected, of another shape or kind of
+            number, or not finite.
     """
     own = module.state_dict()
     problems = [f"missing {key}" for key in own if key not in state]
-    problems += [f"unexpected {key}" for key in state if key not in own]
-    problems += [
-        f"{key} is {tuple(state[key].shape)}, expected {tuple(value.shape)}"
-        for key, value in own.items()
-        if key in state and isinstance(value, Tensor) and state[key].shape != value.shape
-    ]
+    problems += [f"unexpected {printable(key)}" for key in state if key not in own]
+    compared = {key: _misfit(state[key], own[key], key) for key in own if key in state}
+    problems += [f"{key} {problem}" for key, problem in compared.items() if problem]
     if problems:
         shown = "; ".join(problems[:8]) + (
             f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         )
         raise CheckpointError(
-            f"{path} does not fit this model ({shown}): was it trained with other options?"
+            f"{path} does not fit this model ({shown}): was it trained with other options, did its "
+            "training diverge, or was it changed since?"
         )
-    module.load_state_dict(state)
+    module.load_state_dict(dict(state))  # nothing of theirs but the tensors, no notes on versions
+
+
+def _misfit(value: Any, own: Any, name: str) -> str | None:
+    """What keeps a part of a state dict from being the module's, a tensor or what a module adds."""
+    if isinstance(own, Tensor):
+        return unusable(value, own, name)
+    counts = isinstance(value, dict) and value.keys() == own.keys()
+    if counts and all(type(each) is int and each >= 0 for each in value.values()):
+        return None
+    return f"is none of {' and '.join(own)}, counted from 0"

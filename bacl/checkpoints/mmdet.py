@@ -5,7 +5,6 @@ C: foreground classes.
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from bacl.checkpoints.handover import Categories, CheckpointError
@@ -21,6 +20,11 @@ from bacl.checkpoints.mmdet_names import (
     our_name,
     published_name,
 )
+from bacl.sound import unusable
+from bacl.torch_file import printable
+
+SHOWN = 100
+"""Tensors that are listed of a file that does not fit."""
 
 
 def load_published(
@@ -38,7 +42,8 @@ def load_published(
     if problems:
         raise CheckpointError(
             f"{file.path} does not fit this model:\n  "
-            + "\n  ".join(problems)
+            + "\n  ".join(problems[:SHOWN])
+            + (f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
             + _advice(file, len(categories.ids))
         )
     for part, module in (("detector.", detector), ("head.", head)):
@@ -83,26 +88,16 @@ def _compared(
     for theirs, value in published.items():
         ours = our_name(theirs)
         if ours is None or ours not in own:
-            problems.append(f"unexpected {theirs}" + (f" (ours would be {ours})" if ours else ""))
+            told = f" (ours would be {printable(ours)})" if ours else ""
+            problems.append(f"unexpected {printable(theirs)}{told}")
             continue
         found[ours] = value
-        problem = _misfit(value, own[ours])
+        problem = unusable(value, own[ours], ours, converts=True)
         if problem:
             problems.append(f"{theirs} ({ours}) {problem}")
     lacking = [k for k in own if k not in found and not matches(k, (*OPTIONAL, *OURS_ALONE))]
     problems += [f"missing {published_name(ours) or 'any tensor'} ({ours})" for ours in lacking]
     return problems, found
-
-
-def _misfit(value: Tensor, own: Tensor) -> str | None:
-    if value.shape != own.shape:
-        return f"is {tuple(value.shape)}, expected {tuple(own.shape)}"
-    if not value.is_floating_point() or own.is_floating_point():
-        return None
-    # Counts and flags are float32 in published files.
-    if torch.equal(value.to(own.dtype).to(value.dtype), value):
-        return None
-    return f"holds values that are no {str(own.dtype).removeprefix('torch.')}"
 
 
 def _check_categories(file: PublishedFile, categories: Categories) -> None:
@@ -117,8 +112,9 @@ def _check_categories(file: PublishedFile, categories: Categories) -> None:
     for label, name in enumerate(file.category_names or ()):
         if label_of.get(name, label) != label and categories.names.count(name) == 1:
             raise CheckpointError(
-                f"{file.path}: its label {label} is {name!r}, which is label {label_of[name]} in "
-                "the training annotations: choose the data set that it was trained on (data=…)"
+                f"{file.path}: its label {label} is {printable(repr(name))}, which is label "
+                f"{label_of[name]} in the training annotations: choose the data set that it was "
+                "trained on (data=…)"
             )
 
 
@@ -134,8 +130,9 @@ def _possible_categories(file: PublishedFile) -> tuple[int, ...]:
 
 
 def _box_head_part(file: PublishedFile, name: str) -> Tensor | None:
-    """A tensor of the first box head."""
-    return next((file.state[p + name] for p in FIRST_HEADS if p + name in file.state), None)
+    """A matrix of the first box head."""
+    found = next((file.state[p + name] for p in FIRST_HEADS if p + name in file.state), None)
+    return found if found is not None and found.ndim == 2 else None
 
 
 def _advice(file: PublishedFile, categories: int) -> str:

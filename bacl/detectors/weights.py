@@ -10,14 +10,15 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import get_weight
 
 from bacl.errors import UserError
+from bacl.sound import no_plain_tensor, not_finite, unusable
+from bacl.torch_file import UnreadableFileError, file_kind, printable, read_torch_file
 
 State = dict[str, Any]
 FILES = (".pth", ".pt", ".bin", ".safetensors")
@@ -48,10 +49,17 @@ def load_weights(module: nn.Module, weights: str | None, leave_out: str) -> None
     state = read_weights(Path(weights) if _is_file(weights) else _download(weights))
     state = {key: value for key, value in state.items() if not key.startswith(leave_out)}
     own = module.state_dict()
+    shared = [key for key in own if key in state]
     problems = {
         "missing": [k for k in own if k not in state and not k.endswith("num_batches_tracked")],
-        "unexpected": [k for k in state if k not in own],
-        "of another shape": [k for k in own if k in state and state[k].shape != own[k].shape],
+        "unexpected": [printable(k) for k in state if k not in own],
+        "of another shape": [k for k in shared if state[k].shape != own[k].shape],
+        "of no use": [
+            f"{k} {problem}"
+            for k in shared
+            if state[k].shape == own[k].shape
+            and (problem := unusable(state[k], own[k], k, converts=True))
+        ],
     }
     if any(problems.values()):
         told = ", ".join(f"{kind} {keys[:3]}" for kind, keys in problems.items() if keys)
@@ -69,8 +77,9 @@ def read_weights(path: Path) -> State:
         WeightsError: no such file, a damaged one, or no state dict.
     """
     if not path.is_file():
+        absent = "are a folder" if path.is_dir() else "do not exist"
         raise WeightsError(
-            f"backbone weights {path} do not exist; give an existing file "
+            f"backbone weights {path} {absent}; give an existing file "
             f"({', '.join(FILES)}), a torchvision weights name, or null for random weights"
         )
     _check_digest(path)
@@ -78,30 +87,37 @@ def read_weights(path: Path) -> State:
     if isinstance(state, Mapping):
         inner = [state[key] for key in ("state_dict", "model") if key in state]
         state = inner[0] if inner else state
-    tensors = isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())
-    if not tensors or not state:
+    named = isinstance(state, Mapping) and all(isinstance(key, str) for key in state)
+    if not named or not state:
         raise WeightsError(f"{path}: holds no state dict (names with tensors) of a backbone")
+    for key, value in state.items():
+        if problem := no_plain_tensor(value) or not_finite(value):
+            raise WeightsError(
+                f"{path}: holds no state dict of a backbone: {printable(key)} {problem}"
+            )
     return dict(state)
 
 
 def _read(path: Path) -> Any:
     try:
         if path.suffix != ".safetensors":
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return read_torch_file(path, checksums=False)
+        if told := file_kind(path):
+            raise UnreadableFileError(told)
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
         raise WeightsError(f"{path}: to read it, pip install 'bacl[timm]' ({error})") from error
-    except (UnpicklingError, EOFError, OSError, RuntimeError, LookupError, ValueError) as error:
+    except UnreadableFileError as error:
         raise _damaged(path, error) from error
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, LookupError, ValueError) as error:
         raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = printable(str(error) or type(error).__name__, 200)
     return WeightsError(
         f"{path}: damaged, not complete, or no file of weights ({reason}); delete it and fetch it "
         "again"
@@ -113,6 +129,8 @@ def _check_digest(path: Path) -> None:
     told = _DIGEST.search(path.name)
     if told is None:
         return
+    if kind := file_kind(path):
+        raise _damaged(path, UnreadableFileError(kind))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not digest.startswith(told[1]):

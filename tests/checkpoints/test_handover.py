@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from bacl.checkpoints.handover import (
     save_stage,
     saved_categories,
 )
+
+CONFIG = {"seed": 0, "detector": {}, "stages": {"only": {"heads": {"one": {}}}}}
 
 
 class Head(nn.Module):
@@ -33,7 +36,7 @@ def categories(*names: str) -> Categories:
 def saved(tmp_path: Path) -> tuple[Path, nn.Module, Head]:
     detector, head = nn.Linear(2, 2), Head()
     path = tmp_path / "final.ckpt"
-    save_stage(path, detector, nn.ModuleDict({"one": head}), categories("cat", "dog"), {"seed": 0})
+    save_stage(path, detector, nn.ModuleDict({"one": head}), categories("cat", "dog"), CONFIG)
     return path, detector, head
 
 
@@ -75,10 +78,150 @@ def test_other_categories_are_refused_by_their_first_difference(tmp_path):
 def test_a_missing_or_foreign_file_says_what_to_do(tmp_path):
     with pytest.raises(CheckpointError, match="train it first"):
         load_stage(tmp_path / "final.ckpt")
-    torch.save({"state_dict": {}}, tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match=r"not the final\.ckpt of a stage"):
-        load_stage(tmp_path / "last.ckpt")
-    for content in (b"", b"text", b"\x80\x02cos\nsystem\n."):
-        (tmp_path / "bad.ckpt").write_bytes(content)
-        with pytest.raises(CheckpointError, match=r"bad\.ckpt: damaged, or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"is a folder; name the final\.ckpt"):
+        load_stage(tmp_path)
+    for content, told in (
+        ({"state_dict": {}, "pytorch-lightning_version": "2.6"}, "a last.ckpt, which only resumes"),
+        ({"state_dict": {}}, "another project; make one of ours of it with job=import"),
+        ({"detector": {}, "heads": {}}, "it lacks categories"),
+        ([1, 2], "it holds a list"),
+    ):
+        torch.save(content, tmp_path / "bad.ckpt")
+        with pytest.raises(
+            CheckpointError, match=rf"bad\.ckpt: no final\.ckpt of a stage: .*{told}"
+        ):
             load_stage(tmp_path / "bad.ckpt")
+
+
+CHANGES: list[tuple[tuple[str, ...], Any, str]] = [
+    (("detector",), None, "detector is None, expected a dictionary"),
+    (("detector",), [], "detector is list, expected a dictionary"),
+    (("detector", "weight"), 3, "detector.weight is 3, expected a tensor"),
+    (("detector", "weight"), None, "detector.weight is None, expected a tensor"),
+    (("heads",), torch.zeros(2), "heads is Tensor, expected a dictionary"),
+    (("heads",), {5: {}}, "heads is dict, expected a dictionary with names"),
+    (("heads",), {"/tmp/one": {}}, "heads is '/tmp/one', expected names without"),
+    (("heads",), {"..": {}}, r"heads is '\.\.', expected names without"),
+    (("heads",), {"": {}}, "heads is '', expected names without"),
+    (("heads",), {"a\n": {}}, "expected names without"),
+    (("heads",), {"keys": {}}, "heads is 'keys', expected other names"),
+    (("heads", "one"), "x", "heads.one is 'x', expected a dictionary"),
+    (("categories",), None, "categories is None"),
+    (("categories",), {"names": []}, "categories is list, expected ids and names"),
+    (("categories", "ids"), "ab", "categories.ids is 'ab', expected a list"),
+    (("categories", "ids"), [1, "2"], r"categories.ids\[1\] is '2', expected of type int"),
+    (("categories", "ids"), [1, True], r"categories.ids\[1\] is True, expected of type int"),
+    (("categories", "ids"), [1, 10**30], "categories.ids: beyond 64 bits"),
+    (("categories", "ids"), [7, 7], "categories.ids: not all different"),
+    (("categories", "ids"), [1], "1 ids and 2 names"),
+    (("categories", "names"), ["cat", 5], r"categories.names\[1\] is 5, expected of type str"),
+    (("config",), None, "holds no configuration"),
+    (("config",), {}, "holds no configuration"),
+    (("config",), torch.zeros(2), "config is Tensor"),
+    (("config", "stages"), [], "config.stages is list"),
+    (("config", "stages", "only"), 1, "config.stages.only is 1"),
+    (("config", "stages", "only", "heads"), None, "config.stages.only.heads is None"),
+    (("config", "seed"), torch.zeros(2), "config.seed is Tensor, expected a plain value"),
+    (("config", "seed"), 10**30, "config.seed is 10+, expected a plain value"),
+    (("config", "seed"), [{1: 2}], r"config.seed\[\] is dict, expected a dictionary with names"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "told"), CHANGES)
+def test_another_structure_is_refused_by_its_place(saved, place, value, told):
+    path, *_ = saved
+    content = node = torch.load(path)
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=told) as error:
+        load_stage(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_configuration_that_holds_itself_ends(saved):
+    path, *_ = saved
+    content = torch.load(path)
+    content["config"]["self"] = content["config"]
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match="deeper or larger than any configuration"):
+        load_stage(path)
+    laughs: list[Any] = []
+    for _ in range(40):
+        laughs = [laughs, laughs]
+    content["config"]["self"] = laughs
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match="deeper or larger than any configuration"):
+        load_stage(path)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.double(), "weight is float64, expected float32"),
+        (lambda t: t.half(), "weight is float16, expected float32"),
+        (lambda t: t.to(torch.int8), "weight is int8, expected float32"),
+        (lambda t: t.bool(), "weight is bool, expected float32"),
+        (lambda t: t.to(torch.complex64), "weight is complex64, expected float32"),
+        (lambda t: t * NAN, "weight holds NaN or infinity"),
+        (lambda t: t / 0, "weight holds NaN or infinity"),
+        (lambda t: t.to_sparse(), "weight is no plain tensor"),
+        (lambda t: t.to("meta"), "weight has no values"),
+        (lambda t: torch.zeros(1).expand(10**6, 10**6), "weight declares more values"),
+        (lambda t: torch.ones(1).expand(2, 2), "weight declares more values"),
+        (lambda t: t[:1], r"weight is \(1, 2\), expected \(2, 2\)"),
+    ],
+)
+def test_weights_of_another_kind_are_refused_by_name(saved, change, told):
+    path, detector, _ = saved
+    content = torch.load(path)
+    content["detector"]["weight"] = change(content["detector"]["weight"] + 1)
+    torch.save(content, path)
+    before = detector.weight.clone()
+    with pytest.raises(CheckpointError, match=told) as error:
+        load_strictly(detector, load_stage(path)["detector"], path)
+    assert "\n" not in str(error.value)
+    assert torch.equal(detector.weight, before)
+
+
+def test_counts_and_variances_are_never_negative(tmp_path):
+    norm = nn.BatchNorm2d(2)
+    for name, told in (("running_var", "negative variances"), ("num_batches_tracked", "counts")):
+        state = {key: value.clone() for key, value in norm.state_dict().items()}
+        state[name] -= 5
+        with pytest.raises(CheckpointError, match=rf"{name} holds negative .*{told}|{told}"):
+            load_strictly(norm, state, tmp_path)
+
+
+class Counted(nn.Module):
+    calls = 0
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.calls = state["calls"]
+
+
+def test_what_a_module_adds_must_be_counts_of_the_same_names(tmp_path):
+    module = Counted()
+    load_strictly(module, {"_extra_state": {"calls": 3}}, tmp_path)
+    assert module.calls == 3
+    for value in (None, {}, {"calls": -1}, {"calls": "x"}, {"calls": 1.5}, torch.zeros(1)):
+        with pytest.raises(CheckpointError, match="_extra_state is none of calls, counted from 0"):
+            load_strictly(module, {"_extra_state": value}, tmp_path)
+
+
+def test_weights_that_lie_otherwise_in_memory_are_taken(saved):
+    path, detector, _ = saved
+    content = torch.load(path)
+    weight = content["detector"]["weight"]
+    content["detector"]["weight"] = nn.Parameter(weight.T.contiguous().T)
+    torch.save(content, path)
+    load_strictly(detector, load_stage(path)["detector"], path)
+    assert torch.equal(detector.weight, weight)

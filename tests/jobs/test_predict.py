@@ -264,16 +264,13 @@ def test_counts_of_the_training_file_come_from_the_checkpoint(command, checkpoin
     assert model.stage.heads["bacl"].criterion.indicator.counts.tolist() == list(range(12))
 
 
-def test_an_older_checkpoint_without_a_configuration_needs_the_experiment(
-    checkpoint, command, tiny, tmp_path
-):
+def test_a_checkpoint_without_a_configuration_is_refused(checkpoint, command, tmp_path):
     content = load_stage(checkpoint)
-    del content["config"]
     path = tmp_path / "old.ckpt"
-    torch.save(content, path)
-    assert restore_model(tiny(f"checkpoint={path}"), tmp_path).name == "classifier"
-    with pytest.raises(CheckpointError, match="was it trained with"):
-        restore_model(command(None, path=path), tmp_path)
+    for config in ({}, None):
+        torch.save(content | {"config": config}, path)
+        with pytest.raises(CheckpointError, match="holds no configuration of its model"):
+            restore_model(command(None, path=path), tmp_path)
 
 
 @pytest.mark.slow

@@ -1,0 +1,110 @@
+"""What a final.ckpt must hold, checked before anything is made of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from bacl.torch_file import printable
+
+PLAIN = (str, int, float, bool, type(None))
+MAX_NODES = 100_000
+"""Of a configuration: ours have about 300."""
+MAX_DEPTH = 50
+LARGEST = 2**63
+FORBIDDEN = "/\\."
+"""In the name of a head, which names files and a module."""
+MAX_NAME = 100
+
+
+class StructureError(ValueError):
+    """What a checkpoint holds elsewhere than expected, without the path of the file."""
+
+
+def check_structure(content: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that is not built as `save_stage` builds one.
+
+    Raises:
+        StructureError: names the first part that is not as it must be.
+    """
+    _check_state("detector", content["detector"])
+    _mapping("heads", content["heads"])
+    for name, state in content["heads"].items():
+        _check_head(name)
+        _check_state(f"heads.{name}", state)
+    _check_categories(content["categories"])
+    _check_configuration(content.get("config"))
+
+
+def _check_state(place: str, state: Any) -> None:
+    _mapping(place, state)
+    for key, value in state.items():
+        extra = key.rpartition(".")[2] == "_extra_state"
+        if not (isinstance(value, Tensor) or (extra and isinstance(value, Mapping))):
+            _refuse(f"{place}.{key}", value, "a tensor")
+
+
+def _check_head(name: str) -> None:
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable() or set(name) & set(FORBIDDEN):
+        _refuse("heads", name, f"names without {' '.join(FORBIDDEN)} or control characters")
+    if hasattr(nn.ModuleDict, name):
+        _refuse("heads", name, "other names")
+
+
+def _check_categories(categories: Any) -> None:
+    _mapping("categories", categories)
+    if set(categories) != {"ids", "names"}:
+        _refuse("categories", list(categories), "ids and names")
+    ids, names = categories["ids"], categories["names"]
+    for place, values, kind in (("ids", ids, int), ("names", names, str)):
+        if not isinstance(values, list):
+            _refuse(f"categories.{place}", values, "a list")
+        for number, value in enumerate(values):
+            if type(value) is not kind:
+                _refuse(f"categories.{place}[{number}]", value, f"of type {kind.__name__}")
+    if len(ids) != len(names) or not ids:
+        raise StructureError(f"categories: {len(ids)} ids and {len(names)} names")
+    if len(set(ids)) != len(ids):
+        raise StructureError("categories.ids: not all different")
+    if not all(-LARGEST <= each < LARGEST for each in ids):
+        raise StructureError("categories.ids: beyond 64 bits")
+
+
+def _check_configuration(config: Any) -> None:
+    if config is None or config == {}:
+        raise StructureError("it holds no configuration of its model")
+    _mapping("config", config)
+    for node in ("detector", "stages"):
+        _mapping(f"config.{node}", config.get(node))
+    for name, stage in config["stages"].items():
+        _mapping(f"config.stages.{name}", stage)
+        _mapping(f"config.stages.{name}.heads", stage.get("heads"))
+    _check_plain(config)
+
+
+def _check_plain(config: Mapping[str, Any]) -> None:
+    """Lists and mappings of plain values, no deeper or larger than a configuration is."""
+    waiting: list[tuple[str, Any, int]] = [("config", config, 0)]
+    seen = 0
+    while waiting:
+        place, node, depth = waiting.pop()
+        seen += 1
+        if depth > MAX_DEPTH or seen > MAX_NODES:
+            raise StructureError("config: deeper or larger than any configuration")
+        if isinstance(node, dict):
+            _mapping(place, node)
+            waiting += [(f"{place}.{key}", value, depth + 1) for key, value in node.items()]
+        elif isinstance(node, list):
+            waiting += [(f"{place}[]", value, depth + 1) for value in node]
+        elif type(node) not in PLAIN or (type(node) is int and abs(node) >= LARGEST):
+            _refuse(place, node, "a plain value")
+
+
+def _mapping(place: str, value: Any) -> None:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        _refuse(place, value, "a dictionary with names")
+
+
+def _refuse(place: str, value: Any, expected: str) -> None:
+    told = printable(repr(value)) if type(value) in PLAIN else type(value).__name__
+    raise StructureError(f"{printable(place)} is {told}, expected {expected}")

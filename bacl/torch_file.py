@@ -1,0 +1,123 @@
+"""Files that `torch.save` wrote, read without executing anything in them; what the others are."""
+
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ZIP = b"PK\x03\x04"
+LFS = b"version https://git-lfs.github.com/spec/"
+PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
+PROGRAM = "constants.pkl"
+"""A file of the archives that `torch.jit.save` writes."""
+
+
+class UnreadableFileError(ValueError):
+    """Why a file cannot be read, in a few words of ours without its path."""
+
+
+def read_torch_file(
+    path: Path, stand_ins: Mapping[str, Any] | None = None, checksums: bool = True
+) -> Any:
+    """What `torch.save` wrote, on the CPU: tensors and plain values; nothing is executed.
+
+    An archive is read as a whole first and its checksums are compared, which torch does not do: a
+    bit that fell over in a weight would be taken.
+
+    Args:
+        path: of the file.
+        stand_ins: harmless classes by the names of those that the file asks for beside tensors.
+        checksums: whether a file without them, as torch wrote before version 1.6, is refused.
+
+    Raises:
+        UnreadableFileError: it is another kind of file, is damaged, or asks for code.
+    """
+    if told := file_kind(path):
+        raise UnreadableFileError(told)
+    if _begins(path, len(ZIP)) == ZIP:
+        _check_archive(path)
+    elif checksums:
+        raise UnreadableFileError("damaged, or no file that torch wrote")
+    allowed: list[Any] = [(kind, name) for name, kind in (stand_ins or {}).items()]
+    try:
+        # What torch warns of are pickles that it did not write; those fail below or are harmless.
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    # A pickle is a program: a damaged one fails with any error there is.
+    except Exception as error:
+        raise UnreadableFileError(_reason(error)) from error
+
+
+def printable(text: object, length: int = 80) -> str:
+    """A name out of a file, fit for a line of a terminal."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text)[:length])
+    return shown if len(str(text)) <= length else f"{shown}…"
+
+
+def file_kind(path: Path) -> str | None:
+    """What a file is by its beginning, if it is known and none of weights.
+
+    Raises:
+        UnreadableFileError: the system refuses to read it.
+    """
+    head = _begins(path, 512)
+    if not head:
+        return "an empty file"
+    if head.startswith(LFS):
+        return "a Git LFS pointer in place of the file; fetch the file itself with `git lfs pull`"
+    if PAGE.match(head):
+        return "a web page in place of the file; download the file itself"
+    if head.startswith(b"\x1f\x8b"):
+        return "a gzip archive; unpack it"
+    if all(byte in b"\t\n\r" or byte >= 32 for byte in head):
+        return "a text file"
+    return None
+
+
+def _begins(path: Path, length: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(length)
+    except OSError as error:
+        raise UnreadableFileError(f"cannot be read: {error.strerror}") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that is damaged, or that torch would not have written.
+
+    What torch writes is not compressed and holds nothing twice: no file of it is larger than the
+    archive, whatever it says of itself.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            names = {entry.filename for entry in entries}
+            whole = sum(entry.file_size for entry in entries) <= path.stat().st_size
+            stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+            if not (whole and stored and len(names) == len(entries)):
+                raise UnreadableFileError("damaged, or an archive that torch did not write")
+            if any(name.rpartition("/")[2] == PROGRAM for name in names):
+                raise UnreadableFileError("a TorchScript program in place of weights")
+            damaged = archive.testzip()
+    except UnreadableFileError:
+        raise
+    # zipfile has its own error for some damages and the interpreter's for others.
+    except Exception as error:
+        raise UnreadableFileError("damaged or not complete: no whole archive") from error
+    if damaged is not None:
+        raise UnreadableFileError(f"damaged: the checksum of {printable(damaged)} is another")
+
+
+def _reason(error: Exception) -> str:
+    """The object that a file asks for, or that it is damaged; never torch's own advice."""
+    text = str(error)
+    asked = re.search(r"(?:unsupported global: GLOBAL|unsupported GLOBAL|GLOBAL) (\S+)", text, re.I)
+    if asked:
+        return f"it asks for {printable(asked[1])}, which is neither a tensor nor a plain value"
+    if isinstance(error, MemoryError) or "allocate" in text:
+        return "it asks for more memory than there is"
+    return f"damaged, or no file that torch wrote ({type(error).__name__})"
