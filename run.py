@@ -5,6 +5,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from bacl.interruption import INTERRUPTION
+
+if __name__ == "__main__":
+    INTERRUPTION.listen()  # what follows takes a while
+
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
@@ -16,6 +21,7 @@ from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.jobs.command import completed
 from bacl.jobs.naming import variant
 from bacl.jobs.overview import overview
+from bacl.peers import telling_losses
 from bacl.terminal import accept_all_letters
 
 # Threads that wait for work sleep, instead of spinning: on cores that others use too, training is
@@ -35,8 +41,10 @@ def main(config: DictConfig) -> float | None:
     # torch is imported with the job, so that --help and configuration errors come at once
     job = import_module(modules[config.job])
     folder = Path(HydraConfig.get().runtime.output_dir)
+    INTERRUPTION.place = f"in job={config.job}"
     try:
-        return job.run(config, folder)
+        with telling_losses():
+            return job.run(config, folder)
     except (UserError, InstantiationException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or "HYDRA_FULL_ERROR" in os.environ:
             raise

@@ -16,6 +16,8 @@ from bacl.checkpoints.saving import save
 from bacl.data.batch import Batch, Target
 from bacl.distributed import gather_objects, process_rank, sum_over_processes
 from bacl.errors import UserError
+from bacl.interruption import INTERRUPTION
+from bacl.peers import lost_connection
 
 
 class NonFiniteLossError(UserError, RuntimeError):
@@ -32,6 +34,7 @@ CLIPPING = "clip gradients (trainer.gradient_clip_val)"
 _NOTHING_TO_LEARN = (
     NonFiniteLossError,
     KeyboardInterrupt,
+    SystemExit,  # as when it was told to end
     torch.OutOfMemoryError,
     # After it the device computes nothing more; older torch has no class for it.
     getattr(torch, "AcceleratorError", ()),
@@ -59,6 +62,8 @@ class FiniteLoss(Callback):
 
     def __init__(self, drops_heads: bool = False) -> None:
         self.drops_heads = drops_heads
+        self.ends = False
+        """Whether a process was told to end before this step, as all of them know."""
         self.diagnosis: DivergedError | None = None
         """After a failed step: what to raise from its own error, if the features are to blame."""
         self._batch: Batch | None = None
@@ -87,8 +92,12 @@ class FiniteLoss(Callback):
         """
         losses: Mapping[str, Tensor] = pl_module.step_losses  # type: ignore[assignment]
         values = torch.stack([value.detach().float() for value in losses.values()])
-        # One wait for the device; every process learns which losses failed anywhere.
-        failed = sum_over_processes((~values.isfinite()).float()).tolist()
+        wrong = (~values.isfinite()).float()
+        told = wrong.new_full((1,), float(INTERRUPTION.asked is not None))
+        # One wait for the device; every process learns which losses failed anywhere, and what any
+        # of them was told.
+        *failed, ends = sum_over_processes(torch.cat([wrong, told])).tolist()
+        self.ends = ends > 0
         names = [name for name, count in zip(losses, failed, strict=True) if count]
         if not names or self._goes_on_without(trainer, pl_module, names):
             return
@@ -136,6 +145,8 @@ class FiniteLoss(Callback):
         Lightning has yet to close its loggers and workers.
         """
         if self._batch is None or isinstance(exception, _NOTHING_TO_LEARN):
+            return
+        if lost_connection(exception):
             return
         if not isinstance(exception, FloatingPointError) and self._features_are_finite(pl_module):
             return

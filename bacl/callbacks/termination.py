@@ -1,36 +1,55 @@
-"""SIGTERM ends a training between two steps, on all processes at the same one."""
+"""A training that is told to end does so between two steps, on all processes at the same one."""
 
 import signal
-from types import FrameType
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import Tensor
 
+from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.distributed import num_processes, sum_over_processes
+from bacl.interruption import INTERRUPTION
+from bacl.peers import PEERS
 
 
 class Termination(Callback):
-    """Takes the place of Lightning's handler of SIGTERM.
+    """Lets the processes agree on the end, after which Lightning raises `SIGTERMException`.
 
-    That one (2.6) broadcasts from within the handler, wherever the training is: processes that
-    are in another collective then wait for each other for ever. This one takes a note, and the
-    processes agree after the step.
+    Takes the place of Lightning's handler of SIGTERM. That one (2.6) broadcasts from within the
+    handler, wherever the training is: processes that are in another collective then wait for each
+    other for ever. Nothing is done where the signals are another program's.
     """
 
-    def __init__(self) -> None:
-        self.asked = False
-        """Whether this process was told to end."""
+    def __init__(self, watch: FiniteLoss) -> None:
+        """`watch` asks all processes once in every step."""
+        self._watch = watch
+        self._of_workers: Any = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lightning puts its handler up after this, on top of ours."""
+        if INTERRUPTION.listens:
+            connector: Any = trainer._signal_connector
+            connector._sigterm_notifier_fn = _leave_it_to_ours
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lightning has put its handler up by now; it takes down whatever is there at the end."""
-        self._listen(trainer)
+        """From here on a step is finished first, and what follows it is logged and saved.
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A validation can come without a training, or before it."""
-        self._listen(trainer)
+        torch reports a dead process of the loader from within a signal handler, wherever the step
+        is. The loader finds out by itself, too, between two steps.
+        """
+        INTERRUPTION.postpone()
+        if INTERRUPTION.listens and hasattr(signal, "SIGCHLD"):
+            self._of_workers = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give back what torch has set."""
+        if callable(self._of_workers):
+            signal.signal(signal.SIGCHLD, self._of_workers)
+        self._of_workers = None
 
     def on_train_batch_end(
         self,
@@ -40,22 +59,45 @@ class Termination(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """If a process was told to end, let all of them know; Lightning ends them after this."""
-        if num_processes() > 1:
-            asked = torch.tensor(int(self.asked), device=pl_module.device)
-            _end(trainer, bool(sum_over_processes(asked)))
+        """If a process was told to end, all of them know; Lightning ends them after this."""
+        INTERRUPTION.place = f"after step {trainer.global_step} of the {_stage(trainer)} stage"
+        if self._watch.ends if num_processes() > 1 else INTERRUPTION.asked:
+            _end(trainer)
 
-    def _listen(self, trainer: Trainer) -> None:
-        def note(number: int, frame: FrameType | None) -> None:
-            launcher: Any = trainer.strategy.launcher
-            if not self.asked and launcher is not None:
-                launcher.kill(number)  # hands the signal on to the processes that it started
-            self.asked = True
-            if num_processes() == 1:
-                _end(trainer, True)
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """The same in a validation within a training; one of its own is not postponed."""
+        if INTERRUPTION.postponed:
+            told = torch.tensor(int(INTERRUPTION.asked is not None), device=pl_module.device)
+            if sum_over_processes(told):
+                _end(trainer)
 
-        signal.signal(signal.SIGTERM, note)
+
+def _end(trainer: Trainer) -> None:
+    INTERRUPTION.asked = INTERRUPTION.asked or signal.SIGTERM
+    trainer._signal_connector.received_sigterm = True  # it has no public way to be set
 
 
-def _end(trainer: Trainer, ends: bool) -> None:
-    trainer._signal_connector.received_sigterm = ends  # it has no public way to be set
+def _stage(trainer: Trainer) -> str:
+    return Path(trainer.default_root_dir).name
+
+
+def watch_processes() -> None:
+    """Look after the processes that Lightning starts.
+
+    Lightning's own observer (2.6) kills all processes, itself included, without a line.
+    """
+    if INTERRUPTION.listens:
+        launcher: Any = subprocess_script
+        launcher._launch_process_observer = PEERS.watch
+
+
+def _leave_it_to_ours(number: int, frame: Any) -> None:
+    """Lightning goes on to the handler that it found."""

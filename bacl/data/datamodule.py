@@ -1,6 +1,9 @@
 """Training and validation data for Lightning, resumable at any batch."""
 
+import atexit
+import multiprocessing
 import os
+import signal
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -179,5 +182,22 @@ class DetectionDataModule(LightningDataModule):
             generator=torch.Generator(),
             pin_memory=self.pin_memory and torch.cuda.is_available(),
             persistent_workers=persistent,
+            worker_init_fn=_leave_signals_alone,
             multiprocessing_context=self.multiprocessing_context if self.num_workers else None,
         )
+
+
+def _leave_signals_alone(worker: int) -> None:
+    """Terminals and clusters tell every process to end; the training process ends its own.
+
+    Without its loading processes it could not finish its step.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """What is left of them would be asked to end, and waited for, by Python."""
+    for process in multiprocessing.active_children():
+        process.kill()

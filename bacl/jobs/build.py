@@ -21,7 +21,7 @@ from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.callbacks.messages import tidy_messages
 from bacl.callbacks.spared_logger import SparedLogger
 from bacl.callbacks.step_timer import StepTimer
-from bacl.callbacks.termination import Termination
+from bacl.callbacks.termination import Termination, watch_processes
 from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import MissingDataError, incomplete, require_files
@@ -58,6 +58,7 @@ def instantiate(node: Any, **options: Any) -> Any:
 def prepare_process() -> None:
     """Settings of the whole process, before anything speaks or computes."""
     tidy_messages()
+    watch_processes()
     torch.set_flush_denormal(True)  # denormal numbers make CPU convolutions several times slower
 
 
@@ -222,7 +223,8 @@ def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool)
     """What watches a stage."""
     last = LastCheckpoint(folder, checkpoint_every_minutes)
     bar = [ProgressBar()] if progress_bar else []
-    return [last, FiniteLoss(), ClassifierRecorder(), StepTimer(), Termination(), *bar]
+    watch = FiniteLoss()
+    return [last, watch, ClassifierRecorder(), StepTimer(), Termination(watch), *bar]
 
 
 def chosen_stages(config: DictConfig) -> list[str]:

@@ -13,6 +13,7 @@ from bacl.callbacks.figure_log import log_figure
 from bacl.dispensable import Dispensable
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.results_json import ResultsWriter
+from bacl.interruption import INTERRUPTION
 from bacl.jobs.draw import draw
 from bacl.jobs.run_folder import write_text
 from bacl.reporting.results import results_markdown, results_table, write_results
@@ -23,6 +24,7 @@ Results = dict[str, dict[str, float]]
 
 def evaluate(config: DictConfig, folder: Path, stage: DetectionStage, trainer: Trainer) -> Results:
     """Evaluate every head of a stage in one pass over the validation images, and `conclude`."""
+    INTERRUPTION.place = "in its evaluation"
     trainer.validate(stage, datamodule=trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
     return conclude(config, folder, stage, trainer, trainer.loggers)
 

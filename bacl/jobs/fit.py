@@ -23,6 +23,7 @@ from bacl.checkpoints.handover import (
 from bacl.data.datamodule import DetectionDataModule
 from bacl.errors import OptionError
 from bacl.heads import Head
+from bacl.interruption import INTERRUPTION
 from bacl.jobs.build import (
     build_data,
     build_stage,
@@ -94,6 +95,7 @@ def train_stage(
     drops_heads: bool = False,
 ) -> Trainer:
     """Bring one stage to its final.ckpt, unless it is there."""
+    INTERRUPTION.place = f"in the {name} stage, before its first step"
     own = folder / name
     finished = (own / "final.ckpt").exists()
     trainer = build_trainer(config, own, stage.schedule, logs=not finished)
@@ -108,6 +110,8 @@ def train_stage(
     train(trainer, stage, _interrupted(own), drops_heads)
     finish(own, stage, categories, config)
     trainer.strategy.barrier("stage finished")
+    INTERRUPTION.place = f"after the {name} stage"
+    INTERRUPTION.take_place()
     return trainer
 
 
@@ -133,7 +137,7 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_head
     try:
         trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]
     except SIGTERMException:
-        raise SystemExit(128 + SIGTERM) from None  # Lightning's own leaves with 0, as if finished
+        raise INTERRUPTION.end(SIGTERM) from None  # Lightning's own leaves with 0, as if finished
     except Exception as error:
         if watch.diagnosis is None:
             raise

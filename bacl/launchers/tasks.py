@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,12 @@ from typing import IO, Any
 
 from bacl.atomic import telling_refusal
 from bacl.errors import BUSY
+from bacl.interruption import INTERRUPTION, TOGETHER
 from bacl.jobs.check import CHECKED
 from bacl.jobs.lock import PATIENCE, BusyFolderError, lock
 from bacl.jobs.outcome import FAILED, write_failed
 from bacl.launchers.jobs import Job
+from bacl.peers import AGAIN
 
 LOG = "job.log"
 HYDRAS_ADVICE = "Set the environment variable HYDRA_FULL_ERROR=1"
@@ -113,6 +116,7 @@ class Processes:
         self.running: set[subprocess.Popen] = set()
         self.stopped: int | None = None
         """The signal that told this process to stop."""
+        self._stopped_at = 0.0
 
     def run(self, command: Sequence[str], output: IO[bytes]) -> int:
         """Run a command with its output appended to a file; returns its exit status."""
@@ -128,10 +132,12 @@ class Processes:
             self.running.discard(process)
 
     def stop(self, number: int, frame: Any) -> None:
-        """Tell every child to end; it keeps its last checkpoint."""
-        self.stopped = number
+        """Tell every child to end, which saves what it has done; at once, if told twice."""
+        again = self.stopped is not None and time.monotonic() - self._stopped_at > TOGETHER
+        if self.stopped is None:
+            self.stopped, self._stopped_at = number, time.monotonic()
         for process in list(self.running):
-            process.terminate()
+            process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
 
 
 def run_all(tasks: Sequence[Task], parallel: int) -> None:
@@ -144,6 +150,8 @@ def run_all(tasks: Sequence[Task], parallel: int) -> None:
         for future in [pool.submit(task.run, processes) for task in tasks]:
             future.result()
     if processes.stopped is not None:
+        name = signal.Signals(processes.stopped).name
+        print(f"the jobs were ended by {name}; {AGAIN}", file=sys.stderr)
         raise SystemExit(128 + processes.stopped)
 
 
@@ -153,7 +161,8 @@ def _handing_on() -> Iterator[Processes]:
     numbers = (signal.SIGTERM, signal.SIGINT)
     earlier = {number: signal.signal(number, processes.stop) for number in numbers}
     try:
-        yield processes
+        with INTERRUPTION.left_to_caller():
+            yield processes
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
