@@ -8,9 +8,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from bacl.atomic import UnwritableError
 from bacl.callbacks.csv_logger import MetricsFile
 from bacl.callbacks.progress import Progress
 from bacl.data.datamodule import DetectionDataModule
+from bacl.distributed import num_processes
 
 
 class LastCheckpoint(Checkpoint):
@@ -92,10 +94,15 @@ class LastCheckpoint(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Keep what is done when the training is told to end, on all processes together."""
+        """Keep what is done, if the processes end together: told to, or because there is but one.
+
+        An error between two steps is one of the data: a broken picture, a killed loader.
+        """
         batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
         within_step = batches.ready != batches.completed
-        if isinstance(exception, SIGTERMException) and self._trains and not within_step:
+        together = isinstance(exception, SIGTERMException) or num_processes() == 1
+        refused = isinstance(exception, UnwritableError)  # it would be again
+        if together and self._trains and not within_step and not refused:
             self._save(trainer)
 
     def on_save_checkpoint(
