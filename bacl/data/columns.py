@@ -1,6 +1,7 @@
 """Columns on disk: one NumPy `.npy` file each, written in pieces, opened as memory maps."""
 
 from array import array
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -9,16 +10,30 @@ from typing import Self
 import numpy as np
 
 _HEADER_BYTES = 128  # what NumPy writes for one dimension: it leaves room for the length to grow
+_ESCAPED = "surrogateescape"  # how Python holds bytes that are no UTF-8 in a text
 
 
 class ColumnWriter:
-    """A one-dimensional column of unknown length; at most `flush_at` values wait in memory."""
+    """A one-dimensional column of unknown length; at most `flush_at` values wait in memory.
 
-    def __init__(self, path: Path, typecode: str, flush_at: int = 1 << 20) -> None:
+    Args:
+        path: The file.
+        typecode: Of the values, in `array`'s letters.
+        flush_at: So many values are written at once.
+        check: Called with the values, in whole entries, before they are written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        typecode: str,
+        flush_at: int = 1 << 20,
+        check: Callable[[np.ndarray], None] = lambda _: None,
+    ) -> None:
         self.waiting = array(typecode)
         """Append or extend freely, then call `written`."""
         self.length = 0
-        self._flush_at = flush_at
+        self._flush_at, self._check = flush_at, check
         self._dtype = np.dtype(typecode)
         self._file = path.open("wb")
         self._header()
@@ -47,6 +62,7 @@ class ColumnWriter:
                 self._header()
 
     def _flush(self) -> None:
+        self._check(np.array(self.waiting))
         self.waiting.tofile(self._file)
         self.length += len(self.waiting)
         del self.waiting[:]
@@ -85,12 +101,12 @@ class Ragged:
 
     def text(self, row: int) -> str:
         """Row `row` of a column of texts."""
-        return self[row].tobytes().decode()
+        return self[row].tobytes().decode(errors=_ESCAPED)
 
     def texts(self) -> list[str]:
         """Every row of a column of texts."""
         content, ends = self.values.tobytes(), self.offsets.tolist()
-        return [content[start:end].decode() for start, end in pairwise(ends)]
+        return [content[start:end].decode(errors=_ESCAPED) for start, end in pairwise(ends)]
 
     @staticmethod
     def save(folder: Path, name: str, values: np.ndarray, lengths: np.ndarray) -> None:
@@ -102,8 +118,8 @@ class Ragged:
 
     @staticmethod
     def save_texts(folder: Path, name: str, texts: list[str]) -> None:
-        """Write texts as UTF-8 bytes."""
-        encoded = [text.encode() for text in texts]
+        """Write texts as UTF-8 bytes; bytes of file names that are no UTF-8 stay as they are."""
+        encoded = [text.encode(errors=_ESCAPED) for text in texts]
         values = np.frombuffer(b"".join(encoded), dtype=np.uint8)
         lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
         Ragged.save(folder, name, values, lengths)

@@ -1,15 +1,22 @@
 """Reads the arrays of a large JSON file record by record, without holding the file in memory."""
 
-import json
-import re
+import gzip
+import zlib
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from bacl.data.validation import AnnotationError
+from bacl.data.json_reader import JsonReader
+from bacl.data.validation import AnnotationError, shown
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
+_STARTS = {
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"\x1f\x8b": "packed by gzip",
+    b"PK": "packed by zip",
+}
+"""What the first bytes of a file tell that cannot be read as text."""
 
 
 def stream_records(
@@ -27,11 +34,11 @@ def stream_records(
         block: Characters read at once; the peak memory is a few blocks, or the longest value.
 
     Raises:
-        AnnotationError: if the file is empty, cut off or not JSON, if a section is missing or given
-            twice, or if a record is not an object.
+        AnnotationError: if the file cannot be read, is empty, cut off or not JSON, if a section is
+            missing or given twice, or if a record is not an object or has a key twice.
     """
-    with path.open(encoding="utf-8-sig") as file:
-        reader = _Reader(path, file.read, advance, block)
+    with _opened(path) as file:
+        reader = JsonReader(path, file.read, advance, block)
         seen: set[str] = set()
         reader.expect_start(sections)
         while (key := reader.next_key(first=not seen)) is not None:
@@ -39,7 +46,8 @@ def stream_records(
                 raise AnnotationError(path, key, "stands twice in this file")
             seen.add(key)
             if key in sections:
-                yield from ((key, number, record) for number, record in reader.records(key))
+                place = f"{key}[%d]"
+                yield from ((key, number, record) for number, record in reader.records(key, place))
             else:
                 reader.value(key)
         missing = [section for section in sections if section not in seen]
@@ -51,115 +59,38 @@ def stream_records(
             raise AnnotationError(path, "", problem)
 
 
-class _Reader:
-    """A window on the text: `text` from `at` on is what has been read but not used."""
+def stream_list(path: Path, place: str, block: int = 1 << 22) -> Iterator[tuple[int, Any]]:
+    """Yield (number, record) for every object of a file that is one JSON list.
 
-    def __init__(
-        self, path: Path, read: Callable[[int], str], advance: Callable[[int], None], block: int
-    ) -> None:
-        self.path, self.read, self.advance, self.block = path, read, advance, block
-        self.text, self.at, self.ended = "", 0, False
-        self.used = 0  # characters before the window, for error messages
+    Args:
+        path: A JSON file (UTF-8); a name that ends in .gz means gzip.
+        place: What a record is called in errors, with %d for its number.
+        block: Characters read at once.
 
-    def expect_start(self, sections: Collection[str]) -> None:
-        """Step over the opening brace."""
-        start = self.peek()
-        if not start:
-            raise AnnotationError(self.path, "", "the file is empty")
-        if start != "{":
-            kind = "a list (detection results?)" if start == "[" else f"text that starts {start!r}"
-            problem = f"expected a JSON object with {', '.join(sections)}, found {kind}"
-            raise AnnotationError(self.path, "", problem)
-        self.at += 1
+    Raises:
+        AnnotationError: as `stream_records`.
+    """
+    with _opened(path) as file:
+        reader = JsonReader(path, file.read, lambda _: None, block)
+        if reader.peek() not in ("[", ""):
+            problem = f"expected a JSON list, found text that starts {shown(reader.text[:20])}"
+            raise AnnotationError(path, "", problem)
+        yield from reader.records("", place)
+        if reader.peek():
+            raise reader.error("text after the end of the list")
 
-    def next_key(self, first: bool) -> str | None:
-        """The next top-level key with its colon, or None after the closing brace."""
-        character = self.peek()
-        if character == "}":
-            self.at += 1
-            if self.peek():
-                raise self.error("text after the end of the object")
-            return None
-        if not first:
-            self.expect(",")
-            self.peek()
-        key = self.value("a key")
-        if not isinstance(key, str):
-            raise self.error("expected a key in double quotes")
-        self.expect(":")
-        return key
 
-    def records(self, section: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Number and content of each record of the array that starts here."""
-        start = self.peek()
-        if start != "[":
-            problem = "expected a list of objects"
-            raise AnnotationError(self.path, section, problem) if start else self.error(problem)
-        self.at += 1
-        number = 0
-        while self.peek() != "]":
-            if number:
-                self.expect(",", f"{section}[{number}]")
-            record = self.value(f"{section}[{number}]")
-            if not isinstance(record, dict):
-                raise AnnotationError(self.path, f"{section}[{number}]", "expected an object")
-            yield number, record
-            number += 1
-        self.at += 1
-
-    def value(self, place: str) -> Any:
-        """The JSON value that starts here."""
-        self.peek()
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self.text, self.at)
-            except json.JSONDecodeError as error:
-                # Perhaps the window cuts the value: read on, and believe the error at the end.
-                if not self.fill():
-                    self.at = error.pos
-                    raise self.error(error.msg, place) from None
-                continue
-            if end == len(self.text) and self.fill():  # a number may go on in the next block
-                continue
-            self.at = end
-            return value
-
-    def peek(self) -> str:
-        """The next character that is not white space ("" at the end of the file)."""
-        while True:
-            self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]
-            if self.at < len(self.text):
-                return self.text[self.at]
-            if not self.fill():
-                return ""
-
-    def expect(self, character: str, place: str = "") -> None:
-        """Step over `character`."""
-        if self.peek() != character:
-            raise self.error(f"expected {character!r}", place)
-        self.at += 1
-
-    def fill(self) -> bool:
-        """Drop what is used and read more, at least doubling what is kept; False at the end."""
-        rest = self.text[self.at :]
-        try:
-            more = self.read(max(self.block, len(rest)))
-        except UnicodeDecodeError as error:
-            problem = f"not a text file in UTF-8 ({error.reason}); is it still packed?"
-            raise AnnotationError(self.path, "", problem) from None
-        if not more:
-            self.ended = True
-            return False
-        self.used += self.at
-        self.text, self.at = rest + more, 0
-        self.advance(len(more))
-        return True
-
-    def error(self, problem: str, place: str = "") -> AnnotationError:
-        """A syntax error at this character; a file that just stops is said to be cut off."""
-        rest = self.text.rstrip()
-        if self.ended and (self.at >= len(rest) - 1 or not rest.endswith("}")):
-            problem = f"the file ends early ({problem}); was the copy or download cut off?"
-        else:
-            problem = f"not valid JSON at character {self.used + self.at}: {problem}"
-        return AnnotationError(self.path, place, problem)
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        with path.open("rb") as file:
+            found = _STARTS.get(file.read(2), error.reason)
+        problem = f"not a text file in UTF-8 ({found}); save it as UTF-8, or unpack it"
+        raise AnnotationError(path, "", problem) from None
+    except (EOFError, zlib.error, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AnnotationError(path, "", f"cannot be read: {reason}") from error

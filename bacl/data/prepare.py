@@ -8,9 +8,10 @@ from typing import Any
 
 from bacl.data.categories import check_categories
 from bacl.data.download import download, unpack
-from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names
+from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names, tried
 from bacl.data.table import AnnotationTable
 from bacl.data.table_cache import table_folder
+from bacl.data.validation import shown
 from bacl.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -114,30 +115,50 @@ def _missing_of_split(annotations: Path, folders: list[Path]) -> list[str]:
     if lines:
         return lines
     names = AnnotationTable(table_folder(annotations), annotations).file_names()
-    missing = _missing_images(names, folders)
+    found = _located(names, folders)
+    missing = [name for name, path in zip(names, found, strict=True) if path is None]
     if not missing:
-        return []
-    shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        return _shared_files(annotations, names, found)
+    told = ", ".join(map(shown, missing[:3])) + (", …" if len(missing) > 3 else "")
     return [
         f"{len(missing)} of {len(names)} images of {annotations} are not in "
-        f"{' or '.join(map(str, folders))}: {shown}{_origin(Path(missing[0]).parent)}"
+        f"{' or '.join(map(str, folders))}: {told}{tried(missing[0])}"
+        f"{_origin(Path(missing[0]).parent)}"
     ]
 
 
-def _missing_images(names: list[str], folders: list[Path]) -> list[str]:
-    """The names that lie in no folder; a listing per folder instead of a look per file."""
+def _located(names: list[str], folders: list[Path]) -> list[str | None]:
+    """The path of each name below the folders; a listing per folder instead of looks per file."""
     candidates = [candidate_names(name) for name in names]
     parents = {os.path.dirname(path) for paths in candidates for path in paths}  # noqa: PTH120
     present = {
         f"{parent}/{entry}" if parent else entry
         for folder in folders
         for parent in parents
-        if (folder / parent).is_dir()
-        for entry in os.listdir(folder / parent)  # noqa: PTH208
+        for entry in _listed(folder / parent)
     }
-    return [
-        name for name, paths in zip(names, candidates, strict=True) if present.isdisjoint(paths)
-    ]
+    return [next((path for path in paths if path in present), None) for paths in candidates]
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise MissingDataError(f"the folder {folder} cannot be read: {error.strerror}") from error
+
+
+def _shared_files(annotations: Path, names: list[str], found: list[str | None]) -> list[str]:
+    """A line where several names mean one file: all but one would be shown another's pixels."""
+    names_of: dict[str | None, set[str]] = {}
+    for name, path in zip(names, found, strict=True):
+        names_of.setdefault(path, set()).add(name)
+    for path, same in names_of.items():
+        if len(same) > 1:
+            told = " and ".join(map(shown, sorted(same)[:2]))
+            return [f"{len(same)} images of {annotations} are one file {path}: {told}"]
+    return []
 
 
 def _origin(path: Path) -> str:

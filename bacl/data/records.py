@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from bacl.data.image_names import check_file_name
 from bacl.data.lvis import image_name
 from bacl.data.validation import (
+    FARTHEST,
     AnnotationError,
     check_annotation,
     check_identifier,
-    check_positive,
+    check_size,
     check_text,
     shown,
 )
@@ -58,17 +60,21 @@ class RecordColumns:
         """Collect an image: `id`, `height`, `width`, `file_name` or `coco_url`, federated lists."""
         place = f"images[{number}]"
         check_identifier(self.file, place, record, "id")
-        check_positive(self.file, place, record, "height")
-        check_positive(self.file, place, record, "width")
+        check_size(self.file, place, record)
         name = image_name(record)
-        check_text(self.file, place, {"file_name": name} if name else {}, "file_name")
+        if not isinstance(name, str):
+            found = "is missing" if name is None else shown(name)
+            raise AnnotationError(self.file, f"{place}.file_name", f"{found}, expected a text")
+        check_file_name(self.file, f"{place}.file_name", name)
         self.image_ids.append(record["id"])
         self.image_sizes.extend((record["height"], record["width"]))
         self.names.append(name)
         self.is_federated |= any(field in record for field in FEDERATED.values())
         for kind, field in FEDERATED.items():
-            listed = record.get(field) or []
+            listed = record.get(field, [])
             try:
+                if not isinstance(listed, list) or not {int}.issuperset(map(type, listed)):
+                    raise TypeError
                 self.federated[kind].extend(listed)
             except (TypeError, OverflowError):
                 problem = f"{shown(listed)}, expected a list of category ids"
@@ -79,25 +85,31 @@ class RecordColumns:
         """Collect an annotation but for its segmentation; diagnosis, slow, runs on failure only."""
         try:
             x, y, width, height = record["bbox"]
+            identifiers = record["id"], record["image_id"], record["category_id"]
+            area = record.get("area")
+            # Arrays take true and false for numbers.
+            if bool in map(type, (x, y, width, height, area, *identifiers)):
+                raise TypeError
             self.boxes.extend((x, y, width, height))
-            self.annotation_ids.append(record["id"])
-            self.owners.append(record["image_id"])
-            self.classes.append(record["category_id"])
+            self.annotation_ids.append(identifiers[0])
+            self.owners.append(identifiers[1])
+            self.classes.append(identifiers[2])
             self.crowd.append(record.get("iscrowd", 0))
             self.ignored.append(record.get("ignore", 0))
-            area = record.get("area")
             if area is None:
                 self.without_area.append(number)
             self.areas.append(0.0 if area is None else area)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            check_annotation(self.file, f"annotations[{number}]", record)
-            raise
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            place = f"annotations[{number}]"
+            check_annotation(self.file, place, record)
+            raise AnnotationError(self.file, place, f"cannot be used: {error}") from error
 
     def check_numbers(self) -> None:
-        """Raise for the first box or area that is not finite, or flag that is not 0 or 1."""
+        """Raise for the first box or area of no size that is, or flag that is not 0 or 1."""
         boxes = np.asarray(self.boxes).reshape(-1, 4)
         flags = np.asarray(self.crowd) | np.asarray(self.ignored)
-        good = np.isfinite(boxes).all(axis=1) & np.isfinite(self.areas) & (flags & ~1 == 0)
+        good = (np.abs(boxes) <= FARTHEST).all(axis=1) & (flags & ~1 == 0)
+        good &= np.abs(self.areas) <= FARTHEST**2
         if not good.all():
             bad = int(np.argmin(good))
             record = {
@@ -111,4 +123,4 @@ class RecordColumns:
             }
             place = f"annotations[{bad}]"
             check_annotation(self.file, place, record)
-            raise AnnotationError(self.file, place, "holds a number that is not finite")
+            raise AnnotationError(self.file, place, "holds a number that cannot be")

@@ -6,9 +6,8 @@ that masks equal those of the original file to the pixel. A run-length mask is k
 compressed form, whatever form the file has.
 """
 
-import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -18,10 +17,11 @@ from pycocotools import mask as coco_mask
 
 from bacl.data.batch import RunLengths
 from bacl.data.columns import ColumnWriter, Ragged, open_column, save_column
-from bacl.data.validation import AnnotationError, shown
+from bacl.data.validation import FARTHEST, NUMBERS, AnnotationError, shown
 
-FARTHEST = 1e6
-"""Pixels: no picture is larger."""
+LONGEST = 4 * FARTHEST
+"""Pixels around a polygon: pycocotools takes room for each, and crashes where there is none."""
+_LONGEST_CHAIN = 7  # characters of a 32-bit number with its sign
 _FORM = "expected a list of polygons [x1, y1, x2, y2, …] or a run-length object"
 
 
@@ -35,9 +35,10 @@ class SegmentationWriter:
         self.polygon_first, self.polygon_count = array("q"), array("i")
         self.code = array("i")
         self.code_owner, self.code_height, self.code_width = array("q"), array("i"), array("i")
+        self._lengths, self._owners = array("q"), array("q")  # of polygons that wait
         self._stack = ExitStack()
         self._points, self._point_ends = (
-            self._column("points", "d"),
+            self._column("points", "d", self._check_points),
             self._column("points_offsets", "q"),
         )
         self._codes, self._code_ends = (
@@ -88,38 +89,56 @@ class SegmentationWriter:
                 number, f"{size}, but the image has [height, width] {expected}", ".size"
             )
 
-    def _column(self, name: str, typecode: str) -> ColumnWriter:
-        return self._stack.enter_context(ColumnWriter(self.folder / f"{name}.npy", typecode))
+    def _column(
+        self, name: str, typecode: str, check: Callable[[np.ndarray], None] = lambda _: None
+    ) -> ColumnWriter:
+        path = self.folder / f"{name}.npy"
+        return self._stack.enter_context(ColumnWriter(path, typecode, check=check))
+
+    def _check_points(self, values: np.ndarray) -> None:
+        """Raise where a polygon that is to be written lies far outside of every picture."""
+        lengths = np.array(self._lengths, dtype=np.int64)
+        bad = np.flatnonzero(~_drawable(values, lengths))
+        if len(bad):
+            ends = np.cumsum(lengths)
+            polygon = values[ends[bad[0]] - lengths[bad[0]] : ends[bad[0]]].tolist()
+            raise self._error(self._owners[bad[0]], _not_pixels(polygon))
+        del self._lengths[:], self._owners[:]
 
     def _polygon(self, number: int, polygon: object) -> None:
         if not isinstance(polygon, list):
             raise self._error(number, f"{shown(polygon)} among the polygons, {_FORM}")
-        try:
-            # one pass in C each; NaN is neither. pycocotools crashes on points far outside.
-            sane = not polygon or (max(polygon) < FARTHEST and min(polygon) > -FARTHEST)
-            sane = sane and math.isfinite(sum(polygon))
-        except (TypeError, OverflowError):
-            sane = False
-        if not sane or len(polygon) % 2:
-            raise self._error(number, f"{shown(polygon)}, expected pixels x1, y1, x2, y2, …")
+        # Packing takes true and false for numbers.
+        if not NUMBERS.issuperset(map(type, polygon)) or len(polygon) % 2:
+            raise self._error(number, _not_pixels(polygon))
         if len(polygon) < 6:
             self.dropped_polygons += 1
             return
-        self._points.waiting.extend(polygon)
-        self._points.written()
+        try:
+            self._points.waiting.extend(polygon)
+        except OverflowError:
+            raise self._error(number, _not_pixels(polygon)) from None
+        self._lengths.append(len(polygon))
+        self._owners.append(number)
         self._point_ends.waiting.append(len(self._points))
+        self._points.written()
         self._point_ends.written()
 
     def _run_lengths(self, number: int, segmentation: dict[str, Any]) -> int:
         height, width = self._code_size(number, segmentation.get("size"))
         counts = segmentation.get("counts")
         if isinstance(counts, list):
-            if not all(isinstance(run, int) and 0 <= run <= height * width for run in counts):
+            if not {int}.issuperset(map(type, counts)) or (counts and min(counts) < 0):
                 raise self._error(number, f"{shown(counts)}, expected run lengths", ".counts")
+            self._check_sum(number, sum(counts), height, width)
             counts = coco_mask.frPyObjects(segmentation, height, width)["counts"].decode()
         if not isinstance(counts, str) or not counts.isascii():
             raise self._error(number, f"{shown(counts)}, expected a text or a list", ".counts")
-        self._check_runs(number, decoded_runs(counts.encode()), height, width)
+        try:
+            runs = decoded_runs(counts.encode())
+        except ValueError as error:
+            raise self._error(number, f"{shown(counts)}, {error}", ".counts") from None
+        self._check_sum(number, int(runs.sum()), height, width)
         for column, value in zip(
             (self.code_owner, self.code_height, self.code_width),
             (number, height, width),
@@ -132,16 +151,17 @@ class SegmentationWriter:
         self._code_ends.written()
         return len(self.code_owner) - 1
 
-    def _check_runs(self, number: int, runs: np.ndarray, height: int, width: int) -> None:
+    def _check_sum(self, number: int, total: int, height: int, width: int) -> None:
         # The decoder of pycocotools gives uninitialised pixels where the runs are too short.
-        if (runs < 0).any() or runs.sum() != height * width:
-            problem = f"the runs add up to {runs.sum()}, expected {height} x {width} pixels"
+        if total != height * width:
+            problem = f"the runs add up to {shown(total)}, expected {height} x {width} pixels"
             raise self._error(number, problem, ".counts")
 
     def _code_size(self, number: int, size: object) -> tuple[int, int]:
         match size:
-            case [int(height), int(width)] if 0 < height < 2**31 and 0 < width < 2**31:
-                return height, width
+            case [height, width] if type(height) is int and type(width) is int:
+                if 0 < height <= FARTHEST and 0 < width <= FARTHEST:
+                    return height, width
         raise self._error(number, f"{shown(size)}, expected [height, width]", ".size")
 
     def _error(self, number: int, problem: str, field: str = "") -> AnnotationError:
@@ -181,6 +201,25 @@ class Segmentations:
         return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
 
 
+def _not_pixels(polygon: list[Any]) -> str:
+    return f"{shown(polygon)}, expected pixels x1, y1, x2, y2, …"
+
+
+def _drawable(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether polygons, (N,) `lengths` of (V,) values, lie where pictures can be."""
+    if not len(lengths):
+        return np.ones(0, dtype=bool)
+    ends = np.cumsum(lengths)
+    farthest = np.maximum.reduceat(np.abs(values), ends - lengths)
+    good = farthest <= FARTHEST  # NaN is nowhere
+    # No edge is longer than twice the farthest point is far: hardly any polygon is measured.
+    for row in np.flatnonzero(good & (lengths > LONGEST / np.maximum(farthest, 1))):
+        points = values[ends[row] - lengths[row] : ends[row]].reshape(-1, 2)
+        edges = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1)
+        good[row] = edges.sum() <= LONGEST
+    return good
+
+
 def mask_areas(masks: Sequence[RunLengths]) -> np.ndarray:
     """Pixels (N,) float64 of N compressed run-length masks.
 
@@ -191,20 +230,26 @@ def mask_areas(masks: Sequence[RunLengths]) -> np.ndarray:
 
 
 def decoded_runs(code: bytes) -> np.ndarray:
-    """The run lengths (R,) int64 in COCO's compressed form.
+    """The run lengths (R,) int64, none negative, in COCO's compressed form.
 
     A number is a chain of characters 48 + b: five bits each, lowest first, 0x20 set where the chain
     goes on, 0x10 of the last the sign. From the fourth on, a run stands as its difference from the
     run two before.
+
+    Raises:
+        ValueError: for what no encoder writes, which pycocotools' decoder reads beyond its end.
     """
     bits = np.frombuffer(code, dtype=np.uint8).astype(np.int64) - 48
     last = np.flatnonzero((bits & 0x20) == 0)
     first = np.concatenate([[0], last[:-1] + 1])[: len(last)]
     length = last - first + 1
-    bits = bits[: length.sum()]
+    if length.sum() < len(bits) or (length > _LONGEST_CHAIN).any() or (bits >> 6).any():
+        raise ValueError("which is no text of compressed run lengths")
     shift = 5 * (np.arange(len(bits)) - np.repeat(first, length))
     runs = np.add.reduceat((bits & 0x1F) << shift, first) if len(first) else first
     runs = runs - np.where(bits[last] & 0x10, np.int64(1) << (5 * length), 0)
     for parity in (1, 2):
         runs[parity::2] = np.cumsum(runs[parity::2])
+    if (runs < 0).any():
+        raise ValueError("which has a negative run length")
     return runs

@@ -18,7 +18,7 @@ from bacl.data.records import FEDERATED, RecordColumns
 from bacl.data.segmentation import Segmentations, SegmentationWriter
 from bacl.data.validation import SECTIONS, AnnotationError, check_unique, positions
 
-LAYOUT = 3
+LAYOUT = 4
 """Number of the column layout: raise it with every change of what this module writes."""
 
 FREQUENT, COMMON = 100, 10

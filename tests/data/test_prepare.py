@@ -301,7 +301,7 @@ def test_missing_images_are_counted_in_all_folders(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (line,) = missing_files({"annotations": tmp_path / "train.json", "images": [one, two]})
-    assert line == f"1 of 5 images of {tmp_path / 'train.json'} are not in {one} or {two}: d.jpg"
+    assert line == f"1 of 5 images of {tmp_path / 'train.json'} are not in {one} or {two}: 'd.jpg'"
     (two / "d.jpg").touch()
     assert missing_files({"annotations": tmp_path / "train.json", "images": [one, two]}) == []
 
@@ -366,7 +366,7 @@ def test_images_are_found_under_each_of_their_names(tmp_path):
     folders = [tmp_path / "absent", tmp_path / "val2017"]
     found = find_image(folders, "COCO_val2014_000000000007.jpg")
     assert found == folders[1] / "000000000007.jpg"
-    with pytest.raises(FileNotFoundError, match=r"image no\.jpg is in none of the image folders"):
+    with pytest.raises(FileNotFoundError, match=r"image 'no\.jpg' is in none of the image folders"):
         find_image(folders, "no.jpg")
 
 

@@ -59,10 +59,45 @@ def message(tmp_path, text):
         ("annotations", "segmentation", [1, 2, 3, 4, 5, 6], "1 among the polygons"),
         ("annotations", "segmentation", [[1, 2, 3]], "[1, 2, 3], expected pixels"),
         ("annotations", "segmentation", [[1, 2, "3", 4]], "[1, 2, '3', 4], expected pixels"),
-        ("annotations", "segmentation", [[0, 0, 1e9, 0, 9, 9]], "[0, 0, 1000000000.0, 0, 9, 9], e"),
-        ("annotations", "segmentation", [[1, float("inf")] * 3], "[1, inf, 1, inf, 1, inf], exp"),
+        ("annotations", "segmentation", [[0, 0, 1e9, 0, 9, 9]], "[0.0, 0.0, 1000000000.0, 0"),
+        ("annotations", "segmentation", [[1, float("inf")] * 3], "[1.0, inf, 1.0, inf, 1.0, "),
+        ("annotations", "bbox", [True, 2, 3, 4], "[True, 2, 3, 4], expected [x"),
+        ("annotations", "bbox", "1234", "'1234', expected [x"),
+        ("annotations", "bbox", [0, 0, 10**400, 5], "[0, 0, 1000000000000000"),
+        ("annotations", "bbox", [0, 0, 1e308, 5], "[0.0, 0.0, 1e+308, 5.0], expected [x"),
+        ("annotations", "area", True, "True, expected a number of pixels"),
+        ("annotations", "area", 10**400, "10000000000"),
+        ("annotations", "area", float("nan"), "nan, expected a number of pixels"),
+        ("annotations", "id", True, "True, expected an integer"),
+        ("annotations", "id", 9.0, "9.0, expected an integer"),
+        ("annotations", "image_id", True, "True, expected an integer"),
+        ("annotations", "category_id", False, "False, expected an integer"),
+        ("annotations", "iscrowd", 1.0, "1.0, expected 0 or 1"),
+        ("annotations", "ignore", "1", "'1', expected 0 or 1"),
+        ("annotations", "segmentation", [[True, 2, 3, 4, 5, 6]], "[True, 2, 3, 4, 5, 6], exp"),
+        ("annotations", "segmentation", [[1, 2, 3, 4, 5, 10**400]], "[1, 2, 3, 4, 5, 100000"),
+        ("annotations", "segmentation", [[1, 2, 3, 4, 5, 1e7]], "[1.0, 2.0, 3.0, 4.0, 5.0, 1000"),
+        ("annotations", "segmentation", [[-9e5, 0, 9e5, 0] * 9], "[-900000.0, 0.0, 900000.0"),
+        ("images", "width", True, "True, expected an integer"),
+        ("images", "width", 2_000_000, "2000000, expected pixels from 1 to 1000000"),
+        ("images", "neg_category_ids", [True], "[True], expected a list of category ids"),
+        ("images", "neg_category_ids", None, "None, expected a list of category ids"),
+        ("images", "neg_category_ids", {}, "{}, expected a list of category ids"),
+        ("images", "neg_category_ids", [2**64], "[18446744073709551616], expected a list"),
+        ("images", "file_name", [], "[], expected a text"),
+        ("images", "file_name", "../../secret.png", "'../../secret.png' leads out of the image"),
+        ("images", "file_name", "a/../../b.png", "'a/../../b.png' leads out of the image folder"),
+        ("images", "file_name", "..\\b.png", "'..\\\\b.png' leads out of the image folder"),
+        ("images", "file_name", "/etc/passwd", "'/etc/passwd' is an absolute path, expected"),
+        ("images", "file_name", "C:\\a.png", "'C:\\\\a.png' is an absolute path, expected the"),
+        ("images", "file_name", "/data/upload/../../../b", "'/data/upload/../../../b' leads out"),
+        ("images", "file_name", ".", "'.' leads out of the image folder"),
+        ("images", "file_name", "a\0.png", "'a\\x00.png' holds a zero byte"),
+        ("images", "file_name", "\ud800.png", "'\\ud800.png' holds half a character"),
+        ("images", "file_name", 300 * "x", "'xxxxxxxxxxxx"),
+        ("categories", "name", "\ud800", "'\\ud800' holds half a character"),
         ("images", "height", NOT_HERE, "is missing, expected an integer"),
-        ("images", "width", 0, "0, expected a number of pixels above 0"),
+        ("images", "width", 0, "0, expected pixels from 1 to 1000000"),
         ("images", "height", 1.5, "1.5, expected an integer"),
         ("images", "file_name", NOT_HERE, "is missing, expected a text"),
         ("images", "file_name", 3, "3, expected a text"),
@@ -94,6 +129,13 @@ def test_bad_field(tmp_path, section, field, value, expected):
         ({"size": [10, 20]}, ".counts: None, expected a text or a list"),
         ({"size": [10], "counts": "x"}, ".size: [10], expected [height, width]"),
         ({"counts": "x"}, ".size: None, expected [height, width]"),
+        ({"size": [True, True], "counts": [1]}, ".size: [True, True], expected [height, width]"),
+        ({"size": [10.0, 20], "counts": [200]}, ".size: [10.0, 20], expected [height, width]"),
+        ({"size": [10, 20], "counts": [True, 199]}, ".counts: [True, 199], expected run lengths"),
+        ({"size": [10, 20], "counts": "o" * 500}, ".counts: 'ooooooooooo"),
+        ({"size": [10, 20], "counts": "X6o"}, ".counts: 'X6o', which is no text of compressed"),
+        ({"size": [10, 20], "counts": "X6\0"}, ".counts: 'X6\\x00', which is no text of compr"),
+        ({"size": [10, 20], "counts": "pppppppppp0X6"}, ".counts: 'pppppppppp0X6', which is no t"),
         ({"size": [20, 10], "counts": [200]}, ".size: [20, 10], but the image has [height, wid"),
     ],
 )
@@ -113,7 +155,7 @@ def test_bad_run_lengths(tmp_path, code, expected):
         ('{"images": [], "categories": []}', "no 'annotations'; expected an object"),
         ('{"images": [], "annotations": [], "categories": []}', "images: is empty"),
         ('{"images": 3}', "images: expected a list of objects"),
-        ('{"images": [1]}', "images[0]: expected an object"),
+        ('{"images": [1]}', "images[0]: 1, expected an object"),
         ('{"images": [], "images": []}', "images: stands twice in this file"),
         (f'{{"images": [{ONE} {ONE}]}}', "images[1]: not valid JSON at character 71: expec"),
         (f'{{"images": [{ONE},, {ONE}]}}', "images[1]: not valid JSON at character 71: Expec"),
@@ -121,6 +163,10 @@ def test_bad_run_lengths(tmp_path, code, expected):
         (f'{{"images": [{ONE}', "images[1]: the file ends early"),
         ('{"images": [', "images[0]: the file ends early"),
         ('{"info": {"a": 1', "info: the file ends early"),
+        ('{"info": ' + 5000 * "[" + 5000 * "]" + "}", "info: is nested too deeply"),
+        ('{"images": [{"id": ' + 5000 * "9", "images[0]: holds a number of thousands of digits"),
+        (f'{{"images": [{ONE[:-1]}, "id": 1}}]', "images[0]: 'id' stands twice in it"),
+        ('{"annotations": [{"x": {"a": 1, "a": 2}}]', "annotations[0]: 'a' stands twice in it"),
     ],
 )
 def test_bad_file(tmp_path, text, expected):
@@ -136,11 +182,34 @@ def test_every_cut_of_a_good_file_is_an_error(tmp_path):
         assert re.search("ends early|empty", message(tmp_path, good[:end])), good[:end]
 
 
-def test_file_that_is_no_text(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"PK\x03\x04\xff\xfe", "packed by zip"),
+        (b"\x1f\x8b\x08\x00", "packed by gzip"),
+        ("{}".encode("utf-16"), "text in UTF-16"),
+        ('{"info": "é"}'.encode("latin-1"), "invalid continuation byte"),
+    ],
+)
+def test_file_that_is_no_text(tmp_path, content, found):
     path = tmp_path / "train.json"
-    path.write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(AnnotationError, match=r"train\.json: not a text file in UTF-8"):
+    path.write_bytes(content)
+    with pytest.raises(AnnotationError, match=rf"train\.json: not a text file in UTF-8 \({found}"):
         AnnotationTable.open(path)
+
+
+def test_a_value_of_any_depth_is_shown_in_one_line(tmp_path):
+    nested = [900 * [[]]]
+    for _ in range(500):
+        nested = [nested]
+    text = message(tmp_path, json.dumps(changed("annotations", "bbox", nested)))
+    assert text.startswith("annotations[1].bbox: [[[[[...]]]]], expected [x, y, width, height]")
+
+
+def test_flags_may_be_true_and_false(tmp_path):
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(changed("annotations", "iscrowd", True)))
+    assert AnnotationTable.open(path).crowd.tolist() == [False, True]
 
 
 def test_missing_file(tmp_path):
