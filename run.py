@@ -22,7 +22,7 @@ from bacl.jobs.command import completed
 from bacl.jobs.naming import variant
 from bacl.jobs.overview import overview
 from bacl.peers import telling_losses
-from bacl.terminal import accept_all_letters
+from bacl.terminal import accept_all_letters, visible_lines
 
 # Threads that wait for work sleep, instead of spinning: on cores that others use too, training is
 # several times faster. Read when torch is imported, which is later; other processes inherit it.
@@ -48,7 +48,7 @@ def main(config: DictConfig) -> float | None:
     except (UserError, InstantiationException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or "HYDRA_FULL_ERROR" in os.environ:
             raise
-        print(error, file=sys.stderr)
+        print(visible_lines(str(error)), file=sys.stderr)
         raise SystemExit(getattr(error, "exit_status", 1)) from None
     finally:
         remove_empty(folder)

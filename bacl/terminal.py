@@ -29,6 +29,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def visible_lines(text: str) -> str:
+    """As `visible`, for a text of several lines."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def accept_all_letters() -> None:
     """Let this process print any text in any locale: what cannot be shown appears as an escape."""
     for stream in (sys.stdout, sys.stderr):

@@ -152,7 +152,7 @@ def _log_to_wandb(
     norms = of_categories(norms, statistics)
     order = np.argsort(-statistics.instance_counts.numpy(), kind="stable")
     columns = [
-        np.array(statistics.names)[order],
+        np.array(statistics.names, dtype=object)[order],
         grouping.keys[order],
         statistics.instance_counts.numpy()[order],
         *[norm[order] for norm in norms.values()],

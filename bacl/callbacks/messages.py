@@ -5,6 +5,8 @@ import warnings
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from bacl.terminal import visible_lines
+
 # Lightning 2.6 says all of this on one logger, without a switch: it recommends two other products
 # at every start, and it looks for accelerators once for every stage.
 _LIGHTNING = logging.getLogger("lightning.pytorch.utilities.rank_zero")
@@ -41,7 +43,16 @@ class _Filter(logging.Filter):
         return True
 
 
-_FILTER = _Filter()
+class _Defusing(logging.Filter):
+    """Shows what names from data hold, instead of letting it act on the terminal."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replace the message; every line is shown."""
+        record.msg, record.args = visible_lines(record.getMessage()), None
+        return True
+
+
+_FILTER, _DEFUSING = _Filter(), _Defusing()
 
 
 def tidy_messages() -> None:
@@ -53,6 +64,8 @@ def tidy_messages() -> None:
     if logging.getLogger().hasHandlers():
         logging.getLogger("lightning").handlers.clear()
     _LIGHTNING.addFilter(_FILTER)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_DEFUSING)
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         logging.getLogger("bacl").setLevel(logging.WARNING)
     for message in _NOISE:

@@ -1,17 +1,17 @@
 """What a multirun ends with: one row per job."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import rich
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from bacl.atomic import replacing
 from bacl.evaluation.groups import group_columns
 from bacl.jobs.outcome import Outcome
 from bacl.launchers.jobs import Job
+from bacl.reporting.spreadsheet import write_csv
+from bacl.terminal import visible
 
 OVERALL = {"AP": "AP", "AP50": "AP50"}
 
@@ -23,13 +23,14 @@ def write_summary(path: Path, jobs: Sequence[Job]) -> None:
     """
     ends = [job.outcome for job in jobs]
     columns = _columns(ends)
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["job", "status", "head", *columns, "seconds", "folder", "reason"])
-        for job, end in zip(jobs, ends, strict=True):
-            measures = _percents(end, columns.values())
-            own = [job.title, end.status, end.head]
-            writer.writerow([*own, *measures, end.seconds, job.folder, end.reason])
+    rows: list[list[object]] = [
+        ["job", "status", "head", *columns, "seconds", "folder", "reason"],
+    ]
+    for job, end in zip(jobs, ends, strict=True):
+        measures = _percents(end, columns.values())
+        own = [job.title, end.status, end.head]
+        rows.append([*own, *measures, end.seconds, str(job.folder), end.reason])
+    write_csv(path, rows)
 
 
 def show_summary(jobs: Sequence[Job]) -> None:
@@ -42,7 +43,7 @@ def show_summary(jobs: Sequence[Job]) -> None:
     for job, end in zip(jobs, ends, strict=True):
         status = end.status if not end.reason else f"{end.status}: {end.reason}"
         measures = _percents(end, columns.values())
-        table.add_row(escape(job.title), escape(status), *measures)
+        table.add_row(Text(visible(job.title)), Text(visible(status)), *measures)
     rich.print(table)
 
 

@@ -1,12 +1,12 @@
 """Ablation tables as Markdown, CSV and console tables."""
 
-import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from bacl.atomic import replacing
+from bacl.reporting import spreadsheet
 from bacl.reporting.ablation import PAPER, Ablation, Row
+from bacl.reporting.names import as_markdown, shown
 
 HEADER = (
     *("table", "row", "default", "measure", "runs", "mean", "deviation", "change"),
@@ -22,7 +22,7 @@ def markdown(ablation: Ablation) -> str:
         for of in _sources(ablation, measure)
     ]
     lines = [
-        f"### {ablation.title}",
+        f"### {as_markdown(ablation.title)}",
         "",
         "| " + " | ".join(["setting", "runs", *titles]) + " |",
         "|---|" + "---:|" * (1 + len(titles)),
@@ -37,8 +37,8 @@ def cells(ablation: Ablation, row: Row) -> list[str]:
     """A row's texts: name, runs (or what keeps them), then ours and the paper's of each measure."""
     problems = sorted(set(row.problems.values()))
     runs = "; ".join([str(len(row.runs))] * bool(row.runs) + problems)
-    name = f"**{row.name}**" if row.default else row.name
-    texts = [name.replace("|", "\\|"), runs.replace("|", "\\|")]
+    name = as_markdown(shown(row.name))
+    texts = [f"**{name}**" if row.default else name, as_markdown(runs)]
     for measure in ablation.columns.values():
         ours = (row.mean(measure), row.deviation(measure), ablation.change(row, measure))
         paper = (row.published(measure), math.nan, ablation.published_change(row, measure))
@@ -55,10 +55,7 @@ def _sources(ablation: Ablation, measure: str) -> tuple[str, ...]:
 
 def write_csv(path: Path, ablation: Ablation) -> None:
     """One line per row and measure, numbers in percent, empty where there is none."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(HEADER)
-        writer.writerows(records(ablation))
+    spreadsheet.write_csv(path, [HEADER, *records(ablation)])
 
 
 def records(ablation: Ablation) -> Iterator[list[object]]:

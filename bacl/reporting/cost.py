@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 
 from bacl.evaluation.cost import MultiplyAdds, Parameters
 from bacl.evaluation.speed import Times
+from bacl.reporting.names import as_markdown, shown
+from bacl.terminal import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,11 @@ LINES = (
 
 def cost_table(rows: Sequence[CostRow], notes: Sequence[str]) -> Table:
     """A console table with one column for each of `columns`, and the notes below it."""
-    table = Table(caption="\n".join(notes), caption_justify="left")
+    table = Table(caption=Text("\n".join(map(visible, notes))), caption_justify="left")
     table.add_column("")
     titled = columns(rows)
     for title in titled:
-        table.add_column(title, justify="right")
+        table.add_column(Text(title), justify="right")
     for line in _lines(titled):
         table.add_row(*line)
     return table
@@ -43,9 +46,9 @@ def cost_table(rows: Sequence[CostRow], notes: Sequence[str]) -> Table:
 def cost_markdown(rows: Sequence[CostRow], notes: Sequence[str]) -> str:
     """The same table in Markdown."""
     titled = columns(rows)
-    lines = [f"| | {' | '.join(titled)} |", "|---|" + "---:|" * len(titled)]
+    lines = [f"| | {' | '.join(map(as_markdown, titled))} |", "|---|" + "---:|" * len(titled)]
     lines += [f"| {' | '.join(line)} |" for line in _lines(titled)]
-    return "\n".join([*lines, "", *[f"- {note}" for note in notes]]) + "\n"
+    return "\n".join([*lines, "", *[f"- {as_markdown(note)}" for note in notes]]) + "\n"
 
 
 def columns(rows: Sequence[CostRow]) -> dict[str, CostRow]:
@@ -59,7 +62,7 @@ def columns(rows: Sequence[CostRow]) -> dict[str, CostRow]:
         distinct.setdefault((row.head, row.times.candidates), row)
     several = Counter(head for head, _ in distinct)
     return {
-        f"{head}, {candidates:,} candidates" if several[head] > 1 else head: row
+        f"{shown(head)}, {candidates:,} candidates" if several[head] > 1 else shown(head): row
         for (head, candidates), row in distinct.items()
     }
 

@@ -1,6 +1,5 @@
 """The results of one run: a table for the console, one for a README, and files with everything."""
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,8 @@ from rich.text import Text
 
 from bacl.atomic import replacing
 from bacl.evaluation.groups import MASKS, Grouping
+from bacl.reporting.names import as_markdown, shown
+from bacl.reporting.spreadsheet import write_csv
 
 # Column title -> metric; the average recall carries its number of detections in its name.
 OVERALL = {"AP": "AP", "AP50": "AP50", "AP75": "AP75"}
@@ -48,7 +49,7 @@ def results_table(
     for title in _columns(grouping):
         table.add_column(title, justify="right")
     for head, cells in _rows(results, _columns(grouping)):
-        table.add_row(head, *[_rich_cell(*cell) for cell in cells])
+        table.add_row(Text(shown(head)), *[_rich_cell(*cell) for cell in cells])
     return table
 
 
@@ -64,7 +65,7 @@ def results_markdown(
     lines = ["| head | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
     for head, cells in _rows(results, _columns(grouping)):
         texts = [f"{value} ({change})" if change else value for value, change in cells]
-        lines.append(f"| {head} | " + " | ".join(texts) + " |")
+        lines.append(f"| {as_markdown(shown(head))} | " + " | ".join(texts) + " |")
     notes = _notes(grouping, image_counts, instance_counts, part)
     return "\n".join([*lines, "", *[f"- {text}" for text in notes]]) + "\n"
 
@@ -109,7 +110,7 @@ def write_results(
         folder: made where it is missing.
         results: metrics by head; written as they are, -1 as null.
         per_category: by head and measure, (C,) each; columns are named `<head>.<measure>`, with -1
-            left empty.
+            left empty. Names are written as `bacl.reporting.spreadsheet` says.
         names: the categories' names.
         grouping: of the metric.
         image_counts: (C,) training images that contain the category.
@@ -122,7 +123,7 @@ def write_results(
     """
     columns: dict[str, NDArray] = {
         "id": np.asarray(category_ids),
-        "name": np.asarray(names),
+        "name": np.array(names, dtype=object),  # of numpy's own texts a final NUL is lost
         "group": grouping.keys,
         "train_images": np.asarray(image_counts),
         "train_instances": np.asarray(instance_counts),
@@ -137,13 +138,8 @@ def write_results(
     with replacing(folder / "results.json") as path:
         content = ({"evaluated": part} if part else {}) | _plain(results)
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    with (
-        replacing(folder / "per_category.csv") as path,
-        path.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*[_texts(column) for column in columns.values()], strict=True))
+    rows = zip(*[_texts(column) for column in columns.values()], strict=True)
+    write_csv(folder / "per_category.csv", [list(columns), *rows])
 
 
 def _columns(grouping: Grouping) -> dict[str, str]:

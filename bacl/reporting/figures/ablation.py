@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from bacl.evaluation.groups import MASKS
 from bacl.reporting.ablation import Ablation
+from bacl.reporting.figures.letters import LONGEST, label
 from bacl.reporting.figures.style import MUTED, head_colour, new_figure, save, styled
 
 OURS, PAPER = head_colour(0), head_colour(1)
@@ -40,7 +41,9 @@ def draw_ablation(path: Path, ablation: Ablation) -> Path:
         _draw_line(panels, ablation, line)
     if _published(ablation):
         axes[0][0].legend(loc="best")
-    figure.suptitle(ablation.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.suptitle(
+        label(ablation.title, 2 * LONGEST), x=0.01, ha="left", fontsize=12, fontweight="bold"
+    )
     return save(figure, path)
 
 
@@ -108,7 +111,7 @@ def _curves(axes: Axes, ablation: Ablation, measure: str) -> None:
     axes.errorbar(
         at[order], ours, yerr=np.nan_to_num(spread), color=OURS, marker="o", capsize=3, label="ours"
     )
-    axes.set_xlabel(str(ablation.axis))
+    axes.set_xlabel(label(str(ablation.axis)))
 
 
 def _bars(axes: Axes, ablation: Ablation, measure: str) -> None:
@@ -126,5 +129,5 @@ def _bars(axes: Axes, ablation: Ablation, measure: str) -> None:
             axes.text(0, place, text, color=MUTED, va="center")
     if _published(ablation):
         axes.plot(paper, places, color=PAPER, marker="D", linestyle="", markersize=6, label="paper")
-    axes.set_yticks(places, [row.name for row in ablation.rows])
+    axes.set_yticks(places, [label(row.name) for row in ablation.rows])
     axes.set_xlabel(_unit(ablation))

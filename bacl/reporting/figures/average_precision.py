@@ -10,6 +10,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from bacl.evaluation.groups import Grouping
+from bacl.reporting.figures.letters import label, legend_label
 from bacl.reporting.figures.style import (
     MUTED,
     head_colour,
@@ -17,6 +18,7 @@ from bacl.reporting.figures.style import (
     new_figure,
     save,
     styled,
+    written_out,
 )
 from bacl.reporting.groups import shades
 
@@ -50,6 +52,7 @@ def draw_ap_by_count(
     values = {head: np.asarray(ap, dtype=np.float64) for head, ap in average_precision.items()}
     figure, [[axes]] = new_figure(11, 6)
     axes.set_xscale("log")
+    written_out(axes.xaxis)
     _shade(axes, counts, grouping)
     for index, (head, ap) in enumerate(values.items()):
         _draw_head(axes, head, index, counts * 1.02**index, ap, grouping)
@@ -117,8 +120,8 @@ def _draw_head(
         means.append(f"{group.key} {100 * ap[chosen].mean():.1f}")
         _draw_running_mean(axes, counts[chosen], 100 * ap[chosen], colour)
     mean = f"{100 * ap[evaluated].mean():.1f}" if evaluated.any() else "–"
-    label = f"{head}: AP {mean}  ({' · '.join(means)})"
-    axes.plot([], [], color=colour, marker=marker, linewidth=2.5, label=label)
+    text = f"{legend_label(head)}: AP {mean}  ({' · '.join(means)})"
+    axes.plot([], [], color=colour, marker=marker, linewidth=2.5, label=text)
 
 
 def _draw_running_mean(
@@ -170,7 +173,7 @@ def _name_categories(
             continue
         placed.append((x, y))
         axes.annotate(
-            names[category], (counts[category], 100 * top[category]),
+            label(names[category]), (counts[category], 100 * top[category]),
             xytext=(-4, 4) if x > 640 else (4, 4), ha="right" if x > 640 else "left",
             textcoords="offset points", fontsize=7.5, color=MUTED, zorder=5,
             path_effects=[withStroke(linewidth=2, foreground="white")],

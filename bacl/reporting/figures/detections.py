@@ -14,6 +14,7 @@ from torchvision.ops import box_iou
 
 from bacl.data.batch import Detections, RunLengths
 from bacl.evaluation.groups import Grouping
+from bacl.reporting.figures.letters import label
 from bacl.reporting.figures.panel import (
     MAX_DRAWN,
     PANEL,
@@ -121,8 +122,8 @@ def _draw_row(
 ) -> None:
     masks = chosen_masks(sample.masks, range(len(sample.boxes)))
     truth = [
-        DrawnBox(tuple(box), names[label], colours[label], mask=mask)
-        for box, label, mask in zip(
+        DrawnBox(tuple(box), caption(names[each]), colours[each], mask=mask)
+        for box, each, mask in zip(
             sample.boxes.tolist(), sample.labels.tolist(), masks, strict=True
         )
     ]
@@ -131,7 +132,7 @@ def _draw_row(
     for axes, (head, found) in zip(row[1:], sample.detections.items(), strict=True):
         boxes = _boxes_of(found, sample, names, colours, thresholds[head])
         shown = f"{min(len(boxes), MAX_DRAWN)} of " if len(boxes) > MAX_DRAWN else ""
-        text = f"{head} · {shown}{len(boxes)} with score ≥ {thresholds[head]:.3g}"
+        text = f"{label(head)} · {shown}{len(boxes)} with score ≥ {thresholds[head]:.3g}"
         draw_panel(axes, sample.image, boxes[:MAX_DRAWN], text)
 
 
@@ -149,12 +150,12 @@ def _boxes_of(
     return [
         DrawnBox(
             tuple(box),
-            caption(names[label], score),
-            MUTED if outline is Outline.THIN else colours[label],
+            caption(names[each], score),
+            MUTED if outline is Outline.THIN else colours[each],
             outline,
             mask,
         )
-        for box, score, label, outline, mask in zip(
+        for box, score, each, outline, mask in zip(
             boxes.tolist(), scores.tolist(), labels.tolist(), outlines, masks, strict=True
         )
     ]

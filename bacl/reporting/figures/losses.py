@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from bacl.reporting.figures.letters import label, legend_label
 from bacl.reporting.figures.style import (
     INK,
     MUTED,
@@ -17,6 +18,7 @@ from bacl.reporting.figures.style import (
     running_mean,
     save,
     styled,
+    written_out,
 )
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -117,8 +119,10 @@ def _draw_panel(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
         window = max(1, len(values) // SMOOTHED)
         dot = "o" if len(values) == 1 else None  # a line of one point shows nothing
         axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3, marker=dot)
-        axes.plot(steps, running_mean(values, window), color=colour, linewidth=2, label=head)
-    axes.set_title(title.replace("_", " "))
+        axes.plot(
+            steps, running_mean(values, window), color=colour, linewidth=2, label=legend_label(head)
+        )
+    axes.set_title(label(title.replace("_", " ")))
     axes.set_xlabel("step", color=MUTED)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if any(curves):
@@ -127,7 +131,6 @@ def _draw_panel(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
     if len(shown) and shown.min() > 0 and shown.max() / shown.min() > 20:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        written_out(axes.yaxis)
     else:
         axes.set_ylim(bottom=shown.min(initial=0.0))

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from bacl.data.batch import RunLengths
+from bacl.reporting.figures.letters import label
 
 MAX_DRAWN = 25  # boxes in one panel; the best ones, a picture with more cannot be read
 PANEL = 4.4  # inches
 TINT = 0.5  # share of a mask's colour in its pixels
+LONGEST = 24  # characters of a name at a box
 HALO = 1.75  # white edge of a box, in widths of its line
 
 Corners = tuple[float, float, float, float]
@@ -82,12 +84,15 @@ def draw_panel(
         )  # fmt: skip
 
 
-def caption(name: str, score: float) -> str:
-    """What stands at a detection: heads of many sigmoids score far below 0.01.
+def caption(name: str, score: float | None = None) -> str:
+    """What stands at an object or a detection: heads of many sigmoids score far below 0.01.
 
-    >>> caption("cup", 0.876), caption("cup", 0.00123)
-    ('cup 0.88', 'cup 0.0012')
+    >>> caption("cup"), caption("cup", 0.876), caption("cup", 0.00123)
+    ('cup', 'cup 0.88', 'cup 0.0012')
     """
+    name = label(name, LONGEST)
+    if score is None:
+        return name
     return f"{name} {score:.2f}" if score >= 0.01 else f"{name} {score:.2g}"
 
 

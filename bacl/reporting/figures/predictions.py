@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bacl.data.batch import Detections
+from bacl.reporting.figures.letters import label
 from bacl.reporting.figures.panel import MAX_DRAWN, DrawnBox, caption, chosen_masks, draw_panel
 from bacl.reporting.figures.style import HEAD_COLOURS, new_figure, save, styled
 
@@ -44,7 +45,7 @@ def draw_predictions(
     for panel, (head, found) in zip(axes, detections.items(), strict=True):
         boxes = _boxes(found, names, score_threshold)
         shown = f"{MAX_DRAWN} of " if len(boxes) > MAX_DRAWN else ""
-        title = f"{head} · {shown}{len(boxes)} with score ≥ {score_threshold:g}"
+        title = f"{label(head)} · {shown}{len(boxes)} with score ≥ {score_threshold:g}"
         draw_panel(panel, image, boxes[:MAX_DRAWN], title, longest)
     return save(figure, path, dpi=DPI)
 
@@ -54,11 +55,11 @@ def _boxes(found: Detections, names: Sequence[str], score_threshold: float) -> l
     return [
         DrawnBox(
             tuple(found.boxes[row].tolist()),
-            caption(names[label], float(found.scores[row])),
-            HEAD_COLOURS[label % len(HEAD_COLOURS)],
+            caption(names[each], float(found.scores[row])),
+            HEAD_COLOURS[each % len(HEAD_COLOURS)],
             mask=mask,
         )
-        for row, label, mask in zip(
+        for row, each, mask in zip(
             rows, found.labels[rows].tolist(), chosen_masks(found.masks, rows), strict=True
         )
     ]

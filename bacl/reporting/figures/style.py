@@ -8,10 +8,13 @@ from typing import Any, ParamSpec
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from bacl.atomic import replacing
+from bacl.reporting.figures.letters import FONT
 
 Arguments = ParamSpec("Arguments")
 
@@ -22,7 +25,9 @@ HEAD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
 HEAD_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 STYLE: dict[Any, Any] = {
     "font.size": 10,
-    "font.family": "DejaVu Sans",
+    "font.family": [FONT],
+    "text.parse_math": False,  # names are no mathematics, whatever stands in them
+    "text.usetex": False,
     "text.color": INK,
     "axes.edgecolor": "#adb5bd",
     "axes.labelcolor": INK,
@@ -72,6 +77,12 @@ def head_colour(index: int) -> str:
 def head_marker(index: int) -> str:
     """The marker of the head at this position; repeats after seven."""
     return HEAD_MARKERS[index % len(HEAD_MARKERS)]
+
+
+def written_out(axis: Axis) -> None:
+    """Write a logarithmic axis's numbers out: matplotlib's own powers of ten are mathematics."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:

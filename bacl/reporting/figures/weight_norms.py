@@ -10,6 +10,7 @@ from matplotlib.colors import ListedColormap
 from numpy.typing import ArrayLike, NDArray
 
 from bacl.evaluation.groups import Grouping
+from bacl.reporting.figures.letters import legend_label
 from bacl.reporting.figures.style import (
     MUTED,
     head_colour,
@@ -18,6 +19,7 @@ from bacl.reporting.figures.style import (
     running_mean,
     save,
     styled,
+    written_out,
 )
 from bacl.reporting.groups import shades
 
@@ -71,6 +73,7 @@ def _draw_counts(axes: Axes, counts: NDArray[np.float64]) -> None:
     edges = np.arange(len(counts) + 1) - 0.5
     behind.stairs(np.maximum(counts, 0.5), edges, baseline=0.5, fill=True, color="#e9ecef")
     behind.set_yscale("log")
+    written_out(behind.yaxis)
     behind.set_ylim(bottom=0.5)
     behind.set_ylabel("training instances (grey)", color=MUTED)
     behind.tick_params(axis="y", colors=MUTED)
@@ -96,7 +99,7 @@ def _draw_head(
     axes.plot(
         ranks, smooth, color=colour, linewidth=2.2, marker=head_marker(index),
         markevery=max(1, len(ranks) // 12), zorder=4,
-        label=f"{head}  (correlation with log instances {text})",
+        label=f"{legend_label(head)}  (correlation with log instances {text})",
     )  # fmt: skip
 
 
