@@ -65,7 +65,9 @@ class Canvas:
             "size": self.size,
         }
         if with_masks:
-            bitmaps = coco_mask.decode(self.masks).transpose(2, 0, 1)
+            bitmaps = np.zeros((0, *sides), dtype=np.uint8)
+            if self.masks:
+                bitmaps = coco_mask.decode(self.masks).transpose(2, 0, 1)
             sample["masks"] = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(bitmaps)))
         return sample
 
@@ -110,6 +112,7 @@ class CopyPaste(nn.Module):
         first: OutlinedSample,
         another: Callable[[], OutlinedSample],
         with_masks: bool = False,
+        keep_empty: bool = False,
     ) -> Sample | None:
         """The sample made of `first` and, as the source, `another()`.
 
@@ -117,14 +120,15 @@ class CopyPaste(nn.Module):
             first: the destination.
             another: loads a picture drawn at random from the data set; may be `first` again.
             with_masks: give the masks with the sample.
+            keep_empty: paste into a `first` that has no objects too.
 
         Returns:
-            The sample; None if the crop leaves no object of `first`.
+            The sample; None if no object of `first` is left.
 
         Raises:
             RuntimeError: no source shows an object after its crop.
         """
-        destination = self.place(first)
+        destination = self.place(first, keep_empty)
         if destination is None:
             return None
         source = self._source(another)
@@ -135,13 +139,16 @@ class CopyPaste(nn.Module):
             destination = self.paste(destination, source.select(chosen))
         return destination.sample(with_masks)
 
-    def place(self, sample: OutlinedSample) -> Canvas | None:
-        """Resize, crop, flip and pad a picture at random; None if no object is left."""
+    def place(self, sample: OutlinedSample, keep_empty: bool = False) -> Canvas | None:
+        """Resize, crop, flip and pad a picture at random; None if no object is left.
+
+        With `keep_empty` also a picture that had none before is placed.
+        """
         height, width = sample.image.shape[-2:]
         placement = self.draw_placement((height, width))
         masks = [placement.run_lengths(outline) for outline in sample.outlines]
         seen = np.flatnonzero([coco_mask.area(mask) for mask in masks])
-        if len(seen) == 0:
+        if len(seen) == 0 and (masks or not keep_empty):
             return None
         masks = [masks[position] for position in seen]
         labels = sample.labels.numpy()[seen]

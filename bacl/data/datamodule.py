@@ -5,19 +5,23 @@ import multiprocessing
 import os
 import signal
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from bacl.data.categories import check_categories
-from bacl.data.collate import collate
 from bacl.data.dataset import DetectionDataset
+from bacl.data.loading import BatchLoader, collate_or_error
+from bacl.data.picture_file import MAX_PIXELS, Reading
 from bacl.data.samplers import EvaluationBatches, RandomBatches
+from bacl.data.selection import MIN_SIDE, Choice
+from bacl.data.split_messages import listed_names, require_named, tell_pictures, tell_splits
 from bacl.data.statistics import CategoryStatistics
 from bacl.data.table import AnnotationTable
 from bacl.data.transforms import Augmentation
@@ -46,6 +50,16 @@ class DetectionDataModule(LightningDataModule):
         pin_memory: load into pinned memory, for faster copies to a GPU; nothing without CUDA.
         multiprocessing_context: how workers start ("fork", "spawn", "forkserver"); None takes the
             platform's way.
+        min_side: images with a shorter side, in pixels, are not trained on.
+        negatives: train on images without any annotation too.
+        leave_out: pictures to do without, in training and validation: their file names as in the
+            annotation file, or a text file with one on each line. A run may go on with others:
+            those of the training keep their places, where other pictures are drawn for them.
+        orientation: "upright" or "stored": which picture is meant where a file has an EXIF
+            orientation and the annotated size fits both.
+        max_pixels: larger pictures are refused.
+        outside_links: follow links that lead out of the image folders.
+        check_pictures: look at the headers of all pictures before the first step.
     """
 
     def __init__(
@@ -61,6 +75,13 @@ class DetectionDataModule(LightningDataModule):
         load_masks: bool = False,
         pin_memory: bool = False,
         multiprocessing_context: str | None = None,
+        min_side: int = MIN_SIDE,
+        negatives: bool = False,
+        leave_out: str | Sequence[str] | None = None,
+        orientation: Literal["upright", "stored"] = "upright",
+        max_pixels: int = MAX_PIXELS,
+        outside_links: bool = False,
+        check_pictures: bool = True,
     ) -> None:
         super().__init__()
         self.train, self.val = train, val
@@ -73,6 +94,10 @@ class DetectionDataModule(LightningDataModule):
         self.load_masks = load_masks
         self.pin_memory = pin_memory
         self.multiprocessing_context = multiprocessing_context
+        self.choice = Choice(min_side, negatives, listed_names(leave_out))
+        self.reading = Reading(orientation, max_pixels)
+        self.outside_links = outside_links
+        self.check_pictures = check_pictures
         # More processes than validation images is no mistake.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self._batches: RandomBatches | None = None
@@ -102,11 +127,23 @@ class DetectionDataModule(LightningDataModule):
         """Build the annotation tables, once per machine."""
         _ = self.val_table
 
+    def setup(self, stage: str) -> None:
+        """Tell what is trained on, and look at the pictures; every process must call it.
+
+        Raises:
+            PictureError: names all pictures that cannot be used.
+            OptionError: `leave_out` names what is no picture of these data.
+        """
+        splits = [self._train_set(), self._val_set()] if stage == "fit" else [self._val_set()]
+        require_named(self.choice.leave_out, [self.train_table, self.val_table])
+        tell_splits(splits, self.load_masks)
+        if self.check_pictures:
+            for split in splits:
+                tell_pictures(split)
+
     def train_dataloader(self) -> DataLoader:
         """This process' share of the training `Batch`es, from where a resumed checkpoint ended."""
-        dataset = DetectionDataset(
-            self.train_table, self.train["images"], self.augment.train, self.load_masks
-        )
+        dataset = self._train_set()
         self._batches = self.sampler(
             dataset=dataset,
             batch_size=self.batch_size,
@@ -121,9 +158,7 @@ class DetectionDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """This process' share of the validation images: each once over all processes."""
-        dataset = DetectionDataset(
-            self.val_table, self.val["images"], self.augment.test, keep_empty=True
-        )
+        dataset = self._val_set()
         batches = EvaluationBatches(dataset, self.val_batch_size, num_processes(), process_rank())
         return self._loader(dataset, batches, persistent=False)
 
@@ -157,6 +192,30 @@ class DetectionDataModule(LightningDataModule):
             # Lightning cannot know that our loaders are.
             warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
 
+    def _train_set(self) -> DetectionDataset:
+        return self._dataset(self.train_table, self.train, self.augment.train, keep_empty=False)
+
+    def _val_set(self) -> DetectionDataset:
+        return self._dataset(self.val_table, self.val, self.augment.test, keep_empty=True)
+
+    def _dataset(
+        self,
+        table: AnnotationTable,
+        split: Mapping[str, Any],
+        transform: nn.Module,
+        keep_empty: bool,
+    ) -> DetectionDataset:
+        return DetectionDataset(
+            table,
+            split["images"],
+            transform,
+            load_masks=self.load_masks and not keep_empty,
+            keep_empty=keep_empty,
+            choice=self.choice,
+            reading=self.reading,
+            outside_links=self.outside_links,
+        )
+
     def _resume(self, batches: RandomBatches, state: Mapping[str, int]) -> None:
         batches.start_at(state["epoch"], state["batch"])
         if state["batch"] and batches.fingerprint() != state["checksum"]:
@@ -174,11 +233,11 @@ class DetectionDataModule(LightningDataModule):
     ) -> DataLoader:
         # Workers run torch on one thread, which is torch's own doing. A generator of its own keeps
         # the loader from drawing from the training's.
-        return DataLoader(
+        return BatchLoader(
             dataset,
             batch_sampler=batches,
             num_workers=self.num_workers,
-            collate_fn=collate,
+            collate_fn=collate_or_error,
             generator=torch.Generator(),
             pin_memory=self.pin_memory and torch.cuda.is_available(),
             persistent_workers=persistent,

@@ -13,18 +13,23 @@ from torchvision import tv_tensors
 from bacl.data.batch import RunLengths, Target, padded_sides
 from bacl.data.copy_paste import CopyPaste
 from bacl.data.images import ImageFiles
+from bacl.data.picture_file import Reading
+from bacl.data.selection import Choice, Selection, owners
 from bacl.data.table import AnnotationTable
 from bacl.data.transforms import Sample
+from bacl.errors import UserError
 
-MIN_SIDE = 32
-"""Pixels; the published code does not train on images with a shorter side."""
 MAX_DRAWS = 100
 """So many samples without objects after their augmentation, one after the other, mean a mistake."""
 
 
+class NothingToTrainOnError(UserError, ValueError):
+    """No image is left to train on, or no object in the images that the augmentation makes."""
+
+
 @dataclass(slots=True)
 class _RawSample:
-    """An image as stored, with its objects (`bacl.data.copy_paste.OutlinedSample`)."""
+    """An image as read, with its objects (`bacl.data.copy_paste.OutlinedSample`)."""
 
     image: Tensor
     boxes: Tensor
@@ -60,8 +65,8 @@ class _RawSample:
 class DetectionDataset(Dataset[tuple[Tensor, Target]]):
     """The images of an annotation table with their trainable objects.
 
-    Boxes are clipped to the image. For training, images without a trainable object or with a side
-    under `MIN_SIDE` are left out, and a sample whose objects all vanish in the augmentation is
+    Boxes are clipped to the image. For training, images are left out as `choice` says, and a sample
+    whose objects all vanish in the augmentation, or whose picture is to be done without, is
     replaced by another, drawn with the first one's key.
 
     Args:
@@ -69,10 +74,14 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         images: the folder with the image files, or several.
         transform: a v2 transform of a `Sample`, or a `CopyPaste`.
         load_masks: give the masks with the targets.
-        keep_empty: keep every image of the table, in its order (for evaluation).
+        keep_empty: keep every image of the table, in its order (for evaluation), but for those
+            that `choice` names.
+        choice: what is trained on.
+        reading: how pictures are read.
+        outside_links: follow links that lead out of the image folders.
 
     Raises:
-        ValueError: no image is left.
+        NothingToTrainOnError: no image is left.
     """
 
     def __init__(
@@ -82,15 +91,22 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         transform: nn.Module,
         load_masks: bool = False,
         keep_empty: bool = False,
+        choice: Choice | None = None,
+        reading: Reading | None = None,
+        outside_links: bool = False,
     ) -> None:
         self.table = table
-        self.files = ImageFiles(table, images)
+        self.files = ImageFiles(table, images, reading, outside_links)
         self.transform = transform
         self.load_masks = load_masks
         self.keep_empty = keep_empty
-        self.records = np.arange(table.num_images) if keep_empty else _trainable_images(table)
-        if len(self.records) == 0:
-            raise ValueError(f"{table.source}: no image has an object to train on")
+        self.selection = Selection(table, choice or Choice())
+        self._named, self._has_objects = self.selection.named, self.selection.has_objects
+        self.records = np.flatnonzero(~self._named) if keep_empty else self.selection.records
+        if self._is_useless():
+            raise NothingToTrainOnError(
+                f"{table.source}: no image is left. {self.selection.summary()}"
+            )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -106,16 +122,16 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         position = np.full(self.table.num_images, -1)
         position[self.records] = np.arange(len(self.records))
         rows = np.flatnonzero(self.table.trainable)
-        index = position[_owners(self.table)[rows]]
+        index = position[owners(self.table)[rows]]
         return index[index >= 0], self.table.labels[rows][index >= 0]
 
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, Target]:
         """Image and target of an index, or of (index, key): the key seeds all draws of the sample.
 
         Raises:
-            FileNotFoundError, OSError, ValueError: the image file is missing, broken, or of another
-                size than the annotation file says.
-            RuntimeError: the augmentation leaves no object, whatever image is drawn.
+            PictureError: the image file is missing, broken, or of another size than the annotation
+                file says.
+            NothingToTrainOnError: the augmentation leaves no object, whatever image is drawn.
         """
         index, key = item if isinstance(item, tuple) else (item, 0)
         # The fork keeps the caller's generator; only the CPU's is seeded: `torch.manual_seed` would
@@ -124,33 +140,57 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
             torch.default_generator.manual_seed(key)
             return self._draw(index)
 
+    def __getitems__(
+        self, items: Sequence[int | tuple[int, int]]
+    ) -> list[tuple[Tensor, Target]] | UserError:
+        """What a loader asks for: the samples of a batch, or what is wrong with one of them.
+
+        An error is handed over as a value: raised in a worker, it would arrive with the text of its
+        traceback (see `bacl.data.loading`).
+        """
+        try:
+            return [self[item] for item in items]
+        except UserError as error:
+            return error
+
     def annotated_masks(self, index: int) -> list[RunLengths]:
         """Masks in pixels of the file of all objects that the sample without augmentation has."""
         record = int(self.records[index])
         rows = self._load(record).rows
         return [self.table.run_lengths(record, int(row)) for row in rows]
 
+    def _is_useless(self) -> bool:
+        """Whether no image is left, or for training none with objects."""
+        used = self.records[~self._named[self.records]]
+        return len(used) == 0 or not (self.keep_empty or self._has_objects[used].any())
+
     def _draw(self, index: int) -> tuple[Tensor, Target]:
         for _ in range(MAX_DRAWS):
             record = int(self.records[index])
-            sample = self._transformed(self._load(record))
+            sample = None if self._named[record] else self._transformed(self._load(record))
             if sample is not None:
                 return sample["image"].as_subclass(Tensor), self._target(record, sample)
             index = self._random_index()
-        raise RuntimeError(
+        raise NothingToTrainOnError(
             f"{self.table.source}: {MAX_DRAWS} samples in a row lost all their objects in the "
             "augmentation; check its sizes against those of the images"
         )
 
     def _transformed(self, raw: _RawSample) -> Sample | None:
         """The augmented sample; None if it has no object left although it needs one."""
+        negatives = self.selection.choice.negatives
         if isinstance(self.transform, CopyPaste):
-            return self.transform(raw, self._load_random, self.load_masks)
+            return self.transform(raw, self._load_random, self.load_masks, negatives)
         sample = _visible(self.transform(raw.sample(self.load_masks)))
-        return sample if len(sample["boxes"]) or self.keep_empty else None
+        may_be_empty = self.keep_empty or (negatives and not len(raw.rows))
+        return sample if len(sample["boxes"]) or may_be_empty else None
 
     def _load_random(self) -> _RawSample:
-        return self._load(int(self.records[self._random_index()]))
+        """An image with objects."""
+        while True:
+            record = int(self.records[self._random_index()])
+            if self._has_objects[record] and not self._named[record]:
+                return self._load(record)
 
     def _random_index(self) -> int:
         return int(torch.randint(len(self), ()))
@@ -201,14 +241,3 @@ def _visible(sample: Sample) -> Sample:
             sample["masks"].as_subclass(Tensor)[seen], like=sample["masks"]
         )
     return kept
-
-
-def _owners(table: AnnotationTable) -> np.ndarray:
-    """(A,) the image of every annotation."""
-    return np.repeat(np.arange(table.num_images), np.diff(table.offsets))
-
-
-def _trainable_images(table: AnnotationTable) -> np.ndarray:
-    """Rows of the images to train on, ascending."""
-    objects = np.bincount(_owners(table)[table.trainable], minlength=table.num_images)
-    return np.flatnonzero((objects > 0) & (table.image_sizes.min(1) >= MIN_SIDE))

@@ -1,8 +1,7 @@
 """Pictures without annotations: found by folder, file or pattern, and read for detection."""
 
-import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from torchvision import tv_tensors
 
 from bacl.data.batch import Batch, Target, padded_sides
 from bacl.data.collate import collate
-from bacl.data.images import read_upright
+from bacl.data.file_tree import FileTree
+from bacl.data.picture_file import PictureError, Reading, read_picture
 from bacl.data.transforms import Sample
 from bacl.errors import OptionError
 
@@ -29,8 +29,13 @@ class FoundImages:
     folder: Path
     names: list[str]
     """Relative to `folder`, sorted, with forward slashes."""
-    skipped: int
-    """Other files beside them."""
+    skipped: Mapping[str, int]
+    """Other files and folders beside them, by what they are."""
+
+    def summary(self) -> str:
+        """How many pictures there are, and what else is passed over."""
+        parts = ", ".join(f"{count} {kind}" for kind, count in self.skipped.items())
+        return f"{len(self.names)} pictures; skipped: {parts or 'nothing'}"
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ def find_images(source: str, excluded: Path | None = None) -> FoundImages:
     """The pictures that `source` names.
 
     Args:
-        source: a folder, searched with the folders in it; a file; or a pattern with * ? [ ] and **.
+        source: a folder, searched with the folders in it and those that links in it lead to; a
+            file; or a pattern with * ? [ ] and **.
         excluded: a folder in which nothing is looked for: that of the results.
 
     Raises:
@@ -53,20 +59,23 @@ def find_images(source: str, excluded: Path | None = None) -> FoundImages:
     """
     path = Path(source)
     if path.is_file():
-        return FoundImages(path.parent, [path.name], skipped=0)
-    files = _inside(path) if path.is_dir() else _matching(source)
-    own = None if excluded is None else excluded.absolute()
-    outside = [file for file in files if own not in file.absolute().parents]
+        return FoundImages(path.parent, [path.name], skipped={})
+    tree = FileTree(excluded)
+    files = tree.inside(path) if path.is_dir() else tree.matching(source)
     extensions = _extensions()
-    pictures = [file for file in outside if file.suffix.lower() in extensions]
+    pictures = [file for file in files if file.suffix.lower() in extensions]
+    tree.skipped["other files"] += len(files) - len(pictures)
+    skipped = {kind: count for kind, count in tree.skipped.items() if count}
     if not pictures:
         raise OptionError(
-            f"{source}: holds no picture, {len(outside)} other files; pictures are known by their "
+            f"{source}: {FoundImages(path, [], skipped).summary()}; pictures are known by their "
             f"names, which end in {', '.join(sorted(extensions))}"
         )
-    folder = path if path.is_dir() else Path(os.path.commonpath([p.parent for p in pictures]))
+    folder = path
+    if not path.is_dir():
+        folder = Path(os.path.commonpath([picture.parent for picture in pictures]))
     names = sorted(picture.relative_to(folder).as_posix() for picture in pictures)
-    return FoundImages(folder, names, len(outside) - len(pictures))
+    return FoundImages(folder, names, skipped)
 
 
 class PictureDataset(Dataset[tuple[Tensor, Target] | Unreadable]):
@@ -78,11 +87,15 @@ class PictureDataset(Dataset[tuple[Tensor, Target] | Unreadable]):
     Args:
         found: the pictures.
         transform: a v2 transform of a `Sample`, that of the test.
+        reading: how pictures are read; the default shows what a viewer shows.
     """
 
-    def __init__(self, found: FoundImages, transform: nn.Module) -> None:
+    def __init__(
+        self, found: FoundImages, transform: nn.Module, reading: Reading | None = None
+    ) -> None:
         self.found = found
         self.transform = transform
+        self.reading = reading
 
     def __len__(self) -> int:
         return len(self.found.names)
@@ -90,11 +103,11 @@ class PictureDataset(Dataset[tuple[Tensor, Target] | Unreadable]):
     def __getitem__(self, index: int) -> tuple[Tensor, Target] | Unreadable:
         """The transformed picture (3, H, W) uint8 and its target."""
         name = self.found.names[index]
+        path = self.found.folder / name
         try:
-            stored = read_upright(self.found.folder / name)
-        except Exception as error:  # a decoder may raise anything on a broken file
-            text = str(error).splitlines()
-            return Unreadable(name, text[0] if text else type(error).__name__)
+            stored = read_picture(path, self.reading)
+        except PictureError as error:
+            return Unreadable(name, str(error).removeprefix(f"{path}: "))
         image = self.transform(_without_objects(stored))["image"].as_subclass(Tensor)
         return image, _target(index + 1, image, stored)
 
@@ -106,22 +119,6 @@ def collate_readable(
     good = [sample for sample in samples if not isinstance(sample, Unreadable)]
     bad = [sample for sample in samples if isinstance(sample, Unreadable)]
     return (collate(good) if good else None), bad
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    """Visible files of a folder and of those in it."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(place, name) for name in names if not name.startswith("."))
-
-
-def _matching(pattern: str) -> list[Path]:
-    # Path.glob refuses absolute patterns.
-    names = glob.glob(pattern, recursive=True)  # noqa: PTH207
-    files = [path for path in map(Path, names) if path.is_file()]
-    if not files:
-        raise OptionError(f"{pattern}: no such file or folder, and no file matches it as a pattern")
-    return files
 
 
 def _extensions() -> set[str]:

@@ -12,6 +12,8 @@ FREE = (
     *("data.root", "data.train", "data.val", "data.builder.root", "data.builder.processes"),
     *("data.builder.source", "data.builder.target", "data.builder.annotations"),
     *("datamodule.num_workers", "datamodule.val_batch_size", "datamodule.pin_memory"),
+    *("datamodule.leave_out", "datamodule.max_pixels", "datamodule.outside_links"),
+    "datamodule.check_pictures",
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.log_every_n_steps", "trainer.profiler", "trainer.benchmark"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.limit_val_batches"),

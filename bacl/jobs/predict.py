@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,8 @@ from bacl.data.image_folder import (
     collate_readable,
     find_images,
 )
-from bacl.data.images import read_upright
+from bacl.data.orientation import UPRIGHT
+from bacl.data.picture_file import MAX_PIXELS, Reading, read_picture
 from bacl.data.progress import count_progress
 from bacl.errors import OptionError, UserError, require
 from bacl.evaluation.predictions import PredictionFiles
@@ -72,7 +73,7 @@ def run(config: DictConfig, folder: Path) -> None:
     model = restore_model(config, folder, command_overrides())
     if options.head is not None:
         keep_head(model.stage, model.only_head(options.head, "predict.head"))
-    print(f"{options.images}: {len(found.names)} pictures; other files, skipped: {found.skipped}")
+    print(f"{options.images}: {found.summary()}")
     watch, start = Watch(), perf_counter()
     with _files(output, model, found) as files:
         drawn = _predict(config, model, found, files, output / "pictures", watch)
@@ -126,12 +127,29 @@ def _draw(
     model: Restored,
     score_threshold: float,
 ) -> None:
+    names = frozenset(found.names)
     for position, target in enumerate(targets):
         name = found.names[target.image_id - 1]
-        image = read_upright(found.folder / name).permute(1, 2, 0).numpy()
+        image = read_picture(found.folder / name, reading(model.config)).permute(1, 2, 0).numpy()
         own = {head: each[position] for head, each in detections.items()}
-        path = folder / (name if name.lower().endswith((".jpg", ".jpeg")) else f"{name}.jpg")
+        path = folder / drawn_name(name, names)
         figures.draw_predictions(path, image, own, model.categories.names, score_threshold)
+
+
+def drawn_name(name: str, names: Collection[str]) -> str:
+    """The JPEG that a picture is drawn to: no other one of `names` is drawn to it."""
+    if name.lower().endswith((".jpg", ".jpeg")):
+        return name
+    drawn = f"{name}.jpg"
+    while drawn in names:
+        drawn += ".jpg"
+    return drawn
+
+
+def reading(config: DictConfig) -> Reading:
+    """How the pictures of a model are read; a checkpoint may be older than the options."""
+    options = config.datamodule
+    return Reading(options.get("orientation", UPRIGHT), options.get("max_pixels", MAX_PIXELS))
 
 
 def _loader(
@@ -142,7 +160,7 @@ def _loader(
     batches = -(-len(found.names) // options.val_batch_size)
     workers = min(options.num_workers, batches, os.cpu_count() or 1)
     return DataLoader(
-        PictureDataset(found, transform),  # type: ignore[arg-type]
+        PictureDataset(found, transform, reading(model.config)),  # type: ignore[arg-type]
         batch_size=options.val_batch_size,
         num_workers=workers,
         collate_fn=collate_readable,

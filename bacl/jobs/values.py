@@ -13,6 +13,8 @@ RANGES: dict[str, tuple[type, float, float]] = {
     "datamodule.batch_size": (int, 1, inf),
     "datamodule.val_batch_size": (int, 1, inf),
     "datamodule.num_workers": (int, 0, inf),
+    "datamodule.min_side": (int, 1, inf),
+    "datamodule.max_pixels": (int, 1, inf),
     "trainer.log_every_n_steps": (int, 1, inf),
     "trainer.accumulate_grad_batches": (int, 1, inf),
     "trainer.check_val_every_n_epoch": (int, 1, inf),

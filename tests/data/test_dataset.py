@@ -12,7 +12,8 @@ from torchvision.transforms import v2
 from bacl.data.batch import Target
 from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD, collate
 from bacl.data.copy_paste import CopyPaste
-from bacl.data.dataset import DetectionDataset
+from bacl.data.dataset import DetectionDataset, NothingToTrainOnError
+from bacl.data.picture_file import PictureError
 from bacl.data.table import AnnotationTable
 from bacl.data.transforms import ResizeShortSide
 
@@ -99,7 +100,7 @@ def test_training_leaves_out_images_without_objects_and_tiny_ones(tmp_path, writ
 
 
 def test_nothing_to_train_on(tmp_path, write_set):
-    with pytest.raises(ValueError, match=r"annotations\.json: no image"):
+    with pytest.raises(NothingToTrainOnError, match=r"annotations\.json: no image"):
         dataset(write_set(tmp_path, [(40, 40)], {}))
 
 
@@ -157,7 +158,7 @@ def test_objects_that_a_transform_removes_are_dropped_with_their_masks(tmp_path,
 
 def test_an_augmentation_that_removes_everything(tmp_path, write_set):
     data = dataset(write_set(tmp_path, [(40, 40)], {0: [(1, 1, 9, 9, 2)]}), RemovesSmallPictures())
-    with pytest.raises(RuntimeError, match="lost all their objects"):
+    with pytest.raises(NothingToTrainOnError, match="lost all their objects"):
         data[0]
 
 
@@ -198,13 +199,13 @@ def test_a_stored_rotation_counts_only_if_the_size_asks_for_it(tmp_path, write_s
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
-        (lambda path: path.unlink(), FileNotFoundError, "Set the folder"),
-        (lambda path: path.write_bytes(path.read_bytes()[:1500]), OSError, "cannot be read"),
-        (lambda path: path.write_text("no image"), OSError, "cannot be read"),
+        (lambda path: path.unlink(), PictureError, "set the folder"),
+        (lambda path: path.write_bytes(path.read_bytes()[:1500]), PictureError, "cannot be read"),
+        (lambda path: path.write_text("no image"), PictureError, "no picture of a known format"),
         (
             lambda path: Image.new("RGB", (51, 40)).save(path),
-            ValueError,
-            r"51 x 40 pixels, but image 100 of .* is 50 x 40",
+            PictureError,
+            r"51 x 40 pixels, not 50 x 40",
         ),
     ],
     ids=["missing", "cut off", "no image", "another size"],

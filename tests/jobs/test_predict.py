@@ -118,7 +118,7 @@ def test_broken_files_are_named_and_every_other_picture_is_drawn(
     options = ["predict.head=baseline", "datamodule.num_workers=0", "predict.score_threshold=0"]
     predict.run(command(pictures, *options), tmp_path)
     told = capsys.readouterr().out
-    assert "8 pictures; other files, skipped: 1" in told
+    assert "8 pictures; skipped: 1 other files" in told
     assert "1 of 8 files could not be read" in told
     assert "cut.jpg: image file is truncated" in told
     assert "7 pictures in" in told

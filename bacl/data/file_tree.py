@@ -1,0 +1,87 @@
+"""The files below a folder, through links too, each folder once; and what was passed over."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from bacl.errors import OptionError
+
+HIDDEN = "hidden files and folders"
+TWICE = "folders that links lead to again"
+CLOSED = "folders that cannot be opened"
+RESULTS = "folders of results"
+
+
+class FileTree:
+    """Looks for files.
+
+    A folder that is reached on several ways (by a link to one that is searched anyway, or by a
+    link to one around it, which has no end) is searched once, under the name without links.
+
+    Args:
+        excluded: a folder in which nothing is looked for.
+    """
+
+    def __init__(self, excluded: Path | None = None) -> None:
+        self.skipped: Counter[str] = Counter()
+        """Files and folders that were passed over, by what they are."""
+        self._excluded = None if excluded is None else excluded.resolve()
+        self._seen: set[Path] = set()
+
+    def inside(self, folder: Path) -> list[Path]:
+        """The files below a folder, in any order."""
+        found: list[Path] = []
+        folders, links = [folder], list[Path]()
+        while folders or links:
+            place = folders.pop() if folders else links.pop(0)
+            if self._is_new(place):
+                for path in self._visible(place):
+                    kinds = links if path.is_symlink() else folders
+                    (kinds if path.is_dir() else found).append(path)
+        return found
+
+    def matching(self, pattern: str) -> list[Path]:
+        """The files that a pattern names.
+
+        Raises:
+            OptionError: there is none.
+        """
+        # Path.glob refuses absolute patterns.
+        names = glob.glob(pattern, recursive=True)  # noqa: PTH207
+        paths = sorted(filter(Path.is_file, map(Path, names)), key=lambda path: len(path.parts))
+        if not paths:
+            raise OptionError(
+                f"{pattern}: no such file or folder, and no file matches it as a pattern"
+            )
+        shortest: dict[Path, Path] = {}  # of each folder: ** goes round in circles through links
+        for path in paths:
+            shortest.setdefault(path.parent.resolve(), path.parent)
+        own = [path for path in paths if path.parent in shortest.values()]
+        self.skipped[TWICE] += len({path.parent for path in paths} - set(shortest.values()))
+        return [path for path in own if not self._is_excluded(path.parent.resolve())]
+
+    def _is_new(self, folder: Path) -> bool:
+        real = folder.resolve()
+        if self._is_excluded(real):
+            self.skipped[RESULTS] += 1
+        elif real in self._seen:
+            self.skipped[TWICE] += 1
+        else:
+            self._seen.add(real)
+            return True
+        return False
+
+    def _is_excluded(self, real: Path) -> bool:
+        return self._excluded is not None and real.is_relative_to(self._excluded)
+
+    def _visible(self, folder: Path) -> Iterator[Path]:
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208
+        except OSError:
+            self.skipped[CLOSED] += 1
+            return
+        hidden = [name for name in names if name.startswith(".")]
+        self.skipped[HIDDEN] += len(hidden)
+        yield from (folder / name for name in names if not name.startswith("."))
