@@ -103,42 +103,52 @@ def _draw_detections(
     path: Path,
 ) -> Path:
     table, grouping = data.val_table, metric.grouping
-    rows = informative_images(table, grouping, options.images)
     dataset: DetectionDataset = data.val_dataloader().dataset  # type: ignore[assignment]
+    rows = informative_images(table, grouping, options.images, dataset.records)
     truth = GroundTruth.from_table(table, metric.rules)
-    samples = [detection_sample(stage, dataset, row, heads, truth) for row in rows]
+    indices = np.searchsorted(dataset.records, rows).tolist()
+    samples = [detection_sample(stage, dataset, each, heads, truth) for each in indices]
     names = table.category_names
     return draw_detection_grid(path, samples, names, grouping, options.score_threshold)
 
 
-def informative_images(table: AnnotationTable, grouping: Grouping, count: int) -> list[int]:
-    """Rows of the images with the most objects of the rarest group, ties in file order."""
+def informative_images(
+    table: AnnotationTable, grouping: Grouping, count: int, among: np.ndarray
+) -> list[int]:
+    """Rows of the images with the most objects of the rarest group, ties in file order.
+
+    Args:
+        table: of the images.
+        grouping: of the categories.
+        count: of the images, at most.
+        among: (n,) rows to choose from.
+    """
     rare = grouping.present[0].members[table.labels]
     owners = np.repeat(np.arange(table.num_images), np.diff(table.offsets))
     objects = np.bincount(owners[rare], minlength=table.num_images)
-    return np.argsort(-objects, kind="stable")[:count].tolist()
+    return among[np.argsort(-objects[among], kind="stable")][:count].tolist()
 
 
 def detection_sample(
     stage: DetectionStage,
     dataset: DetectionDataset,
-    row: int,
+    index: int,
     heads: list[str],
     truth: GroundTruth,
 ) -> DetectionSample:
     """One image with its annotations and the heads' detections, in pixels of the file."""
     stage.eval()
-    batch = collate([dataset[row]])
+    batch = collate([dataset[index]])
     target = batch.targets[0]
     detected = stage.detect(batch.to(stage.device))
     judged = truth.judged(target.image_id)
     segmented = any(found[0].masks is not None for found in detected.values())
     return DetectionSample(
-        image=dataset.files.load(row).permute(1, 2, 0).numpy(),
+        image=dataset.files.load(int(dataset.records[index])).permute(1, 2, 0).numpy(),
         boxes=target.to_original(target.boxes),
         labels=target.labels,
         detections={head: detected[head][0].to("cpu") for head in heads},
         title=f"image {target.image_id}",
-        masks=dataset.annotated_masks(row) if segmented else None,
+        masks=dataset.annotated_masks(index) if segmented else None,
         judged=None if judged.all() else judged,
     )

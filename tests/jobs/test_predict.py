@@ -120,7 +120,7 @@ def test_broken_files_are_named_and_every_other_picture_is_drawn(
     told = capsys.readouterr().out
     assert "8 pictures; skipped: 1 other files" in told
     assert "1 of 8 files could not be read" in told
-    assert "cut.jpg: image file is truncated" in told
+    assert "cut.jpg: cannot be read (image file is truncated" in told
     assert "7 pictures in" in told
     records, listed = written(tmp_path, "baseline")
     assert not (tmp_path / "out/detections_bacl.json").exists()
@@ -202,7 +202,7 @@ def test_earlier_results_are_not_mixed_with_new_ones(command, pictures, tmp_path
 
 def test_without_a_readable_picture_there_is_an_error_and_no_result(command, tmp_path):
     (tmp_path / "one.jpg").write_text("no picture")
-    with pytest.raises(predict.UnreadableError, match=r"one\.jpg: cannot identify"):
+    with pytest.raises(predict.UnreadableError, match=r"one\.jpg: is no picture"):
         predict.run(command(tmp_path / "one.jpg", "datamodule.num_workers=0"), tmp_path)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
