@@ -1,6 +1,8 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -33,6 +35,16 @@ TINY = (
     "datamodule.val_batch_size=2",
     "trainer.log_every_n_steps=1",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """A user's cache of the tests' own, but for matplotlib, whose list of fonts takes seconds."""
+    with pytest.MonkeyPatch.context() as environment:
+        if "MPLCONFIGDIR" not in os.environ:
+            environment.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
+        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

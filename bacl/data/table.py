@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 from bacl.data.columns import Ragged, open_column
 from bacl.data.segmentation import Segmentations
 from bacl.data.table_cache import table_folder
+from bacl.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ class CategoryView:
     """(C,) '<U1' in r, c, f."""
     labels: np.ndarray | None = None
     """(C of the file,) int32, the label of each of the file's categories; None: their own."""
+
+
+class DamagedTableError(UserError, RuntimeError):
+    """A table's files were removed or changed since it was looked for."""
 
 
 class AnnotationTable:
@@ -58,13 +63,16 @@ class AnnotationTable:
         self._view = view
         try:
             self._open()
-        except (OSError, EOFError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             problem = f"the annotation table {folder} is damaged ({error}); delete that folder"
-            raise RuntimeError(problem) from error
+            raise DamagedTableError(problem) from error
 
     @classmethod
     def open(cls, annotations: str | Path, cache: str | Path | None = None) -> Self:
         """The table of a json file, built on first use and whenever the file's content has changed.
+
+        A table is opened only if it is, byte for byte, what this user's processes built of the
+        file; one that came with the data is built again (see `bacl.data.table_cache`).
 
         Args:
             annotations: A COCO- or LVIS-format json.
@@ -72,11 +80,15 @@ class AnnotationTable:
                 cannot be written, the user's cache directory.
 
         Raises:
-            FileNotFoundError: if there is no such file.
+            MissingAnnotationsError: if there is no such file.
             AnnotationError: if the file is bad, naming record and field.
         """
         source = Path(annotations)
-        table = cls(table_folder(source, Path(cache) if cache is not None else None), source)
+        place = Path(cache) if cache is not None else None
+        try:
+            table = cls(table_folder(source, place), source)
+        except DamagedTableError:  # another process has just put one in its place
+            table = cls(table_folder(source, place), source)
         _announce(table.summary())
         return table
 
