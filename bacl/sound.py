@@ -1,9 +1,12 @@
-"""Whether what a file holds can be a module's tensor."""
+"""Whether what a file holds can be a module's tensors."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from bacl.torch_file import printable
 
 CONVERTIBLE = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -12,6 +15,21 @@ CONVERTIBLE = (
 """Numbers of other projects' files."""
 NEVER_NEGATIVE = ("running_var", "variances")
 """Ends of names of floating-point statistics whose square root is taken."""
+
+
+def misfits(module: nn.Module, state: Mapping[str, Any]) -> list[str]:
+    """What keeps a state dict from being a module's, by name: all of it must be as the module's."""
+    own = module.state_dict()
+    problems = [f"missing {key}" for key in own if key not in state]
+    problems += [f"unexpected {printable(key)}" for key in state if key not in own]
+    compared = {key: _misfit(state[key], own[key], key) for key in own if key in state}
+    return problems + [f"{key} {problem}" for key, problem in compared.items() if problem]
+
+
+def several(problems: Sequence[str]) -> str:
+    """The first of them, in a line."""
+    more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+    return "; ".join(problems[:8]) + more
 
 
 def unusable(value: Any, own: Tensor, name: str, converts: bool = False) -> str | None:
@@ -34,6 +52,16 @@ def unusable(value: Any, own: Tensor, name: str, converts: bool = False) -> str 
     if value.dtype != own.dtype and not (converts and _convertible(value, own)):
         return f"is {_short(value.dtype)}, expected {_short(own.dtype)}"
     return _bad_numbers(value, own, name)
+
+
+def _misfit(value: Any, own: Any, name: str) -> str | None:
+    """What keeps a part of a state dict from being the module's, a tensor or what a module adds."""
+    if isinstance(own, Tensor):
+        return unusable(value, own, name)
+    counts = isinstance(value, dict) and value.keys() == own.keys()
+    if counts and all(type(each) is int and each >= 0 for each in value.values()):
+        return None
+    return f"is none of {' and '.join(own)}, counted from 0"
 
 
 def not_finite(value: Tensor) -> str | None:

@@ -11,8 +11,8 @@ from bacl.checkpoints.saving import save
 from bacl.checkpoints.structure import StructureError, check_structure
 from bacl.data.table import AnnotationTable
 from bacl.errors import UserError
-from bacl.sound import unusable
-from bacl.torch_file import UnreadableFileError, printable, read_torch_file
+from bacl.sound import misfits, not_finite, several
+from bacl.torch_file import UnreadableFileError, read_torch_file
 
 State = dict[str, Any]
 PARTS = {"detector", "heads", "categories"}
@@ -128,8 +128,15 @@ def fill(detector: nn.Module, heads: Mapping[str, nn.Module], content: State, pa
     """Load a finished stage into one like it: the detector and every head that is asked for.
 
     Raises:
-        CheckpointError: the file lacks a head, or is of other options.
+        CheckpointError: the file lacks a head, is of other options, or names more or fewer
+            categories than its model tells apart.
     """
+    named = len(content["categories"]["ids"])
+    if named != detector.num_classes:
+        raise CheckpointError(
+            f"{path}: names {named} categories, but its model tells {detector.num_classes} apart; "
+            "it was changed since it was trained: take the file that its run wrote, or train anew"
+        )
     load_strictly(detector, content["detector"], path)
     missing = set(heads) - set(content["heads"])
     if missing:
@@ -159,6 +166,15 @@ def inherit(detector: nn.Module, heads: nn.ModuleDict, content: State, path: Pat
             load_strictly(classifier.predictor, predictor, path)
 
 
+def finite_heads(content: State) -> set[str]:
+    """The heads of a checkpoint whose training has not diverged."""
+    return {
+        name
+        for name, state in content["heads"].items()
+        if not any(not_finite(value) for value in state.values() if isinstance(value, Tensor))
+    }
+
+
 def load_strictly(module: nn.Module, state: State, path: Path) -> None:
     """Load a state dict that must fit exactly.
 
@@ -166,27 +182,10 @@ def load_strictly(module: nn.Module, state: State, path: Path) -> None:
         CheckpointError: lists by name what is missing, unexpected, of another shape or kind of
             number, or not finite.
     """
-    own = module.state_dict()
-    problems = [f"missing {key}" for key in own if key not in state]
-    problems += [f"unexpected {printable(key)}" for key in state if key not in own]
-    compared = {key: _misfit(state[key], own[key], key) for key in own if key in state}
-    problems += [f"{key} {problem}" for key, problem in compared.items() if problem]
+    problems = misfits(module, state)
     if problems:
-        shown = "; ".join(problems[:8]) + (
-            f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
-        )
         raise CheckpointError(
-            f"{path} does not fit this model ({shown}): was it trained with other options, did its "
-            "training diverge, or was it changed since?"
+            f"{path} does not fit this model ({several(problems)}): was it trained with other "
+            "options, did its training diverge, or was it changed since?"
         )
     module.load_state_dict(dict(state))  # nothing of theirs but the tensors, no notes on versions
-
-
-def _misfit(value: Any, own: Any, name: str) -> str | None:
-    """What keeps a part of a state dict from being the module's, a tensor or what a module adds."""
-    if isinstance(own, Tensor):
-        return unusable(value, own, name)
-    counts = isinstance(value, dict) and value.keys() == own.keys()
-    if counts and all(type(each) is int and each >= 0 for each in value.values()):
-        return None
-    return f"is none of {' and '.join(own)}, counted from 0"

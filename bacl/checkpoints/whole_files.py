@@ -1,11 +1,22 @@
-"""How a running stage writes the checkpoint that it can be resumed from."""
+"""How a running stage writes the checkpoint that it can be resumed from, and reads it again."""
 
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch import Trainer
 
+from bacl.checkpoints.handover import PARTS, CheckpointError
 from bacl.checkpoints.saving import save
+from bacl.errors import UserError
+from bacl.torch_file import UnreadableFileError, printable, read_torch_file
+
+RESUMES = {
+    "state_dict": dict, "loops": dict, "callbacks": dict,
+    "optimizer_states": list, "lr_schedulers": list, "epoch": int, "global_step": int,
+}  # fmt: skip
+"""What a checkpoint of a training holds; Lightning goes on without what it does not find."""
+NEVER_EMPTY = ("state_dict", "loops", "optimizer_states")
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -20,3 +31,52 @@ class WholeFiles(TorchCheckpointIO):
     ) -> None:
         """Write `checkpoint` to the local file `path`."""
         save(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read the local file `path`; nothing in it is executed.
+
+        Raises:
+            CheckpointError: it is damaged, or another kind of file.
+        """
+        self.taken_up = Path(path)
+        try:
+            content = read_torch_file(self.taken_up)
+        except UnreadableFileError as error:
+            raise _lost(self.taken_up, str(error)) from error
+        if problem := _lacking(content):
+            raise _lost(self.taken_up, problem)
+        return content
+
+
+def _lacking(content: Any) -> str | None:
+    if not isinstance(content, dict):
+        return "no checkpoint of a training"
+    if set(content) >= PARTS:
+        return "a final.ckpt"
+    for key, kind in RESUMES.items():
+        value = content.get(key)
+        if not isinstance(value, kind) or (key in NEVER_EMPTY and not value):
+            return f"no checkpoint of a training: {key} is missing, empty or of another kind"
+    return None
+
+
+def not_restored(trainer: Trainer, error: Exception) -> CheckpointError | None:
+    """What to tell of an error between reading a checkpoint and the first step after it, if any.
+
+    There Lightning hands the parts of the file to model, optimisers, loops and callbacks, each of
+    which fails in its own way over what it cannot take.
+    """
+    path = getattr(trainer.strategy.checkpoint_io, "taken_up", None)
+    begun = trainer.train_dataloader is not None
+    if path is None or begun or isinstance(error, UserError):
+        return None
+    return _lost(path, printable(f"{type(error).__name__}: {error}", 300), "if it is to blame, ")
+
+
+def _lost(path: Path, reason: str, doubt: str = "") -> CheckpointError:
+    return CheckpointError(
+        f"{path}: the stage cannot go on from this file: {reason}; {doubt}delete it, and the stage "
+        "starts anew (its steps so far are lost, finished stages are not)"
+    )

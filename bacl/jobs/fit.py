@@ -15,11 +15,13 @@ from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
     fill,
+    finite_heads,
     inherit,
     load_stage,
     save_stage,
     saved_categories,
 )
+from bacl.checkpoints.whole_files import not_restored
 from bacl.data.datamodule import DetectionDataModule
 from bacl.errors import OptionError
 from bacl.heads import Head
@@ -128,6 +130,7 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_head
 
     Raises:
         DivergedError: instead of an error that has no other cause.
+        CheckpointError: the checkpoint of the interrupted training is damaged, or of another one.
     """
     resumed: dict[str, Any] = {}
     if interrupted.exists():
@@ -139,9 +142,10 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_head
     except SIGTERMException:
         raise INTERRUPTION.end(SIGTERM) from None  # Lightning's own leaves with 0, as if finished
     except Exception as error:
-        if watch.diagnosis is None:
+        told = watch.diagnosis or not_restored(trainer, error)
+        if told is None:
             raise
-        raise watch.diagnosis from error
+        raise told from error
 
 
 @rank_zero_only
@@ -157,7 +161,8 @@ def restore(
 ) -> None:
     """Load a finished stage: detector and every head.
 
-    With `drops_heads` heads that the file lacks are those that diverged; they are dropped again.
+    With `drops_heads` heads that the file lacks are those that diverged; they are dropped again,
+    and so are those whose last step did.
 
     Raises:
         CheckpointError: it is missing, or of other categories, options or heads.
@@ -165,7 +170,7 @@ def restore(
     content = load_stage(path)
     categories.check(saved_categories(content), path)
     if drops_heads:
-        stage.dropped = set(stage.heads) - set(content["heads"])
+        stage.dropped = set(stage.heads) - finite_heads(content)
     fill(stage.detector, stage.live_heads, content, path)
 
 

@@ -21,6 +21,7 @@ from bacl.detectors.region_detector import PerStage, RegionDetector
 from bacl.errors import OptionError
 from bacl.hallucination import jittered_sums
 from bacl.heads import Head
+from bacl.sound import misfits, several
 from bacl.stages.detection import detect
 from bacl.stages.draws import JITTER, SAMPLING, seed_draws
 from bacl.stages.freezing import any_trains, frozen_modules, train_only
@@ -144,7 +145,19 @@ class DetectionStage(LightningModule):
         checkpoint["dropped_heads"] = sorted(self.dropped)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on without the heads that were dropped before the interruption."""
+        """Go on without the heads that were dropped before the interruption.
+
+        Raises:
+            ValueError: lists by name what is missing, unexpected, of another shape or kind of
+                number, or not finite; a dropped head may be.
+        """
+        dropped = tuple(f"heads.{name}." for name in checkpoint["dropped_heads"])
+        problems = misfits(self, checkpoint["state_dict"])
+        if problems := [each for each in problems if not each.startswith(dropped)]:
+            raise ValueError(several(problems))
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data is not None and type(data).__qualname__ not in checkpoint:
+            raise ValueError("it does not say where in the data it ends")
         self.dropped = set(checkpoint["dropped_heads"])
 
     def _seed_step(self, purpose: int) -> None:

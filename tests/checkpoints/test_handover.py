@@ -8,6 +8,8 @@ from torch import nn
 from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
+    fill,
+    finite_heads,
     inherit,
     load_stage,
     load_strictly,
@@ -225,3 +227,19 @@ def test_weights_that_lie_otherwise_in_memory_are_taken(saved):
     torch.save(content, path)
     load_strictly(detector, load_stage(path)["detector"], path)
     assert torch.equal(detector.weight, weight)
+
+
+def test_heads_that_diverged_are_told_apart(saved):
+    path, *_ = saved
+    content = load_stage(path)
+    other = {key: value * NAN for key, value in content["heads"]["one"].items()}
+    assert finite_heads({"heads": {"one": content["heads"]["one"], "other": other}}) == {"one"}
+
+
+def test_categories_are_as_many_as_the_model_tells_apart(saved):
+    path, detector, head = saved
+    detector.num_classes = 3
+    with pytest.raises(CheckpointError, match="names 2 categories, but its model tells 3 apart"):
+        fill(detector, {"one": head}, load_stage(path), path)
+    detector.num_classes = 2
+    fill(detector, {"one": head}, load_stage(path), path)
