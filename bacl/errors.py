@@ -24,3 +24,8 @@ def require(option: str, value: object, low: float, high: float = float("inf")) 
     if not number or not low <= value <= high:  # type: ignore[operator]
         upper = f" and at most {high:g}" if high < float("inf") else ""
         raise OptionError(f"{option}={value!r}: expected a number of at least {low:g}{upper}")
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error of a library says, without its line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -12,6 +12,11 @@ from bacl.detectors.backbone import Backbone
 from bacl.detectors.weights import WeightsError, read_weights
 
 STRIDES = (4, 8, 16, 32)
+SOURCES = {
+    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict"),
+    *("checkpoint_path", "cache_dir", "features_only"),
+}
+"""Options of timm's that say where weights come from: ours is `weights`."""
 Create = Callable[..., Any]
 """`timm.create_model` but for the weights."""
 
@@ -27,7 +32,7 @@ class TimmBackbone(Backbone):
         weights: a file (see `read_weights`) of the whole model, or "timm" for what timm downloads;
             None for random weights.
         norm: a new layer norm on every feature map, as published detectors on a Swin have.
-        options: what else timm's model takes.
+        options: what else timm's model takes, but for `SOURCES`.
 
     Raises:
         ImportError: timm is not installed.
@@ -45,6 +50,8 @@ class TimmBackbone(Backbone):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if taken := sorted(SOURCES & set(options or {})):
+            raise ValueError(f"options of backbone {name}: {taken} are set by `weights`, not here")
         model = _create(name, weights, options or {})
         self.model: nn.Module = model
         reductions = list(model.feature_info.reduction())

@@ -1,8 +1,9 @@
 """From a composed configuration to objects: the one place that calls Hydra's `instantiate`."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from hydra.errors import InstantiationException
@@ -11,7 +12,7 @@ from lightning.fabric import Fabric
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, Node, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.console import ProgressBar
@@ -26,25 +27,44 @@ from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import MissingDataError, incomplete, require_files
 from bacl.data.table import AnnotationTable
+from bacl.data.transforms import Augmentation
 from bacl.detectors.region_detector import RegionDetector
-from bacl.errors import OptionError, UserError
+from bacl.errors import OptionError, UserError, in_one_line
 from bacl.heads import ClassifierHead, Head
 from bacl.jobs.configuration import plain
 from bacl.jobs.refusals import naming_refused
 from bacl.stages import DetectionStage, Schedule
 
+Built = TypeVar("Built")
 SEEDS_APART = 1_000_003
 """Between the seeds of a head's classifiers, in a detector of several stages."""
 
 
-def instantiate(node: Any, **options: Any) -> Any:
+def instantiate(node: Any, kind: type[Built] | None = None, **options: Any) -> Built:
     """The object that a node of the configuration describes, given plain lists and dicts.
 
-    `options` are handed to its class as they are; Hydra would make a configuration of them.
+    Args:
+        node: of the configuration.
+        kind: what the object must be one of, where it is not None.
+        options: handed to its class as they are; Hydra would make a configuration of them.
 
     Raises:
-        UserError: what the class says of a mistake that a user can mend, in its own words.
+        UserError: the class refuses its options, in its own words where it knows the mend; or the
+            node names nothing that can be built, or another kind of object.
     """
+    where = node._get_full_key(None) if isinstance(node, Node) else type(node).__name__
+    try:
+        built = _called(node, options)
+    except UserError:
+        raise
+    except Exception as error:  # of any class that a configuration may name
+        raise OptionError(f"{where}: {type(error).__name__}: {in_one_line(error)}") from error
+    if kind is not None and not isinstance(built, kind):
+        raise OptionError(f"{where}: builds a {type(built).__name__}, expected a {kind.__name__}")
+    return built
+
+
+def _called(node: Any, options: Mapping[str, Any]) -> Any:
     try:
         if not options:
             return hydra_instantiate(node, _convert_="all")
@@ -52,7 +72,7 @@ def instantiate(node: Any, **options: Any) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
-        raise
+        raise OptionError(in_one_line(error)) from error
 
 
 def prepare_process() -> None:
@@ -116,10 +136,12 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
     if config.masks and detector.mask is None:
         raise OptionError("masks=true: the detector has no mask branch; choose detector=mask_…")
     node = config.stages[name]
-    return instantiate(node.module)(
+    return instantiate(
+        node.module,
+        DetectionStage,
         detector=detector,
         heads=heads,
-        schedule=instantiate(node.schedule),
+        schedule=instantiate(node.schedule, Schedule),
         metric=instantiate(config.metric),
         seed=config.seed,
     )
@@ -133,7 +155,7 @@ def build_parts(
     if not pretrained:
         detector_node.backbone.weights = None
     torch.manual_seed(config.seed)
-    detector = instantiate(detector_node)
+    detector = instantiate(detector_node, RegionDetector)
     heads = {
         head: detector.build_head(partial(build_classifier, options))
         for head, options in config.stages[name].heads.items()
@@ -143,7 +165,7 @@ def build_parts(
 
 def build_classifier(options: DictConfig, number: int) -> ClassifierHead:
     """The classifier of a detector's stage `number`; no two stages draw alike."""
-    return instantiate(_with_own_seeds(plain(options), number))
+    return instantiate(_with_own_seeds(plain(options), number), ClassifierHead)
 
 
 def _with_own_seeds(node: Any, number: int) -> Any:
@@ -160,9 +182,10 @@ def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
     paths = plain(config.data)
     return instantiate(
         config.datamodule,
+        DetectionDataModule,
         train=paths["train"],
         val=paths["val"],
-        augment=instantiate(augment),
+        augment=instantiate(augment, Augmentation),
     )
 
 
@@ -206,7 +229,7 @@ def _trainer(config: DictConfig, **options: Any) -> Trainer:
     """
     own = {key: value for key, value in plain(config.trainer).items() if key not in options}
     with naming_refused(own):
-        return instantiate(config.trainer, **options)
+        return _called(config.trainer, options)
 
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
@@ -215,7 +238,8 @@ def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
     Only the run's own csv may end the run: its rows are part of what an interrupted one goes on
     from.
     """
-    made = [instantiate(node)(save_dir=str(folder)) for node in config.logger.values()]
+    nodes = config.logger.values()
+    made = [instantiate(node, Logger, save_dir=str(folder)) for node in nodes]
     return [logger if isinstance(logger, CSVLogger) else SparedLogger(logger) for logger in made]
 
 

@@ -2,19 +2,19 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
+from pkgutil import resolve_name
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from bacl.errors import UserError
+from bacl.errors import OptionError, UserError, in_one_line
 from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.jobs.overview import CONF, overview
 from bacl.jobs.values import of_other_kinds, out_of_range
@@ -135,13 +135,31 @@ def _unknown_arguments(node: Any, path: str) -> Iterator[str]:
         return
     keys = {str(key) for key in node}
     if "_target_" in keys:
-        parameters = signature(get_object(node["_target_"])).parameters
+        parameters = _parameters(node["_target_"], path)
         if all(parameter.kind != Parameter.VAR_KEYWORD for parameter in parameters.values()):
             unknown = {key for key in keys - set(parameters) if not key.startswith("_")}
             yield from (_unknown(f"{path}.{key}", set(parameters)) for key in sorted(unknown))
     for key in keys:
         if not OmegaConf.is_missing(node, key):
             yield from _unknown_arguments(node[key], f"{path}.{key}".lstrip("."))
+
+
+def _parameters(target: Any, path: str) -> Mapping[str, Parameter]:
+    """What a class or function takes; anything, where it does not say.
+
+    Raises:
+        OptionError: there is none of that name, or it is neither.
+    """
+    try:
+        found = resolve_name(target)
+    except Exception as error:  # of any module that a name can import
+        raise OptionError(f"{path}._target_={target}: {in_one_line(error)}") from error
+    if not callable(found):
+        raise OptionError(f"{path}._target_={target}: a {type(found).__name__}, expected a class")
+    try:
+        return signature(found).parameters
+    except ValueError:  # it is not written in Python
+        return {"": Parameter("options", Parameter.VAR_KEYWORD)}
 
 
 def _explain(overrides: Sequence[str], error: HydraException) -> str:

@@ -5,13 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from bacl.errors import UserError
 from bacl.jobs.naming import variant_parts
 from bacl.jobs.outcome import FAILED, Outcome, read_outcome
+from bacl.jobs.plain_values import read_overrides
 from bacl.reporting.ablation import Ablation, Row
 
 
@@ -61,7 +59,7 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
     records = [path for file in ("config.yaml", FAILED) for path in runs.glob(f"*/seed_*/{file}")]
     begun = sorted({path.parent for path in records})
     paths = [path for run in begun if (path := run / ".hydra/overrides.yaml").exists()]
-    given: dict[Path, Any] = {path.parents[2]: OmegaConf.load(path) for path in paths}
+    given = {path.parents[2]: read_overrides(path) for path in paths}
     settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}
     if not settings:
         raise UserError(f"{runs}: no run to report; train first, or name runs with name=…")

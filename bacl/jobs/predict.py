@@ -23,6 +23,7 @@ from bacl.data.image_folder import (
 from bacl.data.orientation import UPRIGHT
 from bacl.data.picture_file import MAX_PIXELS, Reading, read_picture
 from bacl.data.progress import count_progress
+from bacl.data.transforms import Augmentation
 from bacl.errors import OptionError, UserError, require
 from bacl.evaluation.predictions import PredictionFiles
 from bacl.jobs.build import build_fabric, instantiate, prepare_process
@@ -156,7 +157,7 @@ def _loader(
     config: DictConfig, model: Restored, found: FoundImages
 ) -> DataLoader[tuple[Batch | None, list[Unreadable]]]:
     options = config.datamodule
-    transform = instantiate(model.config.stages[model.name].augment).test
+    transform = instantiate(model.config.stages[model.name].augment, Augmentation).test
     batches = -(-len(found.names) // options.val_batch_size)
     workers = min(options.num_workers, batches, os.cpu_count() or 1)
     return DataLoader(

@@ -1,6 +1,7 @@
 """job=prepare: make, download or check the data, and build their annotation tables once."""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -13,5 +14,5 @@ def run(config: DictConfig, folder: Path) -> None:
     """Leave data that `job=fit` can start from, or say what is missing and where it comes from."""
     prepare_process()
     data = plain(config.data)
-    builder = instantiate(config.data.get("builder"))
+    builder: Any = instantiate(config.data.get("builder"))
     prepare(data["root"], data["name"], data["train"], data["val"], builder)

@@ -1,12 +1,15 @@
 """A trained model from its final.ckpt alone: the file holds its configuration and categories."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from bacl.checkpoints.handover import (
@@ -17,20 +20,24 @@ from bacl.checkpoints.handover import (
     load_stage,
     saved_categories,
 )
-from bacl.errors import OptionError
+from bacl.errors import OptionError, UserError, in_one_line
+from bacl.jobs.bounded import require_fitting
 from bacl.jobs.build import build_stage, chosen_stages
 from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import plain
+from bacl.jobs.harmless import COUNTS, counts_categories
+from bacl.jobs.stored import STORED, taken
+from bacl.jobs.values import out_of_range
 from bacl.stages import DetectionStage
 
-MODEL = (
-    *("data", "detector", "head", "stages", "box_generator", "metric", "seed"),
-    *("datamodule", "report"),
-)
-"""What describes a trained model and how it was evaluated; the rest says what to do with it."""
 WHOLE = ("experiment", "pipeline")
 """Groups whose choice describes the model as a whole."""
-STATISTICS = "bacl.data.statistics.CategoryStatistics"
+TOPS = {node.split(".")[0] for node in STORED}
+MISFITS = (
+    *(AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError),
+    *(AssertionError, MemoryError, OmegaConfBaseException),
+)
+"""What the parts of a model raise where they are given what is no option of theirs."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,9 @@ def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = (
     """
     path, content, named = described_model(config, folder, overrides)
     categories = saved_categories(content)
-    described = OmegaConf.create(_without_data(plain(named), categories.names))
-    check_arguments(described)
+    # Names are data, and might be read as interpolations.
+    labels = [str(label) for label in range(len(categories.ids))]
+    described = OmegaConf.create(_without_data(plain(named), labels))
     return rebuilt(path, content, categories, described)
 
 
@@ -87,21 +95,45 @@ def rebuilt(path: Path, content: State, categories: Categories, config: DictConf
     """The stage that a checkpoint's content is of, built from a configuration and filled.
 
     Raises:
-        CheckpointError: the content does not fit the configuration.
+        CheckpointError: the content does not fit the configuration, or nothing can be built of it.
     """
-    name = stage_of(config, content, path)
-    stage = build_stage(config, name, pretrained=False)
+    with _telling_misfits(path):
+        name = stage_of(config, content, path)
+        build = partial(build_stage, config, name, pretrained=False)
+        require_fitting(build, {key: content[key] for key in ("detector", "heads")}, path)
+        stage = build()
     fill(stage.detector, dict(stage.heads.items()), content, path)
     return Restored(path, name, stage.eval(), categories, config)
+
+
+@contextmanager
+def _telling_misfits(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except MISFITS as error:
+        reason = f"{type(error).__name__}: {in_one_line(error)}"
+        raise CheckpointError(f"{path}: no model can be built as described ({reason})") from error
 
 
 def described_model(
     config: DictConfig, folder: Path, overrides: Sequence[str] = ()
 ) -> tuple[Path, State, DictConfig]:
-    """A checkpoint's path and content, and the configuration of its model (`restore_model`)."""
+    """A checkpoint's path and content, and the configuration of its model (`restore_model`).
+
+    Raises:
+        UserError: an option that nothing takes, or a value that cannot be meant.
+    """
     path = Path(config.checkpoint or folder / chosen_stages(config)[-1] / "final.ckpt")
     content = load_stage(path)
-    return path, content, _described(config, content, overrides, path)
+    with _telling_misfits(path):
+        described = _described(config, content, overrides, path)
+        check_arguments(described)
+        wrong = list(out_of_range(described))
+    if wrong:
+        raise CheckpointError(f"{path}: {'; '.join(wrong)}")
+    return path, content, described
 
 
 def command_overrides() -> list[str]:
@@ -118,7 +150,7 @@ def _described(
     config: DictConfig, content: State, overrides: Sequence[str], path: Path
 ) -> DictConfig:
     """The configuration of the model, resolved."""
-    names = content["categories"]["names"]
+    names = saved_categories(content).names
     if config.data.num_classes not in (None, len(names)):
         raise OptionError(
             f"data.num_classes={config.data.num_classes}, but {path} was trained on {len(names)} "
@@ -127,15 +159,18 @@ def _described(
     composed = config.copy()
     with open_dict(composed):
         composed.data.num_classes = len(names)
-    described: DictConfig = OmegaConf.create(plain(composed))
+    values = plain(composed)
+    described: DictConfig = OmegaConf.create(values)
     keys = [_key(text) for text in overrides]
     if content.get("config") and not set(WHOLE) & set(keys):
-        for node in MODEL:
-            described[node] = content["config"].get(node, described[node])
+        annotations = values["data"]["train"]["annotations"]
+        counts = {"_target_": f"{COUNTS}.load", "annotations": annotations}
+        stored = taken(content["config"], path, keys, counts, len(names))
+        for node, value in stored.items():
+            OmegaConf.update(described, node, value, merge=False, force_add=True)
         for key, text in zip(keys, overrides, strict=True):
-            if key.split(".")[0] in MODEL:
-                _take(described, key, plain(composed), removed=text.startswith("~"))
-        described.data.num_classes = len(names)
+            if key.split(".")[0] in TOPS:
+                _take(described, key, values, removed=text.startswith("~"))
     return described
 
 
@@ -158,15 +193,15 @@ def _take(described: DictConfig, key: str, composed: dict[str, Any], removed: bo
     OmegaConf.update(described, key, value, merge=False, force_add=True)
 
 
-def _without_data(node: Any, names: list[str]) -> Any:
+def _without_data(node: Any, labels: list[str]) -> Any:
     """The configuration with counts that read no file: buffers with the true ones are loaded."""
     if isinstance(node, list):
-        return [_without_data(value, names) for value in node]
+        return [_without_data(value, labels) for value in node]
     if not isinstance(node, dict):
         return node
-    if node.get("_target_") == f"{STATISTICS}.load":
-        return {"_target_": f"{STATISTICS}.unknown", "names": names}
-    return {key: _without_data(value, names) for key, value in node.items()}
+    if counts_categories(node):
+        return {"_target_": f"{COUNTS}.unknown", "names": labels}
+    return {key: _without_data(value, labels) for key, value in node.items()}
 
 
 def stage_of(config: DictConfig, content: State, path: Path) -> str:

@@ -18,6 +18,7 @@ from bacl.atomic import replacing, telling_refusal
 from bacl.errors import UserError
 from bacl.jobs.configuration import changes, plain
 from bacl.jobs.lock import LOCKS, PATIENCE, lock
+from bacl.jobs.plain_values import read_yaml
 
 PACKAGES = (
     *("torch", "torchvision", "lightning", "hydra-core", "torchmetrics"),
@@ -40,7 +41,7 @@ def record(config: DictConfig, folder: Path, **notes: Any) -> None:
     """
     path, starts = folder / "config.yaml", folder / "environment.json"
     if path.exists():
-        changed = changes(plain(OmegaConf.load(path)), plain(config))  # type: ignore[arg-type]
+        changed = changes(read_yaml(path), plain(config))
         if changed:
             raise OtherConfigurationError(
                 f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}): "

@@ -15,6 +15,7 @@ from bacl.errors import UserError
 from bacl.jobs.check import choices, wrong_options
 from bacl.jobs.configuration import changes, last_stage, plain
 from bacl.jobs.outcome import Outcome, read_outcome
+from bacl.jobs.plain_values import read_yaml, select
 
 
 @dataclass
@@ -69,14 +70,15 @@ class Job:
         recorded = self.folder / "config.yaml"
         if not self.trains or not recorded.exists():
             return ""
-        earlier, now = OmegaConf.load(recorded), self.config.copy()
-        if "data" not in earlier:
+        earlier, now = read_yaml(recorded), self.config.copy()
+        content, num_classes = (select(earlier, f"data.{x}") for x in ("content", "num_classes"))
+        if not isinstance(content, str) or not isinstance(num_classes, int):
             return f"{recorded}: damaged"
         with open_dict(now):  # what a run fills in, as its data decide
-            now.data.content = earlier.data.content
+            now.data.content = content
             if now.data.num_classes is None:
-                now.data.num_classes = earlier.data.num_classes
-        changed = changes(plain(earlier), plain(now))  # type: ignore[arg-type]
+                now.data.num_classes = num_classes
+        changed = changes(earlier, plain(now))
         return f"{self.folder}: {'; '.join(changed[:3])}" if changed else ""
 
     def save_hydra(self) -> None:

@@ -34,7 +34,15 @@ def test_random_weights_need_no_files(tiny, tmp_path, capsys):
     assert {path.name for path in (tmp_path / "cost").iterdir()} == {"cost.json", "cost.md"}
 
 
-def test_a_checkpoint_is_timed_on_validation_images(finished, tiny, tmp_path):
+@pytest.fixture
+def named(tiny_overrides, monkeypatch) -> list[str]:
+    """The command names its data."""
+    data = [text for text in tiny_overrides if text.startswith("data.")]
+    monkeypatch.setattr(cost, "command_overrides", lambda: data)
+    return data
+
+
+def test_a_checkpoint_is_timed_on_validation_images(finished, tiny, named, tmp_path):
     path = shutil.copy(finished / "classifier/final.ckpt", tmp_path)
     options = [text for text in FAST if "size" not in text]
     cost.run(tiny(f"checkpoint={path}", "datamodule.num_workers=0", *options), tmp_path / "run")
@@ -46,11 +54,11 @@ def test_a_checkpoint_is_timed_on_validation_images(finished, tiny, tmp_path):
     assert f"weights of {path}" in (tmp_path / "cost/cost.md").read_text()
 
 
-def test_the_model_is_the_checkpoints(finished, compose_config, tmp_path):
+def test_the_model_is_the_checkpoints(finished, compose_config, named, tmp_path):
     path = shutil.copy(finished / "classifier/final.ckpt", tmp_path)
     # Without an experiment the command describes a detector and a head of other sizes.
     options = ["datamodule.num_workers=0", *[text for text in FAST if "size" not in text]]
-    cost.run(compose_config(f"checkpoint={path}", *options), tmp_path / "run")
+    cost.run(compose_config(f"checkpoint={path}", *named, *options), tmp_path / "run")
     content = result(tmp_path)
     saved = torch.load(path, weights_only=True)
     parameters = {key: value for key, value in saved["detector"].items() if "running" not in key}
