@@ -19,6 +19,7 @@ REFUSALS = {
     errno.EEXIST: "move the file that is in place of a folder, or write to another folder",
     errno.EISDIR: "move the folder that is in place of the file, or write to another folder",
     errno.ENAMETOOLONG: "give a shorter name",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or write to another disk",
     errno.EIO: "check the disk, or write to another one",
 }
 """What the system says of a place that cannot be written, and the mend."""

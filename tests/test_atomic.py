@@ -1,6 +1,8 @@
 import errno
 import os
 import re
+import resource
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -155,3 +157,22 @@ def test_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     with pytest.raises(UnwritableError, match=r"last\.ckpt cannot be written: No space left"):
         save({"weight": torch.zeros(100_000)}, tmp_path / "last.ckpt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("after", [0, 1, 1000, 200_000, 399_000])
+def test_a_disk_that_fills_up_within_a_checkpoint_leaves_the_earlier_one(tmp_path, after):
+    """At the first write, among the tensors, or while the archive is closed."""
+    path = tmp_path / "last.ckpt"
+    save({"weight": torch.zeros(10)}, path)
+    earlier = path.read_bytes()
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (after, most))
+    try:
+        with pytest.raises(UnwritableError, match=r"last\.ckpt cannot be written: File too large"):
+            save({f"weight{number}": torch.zeros(1000) for number in range(100)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == earlier
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]

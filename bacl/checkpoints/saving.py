@@ -16,4 +16,9 @@ def save(content: dict[str, Any], path: Path) -> None:
     """
     # torch opens a path by itself and then knows no reason why a write failed; a file tells.
     with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # Where the disk refuses a write, torch closes its archive and fails at that, too: what
+            # came first is the cause.
+            raise error from error.__context__
