@@ -2,12 +2,12 @@
 
 import errno
 import os
-import threading
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bacl.errors import UserError
+from bacl.leftovers import being_written, unfinished
 
 REFUSALS = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -43,13 +43,12 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UnwritableError: names the file and what is to be done.
     """
-    # The thread's id is the system's and keeps processes and threads that write the same file
-    # apart; the suffix tells writers that look at it (numpy, matplotlib) the format.
-    temporary = path.with_name(f".{path.stem}.{threading.get_native_id()}{path.suffix}")
+    temporary = unfinished(path)
     with telling_refusal(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            yield temporary
+            with being_written(temporary, Path.touch):
+                yield temporary
             _flush(temporary)
             temporary.replace(path)
             # The file is whole and in its place. Not every system opens a folder or flushes it

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from bacl.atomic import UnwritableError
-from bacl.callbacks.csv_logger import MetricsFile
+from bacl.callbacks.csv_logger import CSVLogger, MetricsFile
 from bacl.callbacks.progress import Progress
 from bacl.data.datamodule import DetectionDataModule
 from bacl.distributed import num_processes
@@ -134,8 +134,8 @@ class LastCheckpoint(Checkpoint):
 
 def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
     """The files of this process: the first one's alone has any."""
-    experiments = [getattr(logger, "experiment", None) for logger in trainer.loggers]
-    return [file for file in experiments if isinstance(file, MetricsFile)]
+    own = [logger.experiment for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+    return [file for file in own if isinstance(file, MetricsFile)]
 
 
 def _count_rows(trainer: Trainer) -> int:

@@ -6,8 +6,6 @@ differ in one thing: validation categories are much less imbalanced (see `builti
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from bacl.data.builtin_files import SPLIT_IDS, SPLITS, Recipe, write_split
 from bacl.data.builtin_scenes import SceneRules
 from bacl.distributed import process_rank
 from bacl.errors import UserError
+from bacl.leftovers import sweep, unfinished_folder
 
 MARKER = "DONE"
 
@@ -143,15 +142,13 @@ def _is_complete(root: Path, recipe: Recipe) -> bool:
 
 def _write_folder(root: Path, recipe: Recipe, processes: int) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        folder.chmod(0o755)  # mkdtemp makes private folders
+    sweep(root.parent, unfinished_of=root)
+    with unfinished_folder(root) as folder:
         for split in range(len(SPLITS)):
             write_split(folder, recipe, split, processes, quiet=process_rank() > 0)
-        (folder / MARKER).write_text(json.dumps(recipe.parameters(), indent=1), encoding="utf-8")
+        marker = json.dumps(recipe.parameters(), indent=1)
+        (folder / MARKER).write_text(marker, encoding="utf-8")
         _move(folder, root, recipe)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move(folder: Path, root: Path, recipe: Recipe) -> None:

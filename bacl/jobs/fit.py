@@ -152,8 +152,7 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_head
 def finish(folder: Path, stage: DetectionStage, categories: Categories, config: DictConfig) -> None:
     """Write the stage's final.ckpt; the checkpoint for resuming has served."""
     save_stage(folder / "final.ckpt", stage.detector, stage.live_heads, categories, plain(config))
-    for served in (_interrupted(folder), *folder.glob(".last.*.ckpt")):  # a kill leaves the latter
-        served.unlink(missing_ok=True)
+    _interrupted(folder).unlink(missing_ok=True)
 
 
 def restore(

@@ -19,6 +19,7 @@ from bacl.errors import UserError
 from bacl.jobs.configuration import changes, plain
 from bacl.jobs.lock import LOCKS, PATIENCE, lock
 from bacl.jobs.plain_values import read_yaml
+from bacl.leftovers import sweep
 
 PACKAGES = (
     *("torch", "torchvision", "lightning", "hydra-core", "torchmetrics"),
@@ -57,7 +58,7 @@ def record(config: DictConfig, folder: Path, **notes: Any) -> None:
 def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Keep the folder to this process (and those it trains with) while the block runs.
 
-    It is waited for, up to `patience` seconds.
+    It is waited for, up to `patience` seconds, and swept of what killed processes left in it.
 
     Raises:
         BusyFolderError: another process works in the folder.
@@ -70,6 +71,7 @@ def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         lock(handle, folder, patience)
+        sweep(folder, below=True)
         yield
     finally:
         os.close(handle)

@@ -1,6 +1,5 @@
 """Hydra writes into a run's folder before the job begins; whether it can is found out earlier."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from bacl.atomic import UnwritableError, telling_refusal
+from bacl.leftovers import unfinished
 
 PROBE = 1 << 16
 """Bytes; more than Hydra's own files have."""
@@ -40,7 +40,7 @@ def probe(folder: Path) -> None:
     Raises:
         UnwritableError: one of them is refused.
     """
-    trial = folder / f".writable.{os.getpid()}"
+    trial = unfinished(folder / "writable")
     with telling_refusal(folder, trial):
         folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -1,0 +1,117 @@
+"""What killed processes leave is swept; what another one is writing is not."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bacl.atomic import replacing
+from bacl.jobs.run_folder import exclusive
+from bacl.leftovers import sweep, unfinished, unfinished_folder
+
+WRITES = """
+import sys, time
+from pathlib import Path
+from bacl.atomic import replacing
+from bacl.leftovers import unfinished_folder
+place = Path(sys.argv[1])
+with replacing(place / "table.npz") as path, unfinished_folder(place / "data"):
+    path.write_text("half")
+    print("half", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def writer(tmp_path):
+    """Another process that is in the middle of writing a file and a folder."""
+    command = [sys.executable, "-c", WRITES, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "half\n"
+        yield process
+        process.kill()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_another_process_writes_is_left_alone(writer, tmp_path):
+    before = names(tmp_path)
+    assert len(before) == 2
+    sweep(tmp_path)
+    assert names(tmp_path) == before
+
+
+def test_what_a_killed_process_left_is_removed(writer, tmp_path):
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    assert len(names(tmp_path)) == 2
+    sweep(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_run_begins_with_a_swept_folder(tmp_path):
+    left = [unfinished(tmp_path / name) for name in ("DONE", "final.ckpt", "stage/last.ckpt")]
+    left[2].parent.mkdir()
+    for path in left:
+        path.touch()
+    with exclusive(tmp_path):
+        assert not [path for path in left if path.exists()]
+
+
+def test_others_names_are_no_leftovers(tmp_path):
+    others = (".table.npz", ".table.123.npz", "x.00c0ffee.unfinished", ".unfinished", ".env.d")
+    for name in others:
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert names(tmp_path) == sorted(others)
+
+
+def test_only_those_of_one_file(tmp_path):
+    mine, other, longer = (unfinished(tmp_path / name) for name in ("data", "date", "data.npz"))
+    for path in (mine, other, longer):
+        path.touch()
+    sweep(tmp_path, unfinished_of=tmp_path / "data")
+    assert names(tmp_path) == sorted([other.name, longer.name])
+
+
+def test_folders_below_are_swept_where_asked(tmp_path):
+    left = unfinished(tmp_path / "stage/heads/bacl.npz")
+    left.parent.mkdir(parents=True)
+    left.touch()
+    sweep(tmp_path)
+    assert left.exists()
+    sweep(tmp_path, below=True)
+    assert not left.exists()
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    opened, swept = os.open, []
+
+    def late(path, *args, **options):
+        if not swept:
+            swept.append(path)
+            sweep(tmp_path)
+        return opened(path, *args, **options)
+
+    made = Path.touch
+    monkeypatch.setattr(
+        Path, "touch", lambda path: (made(path), monkeypatch.setattr(os, "open", late))
+    )
+    with replacing(tmp_path / "a.txt") as path:
+        path.write_text("whole")
+    assert len(swept) == 1
+    assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_a_folder_is_gone_after_the_block_unless_it_was_moved(tmp_path):
+    with unfinished_folder(tmp_path / "data") as folder:
+        (folder / "a").touch()
+    assert names(tmp_path) == []
+    with unfinished_folder(tmp_path / "data") as folder:
+        folder.replace(tmp_path / "data")
+    assert names(tmp_path) == ["data"]
