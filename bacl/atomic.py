@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bacl.errors import UserError
-from bacl.leftovers import being_written, unfinished
+from bacl.leftovers import being_written, sweep_once, unfinished
 
 REFUSALS = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -46,15 +46,16 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = unfinished(path)
     with telling_refusal(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep_once(path.parent)
         try:
             with being_written(temporary, Path.touch):
                 yield temporary
-            _flush(temporary)
-            temporary.replace(path)
-            # The file is whole and in its place. Not every system opens a folder or flushes it
-            # (network and FUSE file systems): there a power cut may leave the earlier file.
-            with suppress(OSError):
-                _flush(path.parent)
+                _flush(temporary)
+                temporary.replace(path)
+                # The file is whole and in its place. Not every system opens a folder or flushes it
+                # (network and FUSE file systems): there a power cut may leave the earlier file.
+                with suppress(OSError):
+                    _flush(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 try:
@@ -81,6 +82,12 @@ def sweep(folder: Path, unfinished_of: Path | None = None, below: bool = False) 
             return
 
 
+@cache
+def sweep_once(folder: Path) -> None:
+    """Sweep a folder, the first time that this process writes into it."""
+    sweep(folder)
+
+
 def _is_of(match: re.Match[str], path: Path) -> bool:
     return (match["of"], match["suffix"] or "") == (path.stem, path.suffix)
 
@@ -92,6 +99,8 @@ def _remove_unused(path: Path) -> None:
             if fcntl is None:
                 return
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            # Another process may have made one in its place since.
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         finally:
             os.close(handle)

@@ -63,6 +63,13 @@ def test_a_run_begins_with_a_swept_folder(tmp_path):
         assert not [path for path in left if path.exists()]
 
 
+def test_the_first_file_that_is_written_sweeps_its_folder(tmp_path):
+    unfinished(tmp_path / "detections_bacl.json").touch()
+    with replacing(tmp_path / "images.json") as path:
+        path.write_text("[]")
+    assert names(tmp_path) == ["images.json"]
+
+
 def test_others_names_are_no_leftovers(tmp_path):
     others = (".table.npz", ".table.123.npz", "x.00c0ffee.unfinished", ".unfinished", ".env.d")
     for name in others:

@@ -20,7 +20,7 @@ from bacl.data.file_digests import Memory, file_states, known_digest, read_diges
 from bacl.data.progress import byte_progress
 from bacl.data.table_build import LAYOUT, build_table
 from bacl.data.validation import AnnotationError, MissingAnnotationsError
-from bacl.data.workplace import workplace
+from bacl.leftovers import sweep, unfinished_folder
 
 _LOG = logging.getLogger(__name__)
 _HIDDEN = ".bacl-tables"
@@ -45,6 +45,8 @@ def table_folder(annotations: Path, cache: Path | None = None) -> Path:
     digest = _digest(annotations, memory)
     name = f"{annotations.stem[:_LONGEST_STEM]}-{digest[:16]}-v{LAYOUT}"
     folders = [place / name for place in _places(annotations, cache)]
+    for folder in folders:
+        sweep(folder.parent)
     believed = _believed(folders, memory.recall(_built(digest)), memory)
     return believed or _build(annotations, digest, folders, memory)
 
@@ -105,7 +107,7 @@ def _build(annotations: Path, digest: str, folders: list[Path], memory: Memory) 
         )
     size = annotations.stat().st_size
     require_space(folder.parent, size, f"the table of {annotations.name}")  # about as large
-    with workplace(folder) as temporary:
+    with unfinished_folder(folder) as temporary:
         with byte_progress(f"reading {annotations.name}", size) as advance:
             build_table(annotations, temporary, advance)
         if _digest(annotations, memory) != digest:

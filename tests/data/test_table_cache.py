@@ -1,6 +1,5 @@
 """Which tables are believed: those that this user's processes built of the very file."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from bacl.data import file_digests
 from bacl.data.columns import save_column
 from bacl.data.file_digests import Memory, known_digest
 from bacl.data.table import AnnotationTable
-from bacl.data.workplace import workplace
+from bacl.leftovers import unfinished, unfinished_folder
 
 RUNS = [100, 50, 48 * 64 - 150]
 
@@ -236,14 +235,11 @@ def test_a_full_disk_costs_no_more_than_the_memory(file, monkeypatch, caplog):
     check(file)
 
 
-def test_what_a_killed_builder_left_is_swept_and_a_living_ones_kept(tmp_path):
-    left, living = tmp_path / ".building-a", tmp_path / ".building-b"
-    for folder in (left, living):
-        folder.mkdir()
-        os.utime(folder, (time.time() - 9, time.time() - 9))
-    handle = os.open(living, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with workplace(tmp_path / "table") as young, workplace(tmp_path / "table") as other:
-        assert sorted(tmp_path.iterdir()) == sorted([living, young, other])
-    os.close(handle)
-    assert list(tmp_path.iterdir()) == [living]
+def test_what_a_killed_builder_left_is_swept_and_a_living_ones_kept(file):
+    place = check(file).parent
+    left = unfinished(place / "table")
+    left.mkdir()
+    with unfinished_folder(place / "other") as living:
+        check(file)
+        assert living.exists()
+        assert not left.exists()
