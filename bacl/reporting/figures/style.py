@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter
 from numpy.typing import NDArray
 
 from bacl.atomic import replacing
@@ -82,7 +82,7 @@ def head_marker(index: int) -> str:
 def written_out(axis: Axis) -> None:
     """Write a logarithmic axis's numbers out: matplotlib's own powers of ten are mathematics."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))  # within one decade
 
 
 def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
