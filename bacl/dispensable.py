@@ -10,6 +10,9 @@ from bacl.terminal import visible
 
 _log = logging.getLogger(__name__)
 
+NAMED = 8
+"""Parts that a warning names; the more there are, the likelier one cause is behind them."""
+
 
 class Dispensable:
     """Parts that may fail without ending the run: a warning names them and why, and says it once.
@@ -38,8 +41,10 @@ class Dispensable:
         self._failed = {}
         self._told |= set(new)
         if new:
-            names = ", ".join(visible(name) for name in new)
-            _log.warning("%s: %s (%s)", self._lack, names, reason(next(iter(new.values()))))
+            names = ", ".join(visible(name) for name in list(new)[:NAMED])
+            more = f" and {len(new) - NAMED} more" if len(new) > NAMED else ""
+            why = reason(next(iter(new.values())))
+            _log.warning("%s: %s%s (%s)", visible(self._lack), names, more, why)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:

@@ -32,6 +32,14 @@ def test_it_is_said_once_and_the_traceback_is_there_for_debugging(caplog):
     assert all(each.exc_info for each in caplog.records if each.levelname == "DEBUG")
 
 
+def test_many_parts_are_counted(caplog):
+    with Dispensable("not drawn") as figures:
+        for number in range(1000):
+            with figures.part(f"{number}.png"):
+                raise OSError(errno.ENOSPC, "full")
+    assert "6.png, 7.png and 992 more (OSError: [Errno 28] full)" in caplog.text
+
+
 def test_nothing_is_said_where_nothing_fails(caplog):
     with Dispensable("not drawn") as figures, figures.part("a.png"):
         pass

@@ -24,11 +24,13 @@ from bacl.data.orientation import UPRIGHT
 from bacl.data.picture_file import MAX_PIXELS, Reading, read_picture
 from bacl.data.progress import count_progress
 from bacl.data.transforms import Augmentation
+from bacl.dispensable import Dispensable
 from bacl.errors import OptionError, UserError, require
 from bacl.evaluation.predictions import PredictionFiles
 from bacl.jobs.build import build_fabric, instantiate, prepare_process
 from bacl.jobs.restored import Restored, command_overrides, keep_head, restore_model
 from bacl.reporting import figures
+from bacl.terminal import visible
 
 PARTS = ("waiting for pictures", "detection", "writing", "drawing")
 
@@ -94,12 +96,15 @@ def _predict(
     watch: Watch,
 ) -> int:
     """Fill the files; returns the number of pictures drawn."""
-    options, drawn = config.predict, 0
+    options, tried, drawn = config.predict, 0, 0
     fabric = build_fabric(config)
     stage = fabric.setup_module(model.stage)
     stage.mark_forward_method("detect")
     hidden = not config.trainer.enable_progress_bar
-    with count_progress("predicting", len(found.names), "pictures", hidden) as advance:
+    with (
+        count_progress("predicting", len(found.names), "pictures", hidden) as advance,
+        Dispensable(f"{pictures}: not drawn") as drawings,
+    ):
         for batch, unreadable in _watched(_loader(config, model, found), watch):
             files.leave_out(unreadable)
             if batch is not None:
@@ -108,9 +113,9 @@ def _predict(
                 with watch.part("writing"):
                     files.write(batch.targets, detections)
                 with watch.part("drawing"):
-                    wanted = batch.targets[: _remaining(options.pictures, drawn)]
-                    _draw(pictures, found, wanted, detections, model, options.score_threshold)
-                    drawn += len(wanted)
+                    wanted = batch.targets[: _remaining(options.pictures, tried)]
+                    tried += len(wanted)
+                    drawn += _draw(pictures, found, wanted, detections, model, config, drawings)
             advance(len(unreadable) + (len(batch.targets) if batch is not None else 0))
     return drawn
 
@@ -126,15 +131,23 @@ def _draw(
     targets: Sequence[Target],
     detections: Mapping[str, Sequence[Detections]],
     model: Restored,
-    score_threshold: float,
-) -> None:
-    names = frozenset(found.names)
+    config: DictConfig,
+    drawings: Dispensable,
+) -> int:
+    """Draw pictures; returns how many could be drawn."""
+    names, done = frozenset(found.names), 0
     for position, target in enumerate(targets):
         name = found.names[target.image_id - 1]
-        image = read_picture(found.folder / name, reading(model.config)).permute(1, 2, 0).numpy()
         own = {head: each[position] for head, each in detections.items()}
         path = folder / drawn_name(name, names)
-        figures.draw_predictions(path, image, own, model.categories.names, score_threshold)
+        with drawings.part(name):
+            picture = read_picture(found.folder / name, reading(model.config))
+            figures.draw_predictions(
+                path, picture.permute(1, 2, 0).numpy(), own, model.categories.names,
+                config.predict.score_threshold,
+            )  # fmt: skip
+            done += 1
+    return done
 
 
 def drawn_name(name: str, names: Collection[str]) -> str:
@@ -191,7 +204,7 @@ def _files(output: Path, model: Restored, found: FoundImages) -> PredictionFiles
 def _tell_unreadable(unreadable: Sequence[Unreadable], total: int) -> None:
     if not unreadable:
         return
-    lines = "\n".join(f"  {each.name}: {each.reason}" for each in unreadable)
+    lines = "\n".join(f"  {visible(each.name)}: {visible(each.reason)}" for each in unreadable)
     if len(unreadable) == total:
         raise UnreadableError(f"no picture could be read:\n{lines}")
     print(f"{len(unreadable)} of {total} files could not be read and are left out:\n{lines}")
@@ -211,9 +224,9 @@ def _check(config: DictConfig) -> None:
         raise OptionError(f"trainer.devices={config.trainer.devices}: job=predict uses one device")
 
 
-def _remaining(pictures: int | None, drawn: int) -> int | None:
+def _remaining(pictures: int | None, tried: int) -> int | None:
     """How many more pictures to draw; None for all."""
-    return None if pictures is None else max(0, pictures - drawn)
+    return None if pictures is None else max(0, pictures - tried)
 
 
 def _stem(images: str) -> str:

@@ -147,15 +147,53 @@ def test_no_more_pictures_are_drawn_than_asked_for(command, pictures, tmp_path, 
 def test_a_failure_leaves_no_results(command, pictures, tmp_path, monkeypatch):
     calls = []
 
-    def draw(*arguments):
+    def write(*arguments):
         calls.append(arguments)
         if len(calls) == 3:
             raise OSError("disk full")
 
-    monkeypatch.setattr(figures, "draw_predictions", draw)
+    monkeypatch.setattr(predict.PredictionFiles, "write", write)
+    options = ["datamodule.num_workers=0", "datamodule.val_batch_size=2", "predict.pictures=0"]
     with pytest.raises(OSError, match="disk full"):
-        predict.run(command(pictures, "datamodule.num_workers=0"), tmp_path)
+        predict.run(command(pictures, *options), tmp_path)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_and_the_results_are_there(
+    command, pictures, tmp_path, monkeypatch, caplog, capsys
+):
+    draw, calls = figures.draw_predictions, []
+
+    def full(*arguments):
+        calls.append(arguments)
+        if len(calls) in (2, 3):
+            raise OSError("disk full")
+        return draw(*arguments)
+
+    monkeypatch.setattr(figures, "draw_predictions", full)
+    options = ["datamodule.num_workers=0", "predict.pictures=4"]
+    predict.run(command(pictures, *options), tmp_path)
+    assert len(written(tmp_path)[1]["images"]) == 6
+    assert len(calls) == 4
+    assert len(list((tmp_path / "out/pictures").iterdir())) == 2
+    assert "and 2 drawn pictures" in capsys.readouterr().out
+    [warning] = [each.getMessage() for each in caplog.records if "not drawn" in each.getMessage()]
+    assert warning.endswith(".jpg (OSError: disk full)")
+
+
+def test_names_in_any_bytes_are_written_and_told(command, pictures, tmp_path, capfd):
+    first = next(pictures.glob("*.jpg"))
+    for name in (b"caf\xe9.jpg", "猫.jpg".encode(), b"red\x1b[31m.jpg", b"$x_1$ =1.jpg"):
+        shutil.copy(first, os.fsencode(tmp_path) + b"/pictures/" + name)
+    (tmp_path / "pictures/bad\x1b[31m.jpg").write_bytes(b"no picture")
+    predict.run(command(pictures, "datamodule.num_workers=0"), tmp_path)
+    listed = written(tmp_path)[1]
+    names = {os.fsencode(each["file_name"]) for each in listed["images"]}
+    assert {b"caf\xe9.jpg", "猫.jpg".encode(), b"red\x1b[31m.jpg"} <= names
+    assert [each["name"] for each in listed["unreadable"]] == ["bad\x1b[31m.jpg"]
+    drawn = {path.name for path in (tmp_path / "out/pictures").iterdir()}
+    assert {"caf\udce9.jpg", "猫.jpg", "$x_1$ =1.jpg"} <= drawn
+    assert r"bad\x1b[31m.jpg: " in capfd.readouterr().out
 
 
 def test_results_come_batch_by_batch(command, pictures, tmp_path, monkeypatch):
