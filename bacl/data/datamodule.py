@@ -98,8 +98,6 @@ class DetectionDataModule(LightningDataModule):
         self.reading = Reading(orientation, max_pixels)
         self.outside_links = outside_links
         self.check_pictures = check_pictures
-        # More processes than validation images is no mistake.
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         self._batches: RandomBatches | None = None
         self._resumed: Mapping[str, int] | None = None
 
@@ -118,6 +116,16 @@ class DetectionDataModule(LightningDataModule):
         """Category counts of the training annotations."""
         return CategoryStatistics.of(self.train_table)
 
+    @cached_property
+    def train_set(self) -> DetectionDataset:
+        """Images to train on."""
+        return self._dataset(self.train_table, self.train, self.augment.train, keep_empty=False)
+
+    @cached_property
+    def val_set(self) -> DetectionDataset:
+        """Images to evaluate on."""
+        return self._dataset(self.val_table, self.val, self.augment.test, keep_empty=True)
+
     @property
     def images_per_step(self) -> int:
         """Training images per batch over all processes."""
@@ -134,7 +142,7 @@ class DetectionDataModule(LightningDataModule):
             PictureError: names all pictures that cannot be used.
             OptionError: `leave_out` names what is no picture of these data.
         """
-        splits = [self._train_set(), self._val_set()] if stage == "fit" else [self._val_set()]
+        splits = [self.train_set, self.val_set] if stage == "fit" else [self.val_set]
         require_named(self.choice.leave_out, [self.train_table, self.val_table])
         tell_splits(splits, self.load_masks)
         if self.check_pictures:
@@ -143,24 +151,35 @@ class DetectionDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """This process' share of the training `Batch`es, from where a resumed checkpoint ended."""
-        dataset = self._train_set()
-        self._batches = self.sampler(
-            dataset=dataset,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            num_processes=num_processes(),
-            process=process_rank(),
-        )
+        self._batches = self._training_batches(num_processes(), process_rank())
         if self._resumed is not None:
             self._resume(self._batches, self._resumed)
             self._resumed = None
-        return self._loader(dataset, self._batches, persistent=self.num_workers > 0)
+        return self._loader(self.train_set, self._batches, persistent=self.num_workers > 0)
 
     def val_dataloader(self) -> DataLoader:
-        """This process' share of the validation images: each once over all processes."""
-        dataset = self._val_set()
-        batches = EvaluationBatches(dataset, self.val_batch_size, num_processes(), process_rank())
-        return self._loader(dataset, batches, persistent=False)
+        """This process' share of the validation images."""
+        share = EvaluationBatches(
+            self.val_set, self.val_batch_size, num_processes(), process_rank()
+        )
+        return self._loader(self.val_set, share, persistent=False)
+
+    def check(self, processes: int) -> None:
+        """Refuse, before any of them starts, what so many processes cannot share.
+
+        Raises:
+            OptionError: the batch is no multiple of them, or larger than the training set.
+        """
+        self._training_batches(processes, 0)
+
+    def _training_batches(self, processes: int, process: int) -> RandomBatches:
+        return self.sampler(
+            dataset=self.train_set,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            num_processes=processes,
+            process=process,
+        )
 
     def state_dict(self) -> dict[str, int]:
         """Where the training is: `epoch`, `batch` (done in it) and a checksum of its batches."""
@@ -191,12 +210,6 @@ class DetectionDataModule(LightningDataModule):
             self._resumed = state_dict
             # Lightning cannot know that our loaders are.
             warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
-
-    def _train_set(self) -> DetectionDataset:
-        return self._dataset(self.train_table, self.train, self.augment.train, keep_empty=False)
-
-    def _val_set(self) -> DetectionDataset:
-        return self._dataset(self.val_table, self.val, self.augment.test, keep_empty=True)
 
     def _dataset(
         self,

@@ -76,6 +76,8 @@ def train_stages(
     for name in names:
         _check_start(config, folder, name)
         _check_hand_over(config, stages, name)
+    trainer = build_trainer(config, folder / names[0], stages[names[0]].schedule, logs=False)
+    data[names[0]].check(trainer.world_size)
     record(config, folder)
     categories = Categories.of(table)
     for name in names:
