@@ -96,7 +96,9 @@ class Interruption:
             self._left_to_caller = False
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        self.asked = self.asked or number
+        if self.asked is None:
+            self.asked = number
+            PEERS.hand_on(number)  # before this process ends, if that is at once
         if not self.postponed and not self._raised:
             raise self.end(number)
 

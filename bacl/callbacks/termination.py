@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import Tensor
+from torch.utils.data._utils import signal_handling
 
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.distributed import num_processes, sum_over_processes
@@ -27,7 +28,6 @@ class Termination(Callback):
     def __init__(self, watch: FiniteLoss) -> None:
         """`watch` asks all processes once in every step."""
         self._watch = watch
-        self._of_workers: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Lightning puts its handler up after this, on top of ours."""
@@ -36,20 +36,8 @@ class Termination(Callback):
             connector._sigterm_notifier_fn = _leave_it_to_ours
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From here on a step is finished first, and what follows it is logged and saved.
-
-        torch reports a dead process of the loader from within a signal handler, wherever the step
-        is. The loader finds out by itself, too, between two steps.
-        """
+        """From here on a step is finished first, and what follows it is logged and saved."""
         INTERRUPTION.postpone()
-        if INTERRUPTION.listens and hasattr(signal, "SIGCHLD"):
-            self._of_workers = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give back what torch has set."""
-        if callable(self._of_workers):
-            signal.signal(signal.SIGCHLD, self._of_workers)
-        self._of_workers = None
 
     def on_train_batch_end(
         self,
@@ -90,13 +78,17 @@ def _stage(trainer: Trainer) -> str:
 
 
 def watch_processes() -> None:
-    """Look after the processes that Lightning starts.
+    """Look after the processes that Lightning and torch start, in a command of our own.
 
-    Lightning's own observer (2.6) kills all processes, itself included, without a line.
+    Lightning's observer (2.6) kills all processes, itself included, without a line. torch (2.14)
+    reports a dead process of a loader from within a signal handler, wherever the training is: in
+    the middle of a step too. The loader finds out by itself when it waits for its batch, between
+    two steps.
     """
     if INTERRUPTION.listens:
         launcher: Any = subprocess_script
         launcher._launch_process_observer = PEERS.watch
+        signal_handling._SIGCHLD_handler_set = True
 
 
 def _leave_it_to_ours(number: int, frame: Any) -> None:

@@ -9,6 +9,7 @@ from torchvision.transforms import v2
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.samplers import RandomBatches, RepeatFactorBatches
 from bacl.data.transforms import Augmentation
+from bacl.errors import OptionError
 
 EPOCHS, BATCHES = 3, 5
 
@@ -237,3 +238,13 @@ def test_memory_is_pinned_for_a_gpu_only(data, monkeypatch, cuda):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     assert data(pin_memory=True).train_dataloader().pin_memory == cuda
     assert not data(pin_memory=False).val_dataloader().pin_memory
+
+
+@pytest.mark.parametrize(
+    ("options", "processes", "message"),
+    [({"batch_size": 11}, 1, "are only 10"), ({"batch_size": 4}, 3, "multiple of their number, 3")],
+)
+def test_batches_that_cannot_be_shared_are_refused(data, options, processes, message):
+    data(batch_size=4).check(2)
+    with pytest.raises(OptionError, match=message):
+        data(**options).check(processes)

@@ -1,0 +1,168 @@
+"""Signals to processes of their own, which do nothing but wait."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bacl.interruption import INTERRUPTION, Interrupted
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+
+BEGIN = """
+import os, signal, sys, time
+from bacl import interruption
+interruption.GRACE = interruption.TOGETHER = 0.3
+I = interruption.INTERRUPTION
+I.listen()
+I.place = "here"
+"""
+READY = "\nprint(os.getpid(), flush=True)\n"
+SLEEP = "time.sleep(30)\n"
+IN_A_LIBRARY = "signal.pthread_sigmask(signal.SIG_BLOCK, interruption.SIGNALS)"
+"""Nothing wakes the main thread up: no handler of Python runs."""
+
+
+@pytest.fixture
+def waiting():
+    """Starts a script; returns its process once it is ready, as the script says."""
+    started = []
+
+    def start(code, **variables):
+        process = subprocess.Popen(
+            [sys.executable, "-c", BEGIN + code], env=os.environ | variables, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        started.append(process)
+        process.stdout.readline()
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def end(process, *numbers, gap=0.0):
+    """Send the signals; returns exit status and what was said."""
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(gap)
+    said = process.communicate(timeout=20)[1]
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_command_in_one_line(waiting, number):
+    status, said = end(waiting(READY + SLEEP), number)
+    assert status == 128 + number
+    assert said == f"ended by {number.name} here; run the same command to go on\n"
+
+
+def test_what_a_block_has_to_clean_up_is_cleaned_up(waiting, tmp_path):
+    code = (
+        f"try:\n    print(1, flush=True); {SLEEP}finally:\n    open({str(tmp_path / 'f')!r}, 'w')"
+    )
+    end(waiting(code), signal.SIGTERM)
+    assert (tmp_path / "f").exists()
+
+
+def test_a_command_that_waits_in_a_library_is_ended(waiting):
+    status, said = end(waiting(IN_A_LIBRARY + READY + SLEEP), signal.SIGTERM)
+    assert status == 143
+    assert said.startswith("ended by SIGTERM here, where it did not end by itself; ")
+
+
+def test_a_postponed_end_takes_place_when_it_may(waiting):
+    code = "I.postpone()" + READY + "while I.asked is None: time.sleep(0.01)\n"
+    code += "I.place = 'after the step'\nI.take_place()\n" + SLEEP
+    status, said = end(waiting(code), signal.SIGTERM)
+    assert (status, said.split(";")[0]) == (143, "ended by SIGTERM after the step")
+
+
+def test_a_second_signal_ends_at_once(waiting):
+    process = waiting("I.postpone()" + READY + "while True: time.sleep(1)")
+    status, said = end(process, signal.SIGTERM, signal.SIGTERM, gap=0.5)
+    assert status == 143
+    assert said.startswith("ended by SIGTERM at once, as it was told twice; ")
+
+
+def test_what_a_terminal_and_a_launcher_hand_on_is_one_request(waiting):
+    code = "I.postpone()" + READY + "time.sleep(0.7); I.take_place()"
+    status, said = end(waiting(code), signal.SIGINT, signal.SIGTERM)
+    assert (status, said.split(";")[0]) == (130, "ended by SIGINT here")
+
+
+def test_a_forked_process_leaves_ctrl_c_to_its_parent(waiting):
+    code = """
+child = os.fork()
+if not child:
+    time.sleep(0.2)
+    print(1, flush=True)
+    time.sleep(0.3)
+    os._exit(7)
+I.postpone()
+sys.exit(os.WEXITSTATUS(os.waitpid(child, 0)[1]))
+"""
+    process = waiting(code)
+    os.killpg(process.pid, signal.SIGINT)
+    assert end(process) == (7, "")
+
+
+CHILD = "import time; time.sleep(30)"
+WITH_PEER = f"""
+import subprocess
+from bacl.peers import PEERS
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}])
+PEERS.watch([child])
+print(child.pid, flush=True)
+"""
+
+
+def test_a_killed_peer_ends_the_first_process(waiting):
+    killing = WITH_PEER.replace("print(child.pid", "child.kill(); print(0")
+    process = waiting(IN_A_LIBRARY + killing + SLEEP)
+    status, said = end(process)
+    assert status == 137
+    assert said.startswith("process 2 of 2 was killed by SIGKILL (out of memory?); run the same")
+
+
+def test_a_signal_is_handed_on_to_peers(waiting):
+    process = waiting(WITH_PEER + SLEEP)
+    assert end(process, signal.SIGTERM)[0] == 143  # the peer has closed the pipe, too
+
+
+def test_a_peer_ends_with_the_process_that_started_it(tmp_path):
+    script, ready = tmp_path / "peer.py", tmp_path / "ready"
+    script.write_text(f"{BEGIN}open({str(ready)!r}, 'w').close()\n{SLEEP}")
+    code = f"""
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, {str(script)!r}], env=os.environ | {{"LOCAL_RANK": "1"}})
+{SLEEP}"""
+    first = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not ready.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.kill()
+    said = first.communicate(timeout=20)[1]  # until the peer has closed the pipe
+    assert "the first process has ended" in said
+
+
+def test_signals_of_other_programs_are_left_alone():
+    assert not INTERRUPTION.listens
+    INTERRUPTION.postpone()
+    assert not INTERRUPTION.postponed
+    INTERRUPTION.take_place()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_the_status_is_128_and_the_signal():
+    assert Interrupted(signal.SIGTERM).code == 143
