@@ -1,5 +1,6 @@
 """Records how balanced each classifier is while it learns (the paper's Fig. 5)."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from bacl.callbacks.figure_log import log_figure
 from bacl.callbacks.spared_logger import attempt_all
 from bacl.data.statistics import CategoryStatistics
 from bacl.dispensable import Dispensable
+from bacl.errors import in_one_line
 from bacl.evaluation.groups import Grouping, shared_grouping
 from bacl.heads import ClassifierHead, Head, classifiers_by_name
 from bacl.reporting.figures import draw_weight_norms
 
 Row = dict[str, NDArray]
+_log = logging.getLogger(__name__)
 
 
 class ClassifierRecorder(Callback):
@@ -115,22 +118,45 @@ def of_categories(
 
 def last_norms(folder: Path) -> dict[str, NDArray]:
     """The latest recorded weight norms (K,) of every head in a folder of records."""
-    norms = {}
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as file:
-            norms[path.stem] = file["weight_norm"][-1]
-    return norms
+    rows = {path.stem: _read_rows(path) for path in sorted(folder.glob("*.npz"))}
+    return {name: row["weight_norm"][-1] for name, row in rows.items() if row is not None}
 
 
 def append_row(path: Path, epochs: int, row: Row) -> None:
-    """Add a record to an .npz file, in place of those of the same or a later epoch."""
+    """Add a record to an .npz file, in place of those of the same or a later epoch.
+
+    A damaged file begins anew: nothing is computed from it.
+    """
     rows = {"epochs": np.array([epochs]), **{name: value[None] for name, value in row.items()}}
-    if path.exists():
-        with np.load(path) as file:
-            earlier = file["epochs"] < epochs
-            rows = {n: np.concatenate([file[n][earlier], value]) for n, value in rows.items()}
+    before = _read_rows(path)
+    if before is not None and _fits(before, rows):
+        earlier = before["epochs"] < epochs
+        rows = {n: np.concatenate([before[n][earlier], value]) for n, value in rows.items()}
     with replacing(path) as temporary:
         np.savez(temporary, allow_pickle=False, **rows)
+
+
+def _read_rows(path: Path) -> dict[str, NDArray] | None:
+    """The records in a file; None where there is none, or it is damaged, which is told."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            rows = {name: file[name] for name in file.files}
+        if rows["weight_norm"].ndim != 2 or len(rows["epochs"]) != len(rows["weight_norm"]):
+            raise ValueError("not one row of norms for each record")
+        if not len(rows["epochs"]):
+            raise ValueError("no records")
+    except Exception as error:  # zip, npy and pickled files fail in ways of their own
+        _log.warning("%s is damaged and does not count (%s)", path, in_one_line(error))
+        return None
+    return rows
+
+
+def _fits(before: Row, rows: Row) -> bool:
+    """Whether the rows of two records have the same names and sizes."""
+    shapes = [{name: value.shape[1:] for name, value in part.items()} for part in (before, rows)]
+    return shapes[0] == shapes[1] and len({len(value) for value in before.values()}) == 1
 
 
 def _statistics(trainer: Trainer) -> CategoryStatistics:

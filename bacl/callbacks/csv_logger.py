@@ -29,7 +29,8 @@ class MetricsFile:
         self.metrics: list[dict[str, Any]] = []
         """Rows that are not in the file yet."""
         self._parameters: dict[str, Any] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        with telling_refusal(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         self._columns, rows = _read(self.path)
         self.rows = len(rows)
         """Rows in the file."""

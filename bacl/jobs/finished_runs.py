@@ -31,8 +31,8 @@ def finished(setting: Path, stage: str | None = None) -> tuple[dict[int, Outcome
         setting: folder of the runs of all seeds.
         stage: the last one of the runs that count; None takes whatever finished.
     """
-    paths = sorted(setting.glob("seed_*"))
-    ends = {int(path.name[5:]): read_outcome(path, stage) for path in paths}
+    seeds = {path: _seed(path) for path in sorted(setting.glob("seed_*"))}
+    ends = {seed: read_outcome(path, stage) for path, seed in seeds.items() if seed is not None}
     done = {seed: end for seed, end in ends.items() if end.status == "done"}
     others = {
         seed: f"seed {seed} {end.status}" + f": {end.reason}" * bool(end.reason)
@@ -57,7 +57,7 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
         UserError: there is none.
     """
     records = [path for file in ("config.yaml", FAILED) for path in runs.glob(f"*/seed_*/{file}")]
-    begun = sorted({path.parent for path in records})
+    begun = sorted({path.parent for path in records if _seed(path.parent) is not None})
     paths = [path for run in begun if (path := run / ".hydra/overrides.yaml").exists()]
     given = {path.parents[2]: read_overrides(path) for path in paths}
     settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}
@@ -76,6 +76,12 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
             for head in different
         ]
     return [Ablation("runs", title, _rows(heads, len(different) > 1), axis)]
+
+
+def _seed(run: Path) -> int | None:
+    """Of a run's folder; None of a folder that somebody else has put there."""
+    match = re.fullmatch(r"seed_(\d+)", run.name)
+    return int(match[1]) if match else None
 
 
 def _distinct(labels: Mapping[Path, str]) -> list[str]:

@@ -1,12 +1,12 @@
 """How a run ended: the DONE or FAILED file in its folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bacl.atomic import replacing
+from bacl.atomic import replacing, telling_refusal
 
 DONE, FAILED = "DONE", "FAILED"
 
@@ -47,7 +47,8 @@ def write_done(
     content = {"stage": stage, "seconds": round(seconds, 1), "results": results}
     with replacing(folder / DONE) as path:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (folder / FAILED).unlink(missing_ok=True)
+    with telling_refusal(folder / FAILED):
+        (folder / FAILED).unlink(missing_ok=True)
 
 
 def write_failed(folder: Path, reason: str) -> None:
@@ -57,29 +58,37 @@ def write_failed(folder: Path, reason: str) -> None:
 
 
 def read_outcome(folder: Path, stage: str | None = None) -> Outcome:
-    """How the run in this folder ended.
+    """How the run in this folder ended; a damaged DONE or FAILED does not count, and is told.
 
     Args:
         folder: of the run.
         stage: what was to be its last one; a run that another command finished with an earlier
             stage is unfinished.
     """
-    content = _read(folder / DONE)
-    if content is not None:
-        if stage is not None and content["stage"] != stage:
-            return Outcome("unfinished")
-        return Outcome("done", content["stage"], content["seconds"], results=content["results"])
-    failure = _read(folder / FAILED)
-    if failure is not None:
-        return Outcome("failed", reason=failure["reason"])
+    done = _read(folder / DONE, _done)
+    if done is not None:
+        return done if stage in (None, done.stage) else Outcome("unfinished")
+    failed = _read(
+        folder / FAILED, lambda content: Outcome("failed", reason=str(content["reason"]))
+    )
+    if failed is not None:
+        return failed
     return Outcome("unfinished" if (folder / "config.yaml").exists() else "not run")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _done(content: Any) -> Outcome:
+    results = {
+        str(head): {str(name): float(value) for name, value in measures.items()}
+        for head, measures in content["results"].items()
+    }
+    return Outcome("done", str(content["stage"]), float(content["seconds"]), results=results)
+
+
+def _read(path: Path, meaning: Callable[[Any], Outcome]) -> Outcome | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        print(f"{path} is damaged and does not count", flush=True)
+        return meaning(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        print(f"{path} is damaged and does not count; delete it, or run again", flush=True)
         return None

@@ -42,7 +42,7 @@ def record(config: DictConfig, folder: Path, **notes: Any) -> None:
     """
     path, starts = folder / "config.yaml", folder / "environment.json"
     if path.exists():
-        changed = changes(read_yaml(path), plain(config))
+        changed = changes(_recorded(path), plain(config))
         if changed:
             raise OtherConfigurationError(
                 f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}): "
@@ -50,8 +50,31 @@ def record(config: DictConfig, folder: Path, **notes: Any) -> None:
             )
     else:
         write_text(path, OmegaConf.to_yaml(config, resolve=True))
-    earlier = json.loads(starts.read_text(encoding="utf-8")) if starts.exists() else []
-    write_text(starts, json.dumps([*earlier, environment() | notes], indent=1))
+    write_text(starts, json.dumps([*_earlier_starts(starts), environment() | notes], indent=1))
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    config = read_yaml(path)
+    if not isinstance(config, dict) or not config:
+        raise UserError(
+            f"{path} is damaged (it is no configuration); if the folder holds a run of this very "
+            "command, delete the file, else the folder"
+        )
+    return config
+
+
+def _earlier_starts(path: Path) -> list[Any]:
+    """The records of earlier starts; none where the file is damaged: nothing is decided by it."""
+    if not path.exists():
+        return []
+    try:
+        starts = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        starts = error
+    if isinstance(starts, list):
+        return starts
+    print(f"{path} is damaged; it begins anew with this start", flush=True)
+    return []
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 import csv
+import pickle
 
 import numpy as np
+import pytest
 import torch
 
-from bacl.callbacks.classifier_recorder import ClassifierRecorder, append_row, measure
+from bacl.callbacks.classifier_recorder import ClassifierRecorder, append_row, last_norms, measure
 from bacl.callbacks.csv_logger import CSVLogger
 from bacl.evaluation.coco_ap import groups_by_count
 
@@ -67,3 +69,19 @@ def test_groups_are_the_metrics(fit, stage, tmp_path):
     (header,) = [line for line in (tmp_path / "metrics.csv").open() if "weight_norm" in line]
     own = {name for name in header.strip().split(",") if name.startswith("classifier/bce/")}
     assert own == {f"classifier/bce/weight_norm_{key}" for key in "123"}
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", bytes(range(256)), pickle.dumps([1])])
+def test_a_damaged_record_begins_anew(tmp_path, content):
+    path = tmp_path / "head.npz"
+    path.write_bytes(content)
+    assert last_norms(tmp_path) == {}
+    append_row(path, 2, {"weight_norm": np.ones(3)})
+    assert last_norms(tmp_path)["head"].tolist() == [1, 1, 1]
+
+
+def test_records_of_another_size_begin_anew(tmp_path):
+    path = tmp_path / "head.npz"
+    append_row(path, 1, {"weight_norm": np.ones(3)})
+    append_row(path, 2, {"weight_norm": np.ones(4)})
+    assert last_norms(tmp_path)["head"].tolist() == [1, 1, 1, 1]

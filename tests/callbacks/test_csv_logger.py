@@ -4,7 +4,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from bacl.callbacks.csv_logger import CSVLogger, MetricsFile
+from bacl.callbacks.csv_logger import CSVLogger, MetricsFile, read_rows
+from bacl.errors import UserError
 
 
 def rows(folder):
@@ -88,3 +89,43 @@ def test_checkpoints_stand_beside_it(fit, tmp_path):
     trainer = fit(last, logger=CSVLogger(tmp_path), epochs=1, enable_checkpointing=True)
     assert trainer.log_dir.rstrip("/") == str(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.csv", "last.ckpt"}
+
+
+def test_rows_after_those_that_are_kept_are_cut_off(tmp_path):
+    log(tmp_path, (0, {"loss": 1.0}), (1, {"loss": 0.5}), (2, {"loss": 0.2}))
+    file = MetricsFile(tmp_path)
+    assert file.rows == 3
+    file.keep(1)
+    file.log_metrics({"loss": 0.25}, 1)
+    file.save()
+    assert file.rows == 2
+    assert [row["loss"] for row in rows(tmp_path)] == ["1.0", "0.25"]
+
+
+DAMAGED = {
+    "another row": b"nonsense\r\n", "too many": b"3,1,2,3\r\n", "no number": b"1,much\r\n",
+    "no step": b"x,0.5\r\n", "binary": bytes(range(14, 256)) + b"\n", "NUL": b"\0\0\0\r\n",
+    "an open quote": b'1,"0.5\r\n',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_good_rows_of_a_damaged_file_are_kept(tmp_path, damage):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(b"step,loss\r\n0,1.0\r\n" + damage + b"2,0.5\r\n")
+    assert list(read_rows(path)) == [(0, {"loss": 1.0}), (2, {"loss": 0.5})]
+    log(tmp_path, (3, {"loss": 0.25}))
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "2", "3"]
+
+
+@pytest.mark.parametrize("content", [b"", bytes(range(256)), b"a,b\r\n1,2\r\n", b"step,step\r\n"])
+def test_a_file_without_columns_begins_anew(tmp_path, content):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    log(tmp_path, (0, {"loss": 1.0}))
+    assert rows(tmp_path) == [{"step": "0", "loss": "1.0"}]
+
+
+def test_a_folder_in_place_of_the_file_is_told(tmp_path):
+    (tmp_path / "metrics.csv").mkdir()
+    with pytest.raises(UserError, match=r"metrics\.csv cannot be read: Is a directory; move it"):
+        MetricsFile(tmp_path)

@@ -92,6 +92,15 @@ def test_settings_of_equal_overrides_are_rows_of_their_own(tmp_path, mark_done):
     assert table.axis is None
 
 
+def test_folders_that_are_no_seeds_are_passed_over(tmp_path, mark_done):
+    mark_done("default", 0, {"bacl": 0.25})
+    for name in ("seed_abc", "seed_", "seed_0.old"):
+        write_text(tmp_path / "default" / name / "config.yaml", "")
+    assert results(tmp_path / "default") == ({0: {"AP": 0.25}}, {})
+    (table,) = every_run(tmp_path, "demo")
+    assert len(table.rows) == 1
+
+
 def test_nothing_to_report_is_told(tmp_path):
     with pytest.raises(UserError, match="no run to report"):
         every_run(tmp_path, "demo")

@@ -3,6 +3,7 @@ import json
 import pytest
 from omegaconf import OmegaConf
 
+from bacl.errors import UserError
 from bacl.jobs.run_folder import environment, record, write_text
 
 
@@ -38,3 +39,19 @@ def test_files_are_written_as_a_whole(tmp_path):
     write_text(tmp_path / "a.json", "2")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "2"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"null", b"{}", b"5", b"[" * 100_000])
+def test_a_damaged_list_of_starts_begins_anew(tmp_path, capsys, content):
+    (tmp_path / "environment.json").write_bytes(content)
+    record(config(), tmp_path)
+    assert len(json.loads((tmp_path / "environment.json").read_text())) == 1
+    assert "environment.json is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]", b"text", b"{", b"a: ${b"])
+def test_a_damaged_configuration_is_told_in_one_line(tmp_path, content):
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"config\.yaml is damaged|another configuration") as told:
+        record(config(), tmp_path)
+    assert "\n" not in str(told.value)
