@@ -12,13 +12,14 @@ from bacl.jobs import test as test_job
 
 
 @pytest.fixture
-def alone(finished, tmp_path, compose_config):
+def alone(finished, tmp_path, tiny):
     """Evaluates a copy of the finished stage; returns the folder of the results."""
-    path = shutil.copy(finished / "classifier/final.ckpt", tmp_path)
+    (tmp_path / "classifier").mkdir()
+    shutil.copy(finished / "classifier/final.ckpt", tmp_path / "classifier")
 
     def run():
-        test_job.run(compose_config(f"checkpoint={path}", "trainer=cpu"), tmp_path)
-        (folder,) = tmp_path.glob("test_*")
+        test_job.run(tiny("job=test"), tmp_path)
+        (folder,) = tmp_path.glob("classifier/test_*")
         return folder
 
     return run
