@@ -9,6 +9,7 @@ from typing import Any
 from bacl.data.validation import AnnotationError, shown
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_NEXT = re.compile(r"[ \t\n\r]*,[ \t\n\r]*(?=\{)")
 
 
 class _TwiceError(ValueError):
@@ -72,20 +73,33 @@ class JsonReader:
             raise AnnotationError(self.path, section, problem) if start else self.error(problem)
         self.at += 1
         number = 0
-        while self.peek() != "]":
-            here = place % number
-            if number:
-                self.expect(",", here)
-            record = self.value(here, _RECORDS)
+        while self._has_next(place, number):
+            record = self._decode(place % number, _RECORDS)
             if not isinstance(record, dict):
-                raise AnnotationError(self.path, here, f"{shown(record)}, expected an object")
+                problem = f"{shown(record)}, expected an object"
+                raise AnnotationError(self.path, place % number, problem)
             yield number, record
             number += 1
         self.at += 1
 
-    def value(self, place: str, decoder: json.JSONDecoder = _ANY) -> Any:
+    def _has_next(self, place: str, number: int) -> bool:
+        """Step to record `number`, if the array does not end before it."""
+        if number and (comma := _NEXT.match(self.text, self.at)):
+            self.at = comma.end()
+            return True
+        if self.peek() == "]":
+            return False
+        if number:
+            self.expect(",", place % number)
+            self.peek()
+        return True
+
+    def value(self, place: str) -> Any:
         """The JSON value that starts here."""
         self.peek()
+        return self._decode(place, _ANY)
+
+    def _decode(self, place: str, decoder: json.JSONDecoder) -> Any:
         while True:
             try:
                 value, end = decoder.raw_decode(self.text, self.at)

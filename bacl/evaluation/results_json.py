@@ -5,26 +5,31 @@ Pixels are the original file's. A name that ends in .gz means gzip. Numbers are 
 their digits, so that the official evaluation of a file and ours of the detections agree.
 """
 
-import gzip
 import json
-import re
 from array import array
 from collections.abc import Iterator
 from itertools import islice, repeat
-from operator import index
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 import numpy as np
 
+from bacl.data.json_stream import stream_list
 from bacl.data.table import AnnotationTable
+from bacl.data.validation import (
+    NUMBERS,
+    AnnotationError,
+    check_box,
+    check_identifier,
+    shown,
+)
 from bacl.evaluation.columns import DetectionColumns
 from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.mask_reader import MaskReader
 
-_CHUNK = 1 << 20  # characters; also the longest record that is understood
-_GAP = re.compile(r"\s*,?\s*")
+_CHUNK = 1 << 20  # characters
+_PLACE = "record %d"
 _ROWS = 1 << 14  # detections that become text at once
 _RECORD = '{"image_id":%d,"category_id":%d,"bbox":[%r,%r,%r,%r],"score":%r%s}'
 _MASK = ',"segmentation":{"size":[%d,%d],"counts":%s}'
@@ -92,35 +97,32 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
         masks: read `segmentation`, which every record must then have, as compressed run lengths.
 
     Raises:
-        ValueError: if the text is not a list of records, or a record lacks a field, holds something
-            else than finite numbers, or names an image or category that `table` does not have.
+        AnnotationError: if the text is not a list of records, or a record lacks a field, has one
+            twice, holds something else than finite numbers, or names an image or category that
+            `table` does not have.
     """
     path = Path(path)
     images, labels, numbers = array("q"), array("q"), array("d")
-    codes = MaskReader(table) if masks else None
+    codes = MaskReader(path, table) if masks else None
     label_of = {int(category): label for label, category in enumerate(table.category_ids)}
     known = set(np.asarray(table.image_ids).tolist())
-    opened: Any = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as stream:
-            for count, record in enumerate(_records(stream, path)):
-                where = f"{path}: record {count}"
-                image, category, row = _fields(record, where)
-                if image not in known:
-                    raise ValueError(f"{where}: image_id {image} is not in the annotations")
-                if category not in label_of:
-                    raise ValueError(f"{where}: category_id {category} is not in the annotations")
-                images.append(image)
-                labels.append(label_of[category])
-                numbers.extend(row)
-                if codes is not None:
-                    codes.append(record.get("segmentation"), image, where)
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+    for number, record in stream_list(path, _PLACE, _CHUNK):
+        image, category, row = _fields(path, number, record)
+        if image not in known or category not in label_of:
+            name, value = ("category_id", category) if image in known else ("image_id", image)
+            raise AnnotationError(
+                path, _PLACE % number, f"{name} {value} is not in the annotations"
+            )
+        images.append(image)
+        labels.append(label_of[category])
+        numbers.extend(row)
+        if codes is not None:
+            codes.append(record.get("segmentation"), image, _PLACE % number)
     values = np.array(numbers).reshape(-1, 5)
     broken = ~np.isfinite(values).all(1)
     if broken.any():
-        raise ValueError(f"{path}: record {broken.argmax()}: bbox or score is not finite")
+        place = _PLACE % int(broken.argmax())
+        raise AnnotationError(path, place, "bbox or score is not finite")
     return _columns(np.array(images), np.array(labels), values, codes)
 
 
@@ -155,42 +157,26 @@ def _columns(
     )
 
 
-def _fields(record: Any, where: str) -> tuple[int, int, list[float]]:
+def _fields(path: Path, number: int, record: dict[str, Any]) -> tuple[int, int, list[float]]:
+    """Image, category, and box and score; diagnosis, slow, runs on failure only."""
     try:
-        image, category = index(record["image_id"]), index(record["category_id"])
         x, y, width, height = record["bbox"]
-        values = [float(x), float(y), float(width), float(height), float(record["score"])]
-    except KeyError as error:
-        raise ValueError(f"{where}: field {error} is missing") from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{where} is not {{image_id, category_id, bbox: [x, y, width, height], score}}: {error}"
-        ) from error
-    return image, category, values
+        row = [x, y, width, height, record["score"]]
+        image, category = record["image_id"], record["category_id"]
+        if not NUMBERS.issuperset(map(type, row)) or not type(image) is type(category) is int:
+            raise TypeError
+        return image, category, list(map(float, row))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _field_error(path, _PLACE % number, record) from error
 
 
-def _records(stream: TextIO, path: Path) -> Iterator[Any]:
-    """The elements of a json list, one by one."""
-    decode = json.JSONDecoder().raw_decode
-    text = stream.read(_CHUNK).lstrip()
-    if not text.startswith("["):
-        raise ValueError(
-            f"{path}: a results file is a json list, but this begins with {text[:20]!r}"
-        )
-    position, count = 1, 0
-    while True:
-        position = _GAP.match(text, position).end()  # type: ignore[union-attr]
-        if text.startswith("]", position):
-            return
-        try:
-            record, position = decode(text, position)
-        except json.JSONDecodeError as error:  # the record may go on in the next piece
-            more = stream.read(_CHUNK)
-            if not more or len(text) - position > _CHUNK:
-                raise ValueError(
-                    f"{path}: record {count} is cut off or broken: {error.msg}"
-                ) from error
-            text, position = text[position:] + more, 0
-            continue
-        yield record
-        count += 1
+def _field_error(path: Path, place: str, record: dict[str, Any]) -> AnnotationError:
+    """What is wrong with the first of a record's fields that is no good."""
+    try:
+        check_identifier(path, place, record, "image_id")
+        check_identifier(path, place, record, "category_id")
+        check_box(path, place, record.get("bbox"), found="bbox" in record)
+    except AnnotationError as error:
+        return error
+    found = shown(record["score"]) if "score" in record else "is missing"
+    return AnnotationError(path, f"{place}.score", f"{found}, expected a number")

@@ -263,11 +263,13 @@ def test_results_of_both_kinds_in_one_file(open_table, tmp_path):
 @pytest.mark.parametrize(
     ("segmentation", "message"),
     [
-        (None, "record 0: segmentation is None; expected compressed run lengths"),
-        ([[1, 1, 2, 2, 3, 3]], "record 0: segmentation is .*expected compressed"),
-        ({"size": [9, 9], "counts": "a9"}, "record 0: segmentation is .*size: .100, 100"),
-        ({"size": [SIDE, SIDE], "counts": [10000]}, "record 0: segmentation is .*expected"),
-        ({"size": [SIDE, SIDE], "counts": "a9"}, "record 0: the runs .* add up to"),
+        (None, "record 0.segmentation: None, expected compressed run lengths"),
+        ([[1, 1, 2, 2, 3, 3]], "record 0.segmentation: .*expected compressed"),
+        ({"size": [9, 9], "counts": "a9"}, "record 0.segmentation: .*size: .100, 100"),
+        ({"size": [SIDE, SIDE], "counts": [10000]}, "record 0.segmentation: .*expected"),
+        ({"size": [SIDE, SIDE], "counts": "a9"}, "record 0.segmentation: the runs add up to"),
+        ({"size": [SIDE, float(SIDE)], "counts": "a9"}, "record 0.segmentation: .*expected"),
+        ({"size": [SIDE, SIDE], "counts": "a9o"}, "'a9o', which is no text of compressed"),
     ],
 )
 def test_bad_masks_of_a_file_are_named(open_table, tmp_path, segmentation, message):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bacl.data.batch import Detections
+from bacl.data.validation import AnnotationError
 from bacl.evaluation import results_json
 from bacl.evaluation.columns import DetectionColumns
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
@@ -142,15 +143,30 @@ GOOD = {"image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1], "score": 0.5}
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (json.dumps({"annotations": []}), "is a json list"),
-        ("", "is a json list"),
-        (json.dumps([GOOD])[:-5], "record 0 is cut off or broken"),
-        (json.dumps([GOOD])[:-1], "record 1 is cut off or broken"),
-        (json.dumps([GOOD, {"image_id": 9}]), "record 1: field 'category_id' is missing"),
-        (json.dumps([GOOD, 5]), "record 1 is not"),
-        (json.dumps([GOOD | {"bbox": [1, 2, 3]}]), "record 0 is not"),
-        (json.dumps([GOOD | {"score": None}]), "record 0 is not"),
-        (json.dumps([GOOD | {"image_id": "9"}]), "record 0 is not"),
+        (json.dumps({"annotations": []}), "expected a JSON list, found text that starts"),
+        ("", "ends early .expected a list of objects"),
+        (json.dumps([GOOD])[:-5], "record 0: the file ends early"),
+        (json.dumps([GOOD])[:-1], "record 1: the file ends early"),
+        (json.dumps([GOOD, {"image_id": 9}]), "record 1.category_id: is missing"),
+        (json.dumps([GOOD, 5]), "record 1: 5, expected an object"),
+        (json.dumps([GOOD | {"bbox": [1, 2, 3]}]), "record 0.bbox: .1, 2, 3., expected .x, y"),
+        (json.dumps([GOOD | {"score": None}]), "record 0.score: None, expected a number"),
+        (json.dumps([GOOD | {"image_id": "9"}]), "record 0.image_id: '9', expected an integer"),
+        (json.dumps([GOOD | {"image_id": True}]), "record 0.image_id: True, expected an integer"),
+        (json.dumps([GOOD | {"category_id": 3.0}]), "record 0.category_id: 3.0, expected an int"),
+        (json.dumps([GOOD | {"bbox": "1234"}]), "record 0.bbox: '1234', expected .x, y, width"),
+        (
+            json.dumps([GOOD | {"bbox": [0, 0, True, 1]}]),
+            "record 0.bbox: .0, 0, True, 1., expected",
+        ),
+        (json.dumps([GOOD | {"bbox": [0, 0, 1, 10**400]}]), "record 0.bbox: .0, 0, 1, 10000000"),
+        (json.dumps([GOOD | {"score": "0.5"}]), "record 0.score: '0.5', expected a number"),
+        (json.dumps([GOOD | {"score": True}]), "record 0.score: True, expected a number"),
+        (json.dumps([GOOD])[:-2] + ', "score": 1}]', "record 0: 'score' stands twice in it"),
+        (json.dumps([GOOD]) + "]", "text after the end of the list"),
+        (json.dumps([GOOD])[:-1] + ",]", "record 1: "),
+        ("[" * 100_000, "record 0: is nested too deeply"),
+        ('[{"score": ' + "9" * 5000 + "}]", "record 0: holds a number of thousands of digits"),
         (json.dumps([GOOD, GOOD | {"score": float("nan")}]), "record 1: .*not finite"),
         (json.dumps([GOOD | {"image_id": 5}]), "record 0: image_id 5 is not in the annotations"),
         (json.dumps([GOOD | {"category_id": 5}]), "record 0: category_id 5 is not in the annot"),
@@ -158,7 +174,7 @@ GOOD = {"image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1], "score": 0.5}
 )
 def test_bad_files_are_named(table, tmp_path, text, message):
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(ValueError, match=rf"results\.json.*{message}"):
+    with pytest.raises(AnnotationError, match=rf"results\.json.*{message}"):
         load_results(tmp_path / "results.json", table)
 
 
@@ -170,3 +186,8 @@ def test_a_cut_off_gzip_file_is_named(table, tmp_path):
     (tmp_path / "results.json.gz").write_text("[]")
     with pytest.raises(ValueError, match=r"results\.json\.gz.*cannot be read"):
         load_results(tmp_path / "results.json.gz", table)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_list(table, tmp_path):
+    (tmp_path / "results.json").write_bytes(b"\xef\xbb\xbf" + json.dumps([GOOD]).encode())
+    assert load_results(tmp_path / "results.json", table).scores.tolist() == [0.5]
