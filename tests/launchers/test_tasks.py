@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -95,3 +96,17 @@ def test_a_folder_that_takes_no_log_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UnwritableError, match=r"job\.log cannot be written"):
         task(tmp_path / "file/run", "").run(Processes())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_children_are_told_once_and_then_ended(monkeypatch):
+    """What a terminal sends to all of them comes twice, but at the same time."""
+    processes, child = Processes(), Mock()
+    processes.running.add(child)
+    processes.stop(signal.SIGINT, None)
+    processes.stop(signal.SIGTERM, None)
+    monkeypatch.setattr("bacl.launchers.tasks.TOGETHER", 0)
+    processes.stop(signal.SIGINT, None)
+    sent = [call.args[0] for call in child.send_signal.call_args_list]
+    assert sent == [signal.SIGTERM, signal.SIGTERM, signal.SIGKILL]
+    assert processes.stopped == signal.SIGINT

@@ -1,0 +1,96 @@
+"""Runs on several processes that have few images, or come to an early end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bacl.errors import OptionError
+from bacl.jobs import fit
+
+REPOSITORY = Path(__file__).parents[2]
+AT_ONCE = "checkpoint_every_minutes=1000"
+
+
+def processes(number: int) -> list[str]:
+    return ["trainer=ddp", "trainer.accelerator=cpu", f"trainer.devices={number}"]
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen:
+    command = [sys.executable, "run.py", *overrides, f"hydra.run.dir={folder}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for_rows(process: subprocess.Popen, metrics: Path) -> None:
+    """Wait until a training has logged two steps."""
+    while not metrics.exists() or metrics.read_text(encoding="utf-8").count("\n") < 3:
+        assert process.poll() is None, "ended before it was told to"
+        time.sleep(0.005)
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "classifier/results.json").read_text())
+
+
+def test_a_batch_that_processes_cannot_share_leaves_nothing_behind(tiny, tmp_path):
+    with pytest.raises(OptionError, match="multiple of their number, 3"):
+        fit.run(tiny(*processes(3)), tmp_path / "run")
+    with pytest.raises(OptionError, match="the training images with objects are only 16"):
+        fit.run(tiny("datamodule.batch_size=17"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_fewer_validation_images_than_processes(tiny_overrides, tmp_path):
+    """A process without a batch of its own would leave the others waiting."""
+    own = ["data.builder.num_val=1", f"data.root={tmp_path / 'data'}", "datamodule.batch_size=6"]
+    several = start(tmp_path / "run", *tiny_overrides, *own, *processes(3))
+    assert several.communicate(timeout=300)[1].count("Traceback") == 0
+    assert several.returncode == 0
+    checkpoint = tmp_path / "run/classifier/final.ckpt"
+    again = ["job=test", f"checkpoint={checkpoint}"]
+    assert start(tmp_path / "t", *tiny_overrides, *own, *again).wait(timeout=300) == 0
+    (alone,) = checkpoint.parent.glob("test_*/results.json")
+    assert json.loads(alone.read_text()) == results(tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_signal_loses_no_step(tiny_overrides, differing, tmp_path, number, several):
+    options = [*tiny_overrides, AT_ONCE, *(processes(2) if several else [])]
+    ended, whole = tmp_path / "ended", tmp_path / "whole"
+    for stage in ("representation", "classifier"):
+        process = start(ended, *options)
+        wait_for_rows(process, ended / stage / "metrics.csv")
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 128 + number
+        assert "Traceback" not in said
+        assert f"ended by {number.name} after" in said.splitlines()[-1]
+        assert (ended / stage / "last.ckpt").exists() or (ended / stage / "final.ckpt").exists()
+    for folder in (ended, whole):
+        assert start(folder, *options).wait(timeout=300) == 0
+    assert not differing(ended, whole)
+    assert results(ended) == results(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [True, False])
+def test_a_killed_process_ends_the_others(tiny_overrides, tmp_path, first):
+    process = start(tmp_path, *tiny_overrides, *processes(2))
+    wait_for_rows(process, tmp_path / "representation/metrics.csv")
+    child = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, check=True)
+    os.kill(process.pid if first else int(child.stdout.split()[0]), signal.SIGKILL)
+    said = process.communicate(timeout=30)[1]  # until all of them have closed the pipe
+    assert ("the first process has ended" if first else "process 2 of 2 was killed") in said
+    assert "Traceback" not in said
