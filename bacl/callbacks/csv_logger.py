@@ -50,6 +50,17 @@ class MetricsFile:
             self.path.unlink(missing_ok=True)
             self._columns = []
 
+    def keep_training(self) -> int:
+        """Keep the rows of the training, and none of an evaluation after it.
+
+        Returns:
+            The step after its last one.
+        """
+        rows = _read(self.path)[1]
+        trained = [n for n, row in enumerate(rows) if row is not None and _is_of_training(row)]
+        self.keep(trained[-1] + 1 if trained else 0)
+        return int((rows[trained[-1]] or {})["step"]) + 1 if trained else 0
+
     def log_metrics(self, metrics: Mapping[str, Tensor | float], step: int) -> None:
         """Add a row, to be written by `save`."""
         values = {name: v.item() if isinstance(v, Tensor) else v for name, v in metrics.items()}
@@ -121,6 +132,13 @@ def _row(columns: list[str], line: str) -> dict[str, str] | None:
     row = dict(zip(columns, fields, strict=True))
     numbers = all(text == "" or _is_number(text) for text in fields)
     return row if numbers and row["step"].isdecimal() else None
+
+
+def _is_of_training(row: Mapping[str, str]) -> bool:
+    """Whether a row has more than a validation logs; the end of an epoch is logged after one."""
+    return any(
+        v and k not in ("step", "epoch") and not k.startswith("val/") for k, v in row.items()
+    )
 
 
 def _fields(line: str) -> list[str]:

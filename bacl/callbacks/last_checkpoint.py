@@ -53,7 +53,7 @@ class LastCheckpoint(Checkpoint):
         """Cut off the rows that an interrupted process logged after its last checkpoint."""
         self._trains = True
         self._saved_at = time.monotonic()
-        for file in _metrics_files(trainer):
+        for file in metrics_files(trainer):
             file.keep(self._rows)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -132,11 +132,11 @@ class LastCheckpoint(Checkpoint):
         self._saved_at = time.monotonic()
 
 
-def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
+def metrics_files(trainer: Trainer) -> list[MetricsFile]:
     """The files of this process: the first one's alone has any."""
     own = [logger.experiment for logger in trainer.loggers if isinstance(logger, CSVLogger)]
     return [file for file in own if isinstance(file, MetricsFile)]
 
 
 def _count_rows(trainer: Trainer) -> int:
-    return max((file.rows for file in _metrics_files(trainer)), default=0)
+    return max((file.rows for file in metrics_files(trainer)), default=0)

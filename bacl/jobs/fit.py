@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig
 
 from bacl.callbacks.finite_loss import FiniteLoss
+from bacl.callbacks.last_checkpoint import metrics_files
 from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
@@ -37,7 +38,7 @@ from bacl.jobs.build import (
 from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.evaluate import evaluate
-from bacl.jobs.outcome import write_done
+from bacl.jobs.outcome import read_outcome, write_done
 from bacl.jobs.run_folder import exclusive, record
 from bacl.stages import DetectionStage
 
@@ -102,13 +103,17 @@ def train_stage(
     INTERRUPTION.place = f"in the {name} stage, before its first step"
     own = folder / name
     finished = (own / "final.ckpt").exists()
-    trainer = build_trainer(config, own, stage.schedule, logs=not finished)
+    done = finished and read_outcome(folder, name).status == "done"
+    evaluated = done or name != last_stage(config)
+    trainer = build_trainer(config, own, stage.schedule, logs=not (finished and evaluated))
     trainer.datamodule = data  # type: ignore[attr-defined]
-    if finished:
-        rank_zero_info(f"{name}: finished before, see {own / 'final.ckpt'}")
-        return trainer
     for logger in trainer.loggers:
         logger.log_hyperparams(plain(config))
+    if finished:
+        rank_zero_info(f"{name}: finished before, see {own / 'final.ckpt'}")
+        _interrupted(own).unlink(missing_ok=True)  # of a kill right after the last checkpoint
+        _log_after_training(trainer, stage.schedule.epochs)
+        return trainer
     if not _interrupted(own).exists():
         start(stage, categories, _start_path(config, folder, name))
     train(trainer, stage, _interrupted(own), drops_heads)
@@ -155,6 +160,14 @@ def finish(folder: Path, stage: DetectionStage, categories: Categories, config: 
     """Write the stage's final.ckpt; the checkpoint for resuming has served."""
     save_stage(folder / "final.ckpt", stage.detector, stage.live_heads, categories, plain(config))
     _interrupted(folder).unlink(missing_ok=True)
+
+
+def _log_after_training(trainer: Trainer, epochs: int) -> None:
+    """Let an evaluation log where the training ended, in place of what an interrupted one did."""
+    loop: Any = trainer.fit_loop
+    loop.epoch_progress.current.completed = epochs
+    for file in metrics_files(trainer):
+        loop.epoch_loop._batches_that_stepped = file.keep_training()
 
 
 def restore(

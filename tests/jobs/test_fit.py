@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -235,6 +236,23 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     assert not differing(folder, finished)
     assert results(folder) == results(finished)
     assert len(steps) == (2 if stage == "representation" else 1)
+
+
+def test_an_evaluation_that_was_interrupted_is_logged_where_the_training_ended(
+    finished, tiny, tmp_path
+):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "DONE").unlink()
+    (folder / "classifier/last.ckpt").touch()  # of a kill right after the last checkpoint
+    metrics = folder / "classifier/metrics.csv"
+    logged = metrics.read_bytes()
+    for text in (logged, logged[: logged.rstrip().rfind(b"\n") + 1]):
+        metrics.write_bytes(text)
+        fit.run(tiny(), folder)
+        assert metrics.read_bytes() == logged
+        (folder / "DONE").unlink()
+    assert not list(folder.rglob("last.ckpt"))
 
 
 def test_a_checkpoint_that_is_not_written_to_its_end_leaves_the_earlier_one(
