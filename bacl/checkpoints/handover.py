@@ -101,7 +101,8 @@ def load_stage(path: Path) -> State:
         check_structure(content)
     except UnreadableFileError as error:
         raise CheckpointError(
-            f"{path}: no final.ckpt of a stage: {error}; nothing in it was executed"
+            f"{path}: no final.ckpt of a stage: {error}; nothing in it was executed. Copy it again "
+            "from where it came, or delete it, and the same command trains its stage anew"
         ) from error
     except StructureError as error:
         raise CheckpointError(

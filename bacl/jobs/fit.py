@@ -201,10 +201,13 @@ def _start_path(config: DictConfig, folder: Path, name: str) -> Path | None:
 
 
 def _check_start(config: DictConfig, folder: Path, name: str) -> None:
-    """Refuse a missing file before an earlier stage trains for hours."""
+    """Refuse a missing or damaged file before an earlier stage trains for hours."""
     path = _start_path(config, folder, name)
-    if path is not None and path.parent.parent != folder and not path.is_file():
+    if path is None or path.parent.parent == folder:
+        return
+    if not path.is_file():
         raise CheckpointError(f"stages.{name}.init_from: no file {path}")
+    load_stage(path)
 
 
 def _check_hand_over(config: DictConfig, stages: dict[str, DetectionStage], name: str) -> None:

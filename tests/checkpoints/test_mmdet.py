@@ -421,3 +421,51 @@ def test_a_backbone_that_mmdetection_names_otherwise_is_refused():
     named = ("detector=faster_rcnn_mobilenet", "detector.backbone.weights=null")
     with pytest.raises(CheckpointError, match=r"has detector\.backbone\.features\.0"):
         published_state(*build(*named, "data.num_classes=5"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t * float("nan"), "holds NaN or infinity"),
+        (lambda t: t.to(torch.int8), "is int8, expected float32"),
+        (lambda t: t.to(torch.complex64), "is complex64, expected float32"),
+    ],
+)
+def test_weights_of_no_use_are_refused_by_name(file, change, told):
+    name = "rpn_head.rpn_conv.bias"
+    file.state[name] = change(file.state[name])
+    with pytest.raises(
+        CheckpointError, match=rf"{name} \(detector\.rpn\.head\.conv\.bias\) {told}"
+    ):
+        load_published(file, *small(), FIVE)
+
+
+def test_half_precision_is_widened(file):
+    name = "rpn_head.rpn_conv.bias"
+    file.state[name] = torch.full_like(file.state[name], 0.5).half()
+    detector, head = small()
+    load_published(file, detector, head, FIVE)
+    assert (detector.rpn.head.conv.bias == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"state_dict": {}, "pytorch-lightning_version": "2.6"},
+        {"detector": {}, "heads": {}, "categories": {}, "config": {}},
+    ],
+)
+def test_our_own_checkpoints_need_no_import(tmp_path, content):
+    torch.save(content, tmp_path / "ours.ckpt")
+    with pytest.raises(CheckpointError, match="a checkpoint of this project, which is used as it"):
+        read_published(tmp_path / "ours.ckpt")
+
+
+@pytest.mark.parametrize("key", ["mmdet_version", "config", "dataset_meta", "CLASSES"])
+def test_notes_of_another_kind_are_passed_over(tmp_path, key):
+    laughs = []
+    for _ in range(40):  # whoever prints it never ends
+        laughs = [laughs, laughs]
+    for value in (laughs, {1: 2}, 3, None, torch.zeros(2)):
+        torch.save({"meta": {key: value}, "state_dict": STATE}, tmp_path / "published.pth")
+        assert read_published(tmp_path / "published.pth").category_names is None

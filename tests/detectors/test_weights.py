@@ -222,3 +222,51 @@ def test_timm_without_network_names_the_addresses(timm, monkeypatch):
     address = r"no network.*https://huggingface\.co/timm/resnet10t.*detector\.backbone\.weights"
     with pytest.raises(WeightsError, match=address):
         TimmBackbone(TIMM, 0, True, "timm")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "an empty file"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+            "a Git LFS pointer",
+        ),
+        (b"<!DOCTYPE html><html><body>Not found</body></html>", "a web page"),
+    ],
+)
+@pytest.mark.parametrize("name", ["some.pth", "some-0123abcd.pth", "some.safetensors"])
+def test_what_downloads_leave_instead_is_called_that(tmp_path, name, content, told):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"{name}: damaged, not complete, .*{told}"):
+        read_weights(tmp_path / name)
+    with pytest.raises(WeightsError, match="are a folder"):
+        read_weights(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t * float("nan"), "weight holds NaN or infinity"),
+        (lambda t: t.to(torch.int8), "weight is int8, expected float32"),
+        (lambda t: t.double() + 1e-12, "weight holds values that are no float32"),
+        (lambda t: t.to("meta"), "weight has no values"),
+        (lambda t: t.to_sparse(), "weight is no plain tensor"),
+        (lambda t: torch.zeros(1).expand(10**6, 10**6), "weight declares more values"),
+    ],
+)
+def test_weights_of_no_use_are_refused_by_name(tmp_path, change, told):
+    module = nn.Linear(2, 2)
+    state = {"weight": change(torch.ones(2, 2)), "bias": torch.zeros(2)}
+    torch.save(state, tmp_path / "some.pth")
+    with pytest.raises(WeightsError, match=told) as error:
+        load_weights(module, str(tmp_path / "some.pth"), leave_out="fc.")
+    assert "\n" not in str(error.value)
+
+
+def test_half_precision_is_widened(tmp_path):
+    module = nn.Linear(2, 2)
+    state = {"weight": torch.full((2, 2), 0.5).half(), "bias": torch.zeros(2).bfloat16()}
+    torch.save(state, tmp_path / "some.pth")
+    load_weights(module, str(tmp_path / "some.pth"), leave_out="fc.")
+    assert torch.equal(module.weight, torch.full((2, 2), 0.5))
