@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -14,7 +16,8 @@ from torchvision import tv_tensors
 from bacl.data.batch import Batch, Target, padded_sides
 from bacl.data.collate import collate
 from bacl.data.file_tree import FileTree
-from bacl.data.picture_file import PictureError, Reading, read_picture
+from bacl.data.picture_file import PictureError, Reading, read_with_traits
+from bacl.data.traits import Trait
 from bacl.data.transforms import Sample
 from bacl.errors import OptionError
 
@@ -31,6 +34,11 @@ class FoundImages:
     """Relative to `folder`, sorted, with forward slashes."""
     skipped: Mapping[str, int]
     """Other files and folders beside them, by what they are."""
+
+    @cached_property
+    def known_names(self) -> frozenset[str]:
+        """The names, for looking up."""
+        return frozenset(self.names)
 
     def summary(self) -> str:
         """How many pictures there are, and what else is passed over."""
@@ -78,7 +86,15 @@ def find_images(source: str, excluded: Path | None = None) -> FoundImages:
     return FoundImages(folder, names, skipped)
 
 
-class PictureDataset(Dataset[tuple[Tensor, Target] | Unreadable]):
+class ReadPicture(NamedTuple):
+    """A transformed picture (3, H, W) uint8, its target, and what is worth telling of it."""
+
+    image: Tensor
+    target: Target
+    traits: Trait
+
+
+class PictureDataset(Dataset[ReadPicture | Unreadable]):
     """Pictures with a target that says where they come from and has no objects.
 
     An item that cannot be read or transformed is an `Unreadable`, so that the others go on. Image
@@ -100,25 +116,33 @@ class PictureDataset(Dataset[tuple[Tensor, Target] | Unreadable]):
     def __len__(self) -> int:
         return len(self.found.names)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Target] | Unreadable:
-        """The transformed picture (3, H, W) uint8 and its target."""
+    def __getitem__(self, index: int) -> ReadPicture | Unreadable:
+        """The picture of an index, or why there is none."""
         name = self.found.names[index]
         path = self.found.folder / name
         try:
-            stored = read_picture(path, self.reading)
+            stored, traits = read_with_traits(path, self.reading)
         except PictureError as error:
             return Unreadable(name, str(error).removeprefix(f"{path}: "))
         image = self.transform(_without_objects(stored))["image"].as_subclass(Tensor)
-        return image, _target(index + 1, image, stored)
+        return ReadPicture(image, _target(index + 1, image, stored), traits)
 
 
-def collate_readable(
-    samples: Sequence[tuple[Tensor, Target] | Unreadable],
-) -> tuple[Batch | None, list[Unreadable]]:
-    """The batch of what could be read, None if nothing could, and the rest."""
-    good = [sample for sample in samples if not isinstance(sample, Unreadable)]
+@dataclass(frozen=True)
+class Collated:
+    """The batch of what could be read, None if nothing could; its traits; and the rest."""
+
+    batch: Batch | None
+    traits: list[Trait]
+    unreadable: list[Unreadable]
+
+
+def collate_readable(samples: Sequence[ReadPicture | Unreadable]) -> Collated:
+    """Put together what could be read of some pictures."""
+    good = [sample for sample in samples if isinstance(sample, ReadPicture)]
     bad = [sample for sample in samples if isinstance(sample, Unreadable)]
-    return (collate(good) if good else None), bad
+    batch = collate([(image, target) for image, target, _ in good]) if good else None
+    return Collated(batch, [sample.traits for sample in good], bad)
 
 
 def _extensions() -> set[str]:

@@ -3,19 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import IntFlag
 from functools import partial
 
 import numpy as np
-from PIL import Image
 
 from bacl.data.completeness import looks_complete
 from bacl.data.images import ImageFiles, quoted
-from bacl.data.orientation import Fit, exif_orientation
 from bacl.data.picture_file import PictureError, checked_fit, opened
 from bacl.data.picture_record import UNKNOWN, PictureRecord, Stamp
-from bacl.data.pixels import is_deep
 from bacl.data.progress import count_progress
+from bacl.data.traits import told_traits, traits_of
 from bacl.distributed import gather_objects, num_processes, process_rank
 
 SHOWN = 10
@@ -23,22 +20,6 @@ SHOWN = 10
 _THREADS = 8  # they wait for the disk; headers are read by one at a time
 _CHUNK = 64
 _SLOW = 5000  # pictures from which on there is something to wait for
-
-
-class Trait(IntFlag):
-    """What is worth telling of a picture that can be read."""
-
-    DEEP = 1
-    FRAMES = 2
-    UNDECIDED = 4
-
-
-_TOLD = {
-    Trait.DEEP: "more than 8 bits or floating-point pixels, which are scaled by their range",
-    Trait.FRAMES: "several frames or pages, of which the first is taken",
-    Trait.UNDECIDED: "an EXIF orientation that the annotated size does not decide, and are read "
-    "{orientation} (datamodule.orientation)",
-}
 
 
 @dataclass(frozen=True)
@@ -79,7 +60,8 @@ def check_pictures(files: ImageFiles, rows: np.ndarray, hidden: bool = False) ->
         record.save()
     if problems:
         raise PictureError(_told(files, len(rows), dict(sorted(problems.items())), record))
-    return list(_lines(files, record.stamps[rows, 2]))
+    name, traits = files.table.source.name, record.stamps[rows, 2]
+    return list(told_traits(name, traits, files.reading.orientation))
 
 
 def _gathered(share: _Share) -> Sequence[_Share]:
@@ -126,31 +108,12 @@ def _look(files: ImageFiles, row: int, known: np.ndarray) -> Stamp | str:
             return *stamp, int(known[2])
         with opened(path, files.reading.max_pixels) as picture:
             fits = checked_fit(path, picture, files.size(row))
-            traits = _traits(picture, fits)
+            traits = traits_of(picture, fits)
             if not looks_complete(picture):
                 picture.load()
     except (PictureError, OSError) as error:
         return str(error)
     return *stamp, int(traits)
-
-
-def _traits(picture: Image.Image, fits: Fit) -> Trait:
-    traits = Trait(0)
-    if is_deep(picture):
-        traits |= Trait.DEEP
-    if picture.format != "MPO" and getattr(picture, "is_animated", False):
-        traits |= Trait.FRAMES  # a JPEG's further ones are previews of it
-    if fits is Fit.BOTH and exif_orientation(picture) > 1:
-        traits |= Trait.UNDECIDED
-    return traits
-
-
-def _lines(files: ImageFiles, traits: np.ndarray) -> Iterator[str]:
-    for trait, text in _TOLD.items():
-        count = int((traits & int(trait) > 0).sum())
-        if count:
-            told = text.format(orientation=files.reading.orientation)
-            yield f"{files.table.source.name}: {count:,} of {len(traits):,} pictures have {told}"
 
 
 def _told(files: ImageFiles, total: int, problems: dict[int, str], record: PictureRecord) -> str:

@@ -24,6 +24,7 @@ from bacl.data.orientation import (
     turns_itself,
 )
 from bacl.data.pixels import rgb
+from bacl.data.traits import Trait, traits_of
 from bacl.errors import OptionError, UserError
 
 DECODERS = (
@@ -71,7 +72,7 @@ class Reading:
         if self.max_pixels < 1:
             raise OptionError(f"datamodule.max_pixels={self.max_pixels}: expected at least 1")
 
-    def upright(self, fits: Fit) -> bool:
+    def upright(self, fits: Fit | None) -> bool:
         """Whether the upright picture is read, given which one has the annotated size."""
         if fits in (Fit.UPRIGHT, Fit.STORED):
             return fits is Fit.UPRIGHT
@@ -93,23 +94,31 @@ def read_picture(
     Raises:
         PictureError: names the file and what is wrong with it.
     """
+    return read_with_traits(path, reading, annotated)[0]
+
+
+def read_with_traits(
+    path: Path, reading: Reading | None = None, annotated: Size | None = None
+) -> tuple[Tensor, Trait]:
+    """The pixels as `read_picture` gives them, and what is worth telling of them."""
     reading = reading or Reading()
     with opened(path, reading.max_pixels) as picture:
-        upright = reading.upright(checked_fit(path, picture, annotated))
+        fits = checked_fit(path, picture, annotated)
+        traits = traits_of(picture, fits)
         orientation, is_upright = exif_orientation(picture), turns_itself(picture)
-        shown = turned(rgb(picture), orientation, is_upright, upright)
-        return torch.from_numpy(np.array(shown)).permute(2, 0, 1)
+        shown = turned(rgb(picture), orientation, is_upright, reading.upright(fits))
+        return torch.from_numpy(np.array(shown)).permute(2, 0, 1), traits
 
 
-def checked_fit(path: Path, picture: Image.Image, annotated: Size | None) -> Fit:
-    """Which of a file's pictures, stored and upright, has the annotated size.
+def checked_fit(path: Path, picture: Image.Image, annotated: Size | None) -> Fit | None:
+    """Which of a file's pictures, stored and upright, has the annotated size, if there is one.
 
     Raises:
         PictureError: neither has.
     """
-    stored, upright = sizes(picture, exif_orientation(picture))
     if annotated is None:
-        return Fit.BOTH
+        return None
+    stored, upright = sizes(picture, exif_orientation(picture))
     found = fit(stored, upright, annotated)
     if found is Fit.NEITHER:
         raise PictureError(

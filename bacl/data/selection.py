@@ -63,7 +63,7 @@ class Selection:
         return np.bincount(rows, minlength=self.table.num_images) > 0
 
     def summary(self) -> str:
-        """One line: how many images are trained on, and what is left out by reason and option."""
+        """One line: how many images are trained on, and how many not, by their first reason."""
         side = self.choice.min_side
         reasons = (
             (self._without_objects, "without objects (datamodule.negatives=true keeps them)"),
@@ -71,9 +71,13 @@ class Selection:
             (self._small, f"with a side under {side} pixels (datamodule.min_side=1 keeps them)"),
             (self.named, "named in datamodule.leave_out"),
         )
-        parts = [f"{mask.sum():,} {reason}" for mask, reason in reasons if mask.any()]
-        used = len(self.records) - int(self.named[self.records].sum())
-        text = f"{self.table.source.name}: trains on {used:,} of {self.table.num_images:,} images"
+        parts, rest = [], np.ones(self.table.num_images, dtype=bool)
+        for mask, reason in reasons:
+            if (mask & rest).any():
+                parts.append(f"{(mask & rest).sum():,} {reason}")
+            rest &= ~mask
+        total = self.table.num_images
+        text = f"{self.table.source.name}: trains on {rest.sum():,} of {total:,} images"
         return text + (f"; left out: {', '.join(parts)}" if parts else "")
 
     def lost_categories(self) -> list[str]:

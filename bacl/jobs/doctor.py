@@ -18,7 +18,7 @@ from bacl.data.prepare import incomplete, missing_files
 from bacl.data.table import AnnotationTable
 from bacl.errors import UserError
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
-from bacl.jobs.build import instantiate, prepare_process, single_device_trainer
+from bacl.jobs.build import build_data, instantiate, prepare_process, single_device_trainer
 from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import plain
 from bacl.jobs.run_folder import environment
@@ -75,7 +75,7 @@ def device(config: DictConfig) -> str:
 
 
 def data(config: DictConfig) -> str:
-    """Whether annotations and images are there, and validation has the training's categories."""
+    """Whether annotations and pictures are there and good, and the splits have one vocabulary."""
     paths = plain(config.data)
     train, val = paths["train"], paths["val"]
     if "builder" in paths and not Path(train["annotations"]).is_file():
@@ -84,6 +84,8 @@ def data(config: DictConfig) -> str:
         raise NotReadyError(incomplete(missing, paths["root"], paths["name"]))
     tables = [AnnotationTable.open(split["annotations"]) for split in (train, val)]
     check_categories(*tables)
+    augment = config.stages[next(iter(config.stages))].augment
+    build_data(config, augment).setup("fit")
     images, categories = [table.num_images for table in tables], tables[0].num_categories
     return f"{images[0]:,} training, {images[1]:,} validation images, {categories:,} categories"
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from bacl.data.batch import Batch, Detections, Target
 from bacl.data.image_folder import (
+    Collated,
     FoundImages,
     PictureDataset,
     Unreadable,
@@ -23,6 +25,7 @@ from bacl.data.image_folder import (
 from bacl.data.orientation import UPRIGHT
 from bacl.data.picture_file import MAX_PIXELS, Reading, read_picture
 from bacl.data.progress import count_progress
+from bacl.data.traits import Trait, told_traits
 from bacl.data.transforms import Augmentation
 from bacl.dispensable import Dispensable
 from bacl.errors import OptionError, UserError, require
@@ -78,10 +81,13 @@ def run(config: DictConfig, folder: Path) -> None:
         keep_head(model.stage, model.only_head(options.head, "predict.head"))
     print(f"{options.images}: {found.summary()}")
     watch, start = Watch(), perf_counter()
+    traits: list[Trait] = []
     with _files(output, model, found) as files:
-        drawn = _predict(config, model, found, files, output / "pictures", watch)
+        drawn = _predict(config, model, found, files, output / "pictures", watch, traits)
         done = len(found.names) - len(files.unreadable)
         _tell_unreadable(files.unreadable, len(found.names))
+    for line in told_traits(str(options.images), np.array(traits, dtype=np.int64), UPRIGHT):
+        print(line)
     seconds = perf_counter() - start
     print(f"{done} pictures in {seconds:.1f} s ({done / seconds:.1f}/s): {watch.summary()}")
     print(f"Detections{f' and {drawn} drawn pictures' if drawn else ''}: {output}")
@@ -94,8 +100,9 @@ def _predict(
     files: PredictionFiles,
     pictures: Path,
     watch: Watch,
+    traits: list[Trait],
 ) -> int:
-    """Fill the files; returns the number of pictures drawn."""
+    """Fill the files and the pictures' traits; returns the number of pictures drawn."""
     options, tried, drawn = config.predict, 0, 0
     fabric = build_fabric(config)
     stage = fabric.setup_module(model.stage)
@@ -105,9 +112,10 @@ def _predict(
         count_progress("predicting", len(found.names), "pictures", hidden) as advance,
         Dispensable(f"{pictures}: not drawn") as drawings,
     ):
-        for batch, unreadable in _watched(_loader(config, model, found), watch):
-            files.leave_out(unreadable)
-            if batch is not None:
+        for collated in _watched(_loader(config, model, found), watch):
+            files.leave_out(collated.unreadable)
+            traits += collated.traits
+            if (batch := collated.batch) is not None:
                 with watch.part("detection"):
                     detections = _detect(stage, batch.to(fabric.device, non_blocking=True))
                 with watch.part("writing"):
@@ -116,7 +124,7 @@ def _predict(
                     wanted = batch.targets[: _remaining(options.pictures, tried)]
                     tried += len(wanted)
                     drawn += _draw(pictures, found, wanted, detections, model, config, drawings)
-            advance(len(unreadable) + (len(batch.targets) if batch is not None else 0))
+            advance(len(collated.unreadable) + len(collated.traits))
     return drawn
 
 
@@ -135,11 +143,11 @@ def _draw(
     drawings: Dispensable,
 ) -> int:
     """Draw pictures; returns how many could be drawn."""
-    names, done = frozenset(found.names), 0
+    done = 0
     for position, target in enumerate(targets):
         name = found.names[target.image_id - 1]
         own = {head: each[position] for head, each in detections.items()}
-        path = folder / drawn_name(name, names)
+        path = folder / drawn_name(name, found.known_names)
         with drawings.part(name):
             picture = read_picture(found.folder / name, reading(model.config))
             figures.draw_predictions(
@@ -166,9 +174,7 @@ def reading(config: DictConfig) -> Reading:
     return Reading(options.get("orientation", UPRIGHT), options.get("max_pixels", MAX_PIXELS))
 
 
-def _loader(
-    config: DictConfig, model: Restored, found: FoundImages
-) -> DataLoader[tuple[Batch | None, list[Unreadable]]]:
+def _loader(config: DictConfig, model: Restored, found: FoundImages) -> DataLoader[Collated]:
     options = config.datamodule
     transform = instantiate(model.config.stages[model.name].augment, Augmentation).test
     batches = -(-len(found.names) // options.val_batch_size)
@@ -181,9 +187,7 @@ def _loader(
     )
 
 
-def _watched(
-    loader: Iterable[tuple[Batch | None, list[Unreadable]]], watch: Watch
-) -> Iterator[tuple[Batch | None, list[Unreadable]]]:
+def _watched(loader: Iterable[Collated], watch: Watch) -> Iterator[Collated]:
     """The same items; the time until each comes is waiting."""
     items = iter(loader)
     while True:

@@ -89,7 +89,7 @@ def test_a_turned_photograph_is_read_upright(tmp_path, picture):
 def test_items_know_their_files_sizes(tmp_path, picture):
     picture.save(tmp_path / "x.png")
     dataset = PictureDataset(find_images(str(tmp_path)), ResizeShortSide([20], 1000))
-    image, target = dataset[0]
+    image, target, _ = dataset[0]
     assert image.shape == (3, 20, 30)
     assert type(image) is torch.Tensor
     assert (target.image_id, target.size, target.original_size) == (1, (20, 30), (40, 60))
@@ -116,9 +116,9 @@ def test_broken_files_are_named_and_the_others_go_on(tmp_path, picture, workers)
     dataset = PictureDataset(find_images(str(tmp_path)), v2.Identity(), Reading(max_pixels=6000))
     loader = DataLoader(dataset, 2, num_workers=workers, collate_fn=collate_readable)
     batches = list(loader)
-    ids = [[t.image_id for t in batch.targets] if batch else None for batch, _ in batches]
+    ids = [[t.image_id for t in each.batch.targets] if each.batch else None for each in batches]
     assert ids == [[1], None, [5]]
-    reasons = {each.name: each.reason for _, bad in batches for each in bad}
+    reasons = {each.name: each.reason for collated in batches for each in collated.unreadable}
     assert list(reasons) == ["b.jpg", "c.png", "d.png", "f.jpg"]
     told = ("truncated", "no picture of a known", "400 x 40 pixels are more", "no such file")
     for (name, reason), words in zip(reasons.items(), told, strict=True):
