@@ -14,6 +14,7 @@ LONGEST_NAME = 255
 _LONGEST_PATH = 4096
 _PLAIN = re.compile(r"\w[\w-]*(?:[./ ]\w[\w-]*)*", re.ASCII)
 """Names that mean the same everywhere: nearly all."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 _UPLOADED = re.compile(r"/data/(upload|local-files)/")
 """How Label Studio's addresses begin; what follows lies in the image folder."""
@@ -56,8 +57,8 @@ def _problem(name: str) -> str | None:
     except UnicodeEncodeError:
         return "holds half a character"
     parts = encoded.replace(b"\\", b"/").split(b"/")
-    if b"\0" in encoded:
-        return "holds a zero byte"
+    if _CONTROL.search(name):
+        return "holds a control character"
     if len(encoded) > _LONGEST_PATH or max(map(len, parts)) > LONGEST_NAME:
         return "is longer than a name can be"
     if _ABSOLUTE.match(name) and not _UPLOADED.match(name):

@@ -58,7 +58,7 @@ class JsonReader:
             return None
         if not first:
             self.expect(",")
-            self.peek()
+            self._refuse_end("}")
         key = self.value("a key")
         if not isinstance(key, str):
             raise self.error("expected a key in double quotes")
@@ -91,8 +91,14 @@ class JsonReader:
             return False
         if number:
             self.expect(",", place % number)
-            self.peek()
+            self._refuse_end("]", place % number)
         return True
+
+    def _refuse_end(self, end: str, place: str = "") -> None:
+        """Raise if what a comma promises more of ends here."""
+        if self.peek() == end:
+            problem = f"not valid JSON at character {self.used + self.at}: a comma too many"
+            raise AnnotationError(self.path, place, problem)
 
     def value(self, place: str) -> Any:
         """The JSON value that starts here."""

@@ -91,7 +91,8 @@ def test_names_that_mean_one_file_are_told(tmp_path, write_set):
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path, write_set, monkeypatch):
     json = write_set(tmp_path, [(32, 32)], {})
-    monkeypatch.setattr(os, "listdir", lambda _: _refuse())
+    listed = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: _refuse() if path == tmp_path else listed(path))
     with pytest.raises(MissingDataError, match=rf"the folder {tmp_path} cannot be read: refused"):
         missing_files({"annotations": json, "images": tmp_path})
 
