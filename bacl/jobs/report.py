@@ -47,8 +47,9 @@ def run(config: DictConfig, folder: Path) -> None:
     for table in ablations:
         write_csv(target / f"{table.key}.csv", table)
     log(config, target, ablations, draw(target, ablations))
-    rich.print(Markdown(text))
-    print(f"Report: {target}")
+    with Dispensable("not shown") as shown, shown.part("tables"):
+        rich.print(Markdown(text))
+        print(f"Report: {target}")
 
 
 def draw(target: Path, tables: Sequence[Ablation]) -> list[Path]:
