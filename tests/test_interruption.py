@@ -33,7 +33,7 @@ def waiting():
 
     def start(code, **variables):
         process = subprocess.Popen(
-            [sys.executable, "-c", BEGIN + code], env=os.environ | variables, text=True,
+            [sys.executable, "-c", BEGIN + code], env=os.environ | variables, encoding="utf-8",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
@@ -144,7 +144,7 @@ import os, subprocess, sys, time
 subprocess.Popen([sys.executable, {str(script)!r}], env=os.environ | {{"LOCAL_RANK": "1"}})
 {SLEEP}"""
     first = subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, encoding="utf-8",
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     deadline = time.monotonic() + 20

@@ -29,7 +29,7 @@ with replacing(place / "table.npz") as path, unfinished_folder(place / "data"):
 def writer(tmp_path):
     """Another process that is in the middle of writing a file and a folder."""
     command = [sys.executable, "-c", WRITES, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout.readline() == "half\n"
         yield process
         process.kill()

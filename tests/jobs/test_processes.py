@@ -25,7 +25,7 @@ def start(folder: Path, *overrides: str) -> subprocess.Popen:
     command = [sys.executable, "run.py", *overrides, f"hydra.run.dir={folder}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, text=True, start_new_session=True,
+        command, cwd=REPOSITORY, env=environment, encoding="utf-8", start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
