@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
 from pkgutil import resolve_name
@@ -135,7 +135,7 @@ def _unknown_arguments(node: Any, path: str) -> Iterator[str]:
         return
     keys = {str(key) for key in node}
     if "_target_" in keys:
-        parameters = _parameters(node["_target_"], path)
+        parameters = _parameters(find(node["_target_"], path))
         if all(parameter.kind != Parameter.VAR_KEYWORD for parameter in parameters.values()):
             unknown = {key for key in keys - set(parameters) if not key.startswith("_")}
             yield from (_unknown(f"{path}.{key}", set(parameters)) for key in sorted(unknown))
@@ -144,8 +144,8 @@ def _unknown_arguments(node: Any, path: str) -> Iterator[str]:
             yield from _unknown_arguments(node[key], f"{path}.{key}".lstrip("."))
 
 
-def _parameters(target: Any, path: str) -> Mapping[str, Parameter]:
-    """What a class or function takes; anything, where it does not say.
+def find(target: Any, path: str) -> Callable[..., Any]:
+    """The class or function that the node at `path` of a command's configuration names.
 
     Raises:
         OptionError: there is none of that name, or it is neither.
@@ -156,8 +156,13 @@ def _parameters(target: Any, path: str) -> Mapping[str, Parameter]:
         raise OptionError(f"{path}._target_={target}: {in_one_line(error)}") from error
     if not callable(found):
         raise OptionError(f"{path}._target_={target}: a {type(found).__name__}, expected a class")
+    return found
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, Parameter]:
+    """What a class or function takes; anything, where it does not say."""
     try:
-        return signature(found).parameters
+        return signature(function).parameters
     except ValueError:  # it is not written in Python
         return {"": Parameter("options", Parameter.VAR_KEYWORD)}
 

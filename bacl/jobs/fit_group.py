@@ -29,8 +29,9 @@ def run(config: DictConfig, folder: Path) -> None:
     """Train and evaluate every head of the plan once; leave each job the folder of its own run."""
     began = time.monotonic()
     with exclusive(folder):
-        jobs = read_plan(folder)
-        fill_in_data(jobs)
+        planned = read_plan(folder)
+        open_data(config)  # what the data decide is the same for every job: they name the same
+        jobs = [job.completed(config) for job in planned]
         together, names = union(jobs)
         stage, trainer = train_stages(together, folder, drops_heads=True)
         trainer.validate(stage, datamodule=trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
@@ -44,15 +45,6 @@ def run(config: DictConfig, folder: Path) -> None:
 def first_waiting(jobs: Sequence[PlannedJob]) -> PlannedJob:
     """A job with the options of the command that runs now."""
     return next((job for job in jobs if job.waiting), jobs[0])
-
-
-def fill_in_data(jobs: Sequence[PlannedJob]) -> None:
-    """What the data decide, in every configuration: they name the same data."""
-    data = first_waiting(jobs).config
-    open_data(data)
-    for job in jobs:
-        with open_dict(job.config):
-            job.config.data = data.data
 
 
 def union(jobs: Sequence[PlannedJob]) -> tuple[DictConfig, list[Names]]:

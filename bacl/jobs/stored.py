@@ -46,7 +46,7 @@ def taken(
     found = {path: select(config, path) for path in STORED}
     nodes = {path: node for path, node in found.items() if node is not MISSING}
     require_harmless(nodes, source, num_classes)
-    return {path: _without_files(node, counts) for path, node in nodes.items()}
+    return {path: without_files(node, counts) for path, node in nodes.items()}
 
 
 def _without(node: Any, path: Sequence[str]) -> Any:
@@ -55,12 +55,12 @@ def _without(node: Any, path: Sequence[str]) -> Any:
     return node | {path[0]: None if len(path) == 1 else _without(node[path[0]], path[1:])}
 
 
-def _without_files(node: Any, counts: Mapping[str, Any]) -> Any:
-    """The node without what it reads: weights are left out, counts are the command's."""
+def without_files(node: Any, counts: Mapping[str, Any]) -> Any:
+    """A node without what it reads: weights are left out, counts of categories are `counts`."""
     if isinstance(node, list):
-        return [_without_files(value, counts) for value in node]
+        return [without_files(value, counts) for value in node]
     if counts_categories(node):
         return dict(counts)
     if not isinstance(node, dict):
         return node
-    return {k: None if k in FILES else _without_files(v, counts) for k, v in node.items()}
+    return {k: None if k in FILES else without_files(v, counts) for k, v in node.items()}

@@ -8,13 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from bacl.errors import UserError
-from bacl.jobs.configuration import changes, fixed, last_stage, plain
+from bacl.jobs.check import find
+from bacl.jobs.configuration import changes, last_stage, plain
 from bacl.jobs.naming import is_free, variant_parts
-from bacl.jobs.plan import PLAN, PlannedJob, read_plan, write_plan
+from bacl.jobs.plan import (
+    PLAN,
+    PlannedJob,
+    can_be_planned,
+    identity,
+    read_plan,
+    write_plan,
+)
 from bacl.launchers.jobs import Job
 from bacl.launchers.process import ProcessLauncher
 from bacl.launchers.tasks import Task
@@ -62,9 +69,9 @@ class Group:
     def folder(self) -> Path:
         """Where it trains: the folder of an earlier training of all these jobs, or a new one."""
         parent = Path(self.jobs[0].composed.hydra.sweep.dir, TRAININGS).absolute()
-        wanted = [_entry(job.folder, job.config) for job in self.jobs]
+        wanted = [identity(job.folder, job.config) for job in self.jobs]
         for path in sorted(parent.glob(f"*/{PLAN}")):
-            known = {_entry(job.folder, job.config) for job in _readable_plan(path.parent)}
+            known = {job.identity for job in _readable_plan(path.parent)}
             if set(wanted) <= known:
                 return path.parent
         return parent / hashlib.sha256("".join(wanted).encode()).hexdigest()[:12]
@@ -81,7 +88,10 @@ class Group:
         configs |= {folder: job.config for folder, job in asked.items()}
         overrides = {job.folder: job.overrides for job in earlier}
         overrides |= {folder: job.overrides for folder, job in asked.items()}
-        return [PlannedJob(f, overrides[f], configs[f], f in asked) for f in folders]
+        known = {job.folder: job.known_as for job in earlier if job.folder not in asked}
+        return [
+            PlannedJob(f, overrides[f], configs[f], f in asked, known.get(f, "")) for f in folders
+        ]
 
     def write(self) -> None:
         """Write the plan, and what Hydra leaves of ordinary runs; only while no training reads it.
@@ -116,11 +126,6 @@ def _readable_plan(folder: Path) -> list[PlannedJob]:
         return []
 
 
-def _entry(folder: Path, config: DictConfig) -> str:
-    options = fixed(plain(config)) | {"stage": config.stage}
-    return json.dumps([str(folder), options], sort_keys=True)
-
-
 def grouped(jobs: Iterable[Job]) -> list[Group]:
     """The groups of the jobs, in the order of their first ones."""
     groups: dict[str, Group] = {}
@@ -148,11 +153,12 @@ def without_heads(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str
 
 def trains_beside_others(config: DictConfig, module: dict[str, Any]) -> bool:
     """Whether the heads of a job's last stage depend on nothing that another job's heads change."""
-    stage: Any = get_class(module["_target_"])
+    stage: Any = find(module["_target_"], f"stages.{last_stage(config)}.module")
     named = [text for text in module["trainable"] if text.lstrip("!").startswith("heads.")]
     return (
         config.job == "fit"
-        and stage.independent_heads
+        and getattr(stage, "independent_heads", False)
+        and can_be_planned(config)
         and config.trainer.precision not in SCALED
         and all(text == "heads.*" for text in named)  # heads have other names in a training of many
     )

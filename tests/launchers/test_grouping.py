@@ -1,17 +1,19 @@
 """How jobs of a multirun are composed, grouped and found again."""
 
+import json
+import re
 import sys
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
+from bacl.errors import UserError
 from bacl.jobs.check import CONF
 from bacl.jobs.lock import LOCKS, lock
 from bacl.jobs.outcome import read_outcome, write_done, write_failed
-from bacl.jobs.plan import PlannedJob, read_plan, write_plan
+from bacl.jobs.plan import PlannedJob, identity, read_plan, write_plan
 from bacl.jobs.run_folder import write_text
 from bacl.launchers.jobs import Job
 from bacl.launchers.one_pass import Group, OnePassLauncher, grouped, without_heads
@@ -146,13 +148,52 @@ def test_a_plan_that_another_launcher_goes_by_stays_as_it_is(job, capsys):
 
 def test_a_plan_survives_the_file_with_its_interpolations(job, tmp_path):
     first = job(DEMO, "head.loss.alpha=0.1")
-    write_plan(tmp_path, [PlannedJob(Path("x"), first.overrides, first.config)])
-    (planned,) = read_plan(tmp_path)
-    assert planned.folder.is_absolute()
-    assert planned.overrides == first.overrides
-    assert planned.config == first.config
-    planned.config.data.num_classes = 7
+    write_plan(tmp_path, [PlannedJob(tmp_path / "x", first.overrides, first.config)])
+    (read,) = read_plan(tmp_path)
+    assert (read.folder, read.overrides) == (tmp_path / "x", first.overrides)
+    assert read.identity == identity(tmp_path / "x", first.config)
+    command = job(DEMO, "head.loss.alpha=0.2").config
+    command.data.num_classes = 7
+    planned = read.completed(command)
     assert planned.config.stages.classifier.heads.bacl.loss.num_classes == 7
+    command.head = planned.config.head  # all that differs
+    assert planned.config == command
+    assert planned.config.head.loss.alpha == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"head": {"_target_": "os.system"}}, "head._target_: a file may not name 'os.system'"),
+        ({"heads": {"bacl": {"_target_": "bacl.data.builtin.build"}}}, "heads.bacl._target_: "),
+        ({"report": {"reference": "${oc.env:HOME}"}}, "report.reference: '${oc.env:HOME}' is text"),
+        ({"heads": {"bacl": "${oc.decode:${name}}"}}, "heads.bacl: "),
+        ({"name": "${oc.env:HOME}"}, "not what a plan holds"),
+        ({"trainer": {"_target_": "os.system"}}, "not what a plan holds"),
+        ({"data": {"builder": {}}}, "not what a plan holds"),
+    ],
+)
+def test_a_plan_asks_for_no_more_than_a_file_may(job, tmp_path, change, told):
+    first = job(DEMO, "head.loss.alpha=0.1")
+    write_plan(tmp_path, [PlannedJob(tmp_path / "x", first.overrides, first.config)])
+    plan = OmegaConf.to_container(OmegaConf.load(tmp_path / "plan.yaml"))
+    plan["jobs"][0]["config"] |= change
+    write_text(tmp_path / "plan.yaml", json.dumps(plan))
+    with pytest.raises(UserError, match=rf"^[^\n]*{re.escape(told)}[^\n]*$"):
+        read_plan(tmp_path)
+
+
+def test_a_plan_writes_to_no_folder_elsewhere(job, tmp_path):
+    first = job(DEMO, "head.loss.alpha=0.1")
+    elsewhere = tmp_path / "runs/../../../../elsewhere"
+    write_plan(tmp_path, [PlannedJob(elsewhere, first.overrides, first.config)])
+    with pytest.raises(UserError, match="outside"):
+        read_plan(tmp_path)
+
+
+def test_heads_that_a_plan_may_not_name_are_trained_apart(job):
+    own = "head.loss._target_=somewhere.Loss"
+    assert sizes(*[job(DEMO, own, f"head.loss.alpha={alpha}") for alpha in (0.1, 0.2)]) == [1, 1]
 
 
 def test_a_folder_of_another_configuration_is_a_conflict(job):
@@ -196,3 +237,8 @@ def test_a_new_start_forgets_a_failure_and_success_removes_it(tmp_path):
     write_done(tmp_path, "classifier", {"bacl": {"AP": 0.1}}, 1.0)
     assert read_outcome(tmp_path).status == "done"
     assert [path.name for path in tmp_path.iterdir()] == ["DONE"]
+
+
+def test_a_stage_that_is_no_class_is_told(job):
+    with pytest.raises(UserError, match=r"^stages\.classifier\.module\._target_=nowhere\.Stage: "):
+        grouped([job(DEMO, "stages.classifier.module._target_=nowhere.Stage")])
