@@ -14,7 +14,7 @@ from bacl.jobs.plain_values import MISSING, require_small, select
 
 STORED = (
     *("detector", "stages", "metric", "seed", "masks", "report"),
-    *("datamodule.val_batch_size", "datamodule.load_masks"),
+    *("datamodule.val_batch_size", "datamodule.load_masks", "datamodule.orientation"),
 )
 """What is taken from a checkpoint's configuration: the model, and how it was evaluated. Never where
 files lie (`data`), what makes data, the trainer, the loggers, or what is to be done."""
