@@ -50,6 +50,9 @@ class Interruption:
         """Whether signals are noted, until `take_place`, and nothing else happens."""
         self._raised = False
         self._since: float | None = None
+        """When it was told, or since when it has had to end."""
+        self._noticed: float | None = None
+        """When the thread that looks on saw the first signal."""
         self._left_to_caller = False
 
     def listen(self) -> None:
@@ -61,7 +64,8 @@ class Interruption:
                 signal.signal(number, self._take)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         self._writer = writer  # stays open
-        os.register_at_fork(after_in_child=_leave_alone)
+        if hasattr(os, "register_at_fork"):  # Windows forks nothing
+            os.register_at_fork(after_in_child=_leave_alone)
         threading.Thread(target=self._look_on, args=(reader,), daemon=True).start()
         atexit.register(self._tell)
         self.listens = True
@@ -115,10 +119,11 @@ class Interruption:
 
     def _notice(self, number: int) -> None:
         now = time.monotonic()
-        if self._since is None:
-            self._since, self.asked = now, self.asked or number
+        if self._noticed is None:
+            self._noticed, self.asked = now, self.asked or number
+            self._since = self._since or now
             PEERS.hand_on(number)
-        elif now - self._since > TOGETHER:
+        elif now - self._noticed > TOGETHER:
             self._end_at_once("at once, as it was told twice")
 
     def _end_at_once(self, where: str) -> NoReturn:
@@ -127,7 +132,7 @@ class Interruption:
 
     def leave(self, line: str, status: int) -> NoReturn:
         """Say so, and end this process and those it has started, whatever they do."""
-        PEERS.hand_on(signal.SIGKILL)
+        PEERS.kill()
         if PEERS.speaks:
             _say(line)
         os._exit(status)

@@ -12,6 +12,8 @@ from traceback import walk_tb
 
 from bacl.errors import UserError
 
+AFTER_THE_FIRST = 3.0
+"""Seconds between the end of the first process and that of the others, where all is well."""
 PATIENCE = 5.0
 """Seconds in which a lost process is found out, after a collective has failed."""
 AGAIN = "run the same command to go on"
@@ -43,6 +45,11 @@ class Peers:
         for process in self._started:
             process.send_signal(number)  # skips those that have ended
 
+    def kill(self) -> None:
+        """End every one of them."""
+        for process in self._started:
+            process.kill()
+
     @property
     def speaks(self) -> bool:
         """Whether this process speaks for all that train together on this machine."""
@@ -56,6 +63,7 @@ class Peers:
         """
         line = self._loss()
         self._lost_at = self._lost_at or (time.monotonic() if line else None)
+        patience = max(patience, AFTER_THE_FIRST if self._is_orphaned else 0)
         late = self._lost_at is not None and time.monotonic() - self._lost_at >= patience
         return line if late else ""
 
@@ -69,7 +77,7 @@ class Peers:
 
     @property
     def _is_orphaned(self) -> bool:
-        """Whether the process that started this one has ended; where all is well it is the last."""
+        """Whether the process that started this one has ended."""
         return self._rank > 0 and os.getppid() != self._parent
 
 

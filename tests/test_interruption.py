@@ -14,8 +14,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no su
 
 BEGIN = """
 import os, signal, sys, time
-from bacl import interruption
-interruption.GRACE = interruption.TOGETHER = 0.3
+from bacl import interruption, peers
+interruption.GRACE = interruption.TOGETHER = peers.AFTER_THE_FIRST = 0.3
 I = interruption.INTERRUPTION
 I.listen()
 I.place = "here"

@@ -100,6 +100,7 @@ def train_stage(
     drops_heads: bool = False,
 ) -> Trainer:
     """Bring one stage to its final.ckpt, unless it is there."""
+    INTERRUPTION.take_place()
     INTERRUPTION.place = f"in the {name} stage, before its first step"
     own = folder / name
     finished = (own / "final.ckpt").exists()

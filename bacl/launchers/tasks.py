@@ -137,7 +137,7 @@ class Processes:
         if self.stopped is None:
             self.stopped, self._stopped_at = number, time.monotonic()
         for process in list(self.running):
-            process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+            process.kill() if again else process.terminate()
 
 
 def run_all(tasks: Sequence[Task], parallel: int) -> None:
