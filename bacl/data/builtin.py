@@ -13,7 +13,7 @@ from pathlib import Path
 from bacl.data.builtin_files import SPLIT_IDS, SPLITS, Recipe, write_split
 from bacl.data.builtin_scenes import SceneRules
 from bacl.distributed import process_rank
-from bacl.errors import UserError
+from bacl.errors import OptionError, UserError
 from bacl.leftovers import sweep, unfinished_folder
 
 MARKER = "DONE"
@@ -74,7 +74,7 @@ def build(
         processes: that make scenes side by side.
 
     Raises:
-        ValueError: if a parameter is out of range, or too few images for the categories.
+        OptionError: if a parameter is out of range, or too few images for the categories.
         FolderInUseError: if `root` holds anything but this data set.
     """
     (fewest, most), (smallest, largest) = objects_per_image, object_size
@@ -98,7 +98,7 @@ def build(
 
 
 def _check(recipe: Recipe) -> None:
-    """Raises ValueError for the first parameter that makes no sense."""
+    """Raises OptionError for the first parameter that makes no sense."""
     rules, images = recipe.rules, (recipe.num_train, recipe.num_val)
     (fewest, most), (small, large) = rules.objects_per_image, rules.object_size
     wanted = {
@@ -115,7 +115,7 @@ def _check(recipe: Recipe) -> None:
     }
     for condition, holds in wanted.items():
         if not holds:
-            raise ValueError(f"the built-in data set wants {condition}; got {recipe}")
+            raise OptionError(f"the built-in data set wants {condition}; got {recipe}")
 
 
 def _is_complete(root: Path, recipe: Recipe) -> bool:

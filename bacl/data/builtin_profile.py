@@ -11,6 +11,8 @@ from bisect import bisect_right
 import numpy as np
 from numpy.typing import NDArray
 
+from bacl.errors import OptionError
+
 # Deciles of the image counts of LVIS v0.5 train, and the number of categories of each group.
 RARE = (1, 1, 1, 2, 3, 3, 4, 6, 7, 8, 10)
 COMMON = (11, 13, 16, 20, 23, 27, 33, 41, 55, 73, 100)
@@ -37,10 +39,10 @@ def training_counts(num_categories: int, num_images: int, presences: int) -> Cou
     the frequent categories to be in more than 100, every count is scaled down, to at least 1.
 
     Raises:
-        ValueError: if there is no room for one image of each category.
+        OptionError: if there is no room for one image of each category.
     """
     if presences < num_categories:
-        raise ValueError(
+        raise OptionError(
             f"num_train={num_images} images have room for about {presences} appearances of "
             f"categories, fewer than num_categories={num_categories}: raise num_train or "
             f"objects_per_image"
