@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from bacl.checkpoints.handover import PARTS, CheckpointError
 from bacl.checkpoints.saving import save
@@ -59,18 +60,45 @@ def _lacking(content: Any) -> str | None:
         value = content.get(key)
         if not isinstance(value, kind) or (key in NEVER_EMPTY and not value):
             return f"no checkpoint of a training: {key} is missing, empty or of another kind"
+    if not all(_optimises(state) for state in content["optimizer_states"]):
+        return "no checkpoint of a training: optimizer_states are of another kind"
     return None
 
 
-def not_restored(trainer: Trainer, error: Exception) -> CheckpointError | None:
+def _optimises(state: Any) -> bool:
+    """Whether this is an optimiser's state: tensors, numbers and None by parameter."""
+    parameters = state.get("state") if isinstance(state, dict) else None
+    return isinstance(parameters, dict) and all(
+        isinstance(each, dict)
+        and all(isinstance(x, Tensor | int | float | None) for x in each.values())
+        for each in parameters.values()
+    )
+
+
+class Restoring(Callback):
+    """Knows whether a training has begun: until then a checkpoint is handed to its parts.
+
+    The last one of the callbacks, so that it comes after those that a checkpoint restores.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What fails from here on is not the checkpoint's fault."""
+        self.is_over = True
+
+
+def not_restored(
+    trainer: Trainer, restoring: Restoring, error: Exception
+) -> CheckpointError | None:
     """What to tell of an error between reading a checkpoint and the first step after it, if any.
 
     There Lightning hands the parts of the file to model, optimisers, loops and callbacks, each of
     which fails in its own way over what it cannot take.
     """
     path = getattr(trainer.strategy.checkpoint_io, "taken_up", None)
-    begun = trainer.train_dataloader is not None
-    if path is None or begun or isinstance(error, UserError):
+    if path is None or restoring.is_over or isinstance(error, UserError):
         return None
     return _lost(path, printable(f"{type(error).__name__}: {error}", 300), "if it is to blame, ")
 

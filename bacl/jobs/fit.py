@@ -22,7 +22,7 @@ from bacl.checkpoints.handover import (
     save_stage,
     saved_categories,
 )
-from bacl.checkpoints.whole_files import not_restored
+from bacl.checkpoints.whole_files import Restoring, not_restored
 from bacl.data.datamodule import DetectionDataModule
 from bacl.errors import OptionError
 from bacl.heads import Head
@@ -145,12 +145,14 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_head
         resumed = {"ckpt_path": str(interrupted), "weights_only": True}
     (watch,) = [callback for callback in trainer.callbacks if isinstance(callback, FiniteLoss)]  # type: ignore[attr-defined]
     watch.drops_heads = drops_heads
+    restoring = Restoring()
+    trainer.callbacks.append(restoring)  # type: ignore[attr-defined]
     try:
         trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]
     except SIGTERMException:
         raise INTERRUPTION.end(SIGTERM) from None  # Lightning's own leaves with 0, as if finished
     except Exception as error:
-        told = watch.diagnosis or not_restored(trainer, error)
+        told = watch.diagnosis or not_restored(trainer, restoring, error)
         if told is None:
             raise
         raise told from error

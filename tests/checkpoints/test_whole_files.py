@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bacl.checkpoints.handover import CheckpointError
-from bacl.checkpoints.whole_files import WholeFiles, not_restored
+from bacl.checkpoints.whole_files import Restoring, WholeFiles, not_restored
 
 TOLD = r"last\.ckpt: the stage cannot go on from this file: .*delete it, and the stage starts anew"
 
@@ -23,6 +23,8 @@ class Numbers(Dataset[Tensor]):
 
 
 class Line(LightningModule):
+    """Asks for the number of its steps before its optimiser's state is restored, as stages do."""
+
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(2, 1)
@@ -31,20 +33,22 @@ class Line(LightningModule):
         return self.layer(batch).square().mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        assert self.trainer.estimated_stepping_batches
         return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
 
 
 def trained(folder: Path, steps: int, path: Path | None = None) -> Trainer:
     """Trains for so many steps; an error is told as a run tells it."""
+    restoring = Restoring()
     trainer = Trainer(
         accelerator="cpu", max_steps=steps, logger=False, plugins=[WholeFiles()],
         enable_progress_bar=False, enable_checkpointing=False, default_root_dir=folder,
-        enable_model_summary=False,
+        enable_model_summary=False, callbacks=[restoring],
     )  # fmt: skip
     try:
         trainer.fit(Line(), DataLoader(Numbers()), ckpt_path=path, weights_only=path and True)
     except Exception as error:
-        raise not_restored(trainer, error) or error from error
+        raise not_restored(trainer, restoring, error) or error from error
     return trainer
 
 
@@ -94,6 +98,31 @@ def test_a_final_checkpoint_in_its_place_is_called_that(path):
 
 
 PARTS = ("state_dict", "loops", "optimizer_states", "epoch", "global_step")
+OPTIMISER = ("optimizer_states", 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ((*OPTIMISER, "state", 0), [1]),
+        ((*OPTIMISER, "state", 0, "momentum_buffer"), "x"),
+        ((*OPTIMISER, "state"), None),
+        ((*OPTIMISER, "param_groups", 0), {}),
+        ((*OPTIMISER, "param_groups"), []),
+        (("optimizer_states",), [1]),
+        (("loops", "fit_loop", "epoch_progress", "total"), [1]),
+        (("state_dict", "layer.weight"), torch.zeros(3)),
+    ],
+)
+def test_parts_of_another_kind_are_told_before_the_first_step(path, place, value):
+    content = node = torch.load(path, weights_only=True)
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=TOLD) as error:
+        trained(path.parent, 4, path)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("part", PARTS)
