@@ -4,6 +4,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bacl.errors import OptionError
@@ -48,19 +49,22 @@ class FileTree:
         Raises:
             OptionError: there is none.
         """
-        # Path.glob refuses absolute patterns.
-        names = glob.glob(pattern, recursive=True)  # noqa: PTH207
-        paths = sorted(filter(Path.is_file, map(Path, names)), key=lambda path: len(path.parts))
+        if "**" in Path(pattern).parts:  # glob itself goes round and round through links
+            parts = Path(pattern).parts
+            start = next(place for place, part in enumerate(parts) if set(part) & set("*?["))
+            base = Path(*parts[:start])
+            found = self.inside(base) if base.is_dir() else []
+            depth = len(base.parts)
+            paths = [path for path in found if _matches(path.parts[depth:], parts[start:])]
+        else:
+            # Path.glob refuses absolute patterns.
+            names = glob.glob(pattern)  # noqa: PTH207
+            paths = [path for path in map(Path, names) if path.is_file()]
         if not paths:
             raise OptionError(
                 f"{pattern}: no such file or folder, and no file matches it as a pattern"
             )
-        shortest: dict[Path, Path] = {}  # of each folder: ** goes round in circles through links
-        for path in paths:
-            shortest.setdefault(path.parent.resolve(), path.parent)
-        own = [path for path in paths if path.parent in shortest.values()]
-        self.skipped[TWICE] += len({path.parent for path in paths} - set(shortest.values()))
-        return [path for path in own if not self._is_excluded(path.parent.resolve())]
+        return [path for path in paths if not self._is_excluded(path.parent.resolve())]
 
     def _is_new(self, folder: Path) -> bool:
         real = folder.resolve()
@@ -85,3 +89,12 @@ class FileTree:
         hidden = [name for name in names if name.startswith(".")]
         self.skipped[HIDDEN] += len(hidden)
         yield from (folder / name for name in names if not name.startswith("."))
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path fits a pattern, part by part; ** stands for any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[skip:], pattern[1:]) for skip in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])

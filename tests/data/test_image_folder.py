@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from bacl.data.image_folder import (
     find_images,
 )
 from bacl.data.picture_file import Reading, read_picture
+from bacl.data.traits import told_traits
 from bacl.data.transforms import ResizeShortSide
 from bacl.errors import OptionError
 
@@ -129,3 +132,46 @@ def test_an_error_of_the_transform_is_no_broken_file(tmp_path, picture):
     picture.save(tmp_path / "x.png")
     with pytest.raises(ValueError, match="crop"):
         PictureDataset(find_images(str(tmp_path)), v2.RandomCrop(1000))[0]
+
+
+def test_folders_that_links_lead_to_are_searched_once(tmp_path):
+    touch(tmp_path, "photos/cam1/a.png", "elsewhere/b.png", "elsewhere/deep/c.png")
+    links = {"cam2": "elsewhere", "again": "elsewhere", "a0": "photos/cam1", "round": "photos"}
+    for name, target in links.items():
+        (tmp_path / "photos" / name).symlink_to(tmp_path / target)
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos/linked.png").symlink_to(tmp_path / "elsewhere/b.png")
+    found = find_images(str(tmp_path / "photos"))
+    assert found.names == ["again/b.png", "again/deep/c.png", "cam1/a.png", "linked.png"]
+    assert found.skipped == {"folders that links lead to again": 4}
+    assert "4 pictures; skipped: 4 folders that links lead to again" in found.summary()
+    pattern = find_images(f"{tmp_path}/photos/**/*.png")
+    assert len(pattern.names) == 4
+
+
+def test_what_leads_nowhere_or_cannot_be_opened_is_counted(tmp_path, picture, monkeypatch):
+    touch(tmp_path, "shut/a.png", ".hidden.png", "b.txt")
+    picture.save(tmp_path / "x.png")
+    real = os.listdir
+
+    def listdir(folder):
+        if str(folder).endswith("shut"):
+            raise PermissionError
+        return real(folder)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    found = find_images(str(tmp_path))
+    assert found.names == ["x.png"]
+    assert found.skipped == {
+        "folders that cannot be opened": 1, "hidden files and folders": 1, "other files": 1
+    }  # fmt: skip
+
+
+def test_deep_pictures_are_told_with_their_items(tmp_path, picture):
+    picture.save(tmp_path / "a.png")
+    Image.fromarray(np.full((40, 40), 4095, dtype=np.uint16)).save(tmp_path / "b.png")
+    dataset = PictureDataset(find_images(str(tmp_path)), v2.Identity())
+    collated = collate_readable([dataset[0], dataset[1]])
+    (line,) = told_traits("photos", np.array(collated.traits, dtype=np.int64), "upright")
+    assert line.startswith("photos: 1 of 2 pictures have more than 8 bits")
+    assert dataset[1].image.unique().tolist() == [255]

@@ -327,3 +327,11 @@ def test_the_command_of_the_documentation(checkpoint, pictures, tmp_path):
     assert len(listed["images"]) == 6
     assert len(records) == 6 * 7
     assert "Warning" not in done.stderr
+
+
+def test_no_two_pictures_are_drawn_to_one_file():
+    names = {"x.png", "x.png.jpg", "x.png.jpg.jpg", "x.PNG", "x.jpg", "y.tif"}
+    drawn = {name: predict.drawn_name(name, names) for name in names}
+    assert len(set(drawn.values())) == len(names)
+    assert drawn["x.png"] == "x.png.jpg.jpg.jpg"
+    assert (drawn["x.jpg"], drawn["y.tif"]) == ("x.jpg", "y.tif.jpg")
