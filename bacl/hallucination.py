@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bacl.class_sums import ClassSums, sum_per_class
 from bacl.distributed import process_rank
 from bacl.errors import require
+from bacl.options.ranges import Classes, Rows, Seed, Share, Width
 
 
 @torch.no_grad()
@@ -65,12 +66,12 @@ class FeatureHallucination(nn.Module):
 
     def __init__(
         self,
-        num_classes: int,
-        feature_dim: int,
-        categories: int,
-        samples: int,
-        beta: float,
-        seed: int,
+        num_classes: Classes,
+        feature_dim: Width,
+        categories: Rows,
+        samples: Rows,
+        beta: Share,
+        seed: Seed,
     ) -> None:
         super().__init__()
         require("categories", categories, 1)

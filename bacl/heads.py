@@ -11,6 +11,7 @@ from bacl.class_sums import ClassSums
 from bacl.errors import OptionError, require
 from bacl.hallucination import FeatureHallucination
 from bacl.losses.base import ClassificationLoss
+from bacl.options.ranges import Rate, Seed, Width
 
 Features = TypeVar("Features")
 """A tensor, or for a detector with several stages a tuple of one tensor per stage."""
@@ -82,13 +83,13 @@ class ClassifierHead(Head[Tensor]):
 
     def __init__(
         self,
-        feature_dim: int,
+        feature_dim: Width,
         loss: ClassificationLoss,
         hallucination: FeatureHallucination | None = None,
         predictor: Callable[[int, int], nn.Module] | None = None,
-        seed: int = 0,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
+        seed: Seed = 0,
+        learning_rate: Rate | None = None,
+        weight_decay: Rate | None = None,
     ) -> None:
         super().__init__()
         for option, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bacl.options.ranges import Positive
+
 SMALLEST = 1e-6
 """Added to every norm before it divides; published code of the Seesaw loss."""
 
@@ -19,7 +21,7 @@ class NormalisedLinear(nn.Module):
         temperature: factor of the cosine, above 0.
     """
 
-    def __init__(self, in_features: int, out_features: int, temperature: float) -> None:
+    def __init__(self, in_features: int, out_features: int, temperature: Positive) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature is {temperature}, expected a number above 0")

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from bacl.atomic import replacing
 from bacl.dispensable import reason
+from bacl.options.ranges import Text
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +33,9 @@ class WandbLogger(LightningWandbLogger):
     def __init__(
         self,
         save_dir: str | os.PathLike[str],
-        project: str,
+        project: Text,
         offline: bool,
-        name: str | None = None,
+        name: Text | None = None,
         **options: Any,
     ) -> None:
         """Prepare the run; it starts at the first use.

@@ -9,14 +9,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Interval, Len
 
 from bacl.data.builtin_files import SPLIT_IDS, SPLITS, Recipe, write_split
 from bacl.data.builtin_scenes import SceneRules
 from bacl.distributed import process_rank
 from bacl.errors import OptionError, UserError
 from bacl.leftovers import sweep, unfinished_folder
+from bacl.options.ranges import Count, File, NeverFalling, Processes, Seed, Share, Whole
 
 MARKER = "DONE"
+GlyphSize = Annotated[float, Interval(ge=4, le=2048)]
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,20 @@ class FolderInUseError(UserError, FileExistsError):
 
 
 def build(
-    root: str | Path,
-    num_categories: int,
-    num_train: int,
-    num_val: int,
-    image_size: int,
-    objects_per_image: Sequence[int],
-    seed: int,
-    object_size: Sequence[float] = (18, 44),
-    max_rotation: float = 20,
-    max_overlap: float = 0.05,
-    negatives_per_image: int = 10,
-    not_exhaustive_rate: float = 0.1,
+    root: File,
+    num_categories: Annotated[int, Interval(ge=3, le=20_000)],
+    num_train: Count,
+    num_val: Count,
+    image_size: Annotated[int, Interval(ge=16, le=4096)],
+    objects_per_image: Annotated[Sequence[Count], Len(2, 2), NeverFalling],
+    seed: Seed,
+    object_size: Annotated[Sequence[GlyphSize], Len(2, 2), NeverFalling] = (18, 44),
+    max_rotation: Annotated[float, Interval(ge=0, le=180)] = 20,
+    max_overlap: Share = 0.05,
+    negatives_per_image: Whole = 10,
+    not_exhaustive_rate: Share = 0.1,
     annotations_only: bool = False,
-    processes: int = 1,
+    processes: Processes = 1,
 ) -> BuiltinPaths:
     """Makes the data set in `root`, unless it lies there already.
 

@@ -24,6 +24,7 @@ from bacl.data.progress import byte_progress
 from bacl.data.records import RecordColumns
 from bacl.data.validation import SECTIONS, AnnotationError, check_unique, positions
 from bacl.errors import OptionError, require
+from bacl.options.ranges import File, Seed
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,11 +50,11 @@ class COCOLTBuilder:
         published: the counts to follow, in the format of `PUBLISHED`.
     """
 
-    source: str | Path
-    target: str | Path
-    annotations: str | Path
-    seed: int
-    published: str | Path = PUBLISHED
+    source: File
+    target: File
+    annotations: File
+    seed: Seed
+    published: File = PUBLISHED
 
     @property
     def wanted(self) -> bool:

@@ -5,12 +5,13 @@ the second replace the pixels of the first at the same place; boxes follow the p
 N: objects of the destination. M: objects of the source.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import torch
+from annotated_types import Interval, Len
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 from torchvision import tv_tensors
@@ -19,6 +20,7 @@ from bacl.data.batch import RunLengths
 from bacl.data.placement import Placement, boxes_of, without
 from bacl.data.segmentation import mask_areas
 from bacl.data.transforms import Sample, scaled_size
+from bacl.options.ranges import NeverFalling, NotNegative, Positive, Share, Whole
 
 MAX_SOURCE_DRAWS = 100
 """So many sources in a row without an object after their crop mean a wrong data set."""
@@ -92,12 +94,12 @@ class CopyPaste(nn.Module):
 
     def __init__(
         self,
-        canvas: int,
-        scale: tuple[float, float],
-        flip_probability: float,
-        max_pasted: int,
-        box_tolerance: float,
-        area_threshold: float,
+        canvas: Annotated[int, Interval(ge=1, le=8192)],
+        scale: Annotated[Sequence[Positive], Len(2, 2), NeverFalling],
+        flip_probability: Share,
+        max_pasted: Whole,
+        box_tolerance: NotNegative,
+        area_threshold: NotNegative,
     ) -> None:
         super().__init__()
         self.canvas = canvas

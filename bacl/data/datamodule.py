@@ -7,9 +7,10 @@ import signal
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Interval
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
@@ -26,6 +27,7 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.data.table import AnnotationTable
 from bacl.data.transforms import Augmentation
 from bacl.distributed import num_processes, process_rank
+from bacl.options.ranges import Count, Pixels, Seed, Text
 
 
 class DetectionDataModule(LightningDataModule):
@@ -68,18 +70,18 @@ class DetectionDataModule(LightningDataModule):
         val: Mapping[str, Any],
         augment: Augmentation,
         sampler: Callable[..., RandomBatches],
-        batch_size: int,
-        val_batch_size: int,
-        num_workers: int,
-        seed: int,
+        batch_size: Count,
+        val_batch_size: Count,
+        num_workers: Annotated[int, Interval(ge=0, le=4096)],
+        seed: Seed,
         load_masks: bool = False,
         pin_memory: bool = False,
-        multiprocessing_context: str | None = None,
-        min_side: int = MIN_SIDE,
+        multiprocessing_context: Literal["fork", "spawn", "forkserver"] | None = None,
+        min_side: Pixels = MIN_SIDE,
         negatives: bool = False,
-        leave_out: str | Sequence[str] | None = None,
+        leave_out: Text | Sequence[Text] | None = None,
         orientation: Literal["upright", "stored"] = "upright",
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: Annotated[int, Interval(ge=1, le=10**10)] = MAX_PIXELS,
         outside_links: bool = False,
         check_pictures: bool = True,
     ) -> None:

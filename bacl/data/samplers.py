@@ -14,6 +14,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from bacl.errors import OptionError
+from bacl.options.ranges import Share
 
 
 class SampledImages(Protocol):
@@ -142,7 +143,7 @@ class RepeatFactorBatches(RandomBatches):
         self,
         dataset: SampledImages,
         *,
-        threshold: float,
+        threshold: Share,
         batch_size: int,
         seed: int,
         group_by_aspect_ratio: bool,

@@ -1,14 +1,15 @@
 """What losses, samplers and indicators need to know of the training categories."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import torch
+from annotated_types import Len
 from torch import Tensor
 
 from bacl.data.table import AnnotationTable
+from bacl.options.ranges import File
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CategoryStatistics:
         return len(self.names)
 
     @classmethod
-    def load(cls, annotations: str | Path, cache: str | Path | None = None) -> Self:
+    def load(cls, annotations: File, cache: File | None = None) -> Self:
         """Statistics of an annotation file (see `AnnotationTable.open` for the arguments)."""
         return cls.of(AnnotationTable.open(annotations, cache))
 
@@ -47,7 +48,7 @@ class CategoryStatistics:
         )
 
     @classmethod
-    def unknown(cls, names: list[str]) -> Self:
+    def unknown(cls, names: Annotated[list[str], Len(1)]) -> Self:
         """Every category once in one image: for a model whose true counts are loaded into it."""
         ones = torch.ones(len(names), dtype=torch.int64)
         return cls(list(names), np.full(len(names), "r"), ones, ones.clone(), num_images=1)

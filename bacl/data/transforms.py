@@ -6,7 +6,6 @@ sample; a transform that draws from elsewhere makes a run unrepeatable. Images s
 end: batches are normalised when they are put together (`bacl.data.collate`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
@@ -14,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+
+from bacl.options.ranges import Pixels, Sides
 
 
 class Sample(TypedDict):
@@ -58,7 +59,7 @@ class ResizeShortSide(v2.Transform):
         max_size: limit of the long side in pixels.
     """
 
-    def __init__(self, short_sides: Sequence[int], max_size: int) -> None:
+    def __init__(self, short_sides: Sides, max_size: Pixels) -> None:
         super().__init__()
         self.short_sides = tuple(short_sides)
         self.max_size = max_size

@@ -1,9 +1,13 @@
 """Anchor boxes of a feature pyramid."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from annotated_types import Len
 from torch import Tensor, nn
+
+from bacl.options.ranges import Positive, Strides
 
 
 class AnchorGenerator(nn.Module):
@@ -17,7 +21,9 @@ class AnchorGenerator(nn.Module):
 
     base: Tensor
 
-    def __init__(self, scale: float, ratios: Sequence[float], strides: Sequence[int]) -> None:
+    def __init__(
+        self, scale: Positive, ratios: Annotated[Sequence[Positive], Len(1)], strides: Strides
+    ) -> None:
         super().__init__()
         self.strides = tuple(strides)
         root = torch.tensor(list(ratios), dtype=torch.float32).sqrt()

@@ -5,6 +5,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bacl.options.ranges import Layers
+
 
 class BoxHead(nn.Module):
     """Fully connected layers with ReLU; the last one's output is the RoI feature h of the paper.
@@ -16,7 +18,7 @@ class BoxHead(nn.Module):
         layers: number of layers.
     """
 
-    def __init__(self, in_channels: int, side: int, feature_dim: int, layers: int) -> None:
+    def __init__(self, in_channels: int, side: int, feature_dim: int, layers: Layers) -> None:
         super().__init__()
         widths = [in_channels * side * side] + [feature_dim] * layers
         self.shared_fcs = nn.ModuleList(

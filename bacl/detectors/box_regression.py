@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from bacl.detectors.boxes import BoxCoder
 from bacl.detectors.matching import SampledRoIs
 from bacl.errors import require
+from bacl.options.ranges import NotNegative
 
 
 class BoxRegression(nn.Module):
@@ -28,7 +29,7 @@ class BoxRegression(nn.Module):
         feature_dim: int,
         num_classes: int,
         coder: BoxCoder,
-        beta: float = 0.0,
+        beta: NotNegative = 0.0,
         class_agnostic: bool = False,
     ) -> None:
         super().__init__()

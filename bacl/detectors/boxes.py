@@ -5,10 +5,11 @@ comes in is computed in float32.
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from bacl.options.ranges import Stds
 
 MAX_LOG_RATIO = math.log(1000 / 16)
 """Largest |dw| and |dh| that is decoded: a box changes its side by a factor of 62.5 at most."""
@@ -41,7 +42,7 @@ class BoxCoder(nn.Module):
 
     stds: Tensor
 
-    def __init__(self, stds: Sequence[float]) -> None:
+    def __init__(self, stds: Stds) -> None:
         super().__init__()
         if len(stds) != 4 or min(stds) <= 0:
             raise ValueError(f"BoxCoder.stds needs four positive numbers, got {list(stds)}")

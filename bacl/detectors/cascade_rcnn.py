@@ -27,6 +27,7 @@ from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.errors import require
 from bacl.heads import ClassifierHead
+from bacl.options.ranges import Classes, NotNegative, PositiveShare, Stds, Width
 
 FIRST = "first"
 """Name of the first stage, which is that of a Faster R-CNN."""
@@ -36,11 +37,11 @@ FIRST = "first"
 class CascadeStage:
     """What sets a later stage apart from the first one."""
 
-    iou: float
+    iou: PositiveShare
     """Overlap with an object from which on an RoI is a positive example, and no negative one."""
-    stds: Sequence[float]
+    stds: Stds
     """Of the box coder: the closer the boxes, the smaller the deltas that are left."""
-    loss_weight: float
+    loss_weight: NotNegative
     """Of classification and box loss; the first stage's is 1."""
 
     def __post_init__(self) -> None:
@@ -78,8 +79,8 @@ class CascadeRCNN(RegionDetector):
 
     def __init__(
         self,
-        num_classes: int,
-        feature_dim: int,
+        num_classes: Classes,
+        feature_dim: Width,
         backbone: Backbone,
         fpn: Callable[[Sequence[int]], FeaturePyramid],
         rpn: Callable[[int], RegionProposalNetwork],

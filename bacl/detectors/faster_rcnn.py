@@ -21,6 +21,7 @@ from bacl.detectors.region_detector import ImageRegions, RegionDetector, Regions
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.heads import ClassifierHead
+from bacl.options.ranges import Classes, Width
 
 COUNTED_MASKS = 100
 """Masks of an image whose work is counted, as in MMDetection's counter."""
@@ -51,8 +52,8 @@ class FasterRCNN(RegionDetector):
 
     def __init__(
         self,
-        num_classes: int,
-        feature_dim: int,
+        num_classes: Classes,
+        feature_dim: Width,
         backbone: Backbone,
         fpn: Callable[[Sequence[int]], FeaturePyramid],
         rpn: Callable[[int], RegionProposalNetwork],

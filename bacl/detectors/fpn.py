@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bacl.options.ranges import Width
+
 
 class FeaturePyramid(nn.Module):
     """Lateral 1×1 convolutions, top-down sums, 3×3 output convolutions, and one coarser level.
@@ -14,7 +16,7 @@ class FeaturePyramid(nn.Module):
         channels: of every pyramid level.
     """
 
-    def __init__(self, in_channels: Sequence[int], channels: int) -> None:
+    def __init__(self, in_channels: Sequence[int], channels: Width) -> None:
         super().__init__()
         self.channels = channels
         self.lateral = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in in_channels)

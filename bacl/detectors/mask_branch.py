@@ -18,6 +18,7 @@ from bacl.detectors.mask_targets import mask_targets, positive_rois
 from bacl.detectors.matching import SampledRoIs
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.errors import require
+from bacl.options.ranges import Share
 
 ROIS_AT_ONCE = 256
 """RoIs that go through the head together at inference: 206 MB for its last 256 channels."""
@@ -40,7 +41,7 @@ class MaskBranch(nn.Module):
         num_classes: int,
         pooling: RoIPooling,
         head: Callable[[int, int], MaskHead],
-        threshold: float,
+        threshold: Share,
     ) -> None:
         super().__init__()
         require("detector.mask.threshold", threshold, 0, 1)

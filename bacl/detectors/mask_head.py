@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bacl.options.ranges import Layers, Positive, Width
+
 
 class PlainMaskPredictor(nn.Module):
     """A 1×1 convolution to a mask of every class, computed for the wanted class only.
@@ -52,7 +54,7 @@ class NormalisedMaskPredictor(PlainMaskPredictor):
         temperature: factor of the cosine.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, temperature: float) -> None:
+    def __init__(self, in_channels: int, num_classes: int, temperature: Positive) -> None:
         super().__init__(in_channels, num_classes)
         self.temperature = temperature
 
@@ -77,8 +79,8 @@ class MaskHead(nn.Module):
         self,
         in_channels: int,
         num_classes: int,
-        layers: int,
-        channels: int,
+        layers: Layers,
+        channels: Width,
         predictor: Callable[[int, int], PlainMaskPredictor],
     ) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bacl.data.batch import Target
 from bacl.detectors.boxes import pairwise_iou
+from bacl.options.ranges import Count, PositiveShare, Share
 
 BACKGROUND = -1
 """The match of a box that is a negative example."""
@@ -29,7 +30,9 @@ class IoUMatcher:
             else they overlap more (of several such objects the last wins); None for no such rule.
     """
 
-    def __init__(self, positive: float, negative: float, low_quality: float | None) -> None:
+    def __init__(
+        self, positive: PositiveShare, negative: PositiveShare, low_quality: Share | None
+    ) -> None:
         if not 0 < negative <= positive <= 1:
             raise ValueError(
                 f"need 0 < negative <= positive <= 1, got negative={negative}, positive={positive}"
@@ -75,7 +78,7 @@ class BalancedSampler:
         positive_fraction: at most this part is positive; negatives fill up what is missing.
     """
 
-    def __init__(self, count: int, positive_fraction: float) -> None:
+    def __init__(self, count: Count, positive_fraction: Share) -> None:
         self.count = count
         self.positive_fraction = positive_fraction
 

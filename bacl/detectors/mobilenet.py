@@ -11,6 +11,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 
 from bacl.detectors.backbone import Backbone, conv_norm
 from bacl.detectors.weights import load_weights
+from bacl.options.ranges import FrozenStages, Text
 
 STAGES = (slice(0, 4), slice(4, 7), slice(7, 14), slice(14, 19))
 """Layers up to the last of strides 4, 8, 16 and 32."""
@@ -27,7 +28,7 @@ class MobileNetV2(Backbone):
 
     channels = (24, 32, 96, 1280)
 
-    def __init__(self, frozen_stages: int, norm_eval: bool, weights: str | None) -> None:
+    def __init__(self, frozen_stages: FrozenStages, norm_eval: bool, weights: Text | None) -> None:
         super().__init__()
         self.features = mobilenet_v2(weights=None).features
         load_weights(self, weights, leave_out="classifier.")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bacl.data.batch import Detections
 from bacl.detectors.boxes import clip_boxes
+from bacl.options.ranges import Count, PositiveShare, ShareBelowOne
 
 FIRST = 2
 """Candidates ranked at first, in units of `max_detections`."""
@@ -37,9 +38,9 @@ class Postprocess:
 
     def __init__(
         self,
-        score_threshold: float,
-        nms_iou: float,
-        max_detections: int,
+        score_threshold: ShareBelowOne,
+        nms_iou: PositiveShare,
+        max_detections: Count,
         decode: Callable[[Tensor, Tensor], Tensor],
         suppress_equal: bool = False,
     ) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from bacl.detectors.boxes import BoxCoder, clip_boxes
+from bacl.options.ranges import Count, PositiveShare
 
 
 class ProposalSelection:
@@ -21,7 +22,7 @@ class ProposalSelection:
         nms_iou: a proposal is dropped above this IoU with a better one of its level.
     """
 
-    def __init__(self, per_level: int, total: int, nms_iou: float) -> None:
+    def __init__(self, per_level: Count, total: Count, nms_iou: PositiveShare) -> None:
         self.per_level = per_level
         self.total = total
         self.nms_iou = nms_iou

@@ -4,13 +4,16 @@ Layers carry torchvision's names (conv1, bn1, layer1.0.conv1, ...), so its weigh
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
 
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from bacl.detectors.backbone import Backbone, conv_norm
 from bacl.detectors.weights import load_weights
+from bacl.options.ranges import FrozenStages, Text
 
 
 class FoldedBasicBlock(BasicBlock):
@@ -62,11 +65,11 @@ class ResNet(Backbone):
 
     def __init__(
         self,
-        depth: int,
-        frozen_stages: int,
+        depth: Literal[10, 18, 34, 50, 101],
+        frozen_stages: FrozenStages,
         norm_eval: bool,
-        weights: str | None,
-        width: int = 64,
+        weights: Text | None,
+        width: Annotated[int, Interval(ge=1, le=512)] = 64,
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()

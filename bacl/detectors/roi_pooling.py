@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bacl.detectors.roi_align import roi_align
+from bacl.options.ranges import Positive, SamplingRatio, Side, Strides
 
 
 def with_image_index(boxes: Sequence[Tensor]) -> Tensor:
@@ -29,7 +30,11 @@ class RoIPooling(nn.Module):
     """
 
     def __init__(
-        self, side: int, strides: Sequence[int], finest_scale: float, sampling_ratio: int = 0
+        self,
+        side: Side,
+        strides: Strides,
+        finest_scale: Positive,
+        sampling_ratio: SamplingRatio = 0,
     ) -> None:
         super().__init__()
         self.side = side

@@ -16,6 +16,7 @@ from bacl.detectors.matching import BalancedSampler, IoUMatcher
 from bacl.detectors.proposals import ProposalSelection
 from bacl.detectors.rpn_head import RPNHead
 from bacl.errors import require
+from bacl.options.ranges import NotNegative, Width
 
 
 class RegionProposalNetwork(nn.Module):
@@ -40,14 +41,14 @@ class RegionProposalNetwork(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        channels: int,
+        channels: Width,
         anchors: AnchorGenerator,
         coder: BoxCoder,
         matcher: IoUMatcher,
         sampler: BalancedSampler,
         training: ProposalSelection,
         inference: ProposalSelection,
-        beta: float = 0.0,
+        beta: NotNegative = 0.0,
     ) -> None:
         super().__init__()
         require("detector.rpn.beta", beta, 0)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.weights import WeightsError, read_weights
+from bacl.options.ranges import FrozenStages, Named, Text
 
 STRIDES = (4, 8, 16, 32)
 SOURCES = {
@@ -42,12 +43,12 @@ class TimmBackbone(Backbone):
 
     def __init__(
         self,
-        name: str,
-        frozen_stages: int,
+        name: Text,
+        frozen_stages: FrozenStages,
         norm_eval: bool,
-        weights: str | None,
+        weights: Text | None,
         norm: bool = False,
-        options: Mapping[str, Any] | None = None,
+        options: Named | None = None,
     ) -> None:
         super().__init__()
         if taken := sorted(SOURCES & set(options or {})):

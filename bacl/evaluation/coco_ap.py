@@ -7,15 +7,17 @@ Classification", ECCV 2020) reports them for groups of categories (Tab. XV).
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
+from annotated_types import Len
 
 from bacl.data.table import AnnotationTable
 from bacl.errors import OptionError, require
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.rules import Rules
+from bacl.options.ranges import Ascending, Count
 
 
 class InstanceCounts(Protocol):
@@ -39,8 +41,8 @@ class COCOAveragePrecision(AveragePrecision):
         self,
         table: AnnotationTable,
         statistics: InstanceCounts,
-        boundaries: Sequence[int],
-        max_detections: int = 100,
+        boundaries: Annotated[Sequence[Count], Len(1), Ascending],
+        max_detections: Count = 100,
         **kwargs: Any,
     ) -> None:
         """Evaluate against `table`.

@@ -13,6 +13,7 @@ from bacl.data.table import AnnotationTable
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.rules import Rules
+from bacl.options.ranges import Count
 
 FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}
 
@@ -33,7 +34,7 @@ class LVISAveragePrecision(AveragePrecision):
     def __init__(
         self,
         table: AnnotationTable,
-        max_detections: int = 300,
+        max_detections: Count = 300,
         frequency: Sequence[str] | np.ndarray | None = None,
         **kwargs: Any,
     ) -> None:

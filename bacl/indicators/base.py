@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from bacl.options.ranges import Classes
+
 PROBABILITY_FLOOR = 1e-3
 """Probabilities enter the ratio of Eq. 7 no smaller than this, on both sides, so that the margin of
 classes that the classifier never confuses stays within alpha · log(1000)."""
@@ -24,7 +26,7 @@ class LongTermIndicator(nn.Module, ABC):
     every addend below one half. They run over all processes.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: Classes) -> None:
         super().__init__()
         self.num_classes = num_classes
 

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from bacl.class_sums import sum_per_class
 from bacl.indicators.base import PROBABILITY_FLOOR, LongTermIndicator
+from bacl.options.ranges import Classes
 
 
 class ConfusionMatrix(LongTermIndicator):
@@ -22,7 +23,7 @@ class ConfusionMatrix(LongTermIndicator):
     counts: Tensor
     """(C,) int64: samples of each class."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: Classes) -> None:
         super().__init__(num_classes)
         self.register_buffer(
             "numerator", torch.zeros(num_classes, num_classes, dtype=torch.float64)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bacl.indicators.base import COUNT_FLOOR, ScalarIndicator
+from bacl.options.ranges import Classes
 
 
 class Counts(Protocol):
@@ -51,7 +52,7 @@ class ImageFrequency(_Frequency):
         statistics: of the training annotations.
     """
 
-    def __init__(self, num_classes: int, statistics: Counts) -> None:
+    def __init__(self, num_classes: Classes, statistics: Counts) -> None:
         super().__init__(
             num_classes, statistics.image_counts, int(statistics.num_images), "image_counts"
         )
@@ -65,6 +66,6 @@ class InstanceFrequency(_Frequency):
         statistics: of the training annotations.
     """
 
-    def __init__(self, num_classes: int, statistics: Counts) -> None:
+    def __init__(self, num_classes: Classes, statistics: Counts) -> None:
         total = int(statistics.instance_counts.sum())
         super().__init__(num_classes, statistics.instance_counts, total, "instance_counts")

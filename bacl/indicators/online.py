@@ -6,6 +6,7 @@ from torch import Tensor
 from bacl.class_sums import rows_per_class
 from bacl.distributed import sum_over_processes
 from bacl.indicators.base import COUNT_FLOOR, PROBABILITY_FLOOR, ScalarIndicator
+from bacl.options.ranges import Classes, Share
 
 
 class CumulativeInstances(ScalarIndicator):
@@ -18,7 +19,7 @@ class CumulativeInstances(ScalarIndicator):
     floor = COUNT_FLOOR
     counts: Tensor
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: Classes) -> None:
         super().__init__(num_classes)
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
 
@@ -50,7 +51,7 @@ class MeanScore(ScalarIndicator):
     floor = PROBABILITY_FLOOR
     scores: Tensor
 
-    def __init__(self, num_classes: int, gamma: float, initial: float) -> None:
+    def __init__(self, num_classes: Classes, gamma: Share, initial: Share) -> None:
         super().__init__(num_classes)
         self.gamma = gamma
         self.register_buffer("scores", torch.full((num_classes,), initial, dtype=torch.float64))
@@ -92,7 +93,7 @@ class TruePositiveRate(ScalarIndicator):
     hits: Tensor
     counts: Tensor
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: Classes) -> None:
         super().__init__(num_classes)
         self.register_buffer("hits", torch.zeros(num_classes, dtype=torch.int64))
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))

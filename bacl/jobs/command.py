@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from bacl.jobs import TRAINING
-from bacl.jobs.check import check_command
+from bacl.jobs.check import check_command, is_override, require_understood
 from bacl.jobs.quoting import with_quoted_paths
 
 MULTIRUN = {"-m", "--multirun"}
@@ -24,6 +24,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
     given = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
     # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
     given = [with_quoted_paths(SEVERAL.sub(r"+sweep=[\1]", text)) for text in given]
+    for text in filter(is_override, given):
+        require_understood(text)
     sweeps = any(text.startswith("+sweep=") for text in given)
     keyed = [text.lstrip("+") for text in given]
     jobs = [text.removeprefix("job=") for text in keyed if text.startswith("job=")]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bacl.errors import UserError
-from bacl.jobs.check import choices, wrong_options
+from bacl.jobs.check import explanation, wrong_command
 from bacl.jobs.configuration import changes, last_stage, plain
 from bacl.jobs.outcome import Outcome, read_outcome
 from bacl.jobs.plain_values import read_yaml, select
@@ -118,7 +119,7 @@ def compose_jobs(
         _composed(context, master, list(job), number, common)
         for number, job in enumerate(overrides, start=first)
     ]
-    _refuse_wrong_options(context, master, jobs)
+    _refuse_wrong_options(jobs)
     folders = Counter(job.folder for job in jobs)
     shared = [job.title for job in jobs if folders[job.folder] > 1]
     if shared:
@@ -135,14 +136,8 @@ def compose_jobs(
     return jobs
 
 
-def _refuse_wrong_options(context: HydraContext, master: DictConfig, jobs: Sequence[Job]) -> None:
-    chosen: dict[tuple[str, ...], DictConfig] = {}  # few: most jobs differ in values alone
-    wrong: dict[str, Job] = {}
-    for job in jobs:
-        key = tuple(choices(job.overrides))
-        if key not in chosen:
-            chosen[key] = context.config_loader.load_sweep_config(master, list(key))
-        wrong |= dict.fromkeys(wrong_options(chosen[key], job.config, set(job.config)), job)
+def _refuse_wrong_options(jobs: Sequence[Job]) -> None:
+    wrong = {line: job for job in jobs for line in wrong_command(job.config, job.overrides)}
     if wrong:
         raise UserError("\n".join(f"{line} (in: {job.title})" for line, job in wrong.items()))
 
@@ -150,7 +145,10 @@ def _refuse_wrong_options(context: HydraContext, master: DictConfig, jobs: Seque
 def _composed(
     context: HydraContext, master: DictConfig, overrides: list[str], number: int, common: set[str]
 ) -> Job:
-    composed = context.config_loader.load_sweep_config(master, overrides)
+    try:
+        composed = context.config_loader.load_sweep_config(master, overrides)
+    except HydraException as error:
+        raise UserError(explanation(overrides, error)) from None
     with open_dict(composed):
         composed.hydra.job.id = str(number)
         composed.hydra.job.num = number

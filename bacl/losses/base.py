@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bacl.indicators import LongTermIndicator
+from bacl.options.ranges import Classes
 
 WEIGHT_DEVIATION = 0.01
 """Standard deviation of a new classifier's weights (Faster R-CNN 2015)."""
@@ -33,7 +34,7 @@ class ClassificationLoss(nn.Module, ABC):
 
     indicator: LongTermIndicator | None
 
-    def __init__(self, num_classes: int, indicator: LongTermIndicator | None = None) -> None:
+    def __init__(self, num_classes: Classes, indicator: LongTermIndicator | None = None) -> None:
         super().__init__()
         if indicator is not None and indicator.num_classes != num_classes:
             raise ValueError(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from bacl.indicators import LongTermIndicator
 from bacl.losses.base import ClassificationLoss, in_float32
 from bacl.losses.sigmoid import sigmoid_cross_entropy
+from bacl.options.ranges import Classes, Probability
 
 
 class BinaryCrossEntropy(ClassificationLoss):
@@ -20,7 +21,7 @@ class BinaryCrossEntropy(ClassificationLoss):
     """
 
     def __init__(
-        self, num_classes: int, prior: float, indicator: LongTermIndicator | None = None
+        self, num_classes: Classes, prior: Probability, indicator: LongTermIndicator | None = None
     ) -> None:
         super().__init__(num_classes, indicator)
         self.prior = prior

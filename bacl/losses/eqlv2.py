@@ -10,6 +10,7 @@ from bacl.indicators import LongTermIndicator
 from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
 from bacl.losses.sigmoid import sigmoid_cross_entropy
+from bacl.options.ranges import Classes, NotNegative, Probability
 
 SMALLEST = 1e-10
 """Added to the negative gradients before they divide; published code."""
@@ -40,11 +41,11 @@ class EQLv2(BinaryCrossEntropyWithObjectness):
 
     def __init__(
         self,
-        num_classes: int,
-        prior: float,
-        gamma: float,
-        mu: float,
-        alpha: float,
+        num_classes: Classes,
+        prior: Probability,
+        gamma: NotNegative,
+        mu: NotNegative,
+        alpha: NotNegative,
         indicator: LongTermIndicator | None = None,
     ) -> None:
         super().__init__(num_classes, prior, indicator)

@@ -7,6 +7,7 @@ from bacl.errors import require
 from bacl.indicators import LongTermIndicator
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
 from bacl.losses.sigmoid import sigmoid_cross_entropy
+from bacl.options.ranges import Classes, NotNegative, Probability, Share
 
 
 class FCBL(BinaryCrossEntropyWithObjectness):
@@ -37,11 +38,11 @@ class FCBL(BinaryCrossEntropyWithObjectness):
 
     def __init__(
         self,
-        num_classes: int,
-        prior: float,
+        num_classes: Classes,
+        prior: Probability,
         indicator: LongTermIndicator,
-        alpha: float,
-        threshold: float,
+        alpha: NotNegative,
+        threshold: Share,
         margin: bool = True,
         weight: bool = True,
         misclassified: bool = True,

@@ -11,6 +11,7 @@ from bacl.distributed import sum_over_processes
 from bacl.errors import require
 from bacl.indicators import LongTermIndicator
 from bacl.losses.base import ClassificationLoss, in_float32
+from bacl.options.ranges import Classes, NotNegative
 
 SMALLEST = 0.01
 """The own class's probability divides no smaller than this; published code."""
@@ -39,9 +40,9 @@ class Seesaw(ClassificationLoss):
 
     def __init__(
         self,
-        num_classes: int,
-        mitigation: float,
-        compensation: float,
+        num_classes: Classes,
+        mitigation: NotNegative,
+        compensation: NotNegative,
         indicator: LongTermIndicator | None = None,
     ) -> None:
         super().__init__(num_classes, indicator)

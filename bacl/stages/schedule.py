@@ -1,13 +1,14 @@
 """Optimiser and learning rate of one stage (Sec. IV-B)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, MultiStepLR
 
 from bacl.errors import OptionError, require
+from bacl.options.ranges import Ascending, Count, NotNegative, PositiveShare, Rate, Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +21,15 @@ class Schedule:
 
     optimizer: Callable[..., Optimizer]
     """Partial of a torch optimiser; called with the parameter groups, lr and weight_decay."""
-    epochs: int
-    learning_rate: float
-    reference_batch: int | None
-    weight_decay: float
-    milestones: tuple[int, ...]
+    epochs: Count
+    learning_rate: Rate
+    reference_batch: Count | None
+    weight_decay: Rate
+    milestones: Annotated[Sequence[Count], Ascending]
     """Epochs after which the learning rate is multiplied by `gamma`."""
-    gamma: float
-    warmup_steps: int
-    warmup_factor: float
+    gamma: NotNegative
+    warmup_steps: Steps
+    warmup_factor: PositiveShare
     """Learning rate of the first step, as a fraction."""
 
     def __post_init__(self) -> None:

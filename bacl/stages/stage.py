@@ -4,9 +4,10 @@ B: images. R: sampled RoIs of the batch. M: jittered boxes of the batch. D: RoI 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Len
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from bacl.detectors.region_detector import PerStage, RegionDetector
 from bacl.errors import OptionError
 from bacl.hallucination import jittered_sums
 from bacl.heads import Head
+from bacl.options.ranges import Text
 from bacl.sound import misfits, several
 from bacl.stages.detection import detect
 from bacl.stages.draws import JITTER, SAMPLING, seed_draws
@@ -50,7 +52,7 @@ class DetectionStage(LightningModule):
         heads: Mapping[str, Head[Any]],
         schedule: Schedule,
         metric: Callable[[AnnotationTable], Metric],
-        trainable: Sequence[str],
+        trainable: Annotated[Sequence[Text], Len(1)],
         seed: int,
         box_generator: BoxGenerator | None = None,
     ) -> None:

@@ -1,0 +1,167 @@
+"""A composed configuration beside the options that there are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Never, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
+
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from bacl.options.judging import problem, shown
+from bacl.options.parts import Part, element_of, part_of
+from bacl.options.sections import Configuration
+from bacl.options.signatures import Options, options_of
+
+HYDRAS = {"_target_", "_partial_", "_recursive_", "_convert_"}
+"""What a part may have beside its options."""
+HOMES = {"num_classes": "data.num_classes", "feature_dim": "detector.feature_dim"}
+"""Options that many parts share, and the one that sets them all."""
+
+
+def wrong_options(config: DictConfig, classes: bool = True) -> list[str]:
+    """One line for each option that does not exist, or whose value cannot be meant.
+
+    What another option stands for, as in `${head}`, is judged where that is.
+
+    Args:
+        config: composed; interpolations need not be resolved.
+        classes: look also into the parts that classes are built from, which imports them.
+    """
+    config = config.copy()
+    if isinstance(config.get("data"), DictConfig) and config.data.get("num_classes", 0) is None:
+        with open_dict(config):
+            config.data.num_classes = 1  # any: the training annotations will say
+    if unresolved := sorted(_unresolved(config, "")):
+        return [unresolved[0][1]]  # the others may well stand for this one
+    comparison = _Comparison(config, classes)
+    lines = list(comparison.section(config, Configuration, "")) or list(comparison.stand_ins())
+    return list(dict.fromkeys(lines))
+
+
+def unknown(path: str, known: set[str]) -> str:
+    """A line about an option (`path`), or the value of one (`path=value`), that does not exist."""
+    key = path.rpartition(".")[2]
+    near = get_close_matches(key.partition("=")[2] or key, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{path}: no such option{hint} (known here: {', '.join(sorted(known))})"
+
+
+class _Comparison:
+    def __init__(self, root: DictConfig, classes: bool) -> None:
+        self.root = root
+        self.classes = classes
+        self.postponed: list[tuple[Any, Any, str]] = []
+
+    def stand_ins(self) -> Iterator[str]:
+        """Lines about options that stand for others, of which nothing was to be said."""
+        for value, hint, path in self.postponed:
+            if not (isinstance(value, DictConfig) and _is_node(hint)):
+                yield from self.option(value, hint, path)
+
+    def section(self, node: DictConfig, section: Any, path: str) -> Iterator[str]:
+        """Lines about a node that names no class."""
+        hints = _hints(section)
+        for name in sorted(section.__required_keys__ - set(node)):
+            yield f"{_at(path, name)}: is missing, and cannot be left out"
+        yield from self.named(node, hints, path)
+
+    def named(self, node: DictConfig, hints: Mapping[str, Any], path: str) -> Iterator[str]:
+        """Lines about the options of a node, of which these are the types."""
+        known = {name for name, hint in hints.items() if hint is not Never}
+        for key in (str(key) for key in node if key not in HYDRAS):
+            at = _at(path, key)
+            if key not in known:
+                set_elsewhere = "" if key not in hints else f"{at}: set by other code; "
+                yield set_elsewhere + unknown(at, known)
+                continue
+            if OmegaConf.is_interpolation(node, key):
+                self.postponed.append((node[key], hints[key], at))
+            else:
+                yield from self.option(node[key], hints[key], at)
+
+    def option(self, value: Any, hint: Any, path: str) -> Iterator[str]:
+        """Lines about an option of this type."""
+        part = part_of(hint)
+        if isinstance(value, DictConfig) and is_typeddict(hint):
+            yield from self.section(value, hint, path)
+        elif isinstance(value, DictConfig) and part is not None:
+            yield from self.part(value, part, path)
+        elif isinstance(value, DictConfig) and _is_node(element := element_of(hint, Mapping)):
+            yield from self.named(value, dict.fromkeys(map(str, value), element), path)
+        elif told := problem(_plain(value), hint):
+            yield f"{path}={shown(_plain(value))}: {told}"
+        elif isinstance(value, ListConfig) and _is_node(element := element_of(hint, Sequence)):
+            for number, each in enumerate(value):
+                yield from self.option(each, element, f"{path}[{number}]")
+
+    def part(self, node: DictConfig, part: Part, path: str) -> Iterator[str]:
+        """Lines about a node that a class is built from."""
+        target, factory = node.get("_target_"), node.get("_partial_", False)
+        if not isinstance(target, str):
+            yield f"{path}._target_={shown(target)}: expected the name of a class"
+        elif part.factory is not None and factory is not part.factory:
+            yield f"{path}._partial_={shown(factory)}: expected {shown(part.factory)}"
+        elif self.classes:
+            try:
+                options, fits = options_of(target), part.is_made_by(target)
+            except Exception as error:  # importing a module runs it, and raises whatever it does
+                yield f"{path}._target_={target}: no such class ({shown(_first_line(error))})"
+                return
+            if fits:
+                yield from self.built(node, options, part, path)
+            else:
+                yield f"{path}._target_={target}: expected {part}"
+
+    def built(self, node: DictConfig, options: Options, part: Part, path: str) -> Iterator[str]:
+        """Lines about the options of a node that a class is built from."""
+        keys = {str(key) for key in node} - HYDRAS
+        needed = {x for x in options.needed if part.factory is False or part_of(options[x]) is None}
+        for name in sorted(needed - keys):
+            yield f"{_at(path, name)}: is missing, and cannot be left out"
+        hints = dict.fromkeys(keys, Any) if options.takes_others else {}
+        yield from self.named(node, hints | options, path)
+        for name in sorted(keys & set(HOMES)):
+            home = HOMES[name]
+            if _at(path, name) != home and node[name] != OmegaConf.select(self.root, home):
+                yield f"{_at(path, name)}={shown(node[name])}: is what {home} says; set that alone"
+
+
+@cache
+def _hints(section: Any) -> dict[str, Any]:
+    hints = get_type_hints(section, include_extras=True)
+    return {
+        name: get_args(hint)[0] if get_origin(hint) is NotRequired else hint
+        for name, hint in hints.items()
+    }
+
+
+def _unresolved(node: Any, path: str) -> Iterator[tuple[bool, str]]:
+    """Lines about interpolations that stand for nothing, after those that say so themselves."""
+    for key in node if isinstance(node, DictConfig) else range(len(node)):
+        at = _at(path, str(key))
+        try:
+            value = node[key]
+        except OmegaConfBaseException as error:
+            raw, reason = OmegaConf.to_container(node, resolve=False)[key], _first_line(error)
+            stands_for_it = not any(name in raw for name in reason.split("'")[1::2])
+            yield stands_for_it, f"{at}={raw}: {reason}; a dollar sign that is meant is written \\$"
+            continue
+        if OmegaConf.is_config(value) and not OmegaConf.is_interpolation(node, key):
+            yield from _unresolved(value, at)
+
+
+def _is_node(hint: Any) -> bool:
+    return hint is not None and (is_typeddict(hint) or part_of(hint) is not None)
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def _at(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

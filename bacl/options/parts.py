@@ -1,0 +1,59 @@
+"""Parts of a configuration: the nodes with a `_target_`, which are built into objects."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+PLAIN = (int, float, bool, str, NoneType, Path, Any)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a node makes, as far as it is known."""
+
+    makes: str | type = object
+    """A class, or where to find it."""
+    factory: bool | None = False
+    """Whether the node is `_partial_`, for other code to complete; None where it is either."""
+
+    def is_made_by(self, target: str) -> bool:
+        """Whether what `_target_` names makes such an object; a function may."""
+        wanted = resolve_name(self.makes) if isinstance(self.makes, str) else self.makes
+        target = resolve_name(target)
+        if not isinstance(target, type) or getattr(wanted, "_is_protocol", False):
+            return callable(target)
+        return issubclass(target, wanted)
+
+    def __str__(self) -> str:
+        name = self.makes if isinstance(self.makes, str) else self.makes.__name__
+        made = "something" if name == "object" else f"a {name.rpartition('.')[2]}"
+        partial = "_partial_: true and " if self.factory else ""
+        return f"options with {partial}a _target_ that makes {made}"
+
+
+def part_of(hint: Any) -> Part | None:
+    """The part that an option of this type is; None for a plain value."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        parts = map(part_of, get_args(hint))
+        return next((part for part in parts if part is not None), None)
+    if origin is Annotated:
+        own = [each for each in hint.__metadata__ if isinstance(each, Part)]
+        return own[0] if own else part_of(get_args(hint)[0])
+    if origin is Callable:
+        made = get_args(hint)[1]
+        return Part(made if isinstance(made, type) else object, factory=True)
+    is_class = isinstance(hint, type) and origin is None and hint not in PLAIN
+    return Part(hint) if is_class else None
+
+
+def element_of(hint: Any, of: type) -> Any:
+    """Type of the values of a `Mapping`, or of another kind of collection; None for no such."""
+    for each in (hint, *get_args(hint)):
+        origin = get_origin(each)
+        if isinstance(origin, type) and issubclass(origin, of):
+            return get_args(each)[-1]
+    return None

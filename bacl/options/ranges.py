@@ -1,0 +1,71 @@
+"""What an option may be, for the signature of the class that takes it.
+
+In a signature of ours a parameter of one of these types (or a switch, a `Literal`, or an object) is
+an option. A bare number, text or list is handed over by other code, and no option.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Interval, Len, Predicate
+
+Count = Annotated[int, Interval(ge=1, le=10**6)]
+Whole = Annotated[int, Interval(ge=0, le=10**6)]
+"""A count that may be 0."""
+Classes = Annotated[int, Interval(ge=1, le=10**5)]
+Steps = Annotated[int, Interval(ge=0, le=10**9)]
+Width = Annotated[int, Interval(ge=1, le=4096)]
+"""Channels, or features."""
+Layers = Annotated[int, Interval(ge=1, le=100)]
+FrozenStages = Annotated[int, Interval(ge=0, le=4)]
+"""Of a backbone's four."""
+SamplingRatio = Annotated[int, Interval(ge=0, le=64)]
+"""Samples per cell and axis; 0 for as many as the cell covers."""
+Side = Annotated[int, Interval(ge=1, le=128)]
+"""Of pooled regions, in cells."""
+Rows = Annotated[int, Interval(ge=1, le=1000)]
+"""Of one step's hallucinated features."""
+Pixels = Annotated[int, Interval(ge=1, le=16_384)]
+"""A side of a picture."""
+Sides = Annotated[Sequence[Pixels], Len(1)]
+Stride = Annotated[int, Interval(ge=1, le=1024)]
+Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]
+"""NumPy's generators take no larger one."""
+
+Processes = Annotated[int, Interval(ge=1, le=1024)]
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+PositiveShare = Annotated[float, Interval(gt=0, le=1)]
+ShareBelowOne = Annotated[float, Interval(ge=0, lt=1)]
+Probability = Annotated[float, Interval(gt=0, lt=1)]
+"""One whose logit is finite."""
+Positive = Annotated[float, Interval(gt=0, le=10**6)]
+NotNegative = Annotated[float, Interval(ge=0, le=10**6)]
+Rate = Annotated[float, Interval(ge=0, le=1000)]
+"""Of learning, or of decay."""
+
+Text = Annotated[str, Len(1)]
+File = Text | Path
+Named = Annotated[Mapping[str, Any], Len(0)]
+"""Options of another library."""
+
+
+def ascending(values: Sequence[float]) -> bool:
+    """Whether each value is greater than the one before."""
+    return all(low < high for low, high in pairwise(values))
+
+
+def never_falling(values: Sequence[float]) -> bool:
+    """Whether each value is at least the one before."""
+    return all(low <= high for low, high in pairwise(values))
+
+
+Ascending = Predicate(ascending)
+NeverFalling = Predicate(never_falling)
+Stds = Annotated[Sequence[Positive], Len(4, 4)]
+"""Of the four deltas of a box."""
+Strides = Annotated[Sequence[Stride], Len(1, 10), Ascending]
+FloatRange = Annotated[Sequence[Positive], Len(2, 2), NeverFalling]
+"""Least and greatest."""

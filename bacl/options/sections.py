@@ -1,0 +1,115 @@
+"""The configuration itself: every node that names no class, with its options."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from annotated_types import Interval, Len, Predicate
+
+from bacl.options.parts import Part
+from bacl.options.ranges import Count, Pixels, Seed, Share, Text, Whole
+
+Size = Annotated[Sequence[Pixels], Len(2, 2)]
+"""Height and width."""
+
+
+def inside_runs(name: str | int) -> bool:
+    """Whether a name is one of a folder below runs/."""
+    path = PurePath(str(name))
+    return not path.is_absolute() and ".." not in path.parts and bool(path.parts)
+
+
+class Split(TypedDict):
+    """`data.train` and `data.val`."""
+
+    annotations: Text
+    images: Text | Annotated[Sequence[Text], Len(1)]
+
+
+class Data(TypedDict):
+    """The group `data`."""
+
+    name: Text
+    num_classes: Count | None
+    root: Text
+    train: Split
+    val: Split
+    builder: NotRequired[Annotated[Any, Part(factory=None)]]
+    content: NotRequired[Text]
+
+
+class Report(TypedDict):
+    """What is drawn and saved after an evaluation."""
+
+    reference: Text | None
+    images: Count
+    score_threshold: Share | None
+    save_detections: bool
+
+
+class Cost(TypedDict):
+    """job=cost."""
+
+    size: Size
+    rois: Count
+    candidates: Annotated[Sequence[Annotated[int, Interval(ge=1, le=10**8)]], Len(1)]
+    images: Count
+    warm_up: Whole
+
+
+class Predict(TypedDict):
+    """job=predict."""
+
+    images: Text | int | None
+    output: Text | None
+    head: Text | None
+    pictures: Whole | None
+    score_threshold: Share
+
+
+class Export(TypedDict):
+    """job=export."""
+
+    format: Literal["onnx", "torch", "mmdet"]
+    output: Text | None
+    head: Text | None
+    image_size: Size | None
+    candidates: Count
+
+
+class Stage(TypedDict):
+    """One of `stages`."""
+
+    module: Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]
+    heads: Mapping[str, Annotated[Any, Part("bacl.heads.ClassifierHead")]]
+    schedule: Annotated[Any, Part("bacl.stages.Schedule")]
+    augment: Annotated[Any, Part("bacl.data.transforms.Augmentation")]
+    init_from: Text | None
+
+
+class Configuration(TypedDict):
+    """conf/config.yaml, with the groups that it chooses from."""
+
+    data: Data
+    detector: Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector")]
+    head: Annotated[Any, Part("bacl.heads.ClassifierHead")]
+    sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
+    metric: Annotated[Any, Part("torchmetrics.Metric", factory=True)]
+    trainer: Annotated[Any, Part("lightning.pytorch.Trainer")]
+    logger: Mapping[str, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
+    stages: Mapping[str, Stage]
+    datamodule: Annotated[Any, Part("bacl.data.datamodule.DetectionDataModule", factory=None)]
+    box_generator: Annotated[Any, Part("bacl.box_generator.BoxGenerator")] | None
+    job: Text
+    stage: Text | None
+    name: Annotated[Text | int, Predicate(inside_runs)]
+    seed: Seed
+    masks: bool
+    checkpoint: Text | None
+    output: Text | None
+    checkpoint_every_minutes: Annotated[float, Interval(ge=0, le=525_600)]  # a year
+    report: Report
+    cost: Cost
+    predict: Predict
+    export: Export
+    sweep: NotRequired[Mapping[str, Any]]

@@ -1,0 +1,171 @@
+"""A value that cannot be meant, or an option that there is none, is refused in one line."""
+
+import math
+
+import pytest
+from omegaconf import OmegaConf
+
+from bacl.jobs.check import wrong_command
+from bacl.options.comparison import wrong_options
+
+ABOVE = "expected a whole number of at least 1 and at most 1,000,000"
+FROM_ZERO = "expected a number of at least 0 and at most 1,000,000"
+
+
+@pytest.fixture(scope="module")
+def demo(compose_config):
+    config = compose_config("+experiment=bacl_demo")
+    OmegaConf.set_struct(config, False)
+    return config
+
+
+def told(config, option, value):
+    """The lines about one option with this value."""
+    changed = config.copy()
+    OmegaConf.update(changed, option, value, merge=False)
+    return wrong_command(changed)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("datamodule.batch_size", 0, f"datamodule.batch_size=0: {ABOVE}"),
+        ("datamodule.batch_size", 2.5, f"datamodule.batch_size=2.5: {ABOVE}"),
+        ("datamodule.batch_size", None, f"datamodule.batch_size=null: {ABOVE}"),
+        ("datamodule.batch_size", True, f"datamodule.batch_size=true: {ABOVE}"),
+        ("datamodule.batch_size", "8", f"datamodule.batch_size=8: {ABOVE}"),
+        ("datamodule.batch_size", [8], f"datamodule.batch_size=[8]: {ABOVE}"),
+        ("head.loss.alpha", -1, f"head.loss.alpha=-1: {FROM_ZERO}"),
+        ("head.loss.alpha", math.nan, f"head.loss.alpha=NaN: {FROM_ZERO}"),
+        ("head.loss.alpha", math.inf, f"head.loss.alpha=Infinity: {FROM_ZERO}"),
+        ("head.loss.margin", 1, "head.loss.margin=1: expected true or false"),
+        (
+            "head.learning_rate",
+            9e18,
+            "head.learning_rate=9e+18: expected a number of at least 0 and at most 1,000 or null",
+        ),
+        (
+            "seed",
+            2**32,
+            "seed=4294967296: expected a whole number of at least 0 and at most 4,294,967,295",
+        ),
+        (
+            "trainer.precision",
+            "bf16-true",
+            "trainer.precision=bf16-true: expected 32-true or 16-mixed or bf16-mixed or 32 or 16 "
+            "or bf16",
+        ),
+        (
+            "trainer.limit_val_batches",
+            0,
+            "trainer.limit_val_batches=0: expected a whole number of at least 1 or a number above "
+            "0 and at most 1 or null",
+        ),
+        (
+            "stages.classifier.schedule.milestones",
+            [3, 2],
+            "stages.classifier.schedule.milestones=[3, 2]: expected a list of values, each a whole "
+            "number of at least 1 and at most 1,000,000, ascending",
+        ),
+        (
+            "detector.rpn.coder.stds",
+            [1.0],
+            "detector.rpn.coder.stds=[1.0]: expected a list of 4 values, each a number above 0 and "
+            "at most 1,000,000",
+        ),
+        (
+            "stages.representation.module.trainable",
+            [],
+            "stages.representation.module.trainable=[]: expected a list of at least 1 values, each "
+            "text",
+        ),
+        ("name", "../x", "name=../x: expected text or a whole number, inside runs"),
+        (
+            "checkpoint",
+            2024,
+            "checkpoint=2024: expected text or null; as text: '\"2024\"'",
+        ),
+        ("detector.fpn", None, "detector.fpn=null: expected options with _partial_: true and a"),
+        ("detector.fpn._partial_", False, "detector.fpn._partial_=false: expected true"),
+        ("detector.fpn._target_", 3, "detector.fpn._target_=3: expected the name of a class"),
+        ("detector.fpn._target_", "no.such", "detector.fpn._target_=no.such: "),
+        (
+            "detector.rpn.coder._target_",
+            "bacl.detectors.matching.IoUMatcher",
+            "detector.rpn.coder._target_=bacl.detectors.matching.IoUMatcher: expected options with "
+            "a _target_ that makes a BoxCoder",
+        ),
+        (
+            "detector.num_classes",
+            5,
+            "detector.num_classes=5: is what data.num_classes says; set that alone",
+        ),
+        ("head.loss.alfa", 1, "head.loss.alfa: no such option; did you mean alpha?"),
+        ("detector.fpn.in_channels", 1, "detector.fpn.in_channels: set by other code; "),
+        ("trainer.max_epochs", 1, "trainer.max_epochs: set by other code; "),
+        ("data.root", "/data/${x}", "data.root=/data/${x}: Interpolation key 'x' not found; a dol"),
+        ("head", "${nope}", "head=${nope}: Interpolation key 'nope' not found; a dollar sign"),
+        ("report.imgs", 2, "report.imgs: no such option; did you mean images?"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_in_one_line(demo, option, value, message):
+    (line,) = told(demo, option, value)
+    assert line.startswith(message)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("trainer.limit_val_batches", 0.5),
+        ("trainer.limit_val_batches", 40),
+        ("trainer.devices", "auto"),
+        ("trainer.deterministic", "warn"),
+        ("head.loss.threshold", 1),
+        ("report.reference", None),
+        ("report.score_threshold", 1),
+        ("checkpoint_every_minutes", 1e-4),
+        ("datamodule.num_workers", "${datamodule.batch_size}"),
+        ("datamodule.seed", 7),
+        ("name", 2024),
+        ("stages.classifier.schedule.milestones", []),
+        ("stages.classifier.init_from", None),
+        ("box_generator.shared", True),
+        ("data.train.images", ["one", "two"]),
+    ],
+)
+def test_what_can_be_meant_passes(demo, option, value):
+    assert not told(demo, option, value)
+
+
+def test_what_other_options_stand_for_is_told_once(demo):
+    assert [line.partition("=")[0] for line in told(demo, "seed", -1)] == ["seed"]
+    (line,) = told(demo, "head.loss.alpha", "${datamodule._target_}")
+    assert line.startswith("head.loss.alpha=bacl.data.datamodule.DetectionDataModule: expected a")
+
+
+@pytest.mark.parametrize("option", ["report.images", "head.loss.alpha", "detector.fpn", "head"])
+def test_what_is_missing_is_told(demo, option):
+    config = demo.copy()
+    parent, _, key = option.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    del node[key]
+    lines = wrong_command(config)
+    assert f"{option}: is missing, and cannot be left out" in lines or option == "head"
+    assert lines
+
+
+def test_leaves_of_all_nodes_refuse_what_nothing_can_be(demo):
+    """A list of lists fits no option."""
+    for option in list(_leaves(OmegaConf.to_container(demo)))[::20]:
+        changed = demo.copy()
+        OmegaConf.update(changed, option, [[None]], merge=False)
+        assert wrong_options(changed), option
+
+
+def _leaves(node, path=""):
+    if not isinstance(node, dict):
+        yield path
+        return
+    for key, value in node.items():
+        yield from _leaves(value, f"{path}.{key}".lstrip("."))
