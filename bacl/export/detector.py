@@ -60,8 +60,8 @@ class ExportableDetector(nn.Module):
             raise OptionError(f"a {type(detector).__name__} cannot be exported, only a FasterRCNN")
         if detector.mask is not None:
             raise OptionError(
-                "a detector with masks cannot be exported for other runtimes yet; job=predict writes "
-                "masks, export.format=mmdet keeps them"
+                "a detector with masks cannot be exported for other runtimes; job=predict writes "
+                "masks, and export.format=mmdet keeps them"
             )
         sides = isinstance(image_size, Sequence) and len(image_size) == 2
         if not sides or any(side < STRIDE or side % STRIDE for side in image_size):

@@ -138,12 +138,14 @@ def _hints(section: Any) -> dict[str, Any]:
 
 def _unresolved(node: Any, path: str) -> Iterator[tuple[bool, str]]:
     """Lines about interpolations that stand for nothing, after those that say so themselves."""
-    for key in node if isinstance(node, DictConfig) else range(len(node)):
+    keys: Any = node if isinstance(node, DictConfig) else range(len(node))
+    plain: Any = OmegaConf.to_container(node, resolve=False)
+    for key in keys:
         at = _at(path, str(key))
         try:
             value = node[key]
         except OmegaConfBaseException as error:
-            raw, reason = OmegaConf.to_container(node, resolve=False)[key], _first_line(error)
+            raw, reason = plain[key], _first_line(error)
             stands_for_it = not any(name in raw for name in reason.split("'")[1::2])
             yield stands_for_it, f"{at}={raw}: {reason}; a dollar sign that is meant is written \\$"
             continue

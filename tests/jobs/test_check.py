@@ -16,7 +16,11 @@ from bacl.jobs.check import check_arguments, check_command
         (["+foo=1"], r"foo: no such option.*known here.*seed"),
         (["+report.imgs=3"], r"report\.imgs: no such option; did you mean images\?"),
         (["+experiment=bacl_dmo"], r"(?s)bacl_dmo.*bacl_demo"),
-        (["data=lvis"], r"(?s)lvis.*lvis_v0\.5"),
+        (["data=lvis"], r"data=lvis: no such option; did you mean lvis_v.*builtin"),
+        (["loss@head.loss=fcb"], r"loss=fcb: no such option; did you mean fcbl\?"),
+        (["~head.loss.alpha"], "head.loss.alpha: is missing, and cannot be left out"),
+        (["job=test", "output=x"], "output=x: job=test does not read it, only job=import"),
+        (["checkpoint=x"], r"checkpoint=x: job=fit does not read it, only job=test\|predict"),
         (["+experiment=bacl_demo", "stages.classifier.shedule.epochs=3"], "did you mean schedule"),
     ],
 )

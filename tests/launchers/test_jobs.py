@@ -43,10 +43,14 @@ def test_a_job_has_what_its_command_would_have(jobs_of):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("head.loss.alpha=abc", r"^head\.loss\.alpha=abc: expected a number, such as 0\.85 \(in:"),
+        ("head.loss.alpha=abc", r"^head\.loss\.alpha=abc: expected a number of at least 0.* \(in:"),
         ("masks=abc", "^masks=abc: expected true or false"),
         ("report.images=2.5", r"^report\.images=2\.5: expected a whole number"),
         ("+report.imgs=2", r"^report\.imgs: no such option; did you mean images\?"),
+        ("head.loss.alfa=2", r"^head\.loss\.alfa: no such option; did you mean alpha\?"),
+        ("head=bacll", r"^head=bacll: no such option; did you mean bacl\?"),
+        ("detector.rpn.channels=0", r"^detector\.rpn\.channels=0: expected a whole number"),
+        ("export.head=bacl", "^export.head=bacl: job=fit does not read it, only job=export"),
     ],
 )
 def test_one_job_that_cannot_be_meant_refuses_them_all(jobs_of, option, message):
