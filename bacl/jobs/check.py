@@ -95,22 +95,31 @@ def _unknown_choices(config: DictConfig) -> list[str]:
 def _unread(overrides: Sequence[str], job: str) -> Iterator[str]:
     """Options that the command sets, of which its job takes no notice."""
     for text in overrides:
-        key, _, value = text.lstrip("+~").partition("=")
-        readers = READERS.get(key.split(".")[0], (job,))
-        if job not in (*readers, "doctor") and value != "null":
+        readers = READERS.get(_key(text).split(".")[0], (job,))
+        if job not in (*readers, "doctor") and not text.endswith("=null"):
             yield f"{text}: job={job} does not read it, only job={'|'.join(readers)}"
 
 
 def explanation(overrides: Sequence[str], error: HydraException) -> str:
     """The first override that cannot be composed, with the keys beside it, in one line."""
-    accepted: list[str] = []
-    for text in sorted(overrides, key=lambda text: not text.startswith("+experiment")):
+    suspects = [text for text in overrides if _key(text) in str(error)]
+    accepted = [text for text in overrides if text not in suspects]
+    try:
+        _compose(accepted)
+    except HydraException:  # it names none of them: one after the other, then
+        accepted = []
+        suspects = sorted(overrides, key=lambda text: not text.startswith("+experiment"))
+    for text in suspects:
         try:
             _compose([*accepted, text])
             accepted.append(text)
         except HydraException as reason:
             return _explain_one(text, _compose(accepted), reason)
     return " ".join(str(error).split())
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
 
 
 def require_understood(text: str) -> None:

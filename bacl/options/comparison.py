@@ -99,7 +99,7 @@ class _Comparison:
         """Lines about a node that a class is built from."""
         target, factory = node.get("_target_"), node.get("_partial_", False)
         if not isinstance(target, str):
-            yield f"{path}._target_={shown(target)}: expected the name of a class"
+            yield f"{path}._target_={shown(_plain(target))}: expected the name of a class"
         elif part.factory is not None and factory is not part.factory:
             yield f"{path}._partial_={shown(factory)}: expected {shown(part.factory)}"
         elif self.classes:
@@ -123,8 +123,9 @@ class _Comparison:
         yield from self.named(node, hints | options, path)
         for name in sorted(keys & set(HOMES)):
             home = HOMES[name]
-            if _at(path, name) != home and node[name] != OmegaConf.select(self.root, home):
-                yield f"{_at(path, name)}={shown(node[name])}: is what {home} says; set that alone"
+            own, all_others = node[name], OmegaConf.select(self.root, home)
+            if isinstance(own, int) and own != all_others and _at(path, name) != home:
+                yield f"{_at(path, name)}={own}: is what {home} says; set that alone"
 
 
 @cache
