@@ -8,6 +8,7 @@ from typing import Any, Never, NotRequired, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from bacl.errors import in_one_line
 from bacl.options.judging import problem, shown
 from bacl.options.parts import Part, element_of, part_of
 from bacl.options.sections import Configuration
@@ -106,7 +107,7 @@ class _Comparison:
             try:
                 options, fits = options_of(target), part.is_made_by(target)
             except Exception as error:  # importing a module runs it, and raises whatever it does
-                yield f"{path}._target_={target}: no such class ({shown(_first_line(error))})"
+                yield f"{path}._target_={shown(target)}: no such class ({in_one_line(error)})"
                 return
             if fits:
                 yield from self.built(node, options, part, path)
@@ -146,7 +147,7 @@ def _unresolved(node: Any, path: str) -> Iterator[tuple[bool, str]]:
         try:
             value = node[key]
         except OmegaConfBaseException as error:
-            raw, reason = plain[key], _first_line(error)
+            raw, reason = plain[key], in_one_line(error).partition(" full_key")[0]
             stands_for_it = not any(name in raw for name in reason.split("'")[1::2])
             yield stands_for_it, f"{at}={raw}: {reason}; a dollar sign that is meant is written \\$"
             continue
@@ -164,7 +165,3 @@ def _plain(value: Any) -> Any:
 
 def _at(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

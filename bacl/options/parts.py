@@ -20,7 +20,7 @@ class Part:
     """Whether the node is `_partial_`, for other code to complete; None where it is either."""
 
     def is_made_by(self, target: str) -> bool:
-        """Whether what `_target_` names makes such an object; a function may."""
+        """Whether what `_target_` names makes such an object; a function may, a module cannot."""
         wanted = resolve_name(self.makes) if isinstance(self.makes, str) else self.makes
         target = resolve_name(target)
         if not isinstance(target, type) or getattr(wanted, "_is_protocol", False):

@@ -29,6 +29,8 @@ def options_of(target: str) -> Options:
         Exception: there is no such object to import; `resolve_name` says why.
     """
     made = resolve_name(target)
+    if not callable(made):
+        raise TypeError(f"a {type(made).__name__}, expected a class")
     options, needed = Options(), set[str]()
     for call in _calls(made):
         parameters = inspect.signature(call).parameters.values()
