@@ -23,11 +23,10 @@ from bacl.checkpoints.handover import (
 from bacl.errors import OptionError, UserError, in_one_line
 from bacl.jobs.bounded import require_fitting
 from bacl.jobs.build import build_stage, chosen_stages
-from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import plain
 from bacl.jobs.harmless import COUNTS, counts_categories
 from bacl.jobs.stored import STORED, taken
-from bacl.jobs.values import out_of_range
+from bacl.options.comparison import wrong_options
 from bacl.stages import DetectionStage
 
 WHOLE = ("experiment", "pipeline")
@@ -129,8 +128,7 @@ def described_model(
     content = load_stage(path)
     with _telling_misfits(path):
         described = _described(config, content, overrides, path)
-        check_arguments(described)
-        wrong = list(out_of_range(described))
+        wrong = wrong_options(described)
     if wrong:
         raise CheckpointError(f"{path}: {'; '.join(wrong)}")
     return path, content, described
