@@ -11,7 +11,6 @@ from typing import Any
 from omegaconf import DictConfig
 
 from bacl.errors import UserError
-from bacl.jobs.check import find
 from bacl.jobs.configuration import changes, last_stage, plain
 from bacl.jobs.naming import is_free, variant_parts
 from bacl.jobs.plan import (
@@ -25,6 +24,7 @@ from bacl.jobs.plan import (
 from bacl.launchers.jobs import Job
 from bacl.launchers.process import ProcessLauncher
 from bacl.launchers.tasks import Task
+from bacl.options.signatures import find
 
 TRAININGS = "one_pass"
 """Folder of the trainings, beside the jobs' own folders."""

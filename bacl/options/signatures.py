@@ -6,6 +6,7 @@ from functools import cache
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, Never, get_args, get_origin, get_type_hints
 
+from bacl.errors import OptionError, in_one_line
 from bacl.options.libraries import LIBRARIES
 from bacl.options.parts import part_of
 
@@ -28,9 +29,7 @@ def options_of(target: str) -> Options:
     Raises:
         Exception: there is no such object to import; `resolve_name` says why.
     """
-    made = resolve_name(target)
-    if not callable(made):
-        raise TypeError(f"a {type(made).__name__}, expected a class")
+    made = found(target)
     options, needed = Options(), set[str]()
     for call in _calls(made):
         parameters = inspect.signature(call).parameters.values()
@@ -64,6 +63,30 @@ def _place(made: type) -> str:
 
 def _is_ours(call: Callable[..., Any]) -> bool:
     return call.__module__.partition(".")[0] == "bacl"
+
+
+def found(target: str) -> Callable[..., Any]:
+    """The class or function that a `_target_` names.
+
+    Raises:
+        TypeError: it is neither; or whatever a module raises that is imported.
+    """
+    made = resolve_name(target)
+    if not callable(made):
+        raise TypeError(f"a {type(made).__name__}, expected a class")
+    return made
+
+
+def find(target: Any, path: str) -> Callable[..., Any]:
+    """The class or function that the node at `path` of a command's configuration names.
+
+    Raises:
+        OptionError: there is none of that name, or it is neither.
+    """
+    try:
+        return found(target)
+    except Exception as error:  # of any module that a name can import
+        raise OptionError(f"{path}._target_={target}: {in_one_line(error)}") from error
 
 
 def is_option(hint: Any) -> bool:
