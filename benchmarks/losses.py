@@ -18,8 +18,10 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from bacl.hallucination import FeatureHallucination, jittered_sums
-from bacl.heads import ClassifierHead
+from bacl.detectors.levels import ExtraFeatures, TrainingLevel
+from bacl.detectors.matching import SampledRoIs
+from bacl.heads import BoxGenerator, Classifier, FeatureHallucination
+from bacl.heads.hallucination import jittered_sums
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import FCBL, BinaryCrossEntropyWithObjectness, SoftmaxCrossEntropy
 
@@ -120,16 +122,23 @@ def cases(device: torch.device) -> dict[str, Callable[[], object]]:
     hallucination.seen.fill_(True)
     strength = torch.rand(CLASSES, device=device)
     features = torch.rand(1024, DIM, device=device)
-    head = ClassifierHead(DIM, fcbl, hallucination).to(device)
+    head = Classifier(DIM, fcbl, hallucination).to(device)
     rois = labels[:1024]
     objectness = BinaryCrossEntropyWithObjectness(CLASSES, 0.001)
 
+    extra = ExtraFeatures(jittered, jittered_labels)
+    boxes, none = [torch.zeros(len(rois), 4)], torch.full_like(rois, -1)
+    sampled = SampledRoIs(boxes, rois, none, boxes[0], none, [none[:0]])
+
     def head_step() -> None:
-        (sums,) = jittered_sums([jittered], jittered_labels, CLASSES)
-        head.loss(features, rois, sums).backward()
+        level = TrainingLevel(
+            features, boxes, lambda: features, torch.nn.Identity(), list, sampled,
+            {BoxGenerator(): extra},
+        )  # fmt: skip
+        head.loss(level).backward()
 
     def hallucinate() -> None:
-        hallucination.observe(jittered, jittered_labels)
+        hallucination.follow(jittered_sums(extra, CLASSES))
         hallucination.generate(strength)
 
     return {

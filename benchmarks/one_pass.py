@@ -25,11 +25,10 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state
 from training_step import composed, images_and_objects, optimiser, torchvision_resize
 
-from bacl.box_generator import BoxGenerator
 from bacl.data.batch import Target
 from bacl.detectors.faster_rcnn import FasterRCNN
-from bacl.hallucination import jittered_sums
-from bacl.heads import ClassifierHead
+from bacl.heads import BoxGenerator, Head
+from bacl.jobs.build import build_head
 
 HEADS = (1, 8, 40)
 SEPARATE = 5
@@ -37,28 +36,24 @@ WARM_UP = 2  # steps; the second one has gradients and momentum of the first in 
 SIDES = (480, 800)  # resized to 800×1333
 
 
-def bacl_head(config: DictConfig, number: int) -> ClassifierHead:
+def bacl_head(config: DictConfig, number: int) -> Head:
     node = config.head.copy()
     node.loss.alpha = number / max(HEADS)
-    return instantiate(node).train()
+    return build_head(node, {"first": 1.0}).train()
 
 
 def classifier_step(
-    detector: FasterRCNN, heads: Sequence[ClassifierHead], images: Tensor, targets: list[Target]
+    detector: FasterRCNN, heads: Sequence[Head], images: Tensor, targets: list[Target]
 ) -> Callable[[], Tensor]:
     boxes = BoxGenerator()
     sgd = optimiser(detector, *heads)
-    labels = torch.cat([target.labels for target in targets])
-    labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
 
     def step() -> Tensor:
         sgd.zero_grad()
         with torch.no_grad():
             pyramid = detector.pyramid(images)
-        jittered = [boxes(target.boxes, target.size) for target in targets]
-        regions = detector.training_regions(pyramid, targets, jittered)
-        (sums,) = jittered_sums([regions.extra], labels, detector.num_classes)
-        parts = [head.loss(regions.features, regions.labels, sums) for head in heads]
+        regions = detector.training_regions(pyramid, targets, {boxes: boxes.around(targets)})
+        parts = [head.loss(regions.levels) for head in heads]
         loss = torch.stack([*parts, *regions.losses.values()]).sum()
         loss.backward()
         sgd.step()
@@ -87,7 +82,7 @@ def training(classes: int, repeats: int) -> None:
         part.requires_grad_(False).eval()
     batch = images_and_objects(classes, sides=SIDES)
     images, targets = torchvision_resize(*batch, 800)()
-    heads: list[ClassifierHead] = []
+    heads: list[Head] = []
     steps, memory = [], []
     for count in HEADS:
         heads += [bacl_head(config, number + 1) for number in range(len(heads), count)]

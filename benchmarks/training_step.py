@@ -23,11 +23,9 @@ from torch import Tensor, nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from bacl.box_generator import BoxGenerator
 from bacl.data.batch import Target, padded_sides
 from bacl.detectors.faster_rcnn import FasterRCNN
-from bacl.hallucination import jittered_sums
-from bacl.heads import ClassifierHead
+from bacl.jobs.build import build_head
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 Step = Callable[[], Tensor]
@@ -80,8 +78,7 @@ def composed(head: str, classes: int) -> DictConfig:
 
 def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step:
     detector: FasterRCNN = instantiate(config.detector).train()
-    head: ClassifierHead = instantiate(config.head).train()
-    boxes = BoxGenerator() if classifier_stage else None
+    head = build_head(config.head, detector.level_weights).train()
     if classifier_stage:
         for part in (detector.backbone, detector.fpn, detector.box_head):
             part.requires_grad_(False).eval()
@@ -92,15 +89,10 @@ def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step
         images, targets = resize()
         with torch.set_grad_enabled(not classifier_stage):
             pyramid = detector.pyramid(images)
-        jittered = [boxes(target.boxes, target.size) for target in targets] if boxes else None
-        regions = detector.training_regions(pyramid, targets, jittered)
-        sums = None
-        if regions.extra is not None:
-            labels = torch.cat([target.labels for target in targets])
-            labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
-            (sums,) = jittered_sums([regions.extra], labels, detector.num_classes)
-        loss = head.loss(regions.features, regions.labels, sums)
-        loss = loss + torch.stack(list(regions.losses.values())).sum()
+        asked = head.extra_boxes
+        extra = {} if asked is None else {asked: asked.around(targets)}
+        regions = detector.training_regions(pyramid, targets, extra)
+        loss = head.loss(regions.levels) + torch.stack(list(regions.losses.values())).sum()
         loss.backward()
         sgd.step()
         return loss.detach()

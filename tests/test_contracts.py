@@ -7,7 +7,7 @@ from torch import nn
 
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.region_detector import RegionDetector
-from bacl.heads import Head
+from bacl.heads import AddedFeatures, Calibration
 from bacl.indicators import LongTermIndicator, ScalarIndicator
 from bacl.losses import ClassificationLoss
 
@@ -21,10 +21,11 @@ CONTRACTS: dict[type[nn.Module], tuple[set[str], dict[str, Any]]] = {
     ClassificationLoss: ({"forward", "probabilities"}, {"num_classes": 3}),
     LongTermIndicator: ({"log_ratio", "strength"}, {"num_classes": 3}),
     ScalarIndicator: ({"values", "strength"}, {"num_classes": 3}),
-    Head: ({"needs_jittered", "loss", "probabilities", "named_classifiers"}, {}),
+    AddedFeatures: ({"added"}, {}),
+    Calibration: ({"forward"}, {}),
     Backbone: ({"stages", "run_stage"}, {}),
     RegionDetector: (
-        {"build_head", "training_regions", "inference_regions", "run_layers"},
+        {"training_regions", "inference_regions", "run_layers"},
         PARTS,
     ),
 }

@@ -54,6 +54,8 @@ def test_a_killed_loading_process_is_one_line(monkeypatch):
     monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", True)  # as `watch_processes`
     earlier = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     lost = pytest.raises(LostProcessError, match="a process that loads data was killed")
+    batches = iter(DataLoader(Deadly(), num_workers=1))
     with lost, telling_losses():
-        list(DataLoader(Deadly(), num_workers=1))
+        list(batches)
+    batches._shutdown_workers()  # or torch's handler finds it at the next child's end
     signal.signal(signal.SIGCHLD, earlier)

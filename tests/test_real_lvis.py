@@ -70,6 +70,8 @@ def test_a_step_of_each_stage_and_the_evaluation_of_a_photograph(lvis, tmp_path)
     assert (folder / "classifier/figures/detections.png").stat().st_size > 10_000
     final = load_stage(folder / "classifier/final.ckpt")
     head = final["heads"]["bacl"]
-    assert head["predictor.weight"].shape == (C + 1, 1024)
-    assert 0 < int(head["hallucination.seen"].sum()) <= 21
-    assert all(v.isfinite().all() for v in [*final["detector"].values(), head["predictor.weight"]])
+    assert head["first.predictor.weight"].shape == (C + 1, 1024)
+    assert 0 < int(head["first.hallucination.seen"].sum()) <= 21
+    assert all(
+        v.isfinite().all() for v in [*final["detector"].values(), head["first.predictor.weight"]]
+    )

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.dispensable import Dispensable
 from bacl.errors import in_one_line
 from bacl.evaluation.groups import Grouping, shared_grouping
-from bacl.heads import ClassifierHead, Head, classifiers_by_name
+from bacl.heads import Classifier, FeatureHallucination, Head, classifiers_by_name
 from bacl.reporting.figures import draw_weight_norms
 
 Row = dict[str, NDArray]
@@ -29,7 +28,7 @@ _log = logging.getLogger(__name__)
 class ClassifierRecorder(Callback):
     """Keeps the state of every head in `pl_module.heads` before the first and after each epoch.
 
-    `<default_root_dir>/heads/<head>.npz`, or `<head>.<stage>.npz` for each classifier of a cascade,
+    `<default_root_dir>/heads/<head>.npz`, or `<head>.<level>.npz` for each classifier of a cascade,
     holds, one row per record:
 
     - `epochs` (E,) int64: finished epochs;
@@ -64,7 +63,7 @@ class ClassifierRecorder(Callback):
             pl_module.log_dict(means, sync_dist=True)  # equal on all processes
 
     def _record(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> dict[str, Row]:
-        heads: Mapping[str, Head[Any]] = pl_module.heads  # type: ignore[assignment]
+        heads: Mapping[str, Head] = pl_module.heads  # type: ignore[assignment]
         rows = {name: measure(head) for name, head in classifiers_by_name(heads).items()}
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir) / "heads"
@@ -89,13 +88,13 @@ class ClassifierRecorder(Callback):
 
 
 @torch.no_grad()
-def measure(head: ClassifierHead) -> Row:
+def measure(classifier: Classifier) -> Row:
     """One record of a classifier: `weight_norm` (K,); `strength`, `seen` (C,) where it has them."""
-    row = {"weight_norm": head.predictor.get_parameter("weight").float().norm(dim=1)}
-    if head.criterion.indicator is not None:
-        row["strength"] = head.criterion.indicator.strength().float()
-    if head.hallucination is not None:
-        row["seen"] = head.hallucination.seen
+    row = {"weight_norm": classifier.predictor.get_parameter("weight").float().norm(dim=1)}
+    if classifier.criterion.indicator is not None:
+        row["strength"] = classifier.criterion.indicator.strength().float()
+    if isinstance(classifier.hallucination, FeatureHallucination):
+        row["seen"] = classifier.hallucination.seen
     return {name: value.cpu().numpy() for name, value in row.items()}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bacl.checkpoints.earlier import brought_up_to_date
 from bacl.checkpoints.saving import save
 from bacl.checkpoints.structure import StructureError, check_structure
 from bacl.data.table import AnnotationTable
@@ -109,7 +110,7 @@ def load_stage(path: Path) -> State:
             f"{path}: {error}; it was changed since it was trained: take the file that its run "
             "wrote, or train anew"
         ) from error
-    return content
+    return brought_up_to_date(content)
 
 
 def _other(content: object) -> str:

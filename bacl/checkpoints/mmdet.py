@@ -20,6 +20,7 @@ from bacl.checkpoints.mmdet_names import (
     our_name,
     published_name,
 )
+from bacl.heads import Head
 from bacl.sound import unusable
 from bacl.torch_file import printable
 
@@ -28,7 +29,7 @@ SHOWN = 100
 
 
 def load_published(
-    file: PublishedFile, detector: nn.Module, head: nn.Module, categories: Categories
+    file: PublishedFile, detector: nn.Module, head: Head, categories: Categories
 ) -> None:
     """Fill a detector and a head, weights and statistics, with what a published file holds.
 
@@ -46,14 +47,15 @@ def load_published(
             + (f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
             + _advice(file, len(categories.ids))
         )
-    for part, module in (("detector.", detector), ("head.", head)):
-        state = {name: found.get(name, value) for name, value in own.items()}
+    state = {name: found.get(name, value) for name, value in own.items()}
+    for part, module in _parts(detector, head).items():
+        start = f"{part}."
         module.load_state_dict(
-            {key.removeprefix(part): v for key, v in state.items() if key.startswith(part)}
+            {key.removeprefix(start): v for key, v in state.items() if key.startswith(start)}
         )
 
 
-def published_state(detector: nn.Module, head: nn.Module) -> dict[str, Tensor]:
+def published_state(detector: nn.Module, head: Head) -> dict[str, Tensor]:
     """Tensors by MMDetection's names, in our number formats, which it casts when it loads them.
 
     Raises:
@@ -69,13 +71,19 @@ def published_state(detector: nn.Module, head: nn.Module) -> dict[str, Tensor]:
     return {str(named[key]): value for key, value in own.items()}
 
 
-def named_state(detector: nn.Module, head: nn.Module) -> dict[str, Tensor]:
-    """State of both under "detector." and "head."."""
-    parts = {"detector": detector, "head": head}
+def named_state(detector: nn.Module, head: Head) -> dict[str, Tensor]:
+    """State of both under "detector." and "head."; of a single classifier without its level."""
     return {
         f"{part}.{key}": value
-        for part, module in parts.items()
+        for part, module in _parts(detector, head).items()
         for key, value in module.state_dict().items()
+    }
+
+
+def _parts(detector: nn.Module, head: Head) -> dict[str, nn.Module]:
+    return {
+        "detector": detector,
+        "head": head if len(head.classifiers) > 1 else head.classifiers[0],
     }
 
 

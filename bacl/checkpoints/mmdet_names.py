@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from functools import reduce
 
 CASCADE = ("first", "second", "third")
-"""Our names of a cascade's stages, which MMDetection numbers."""
+"""Our names of a cascade's levels, which MMDetection numbers."""
 
 
 def _box_rows(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
-    """Rows of a box head, of the only one or of a cascade's stage."""
+    """Rows of a box head, of the only one or of a cascade's level."""
     published = f"roi_head.bbox_head.{theirs}"
     return (
         (f"{published}shared_fcs.#.*", f"detector.box_head.{ours}shared_fcs.#.*"),

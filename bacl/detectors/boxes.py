@@ -33,6 +33,18 @@ def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
     return intersection.div_(union.sub_(intersection).clamp_(min=1e-6))
 
 
+def paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union (N,) of each of boxes (N, 4) with its own of others (N, 4)."""
+    boxes, others = boxes.float(), others.float()
+    low, high = (
+        torch.maximum(boxes[:, :2], others[:, :2]),
+        torch.minimum(boxes[:, 2:], others[:, 2:]),
+    )
+    intersection = (high - low).clamp(min=0).prod(dim=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) + (others[:, 2:] - others[:, :2]).prod(dim=1)
+    return intersection / (areas - intersection).clamp(min=1e-6)
+
+
 class BoxCoder(nn.Module):
     """Deltas (dx, dy, dw, dh), centre shift over size and log size ratio (R-CNN, 2014), by `stds`.
 

@@ -1,74 +1,77 @@
 """Cascade R-CNN (Cai and Vasconcelos, CVPR 2018) without the classifiers.
 
-Each stage refines the boxes of the stage before and is trained at a higher overlap. One box
+Each level refines the boxes of the level before and is trained at a higher overlap. One box
 regression serves all classes, so no box, no RoI and no feature depends on a classifier: heads are
 trained side by side on a cascade exactly as alone, as on a Faster R-CNN.
 
-B: images. R: sampled RoIs of a stage. P: proposals of an image. C: foreground classes.
+B: images. R: sampled RoIs of a level. P: proposals of an image. C: foreground classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from bacl.cascade_head import CascadeHead
 from bacl.data.batch import Target
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.boxes import BoxCoder
 from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.levels import ExtraBoxes, ExtraFeatures, Level, TrainingLevel, uncut_level
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
-from bacl.detectors.region_detector import ImageRegions, RegionDetector, Regions
-from bacl.detectors.roi_pooling import RoIPooling, with_image_index
+from bacl.detectors.region_detector import (
+    FIRST,
+    NOTHING_ELSE,
+    ImageRegions,
+    RegionDetector,
+    Regions,
+)
+from bacl.detectors.roi_pooling import RoIPooling
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.errors import require
-from bacl.heads import ClassifierHead
 from bacl.options.ranges import Classes, NotNegative, PositiveShare, Stds, Width
-
-FIRST = "first"
-"""Name of the first stage, which is that of a Faster R-CNN."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CascadeStage:
-    """What sets a later stage apart from the first one."""
+class CascadeLevel:
+    """What sets a later level apart from the first one."""
 
     iou: PositiveShare
     """Overlap with an object from which on an RoI is a positive example, and no negative one."""
     stds: Stds
     """Of the box coder: the closer the boxes, the smaller the deltas that are left."""
     loss_weight: NotNegative
-    """Of classification and box loss; the first stage's is 1."""
+    """Of classification and box loss; the first level's is 1."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense (`OptionError`); the box coder checks its own."""
-        require("detector.later_stages.….iou", self.iou, 0, 1)
-        require("detector.later_stages.….loss_weight", self.loss_weight, 0)
+        require("detector.later_levels.….iou", self.iou, 0, 1)
+        require("detector.later_levels.….loss_weight", self.loss_weight, 0)
 
 
 class CascadeRCNN(RegionDetector):
-    """A Faster R-CNN with a class-agnostic box regression, and stages that refine its boxes.
+    """A Faster R-CNN with a class-agnostic box regression, and levels that refine its boxes.
 
     Parts whose input width another part decides come as factories.
 
     Args:
         num_classes: C.
-        feature_dim: D, width of the RoI features of every stage.
+        feature_dim: D, width of the RoI features of every level.
         backbone: images to features of strides 4, 8, 16, 32.
         fpn: makes the pyramid from the backbone's channels.
         rpn: makes the proposal network from the pyramid's channels.
         pooling: cuts RoIs out of the pyramid.
-        box_head: makes a stage's RoI feature extractor from (channels, RoI side, D).
-        box_regression: makes the first stage's box regression from (D, C), a later one's with
+        box_head: makes a level's RoI feature extractor from (channels, RoI side, D).
+        box_regression: makes the first level's box regression from (D, C), a later one's with
             another `coder`; it must be class-agnostic.
-        sampler: chooses the RoIs of the first stage; later ones differ in the overlap.
+        sampler: chooses the RoIs of the first level; later ones differ in the overlap.
         postprocess: makes the step from scores to detections from `decode`, a function of
             deltas (N, 4) and proposals (N, 4).
-        later_stages: by name, in order.
+        later_levels: by name, in order.
 
     Raises:
         ValueError: a box regression for every class.
@@ -89,14 +92,14 @@ class CascadeRCNN(RegionDetector):
         box_regression: Callable[..., BoxRegression],
         sampler: RoISampler,
         postprocess: Callable[..., Postprocess],
-        later_stages: Mapping[str, CascadeStage],
+        later_levels: Mapping[str, CascadeLevel],
     ) -> None:
         super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
-        later = later_stages.items()
+        later = later_levels.items()
         sizes = (self.fpn.channels, pooling.side, feature_dim)
         regressions = {FIRST: box_regression(feature_dim, num_classes)} | {
-            name: box_regression(feature_dim, num_classes, coder=BoxCoder(stage.stds))
-            for name, stage in later
+            name: box_regression(feature_dim, num_classes, coder=BoxCoder(level.stds))
+            for name, level in later
         }
         if not all(regression.class_agnostic for regression in regressions.values()):
             raise ValueError(
@@ -105,81 +108,79 @@ class CascadeRCNN(RegionDetector):
             )
         self.box_regression = nn.ModuleDict(regressions)
         self.box_head = nn.ModuleDict({name: box_head(*sizes) for name in regressions})
-        self.samplers = {FIRST: sampler} | {name: sampler.at(stage.iou) for name, stage in later}
-        self.loss_weights = {FIRST: 1.0} | {name: stage.loss_weight for name, stage in later}
+        self.samplers = {FIRST: sampler} | {name: sampler.at(level.iou) for name, level in later}
+        self.level_weights = {FIRST: 1.0} | {name: level.loss_weight for name, level in later}
         self.last = next(reversed(regressions))
         self.postprocess = postprocess(decode=regressions[self.last].coder.decode)
-
-    def build_head(self, make: Callable[[int], ClassifierHead]) -> CascadeHead:
-        """A classifier for each stage, weighted as the stage's box loss."""
-        classifiers = {name: make(number) for number, name in enumerate(self.loss_weights)}
-        return CascadeHead(classifiers, self.loss_weights)
 
     def training_regions(
         self,
         pyramid: Sequence[Tensor],
         targets: Sequence[Target],
-        extra_boxes: Sequence[Tensor] | None = None,
+        extra: Mapping[Hashable, ExtraBoxes] = NOTHING_ELSE,
     ) -> Regions:
-        """See `RegionDetector.training_regions`; "box" is the stages' weighted sum.
+        """See `RegionDetector.training_regions`; "box" is the levels' weighted sum.
 
-        Every stage samples anew among the boxes that the stage before refined, and the objects'
+        Every level samples anew among the boxes that the level before refined, and the objects'
         own boxes.
         """
-        boxes, losses = self.rpn(pyramid, targets)
-        proposed = None
+        proposals, losses = self.rpn(pyramid, targets)
+        boxes, usable, proposed = proposals.boxes, None, proposals.objectness
         sizes = [target.size for target in targets]
-        features, labels, box_losses = [], [], []
+        pooled = {key: self._pooled_extra(pyramid, asked) for key, asked in extra.items()}
+        levels, box_losses = [], []
         for name, sampler in self.samplers.items():
-            rois = sampler(boxes, targets, self.num_classes, proposed)
-            features.append(self.box_head[name](self._pooled(pyramid, rois.boxes)))
-            labels.append(rois.labels)
-            loss = self.box_regression[name].loss(features[-1], rois)  # type: ignore[operator]
-            box_losses.append(self.loss_weights[name] * loss)
+            rois = sampler(boxes, targets, self.num_classes, usable)
+            cut = partial(self.pooled, pyramid, rois.boxes)
+            features = self.box_head[name](cut())
+            loss = self.box_regression[name].loss(features, rois)  # type: ignore[operator]
+            box_losses.append(self.level_weights[name] * loss)
+            found = {key: self._encoded_extra(name, pooled[key], extra[key]) for key in extra}
+            levels.append(
+                TrainingLevel(features, rois.boxes, cut, self.box_head[name], proposed, rois, found)
+            )
             if name != self.last:
-                boxes = self._refined(name, features[-1], rois.boxes, sizes)
-                proposed = _proposed(rois)
-        losses = losses | {"box": torch.stack(box_losses).sum()}
-        extra = None if extra_boxes is None else self._extra_features(pyramid, extra_boxes)
-        return Regions(tuple(features), tuple(labels), losses, extra)
+                boxes = self._refined(name, features, rois.boxes, sizes)
+                usable, proposed = _usable(rois), partial(_objectness, levels[-1])
+        return Regions(levels, losses | {"box": torch.stack(box_losses).sum()})
 
     @torch.no_grad()
     def inference_regions(
         self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
     ) -> list[ImageRegions]:
-        """See `RegionDetector.inference_regions`; proposals and deltas are the last stage's."""
-        boxes = self.rpn.proposals(pyramid, sizes)
-        counts = [len(image) for image in boxes]
-        features = []
+        """See `RegionDetector.inference_regions`."""
+        proposals = self.rpn.proposals(pyramid, sizes)
+        boxes, counts = proposals.boxes, [len(image) for image in proposals.boxes]
+        levels: list[list[Level]] = [[] for _ in sizes]
         for name, head in self.box_head.items():
-            features.append(head(self._pooled(pyramid, boxes)))
+            features = head(self.pooled(pyramid, boxes))
+            for image, rows in enumerate(features.split(counts)):
+                level = self.image_level(pyramid, proposals, image, boxes[image], rows, head)
+                levels[image].append(level)
             if name != self.last:
-                boxes = self._refined(name, features[-1], boxes, sizes)
-        deltas = self.box_regression[self.last](features[-1]).split(counts)
-        per_image = zip(*(stage.split(counts) for stage in features), strict=True)
-        return [ImageRegions(*parts) for parts in zip(boxes, per_image, deltas, strict=True)]
+                boxes = self._refined(name, features, boxes, sizes)
+        deltas = self.box_regression[self.last](features).split(counts)
+        return [ImageRegions(*parts) for parts in zip(levels, deltas, strict=True)]
 
-    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> tuple[Tensor, ...]:
+    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> list[Level]:
         """See `RegionDetector.run_layers`."""
-        for level in pyramid:
-            self.rpn.head(level)
+        for stride in pyramid:
+            self.rpn.head(stride)
         side = self.pooling.side
         pooled = pyramid[0].new_empty(num_rois, self.fpn.channels, side, side)
-        features = tuple(head(pooled) for head in self.box_head.values())
-        for regression, rows in zip(self.box_regression.values(), features, strict=True):
-            regression(rows)
-        return features
-
-    def _pooled(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        return self.pooling(pyramid, with_image_index(boxes))
+        levels = [uncut_level(pooled, head) for head in self.box_head.values()]
+        for regression, level in zip(self.box_regression.values(), levels, strict=True):
+            regression(level.features)
+        return levels
 
     @torch.no_grad()
-    def _extra_features(
-        self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]
-    ) -> tuple[Tensor, ...]:
-        """Features (M, D) by every stage: pooled once, and apart from the RoIs (`FasterRCNN`)."""
-        pooled = self._pooled(pyramid, boxes)
-        return tuple(head(pooled) for head in self.box_head.values())
+    def _pooled_extra(self, pyramid: Sequence[Tensor], asked: ExtraBoxes) -> Tensor:
+        """Extra boxes are pooled once for all levels, and apart from the RoIs (`FasterRCNN`)."""
+        return self.pooled(pyramid, asked.boxes)
+
+    @torch.no_grad()
+    def _encoded_extra(self, name: str, pooled: Tensor, asked: ExtraBoxes) -> ExtraFeatures:
+        return ExtraFeatures(self.box_head[name](pooled), asked.labels)
 
     @torch.no_grad()
     def _refined(
@@ -189,7 +190,7 @@ class CascadeRCNN(RegionDetector):
         boxes: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
     ) -> list[Tensor]:
-        """Boxes (·, 4) per image moved by a stage's regression of their features (·, D).
+        """Boxes (·, 4) per image moved by a level's regression of their features (·, D).
 
         Raises:
             FloatingPointError: a box is not finite, as when training diverged.
@@ -198,16 +199,21 @@ class CascadeRCNN(RegionDetector):
         deltas = regression(features)
         if not deltas.isfinite().all():
             raise FloatingPointError(
-                f"boxes of the cascade's {name} stage are not finite: where training diverged, "
+                f"boxes of the cascade's {name} level are not finite: where training diverged, "
                 "lower the learning rate"
             )
         per_image = zip(deltas.split([len(image) for image in boxes]), boxes, sizes, strict=True)
         return [regression.coder.decode(*image) for image in per_image]  # type: ignore[operator, union-attr]
 
 
-def _proposed(rois: SampledRoIs) -> tuple[Tensor, ...]:
+def _usable(rois: SampledRoIs) -> tuple[Tensor, ...]:
     """(·,) bool per image: RoIs that are not an object's own box.
 
     The next sampler adds these boxes itself; refined ones would be proposals that no test has.
     """
     return rois.added.logical_not().split([len(image) for image in rois.boxes])
+
+
+def _objectness(level: TrainingLevel) -> Sequence[Tensor]:
+    """Of the next level's proposals: each is an RoI of this one."""
+    return level.objectness.split([len(boxes) for boxes in level.boxes])

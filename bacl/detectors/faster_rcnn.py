@@ -1,10 +1,11 @@
 """Faster R-CNN with a feature pyramid, without the classifier: heads classify its RoI features.
 
-B: images. R: sampled RoIs of the batch. P: proposals of an image. M: extra boxes of the batch.
-C: foreground classes; label C is background. D: width of an RoI feature.
+B: images. R: sampled RoIs of the batch. P: proposals of an image. C: foreground classes; label C is
+background. D: width of an RoI feature.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,13 +15,19 @@ from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.levels import ExtraBoxes, ExtraFeatures, Level, TrainingLevel, uncut_level
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
-from bacl.detectors.region_detector import ImageRegions, RegionDetector, Regions
+from bacl.detectors.region_detector import (
+    FIRST,
+    NOTHING_ELSE,
+    ImageRegions,
+    RegionDetector,
+    Regions,
+)
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
-from bacl.heads import ClassifierHead
 from bacl.options.ranges import Classes, Width
 
 COUNTED_MASKS = 100
@@ -65,30 +72,35 @@ class FasterRCNN(RegionDetector):
         mask: Callable[[int, int], MaskBranch] | None = None,
     ) -> None:
         super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
+        self.level_weights = {FIRST: 1.0}
         self.box_head = box_head(self.fpn.channels, pooling.side, feature_dim)
         self.box_regression = box_regression(feature_dim, num_classes)
         self.sampler = sampler
         self.postprocess = postprocess(decode=self.box_regression.coder.decode)
         self.mask = None if mask is None else mask(self.fpn.channels, num_classes)
 
-    def build_head(self, make: Callable[[int], ClassifierHead]) -> ClassifierHead:
-        """One classifier."""
-        return make(0)
-
     def training_regions(
         self,
         pyramid: Sequence[Tensor],
         targets: Sequence[Target],
-        extra_boxes: Sequence[Tensor] | None = None,
+        extra: Mapping[Hashable, ExtraBoxes] = NOTHING_ELSE,
     ) -> Regions:
         """See `RegionDetector.training_regions`."""
         proposals, rpn_losses = self.rpn(pyramid, targets)
-        rois = self.sampler(proposals, targets, self.num_classes)
-        features, extra = self._training_features(pyramid, rois, extra_boxes)
+        rois = self.sampler(proposals.boxes, targets, self.num_classes)
+        features, extra_features = self._training_features(pyramid, rois, list(extra.values()))
         losses = rpn_losses | {"box": self.box_regression.loss(features, rois)}
         if self.mask is not None:
             losses["mask"] = self.mask.loss(pyramid, rois, targets)
-        return Regions(features, rois.labels, losses, extra)
+        found = {
+            key: ExtraFeatures(rows, asked.labels)
+            for (key, asked), rows in zip(extra.items(), extra_features, strict=True)
+        }
+        cut = partial(self.pooled, pyramid, rois.boxes)
+        level = TrainingLevel(
+            features, rois.boxes, cut, self.box_head, proposals.objectness, rois, found
+        )
+        return Regions([level], losses)
 
     @torch.no_grad()
     def inference_regions(
@@ -96,45 +108,48 @@ class FasterRCNN(RegionDetector):
     ) -> list[ImageRegions]:
         """See `RegionDetector.inference_regions`."""
         proposals = self.rpn.proposals(pyramid, sizes)
-        counts = [len(boxes) for boxes in proposals]
-        features = self.roi_features(pyramid, proposals)
+        counts = [len(boxes) for boxes in proposals.boxes]
+        features = self.roi_features(pyramid, proposals.boxes)
         deltas = self.box_regression(features)
-        parts = zip(proposals, features.split(counts), deltas.split(counts), strict=True)
-        return [ImageRegions(*part) for part in parts]
+        parts = zip(features.split(counts), deltas.split(counts), strict=True)
+        regions = []
+        for image, (rows, own) in enumerate(parts):
+            boxes = proposals.boxes[image]
+            level = self.image_level(pyramid, proposals, image, boxes, rows, self.box_head)
+            regions.append(ImageRegions([level], own))
+        return regions
 
-    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> Tensor:
+    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> list[Level]:
         """See `RegionDetector.run_layers`."""
-        for level in pyramid:
-            self.rpn.head(level)
+        for stride in pyramid:
+            self.rpn.head(stride)
         side = self.pooling.side
-        features = self.box_head(pyramid[0].new_empty(num_rois, self.fpn.channels, side, side))
-        self.box_regression(features)
+        pooled = pyramid[0].new_empty(num_rois, self.fpn.channels, side, side)
+        level = uncut_level(pooled, self.box_head)
+        self.box_regression(level.features)
         if self.mask is not None:
             self.mask.run_layers(pyramid, COUNTED_MASKS)
-        return features
+        return [level]
 
     def roi_features(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Features (·, D) of boxes (·, 4) given per image, images in order."""
-        return self._encode(pyramid, with_image_index(boxes))
-
-    def _encode(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
-        return self.box_head(self.pooling(pyramid, rois))
+        return self.box_head(self.pooled(pyramid, boxes))
 
     def _training_features(
-        self, pyramid: Sequence[Tensor], rois: SampledRoIs, extra_boxes: Sequence[Tensor] | None
-    ) -> tuple[Tensor, Tensor | None]:
-        if extra_boxes is None:
-            return self.roi_features(pyramid, rois.boxes), None
+        self, pyramid: Sequence[Tensor], rois: SampledRoIs, extra: Sequence[ExtraBoxes]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Features of the sampled RoIs, and of each kind of extra boxes."""
         if self._features_need_gradient(pyramid):
             with torch.no_grad():
-                extra = self.roi_features(pyramid, extra_boxes)
-            return self.roi_features(pyramid, rois.boxes), extra
-        # Nothing to differentiate: both are pooled at once. Each is encoded by itself, because a
+                others = [self.roi_features(pyramid, asked.boxes) for asked in extra]
+            return self.roi_features(pyramid, rois.boxes), others
+        # Nothing to differentiate: all are pooled at once. Each is encoded by itself, because a
         # matrix product rounds by its number of rows, and the RoI features must not depend on
         # whether some head wants extra boxes.
-        parts = [with_image_index(rois.boxes), with_image_index(extra_boxes)]
+        parts = [with_image_index(boxes) for boxes in (rois.boxes, *(x.boxes for x in extra))]
         pooled = self.pooling(pyramid, torch.cat(parts)).split([len(part) for part in parts])
-        return self.box_head(pooled[0]), self.box_head(pooled[1])
+        features, *others = [self.box_head(part) for part in pooled]
+        return features, others
 
     def _features_need_gradient(self, pyramid: Sequence[Tensor]) -> bool:
         tensors = [*pyramid, *self.box_head.parameters()]

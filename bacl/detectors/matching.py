@@ -122,10 +122,15 @@ class SampledRoIs:
     """(R,) int64, index of the matched object in its image's target; BACKGROUND for negatives."""
     object_boxes: Tensor
     """(R, 4) box of the matched object; zeros for negatives."""
-    added: Tensor
-    """(R,) bool, where a box is an object's own and no proposal."""
+    sources: Tensor
+    """(R,) int64, the proposal of its image that an RoI is; negative for an object's own box."""
     positives: list[Tensor]
     """Per image the rows, in [0, R) and ascending, of its positives."""
+
+    @property
+    def added(self) -> Tensor:
+        """(R,) bool, where a box is an object's own and no proposal."""
+        return self.sources < 0
 
 
 class RoISampler:
@@ -166,13 +171,13 @@ class RoISampler:
         draws = self.sampler(matches)
         rows = zip(proposals, targets, matches, draws, strict=True)
         boxes, *rest = zip(*(self._sample(*row, num_classes) for row in rows), strict=True)
-        labels, objects, object_boxes, added = (torch.cat(parts) for parts in rest)
+        labels, objects, object_boxes, sources = (torch.cat(parts) for parts in rest)
         starts = accumulate((len(image) for image in boxes), initial=0)
         positives = [
             torch.arange(start, start + len(own), device=own.device)
             for start, (own, _) in zip(starts, draws, strict=False)
         ]
-        return SampledRoIs(list(boxes), labels, objects, object_boxes, added, positives)
+        return SampledRoIs(list(boxes), labels, objects, object_boxes, sources, positives)
 
     def _matches(self, proposals: Tensor, target: Target, usable: Tensor | None) -> Tensor:
         """The match of each of the objects' own boxes, then of each proposal."""
@@ -204,4 +209,4 @@ class RoISampler:
         objects[:count] = matches[positives]
         labels[:count] = target.labels[objects[:count]]
         object_boxes[:count] = target.boxes[objects[:count]]
-        return boxes, labels, objects, object_boxes, chosen < len(target.boxes)
+        return boxes, labels, objects, object_boxes, chosen - len(target.boxes)

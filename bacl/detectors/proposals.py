@@ -4,6 +4,7 @@ B: images. L: pyramid levels. N_l: anchors of level l.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,20 @@ from torchvision.ops import nms
 
 from bacl.detectors.boxes import BoxCoder, clip_boxes
 from bacl.options.ranges import Count, PositiveShare
+
+
+@dataclass(slots=True)
+class Proposals:
+    """The proposals of a batch, best first within an image."""
+
+    boxes: Sequence[Tensor]
+    """(P, 4) per image, in pixels of the network's input."""
+    logits: Sequence[Tensor]
+    """(P,) per image, their objectness before the sigmoid."""
+
+    def objectness(self) -> list[Tensor]:
+        """(P,) float32 in [0, 1] per image."""
+        return [logits.sigmoid() for logits in self.logits]
 
 
 class ProposalSelection:

@@ -1,58 +1,56 @@
 """What detectors that classify regions share: backbone, pyramid, proposals, and the hand-over.
 
-B: images. R: sampled RoIs of the batch. P: proposals of an image. M: extra boxes of the batch.
-C: foreground classes; label C is background. D: width of an RoI feature.
+B: images. P: proposals of an image. C: foreground classes; label C is background. D: width of an
+RoI feature.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from torch import Tensor, nn
 
 from bacl.data.batch import Detections, Target
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.levels import ExtraBoxes, Level, TrainingLevel
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.postprocess import Postprocess
-from bacl.detectors.roi_pooling import RoIPooling
+from bacl.detectors.proposals import Proposals
+from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
-from bacl.heads import ClassifierHead, Head
 
-PerStage = Tensor | tuple[Tensor, ...]
-"""A tensor, or one for each stage of a detector that has several."""
+FIRST = "first"
+"""Name of a detector's first level; a Faster R-CNN has no other."""
+NOTHING_ELSE: Mapping[Hashable, ExtraBoxes] = {}
 
 
 @dataclass(slots=True)
 class Regions:
-    """What one training step hands to the classifier heads.
+    """What one training step hands to the classifier heads."""
 
-    Whatever is not a loss is a tensor, or of a detector with several stages a tuple of them, one
-    per stage: what the heads made by the detector's `build_head` take.
-    """
-
-    features: PerStage
-    """(R, D) features of the sampled RoIs, images in order."""
-    labels: PerStage
-    """(R,) int64 in [0, C]; C is background."""
+    levels: Sequence[TrainingLevel]
+    """In the order of the detector's `level_weights`."""
     losses: dict[str, Tensor]
     """Scalars "rpn_objectness", "rpn_box", "box" and, with a mask branch, "mask", in float32,
     always with a graph."""
-    extra: PerStage | None = None
-    """(M, D) features of the extra boxes, images in order, without gradient; None without any."""
 
 
 @dataclass(slots=True)
 class ImageRegions:
     """One image's proposals at inference, all that detections depend on but the classifier."""
 
-    proposals: Tensor
-    """(P, 4) float32 in pixels of the network's input."""
-    features: PerStage
-    """(P, D), or a tuple of such tensors, one per stage of the detector."""
+    levels: Sequence[Level]
+    """In the order of the detector's `level_weights`, of P RoIs each."""
     deltas: Tensor
-    """(P, 4 C) float32, the box regression of every class, or (P, 4), one for all classes."""
+    """(P, 4 C) float32, the last level's box regression of every class, or (P, 4), one for all."""
+
+    @property
+    def proposals(self) -> Tensor:
+        """(P, 4) float32 in pixels of the network's input: the last level's boxes."""
+        (boxes,) = self.levels[-1].boxes
+        return boxes
 
 
 class RegionDetector(nn.Module, ABC):
@@ -67,10 +65,12 @@ class RegionDetector(nn.Module, ABC):
         pooling: cuts RoIs out of the pyramid.
     """
 
+    level_weights: Mapping[str, float]
+    """Name of each level, for which a head has a classifier, and the weight of its losses."""
     box_head: nn.Module
-    """RoI feature extractor, or one per stage."""
+    """RoI feature extractor, or one per level."""
     box_regression: nn.Module
-    """Box regression, or one per stage."""
+    """Box regression, or one per level."""
     postprocess: Postprocess
     mask: MaskBranch | None
     """Of a detector that segments what it detects."""
@@ -93,14 +93,6 @@ class RegionDetector(nn.Module, ABC):
         self.pooling = pooling
         self.mask = None
 
-    @abstractmethod
-    def build_head(self, make: Callable[[int], ClassifierHead]) -> Head[Any]:
-        """A head for this detector's regions, of as many classifiers as it has stages.
-
-        Args:
-            make: builds the classifier of stage 0, 1, …, each with draws of its own.
-        """
-
     def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps P2 to P6 (B, channels, H / stride, W / stride) of images (B, 3, H, W).
 
@@ -114,14 +106,15 @@ class RegionDetector(nn.Module, ABC):
         self,
         pyramid: Sequence[Tensor],
         targets: Sequence[Target],
-        extra_boxes: Sequence[Tensor] | None = None,
+        extra: Mapping[Hashable, ExtraBoxes] = NOTHING_ELSE,
     ) -> Regions:
         """Sampled RoIs, their features, and the losses that do not depend on a classifier.
 
         Args:
             pyramid: what `pyramid` returned.
             targets: one per image; images without objects are welcome.
-            extra_boxes: per image (·, 4) boxes whose features are wanted too, without gradient.
+            extra: boxes whose features are wanted too, by what wants them; the RoIs' features do
+                not depend on them, not even by rounding.
 
         Anchors and RoIs are drawn with torch's global generator.
         """
@@ -133,15 +126,42 @@ class RegionDetector(nn.Module, ABC):
         """Proposals, features and deltas per image; `sizes` are (height, width) inside padding."""
 
     @abstractmethod
-    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> PerStage:
+    def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> list[Level]:
         """What `inference_regions` computes with weights, for RoIs that are cut out of nothing.
 
         It chooses no proposals and so needs no values: on the meta device it is there to count
         the work of `num_rois` RoIs without doing it.
 
         Returns:
-            (num_rois, D) features of no meaning, for a head; per stage, if there are several.
+            Levels with features (num_rois, D) of no meaning, for a head.
         """
+
+    def pooled(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """RoIs (·, channels, side, side) of boxes (·, 4) given per image, images in order."""
+        return self.pooling(pyramid, with_image_index(boxes))
+
+    def image_level(
+        self,
+        pyramid: Sequence[Tensor],
+        proposals: Proposals,
+        image: int,
+        boxes: Tensor,
+        features: Tensor,
+        encode: nn.Module,
+    ) -> Level:
+        """A level of one image at inference.
+
+        Args:
+            pyramid: of the batch.
+            proposals: of the batch.
+            image: index of the image.
+            boxes: (P, 4), what became of its proposals.
+            features: (P, D).
+            encode: what made them of pooled RoIs.
+        """
+        pool = partial(self.pooled, [level[image : image + 1] for level in pyramid], [boxes])
+        own = Proposals([boxes], [proposals.logits[image]])
+        return Level(features, [boxes], pool, encode, own.objectness)
 
     def detect(
         self, regions: ImageRegions, probabilities: Tensor, size: tuple[int, int]

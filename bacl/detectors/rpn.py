@@ -13,7 +13,7 @@ from bacl.data.batch import Target
 from bacl.detectors.anchors import AnchorGenerator
 from bacl.detectors.boxes import BoxCoder
 from bacl.detectors.matching import BalancedSampler, IoUMatcher
-from bacl.detectors.proposals import ProposalSelection
+from bacl.detectors.proposals import Proposals, ProposalSelection
 from bacl.detectors.rpn_head import RPNHead
 from bacl.errors import require
 from bacl.options.ranges import NotNegative, Width
@@ -63,17 +63,15 @@ class RegionProposalNetwork(nn.Module):
 
     def forward(
         self, pyramid: Sequence[Tensor], targets: Sequence[Target]
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Training proposals (P, 4) per image, and the losses "rpn_objectness" and "rpn_box"."""
+    ) -> tuple[Proposals, dict[str, Tensor]]:
+        """Training proposals, and the losses "rpn_objectness" and "rpn_box"."""
         anchors = self.anchors(_shapes(pyramid))
         sizes = [target.size for target in targets]
         proposals = self._select(self.training_selection, anchors, pyramid, sizes)
         return proposals, self._losses(torch.cat(anchors), pyramid, targets)
 
-    def proposals(
-        self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
-    ) -> list[Tensor]:
-        """Inference proposals (P, 4) per image, best first, clipped to `sizes` (height, width)."""
+    def proposals(self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Proposals:
+        """Inference proposals, clipped to `sizes` (height, width)."""
         anchors = self.anchors(_shapes(pyramid))
         return self._select(self.inference_selection, anchors, pyramid, sizes)
 
@@ -84,10 +82,11 @@ class RegionProposalNetwork(nn.Module):
         anchors: Sequence[Tensor],
         pyramid: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
-    ) -> list[Tensor]:
+    ) -> Proposals:
         objectness, deltas = zip(*(self.head(features) for features in pyramid), strict=True)
         selected = selection(anchors, objectness, deltas, self.coder, sizes)
-        return [boxes for boxes, _ in selected]
+        boxes, logits = zip(*selected, strict=True)
+        return Proposals(boxes, logits)
 
     def _losses(
         self, anchors: Tensor, pyramid: Sequence[Tensor], targets: Sequence[Target]

@@ -59,7 +59,7 @@ def count_parameters(*modules: nn.Module) -> Parameters:
 
 
 def count_multiply_adds(
-    detector: RegionDetector, head: Head[Any], size: tuple[int, int], num_rois: int
+    detector: RegionDetector, head: Head, size: tuple[int, int], num_rois: int
 ) -> MultiplyAdds:
     """Multiply-adds of an image (3, *size), counted on the meta device: no value is computed.
 
@@ -86,7 +86,7 @@ def count_multiply_adds(
         pyramid = detector.pyramid(torch.empty(1, 3, *size, device="meta"))
 
     def classify() -> None:
-        head.probabilities(detector.run_layers(pyramid, num_rois))
+        head.scores(detector.run_layers(pyramid, num_rois))
 
     extractor, extractor_published = _counted(extract)
     rois, rois_published = _counted(classify)

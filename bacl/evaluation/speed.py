@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ Image = tuple[Tensor, tuple[int, int]]
 class Subject:
     """What is timed."""
 
-    head: Head[Any]
+    head: Head
     candidates: int | None = None
     """Synthetic scores with so many candidates are post-processed; None takes the head's own."""
 
@@ -103,7 +103,7 @@ def _time_image(
     pyramid = detector.pyramid(pixels)
     extracted = now()
     (regions,) = detector.inference_regions(pyramid, [size])
-    probabilities = subject.head.probabilities(regions.features)
+    probabilities = subject.head.scores(regions.levels)
     classified = now()
     threshold = detector.postprocess.score_threshold
     if subject.candidates is not None:

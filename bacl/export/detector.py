@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from bacl.data.batch import STRIDE
 from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.detectors.levels import Level
 from bacl.detectors.region_detector import RegionDetector
 from bacl.errors import OptionError
 from bacl.export.suppression import Survivors, survivors
-from bacl.heads import ClassifierHead
+from bacl.heads import Head
 
 
 class ExportableDetector(nn.Module):
@@ -50,7 +51,7 @@ class ExportableDetector(nn.Module):
     def __init__(
         self,
         detector: RegionDetector,
-        head: ClassifierHead,
+        head: Head,
         image_size: Sequence[int],
         candidates: int = 5000,
         suppress: Survivors = survivors,
@@ -100,11 +101,14 @@ class ExportableDetector(nn.Module):
         """
         pyramid = self.detector.pyramid(self._normalised(image, size))
         limits = size.flip(0).repeat(2).float()
-        proposals, valid = self._proposals(pyramid, limits)
-        features = self.detector.box_head(self._pooled(pyramid, proposals))
-        scores = self.head.probabilities(features)[:, :-1].float()
+        proposals, logits = self._proposals(pyramid, limits)
+        valid = logits > -torch.inf
+        pooled, encode = self._pooled(pyramid, proposals), self.detector.box_head
+        objectness = torch.where(valid, logits.sigmoid(), 0.0)
+        level = Level(encode(pooled), [proposals], lambda: pooled, encode, lambda: [objectness])
+        scores = self.head.scores([level])[:, :-1].float()
         scores = torch.where(valid.unsqueeze(1), scores, 0.0)
-        deltas = self.detector.box_regression(features).unflatten(1, (-1, 4))
+        deltas = self.detector.box_regression(level.features).unflatten(1, (-1, 4))
         return self._detections(proposals, scores, deltas, limits)
 
     def _normalised(self, image: Tensor, size: Tensor) -> Tensor:
@@ -113,7 +117,7 @@ class ExportableDetector(nn.Module):
         return torch.where(inside, (image.float() - self.mean) * self.scale, 0.0).unsqueeze(0)
 
     def _proposals(self, pyramid: Sequence[Tensor], limits: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes (P, 4), and which of them are proposals (P,) bool."""
+        """Boxes (P, 4) and their objectness logits (P,): -inf where there is no proposal."""
         rpn = self.detector.rpn
         selection = rpn.inference_selection
         anchors = rpn.anchors([(level.shape[2], level.shape[3]) for level in pyramid])
@@ -128,7 +132,7 @@ class ExportableDetector(nn.Module):
             scores.append(torch.where(kept, best, -torch.inf))
         every, ranks = torch.cat(boxes), torch.cat(scores)
         best, index = ranks.topk(min(selection.total, every.shape[0]))
-        return every[index], best > -torch.inf
+        return every[index], best
 
     def _pooled(self, pyramid: Sequence[Tensor], proposals: Tensor) -> Tensor:
         """(P, channels, side, side)."""

@@ -1,38 +1,45 @@
 """The bounding box generator: 16 jittered boxes around every object (Sec. III-E, Eq. 10)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import product
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from bacl.data.batch import Target
+from bacl.detectors.levels import ExtraBoxes
 
 LARGEST_OFFSET = 1 / 6
 """Largest offset of an edge, as a fraction of the box's width or height (Eq. 10)."""
 
 
-class BoxGenerator(nn.Module):
+@dataclass(frozen=True)
+class BoxGenerator:
     """Moves the four edges of every box by up to a sixth of its width or height.
 
     Each box gets one proposal for each of the 16 sign patterns of (x1, y1, x2, y2), so that the
     proposals surround the object evenly. Magnitudes are uniform in [0, 1), from torch's global
-    generator.
-
-    Args:
-        shared: the published behaviour: one draw of magnitudes per image, shared by its boxes, and
-            edges clamped to [0, W - 1] and [0, H - 1]. Otherwise every box has its own magnitudes
-            and edges are clamped to [0, W] and [0, H], as everywhere else in the detector.
+    generator. Generators of equal options are equal: heads that ask for them share the boxes.
     """
 
-    proposals_per_box = 16
-    signs: Tensor
+    shared: bool = False
+    """The published behaviour: one draw of magnitudes per image, shared by its boxes, and edges
+    clamped to [0, W - 1] and [0, H - 1]. Otherwise every box has its own magnitudes and edges are
+    clamped to [0, W] and [0, H], as everywhere else in the detector."""
 
-    def __init__(self, shared: bool = False) -> None:
-        super().__init__()
-        self.shared = shared
-        patterns = torch.tensor(list(product((-1.0, 1.0), repeat=4)))
-        self.register_buffer("signs", patterns, persistent=False)
+    proposals_per_box: ClassVar[int] = 16
+
+    def around(self, targets: Sequence[Target]) -> ExtraBoxes:
+        """Jittered boxes of all objects of a batch."""
+        labels = torch.cat([target.labels for target in targets])
+        boxes = [self(target.boxes, target.size) for target in targets]
+        return ExtraBoxes(boxes, labels.repeat_interleave(self.proposals_per_box))
 
     @torch.no_grad()
-    def forward(self, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    def __call__(self, boxes: Tensor, size: tuple[int, int]) -> Tensor:
         """Jitter the boxes of one image.
 
         Args:
@@ -49,8 +56,15 @@ class BoxGenerator(nn.Module):
     def jitter(self, boxes: Tensor, size: tuple[int, int], magnitudes: Tensor) -> Tensor:
         """Eq. 10 with given magnitudes (N or 1, 16, 4) in [0, 1]."""
         extents = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2).unsqueeze(1)
-        proposals = boxes.unsqueeze(1) + LARGEST_OFFSET * self.signs * magnitudes * extents
+        offsets = LARGEST_OFFSET * _signs(boxes.device) * magnitudes * extents
+        proposals = boxes.unsqueeze(1) + offsets
         height, width = (side - 1 if self.shared else side for side in size)
         proposals[..., 0::2].clamp_(0, width)
         proposals[..., 1::2].clamp_(0, height)
         return proposals.flatten(0, 1)
+
+
+@cache  # a tensor made at each call would be copied to the GPU each time, which the host waits for
+def _signs(device: torch.device) -> Tensor:
+    """(16, 4), every pattern of signs."""
+    return torch.tensor(list(product((-1.0, 1.0), repeat=4)), device=device)

@@ -1,40 +1,65 @@
-"""The dynamic feature hallucination module (Sec. III-E, Eq. 11-13)."""
+"""The dynamic feature hallucination module (Sec. III-E, Eq. 11-13).
 
-from collections.abc import Sequence
+C: foreground classes. D: width of an RoI feature. M: jittered boxes of the batch.
+"""
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bacl.class_sums import ClassSums, sum_per_class
+from bacl.detectors.levels import ExtraFeatures, TrainingLevel
 from bacl.distributed import process_rank
 from bacl.errors import require
+from bacl.heads.box_generator import BoxGenerator
+from bacl.indicators import LongTermIndicator
 from bacl.options.ranges import Classes, Rows, Seed, Share, Width
+
+PER_BOX = BoxGenerator()
+"""Eq. 10 with magnitudes of its own for every box."""
+
+
+class AddedFeatures(nn.Module, ABC):
+    """Rows that a classifier adds to those of the sampled RoIs in every training step.
+
+    What it remembers is in buffers or extra state, its draws are its own: a resumed run continues
+    exactly, and a head beside others trains as alone.
+    """
+
+    box_generator: BoxGenerator | None = None
+    """What makes the boxes whose features it finds in `TrainingLevel.extra`."""
+    reads_indicator = False
+    """Whether it needs the loss's long-term indicator."""
+
+    @abstractmethod
+    def added(
+        self, level: TrainingLevel, indicator: LongTermIndicator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Features (n, D) and labels (n,) int64 in [0, C), after it has taken the step in.
+
+        Every process calls it in every training step, also one without foreground rows.
+        """
 
 
 @torch.no_grad()
-def jittered_sums(
-    features: Sequence[Tensor], labels: Tensor, num_classes: int
-) -> tuple[ClassSums, ...]:
-    """What Eq. 11 takes from a step's features, for every head that follows them.
+def jittered_sums(jittered: ExtraFeatures, num_classes: int) -> ClassSums:
+    """What Eq. 11 takes from a step's features: totals (U, 2 D) of them, then of their squares.
 
     Every process calls it together, also one without features.
 
     Args:
-        features: (M, D) of the jittered boxes, one tensor or several of the same boxes.
-        labels: (M,) int64 in [0, C).
+        jittered: of the jittered boxes.
         num_classes: C.
-
-    Returns:
-        For each tensor the totals (U, 2 D): of the features, then of their squares.
     """
-    values = [part for own in features for part in (own.double(), own.double().square())]
-    sums = sum_per_class(torch.cat(values, dim=1), labels, num_classes)
-    totals = sums.totals.split([2 * own.shape[1] for own in features], dim=1)
-    return tuple(ClassSums(sums.classes, sums.counts, own) for own in totals)
+    features = jittered.features.double()
+    return sum_per_class(
+        torch.cat((features, features.square()), dim=1), jittered.labels, num_classes
+    )
 
 
-class FeatureHallucination(nn.Module):
+class FeatureHallucination(AddedFeatures):
     """Follows the feature distribution of every class and draws features of weak classes from it.
 
     Prototypes and variances are those of all processes' features: W processes follow the same
@@ -55,7 +80,11 @@ class FeatureHallucination(nn.Module):
         samples: m, features per drawn class.
         beta: share of the past in Eq. 11.
         seed: non-negative.
+        box_generator: Eq. 10.
     """
+
+    reads_indicator = True
+    box_generator: BoxGenerator
 
     prototypes: Tensor
     """(C, D) float32, the mu of Eq. 11."""
@@ -72,6 +101,7 @@ class FeatureHallucination(nn.Module):
         samples: Rows,
         beta: Share,
         seed: Seed,
+        box_generator: BoxGenerator = PER_BOX,
     ) -> None:
         super().__init__()
         require("categories", categories, 1)
@@ -82,14 +112,23 @@ class FeatureHallucination(nn.Module):
         self.samples = samples
         self.beta = beta
         self.seed = seed
+        self.box_generator = box_generator
         self.calls = 0
         self.register_buffer("prototypes", torch.zeros(num_classes, feature_dim))
         self.register_buffer("variances", torch.zeros(num_classes, feature_dim))
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
 
-    def observe(self, features: Tensor, labels: Tensor) -> None:
-        """`follow` features (M, D) of labels (M,); every process calls it together."""
-        self.follow(*jittered_sums([features], labels, self.num_classes))
+    def added(
+        self, level: TrainingLevel, indicator: LongTermIndicator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Follow the jittered boxes' features, then draw: see `AddedFeatures`."""
+        assert indicator is not None
+        jittered = level.extra[self.box_generator]
+        sums = level.once(
+            (jittered_sums, self.box_generator), lambda: jittered_sums(jittered, self.num_classes)
+        )
+        self.follow(sums)
+        return self.generate(indicator.strength())
 
     @torch.no_grad()
     def follow(self, sums: ClassSums) -> None:

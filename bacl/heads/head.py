@@ -1,76 +1,82 @@
-"""A head for a detector with several stages: a classifier for each of them."""
+"""A head: a classifier for every level of a detector."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bacl.class_sums import ClassSums
-from bacl.heads import ClassifierHead, Head
+from bacl.detectors.levels import Level, TrainingLevel
+from bacl.heads.box_generator import BoxGenerator
+from bacl.heads.classifier import Classifier
 from bacl.losses.base import in_float32
 
 
-class CascadeHead(Head[tuple[Tensor, ...]]):
-    """Classifiers that share nothing: each learns from its own stage's features and labels.
+class Head(nn.Module):
+    """Classifiers that share nothing: each learns from its own level's features and labels.
+
+    It changes nothing upstream, so many heads can share one detector.
 
     Args:
-        classifiers: by the stage's name, in order; of equal options.
-        loss_weights: of each stage's loss.
+        classifiers: by the level's name, in order; of equal options.
+        weights: of each level's loss, by the same names.
     """
 
-    def __init__(
-        self, classifiers: Mapping[str, ClassifierHead], loss_weights: Mapping[str, float]
-    ) -> None:
+    def __init__(self, classifiers: Mapping[str, Classifier], weights: Mapping[str, float]) -> None:
         super().__init__()
         for name, classifier in classifiers.items():
             self.add_module(name, classifier)
-        self.loss_weights = tuple(loss_weights[name] for name in classifiers)
-        first = next(iter(classifiers.values()))
-        self.learning_rate, self.weight_decay = first.learning_rate, first.weight_decay
+        self.weights = tuple(weights[name] for name in classifiers)
 
     @property
-    def needs_jittered(self) -> bool:
-        """Whether a classifier wants sums of the features of jittered ground-truth boxes."""
-        return any(classifier.needs_jittered for classifier in self._classifiers())
+    def classifiers(self) -> list[Classifier]:
+        """One for each level, in order."""
+        return list(self.children())  # type: ignore[arg-type]
 
-    def loss(
-        self,
-        features: tuple[Tensor, ...],
-        labels: tuple[Tensor, ...],
-        jittered: tuple[ClassSums, ...] | None = None,
-    ) -> Tensor:
-        """The weighted sum of the stages' losses; see `ClassifierHead.loss`.
+    @property
+    def learning_rate(self) -> float | None:
+        """Of this head, where it is not the stage's."""
+        return self.classifiers[0].learning_rate
 
-        Args:
-            features: (R, D) per stage.
-            labels: (R,) int64 in [0, C] per stage.
-            jittered: per stage the sums of its features of the same boxes, where `needs_jittered`.
-        """
-        sums = jittered or (None,) * len(features)
-        stages = zip(self.loss_weights, self._classifiers(), features, labels, sums, strict=True)
+    @property
+    def weight_decay(self) -> float | None:
+        """Of this head, where it is not the stage's."""
+        return self.classifiers[0].weight_decay
+
+    @property
+    def extra_boxes(self) -> BoxGenerator | None:
+        """What makes the boxes whose features it wants in `TrainingLevel.extra`, if any."""
+        return self.classifiers[0].extra_boxes
+
+    def loss(self, levels: Sequence[TrainingLevel]) -> Tensor:
+        """The weighted sum of the levels' losses of one step, a scalar; see `Classifier.loss`."""
+        rows = zip(self.weights, self.classifiers, levels, strict=True)
         losses = [
-            weight * classifier.loss(rows, row_labels, own)
-            for weight, classifier, rows, row_labels, own in stages
+            loss if weight == 1 else weight * loss
+            for weight, loss in ((weight, each.loss(level)) for weight, each, level in rows)
         ]
-        return torch.stack(losses).sum()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
-    def probabilities(self, features: tuple[Tensor, ...]) -> Tensor:
-        """(R, C + 1), background last, of the stages' mean logits by the last stage's loss.
+    def scores(self, levels: Sequence[Level]) -> Tensor:
+        """(R, C + 1) in [0, 1], background last: of the levels' mean logits, as the last scores.
 
         Args:
-            features: (R, D) per stage, of the same R regions.
+            levels: of the same R regions.
         """
-        classifiers = self._classifiers()
-        logits = [
-            in_float32(classifier.predictor(rows))
-            for classifier, rows in zip(classifiers, features, strict=True)
-        ]
-        return classifiers[-1].criterion.probabilities(torch.stack(logits).mean(dim=0))
+        rows = zip(self.classifiers, levels, strict=True)
+        logits = [in_float32(classifier.predictor(level.features)) for classifier, level in rows]
+        mean = logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
+        return self.classifiers[-1].scores(mean, levels[-1])
 
-    def named_classifiers(self) -> Iterator[tuple[str, ClassifierHead]]:
-        """Every stage's classifier."""
+    def named_classifiers(self) -> Iterator[tuple[str, Classifier]]:
+        """Every level's classifier, with the prefix of its names in the head's `state_dict`."""
         for name, classifier in self.named_children():
             yield f"{name}.", classifier  # type: ignore[misc]
 
-    def _classifiers(self) -> list[ClassifierHead]:
-        return [classifier for _, classifier in self.named_classifiers()]
+
+def classifiers_by_name(heads: Mapping[str, Head]) -> dict[str, Classifier]:
+    """Every classifier of the heads: a single one has its head's name, others `<head>.<level>`."""
+    return {
+        name if len(head.classifiers) == 1 else f"{name}.{prefix}".rstrip("."): classifier
+        for name, head in heads.items()
+        for prefix, classifier in head.named_classifiers()
+    }

@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from bacl.data.transforms import Augmentation
 from bacl.evaluation.average_precision import AveragePrecision
-from bacl.heads import Head
+from bacl.heads import BoxGenerator
 from bacl.indicators.base import LongTermIndicator
 from bacl.losses.base import ClassificationLoss
 from bacl.stages import DetectionStage, Schedule
@@ -22,10 +22,7 @@ from bacl.stages import DetectionStage, Schedule
 OURS: dict[str, type | tuple[type, ...]] = {
     "bacl.losses": ClassificationLoss,
     "bacl.indicators": LongTermIndicator,
-    "bacl.heads": Head,
-    "bacl.predictors": nn.Module,
-    "bacl.hallucination": nn.Module,
-    "bacl.box_generator": object,
+    "bacl.heads": (nn.Module, BoxGenerator),
     "bacl.detectors": object,
     "bacl.data": (Augmentation, nn.Module),
     "bacl.evaluation": AveragePrecision,
@@ -38,7 +35,7 @@ LIBRARIES: dict[str, type] = {
     "torchvision.transforms.v2": v2.Transform,
 }
 """The same of other packages, without those below them."""
-FUNCTIONS = {"bacl.hallucination.no_hallucination"}
+FUNCTIONS = {"bacl.heads.hallucination.no_hallucination"}
 _NAME = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+", re.ASCII)
 
 

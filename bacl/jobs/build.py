@@ -1,7 +1,6 @@
 """From a composed configuration to objects: the one place that calls Hydra's `instantiate`."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,14 +29,14 @@ from bacl.data.table import AnnotationTable
 from bacl.data.transforms import Augmentation
 from bacl.detectors.region_detector import RegionDetector
 from bacl.errors import OptionError, UserError, in_one_line
-from bacl.heads import ClassifierHead, Head
+from bacl.heads import Classifier, Head
 from bacl.jobs.configuration import plain
 from bacl.jobs.refusals import naming_refused
 from bacl.stages import DetectionStage, Schedule
 
 Built = TypeVar("Built")
 SEEDS_APART = 1_000_003
-"""Between the seeds of a head's classifiers, in a detector of several stages."""
+"""Between the seeds of a head's classifiers, in a detector of several levels."""
 
 
 def instantiate(node: Any, kind: type[Built] | None = None, **options: Any) -> Built:
@@ -149,7 +148,7 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
 
 def build_parts(
     config: DictConfig, name: str, pretrained: bool
-) -> tuple[RegionDetector, dict[str, Head[Any]]]:
+) -> tuple[RegionDetector, dict[str, Head]]:
     """The detector and the heads of a stage before the stage freezes anything."""
     detector_node = config.detector.copy()
     if not pretrained:
@@ -157,15 +156,21 @@ def build_parts(
     torch.manual_seed(config.seed)
     detector = instantiate(detector_node, RegionDetector)
     heads = {
-        head: detector.build_head(partial(build_classifier, options))
+        head: build_head(options, detector.level_weights)
         for head, options in config.stages[name].heads.items()
     }
     return detector, heads
 
 
-def build_classifier(options: DictConfig, number: int) -> ClassifierHead:
-    """The classifier of a detector's stage `number`; no two stages draw alike."""
-    return instantiate(_with_own_seeds(plain(options), number), ClassifierHead)
+def build_head(options: DictConfig, level_weights: Mapping[str, float]) -> Head:
+    """A head of equal classifiers, one for each level of a detector."""
+    levels = enumerate(level_weights)
+    return Head({name: build_classifier(options, n) for n, name in levels}, level_weights)
+
+
+def build_classifier(options: DictConfig, number: int) -> Classifier:
+    """The classifier of a detector's level `number`; no two levels draw alike."""
+    return instantiate(_with_own_seeds(plain(options), number), Classifier)
 
 
 def _with_own_seeds(node: Any, number: int) -> Any:

@@ -33,7 +33,7 @@ def torch(model: Restored, head: str, output: Path, options: dict[str, Any]) -> 
 
 def mmdet(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
     """A file that MMDetection and the paper's release load."""
-    state = published_state(model.stage.detector, model.stage.heads[head])
+    state = published_state(model.stage.detector, model.stage.live_heads[head])
     write_published(output, state, tuple(model.categories.names))
 
 

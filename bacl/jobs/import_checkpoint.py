@@ -36,7 +36,7 @@ def run(config: DictConfig, folder: Path) -> None:
     categories = Categories.of(table)
     stage = build_stage(config, name, pretrained=False)
     head = only_head(stage, name)
-    load_published(file, stage.detector, stage.heads[head], categories)
+    load_published(file, stage.detector, stage.live_heads[head], categories)
     save_stage(output, stage.detector, dict(stage.heads.items()), categories, plain(config))
     print(
         f"{file.path} -> {output}: stage {name}, head {head}, {len(table.category_ids)} categories"

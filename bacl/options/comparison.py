@@ -117,7 +117,7 @@ class _Comparison:
     def built(self, node: DictConfig, options: Options, part: Part, path: str) -> Iterator[str]:
         """Lines about the options of a node that a class is built from."""
         keys = {str(key) for key in node} - HYDRAS
-        needed = {x for x in options.needed if part.factory is False or part_of(options[x]) is None}
+        needed = {x for x in options.needed if part.factory is False or _is_plain(options[x])}
         for name in sorted(needed - keys):
             yield f"{_at(path, name)}: is missing, and cannot be left out"
         hints = dict.fromkeys(keys, Any) if options.takes_others else {}
@@ -153,6 +153,11 @@ def _unresolved(node: Any, path: str) -> Iterator[tuple[bool, str]]:
             continue
         if OmegaConf.is_config(value) and not OmegaConf.is_interpolation(node, key):
             yield from _unresolved(value, at)
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether an option of this type is no object, nor several that other code can hand over."""
+    return part_of(hint) is None and not _is_node(element_of(hint, Mapping))
 
 
 def _is_node(hint: Any) -> bool:

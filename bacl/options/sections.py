@@ -81,7 +81,7 @@ class Stage(TypedDict):
     """One of `stages`."""
 
     module: Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]
-    heads: Mapping[str, Annotated[Any, Part("bacl.heads.ClassifierHead")]]
+    heads: Mapping[str, Annotated[Any, Part("bacl.heads.Classifier")]]
     schedule: Annotated[Any, Part("bacl.stages.Schedule")]
     augment: Annotated[Any, Part("bacl.data.transforms.Augmentation")]
     init_from: Text | None
@@ -92,14 +92,13 @@ class Configuration(TypedDict):
 
     data: Data
     detector: Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector")]
-    head: Annotated[Any, Part("bacl.heads.ClassifierHead")]
+    head: Annotated[Any, Part("bacl.heads.Classifier")]
     sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
     metric: Annotated[Any, Part("torchmetrics.Metric", factory=True)]
     trainer: Annotated[Any, Part("lightning.pytorch.Trainer")]
     logger: Mapping[str, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
     stages: Mapping[str, Stage]
     datamodule: Annotated[Any, Part("bacl.data.datamodule.DetectionDataModule", factory=None)]
-    box_generator: Annotated[Any, Part("bacl.box_generator.BoxGenerator")] | None
     job: Text
     stage: Text | None
     name: Annotated[Text | int, Predicate(inside_runs)]

@@ -1,7 +1,6 @@
 """Detections of every head from one pass over the images."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from bacl.heads import Head
 
 @torch.no_grad()
 def detect(
-    detector: RegionDetector, heads: Mapping[str, Head[Any]], batch: Batch
+    detector: RegionDetector, heads: Mapping[str, Head], batch: Batch
 ) -> dict[str, list[Detections]]:
     """Every head's detections, per image, in pixels of the original files.
 
@@ -29,13 +28,13 @@ def detect(
 
 def _classified(
     detector: RegionDetector,
-    head: Head[Any],
+    head: Head,
     pyramid: Sequence[Tensor],
     regions: Sequence[ImageRegions],
     targets: Sequence[Target],
 ) -> list[Detections]:
     detections = [
-        detector.detect(region, head.probabilities(region.features), target.size)
+        detector.detect(region, head.scores(region.levels), target.size)
         for region, target in zip(regions, targets, strict=True)
     ]
     segmented = detector.segment(pyramid, detections, targets)

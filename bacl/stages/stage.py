@@ -1,9 +1,9 @@
 """What both stages share: one detector, a dictionary of classifier heads, one pass for all of them.
 
-B: images. R: sampled RoIs of the batch. M: jittered boxes of the batch. D: RoI features.
+B: images.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -14,14 +14,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
-from bacl.box_generator import BoxGenerator
-from bacl.class_sums import ClassSums
 from bacl.data.batch import Batch, Detections
 from bacl.data.table import AnnotationTable
-from bacl.detectors.region_detector import PerStage, RegionDetector
+from bacl.detectors.levels import ExtraBoxes
+from bacl.detectors.region_detector import RegionDetector
 from bacl.errors import OptionError
-from bacl.hallucination import jittered_sums
-from bacl.heads import Head
+from bacl.heads import BoxGenerator, Head
 from bacl.options.ranges import Text
 from bacl.sound import misfits, several
 from bacl.stages.detection import detect
@@ -49,12 +47,11 @@ class DetectionStage(LightningModule):
     def __init__(
         self,
         detector: RegionDetector,
-        heads: Mapping[str, Head[Any]],
+        heads: Mapping[str, Head],
         schedule: Schedule,
         metric: Callable[[AnnotationTable], Metric],
         trainable: Annotated[Sequence[Text], Len(1)],
         seed: int,
-        box_generator: BoxGenerator | None = None,
     ) -> None:
         """Freeze what does not train.
 
@@ -65,11 +62,10 @@ class DetectionStage(LightningModule):
             metric: builds one metric per head from the validation annotations.
             trainable: patterns of parameter names that train (`bacl.stages.freezing`).
             seed: of the draws of every training step.
-            box_generator: Eq. 10; needed where a head hallucinates features.
 
         Raises:
-            OptionError: no head, a pattern without parameters, no box generator to hallucinate, or
-                several heads on an extractor that trains.
+            OptionError: no head, a pattern without parameters, or several heads on an extractor
+                that trains.
         """
         super().__init__()
         if not heads:
@@ -77,7 +73,6 @@ class DetectionStage(LightningModule):
         self.detector = detector
         self.heads = nn.ModuleDict(heads)
         self.schedule = schedule
-        self.box_generator = box_generator
         self.metrics = nn.ModuleDict()
         self.step_losses: dict[str, Tensor] = {}
         self.dropped: set[str] = set()
@@ -85,9 +80,6 @@ class DetectionStage(LightningModule):
         self._build_metric = metric
         self._trainable = trainable
         self._seed = seed
-        self._hallucinates = any(head.needs_jittered for head in heads.values())
-        if self._hallucinates and box_generator is None:
-            raise OptionError("a head hallucinates features, but the stage has no box_generator")
         train_only(self, trainable)
         self.extractor_trains = any_trains(detector.backbone, detector.fpn, detector.box_head)
         if self.extractor_trains and len(heads) > 1:
@@ -116,14 +108,12 @@ class DetectionStage(LightningModule):
         self._seed_step(SAMPLING)  # stochastic depth draws too
         with torch.set_grad_enabled(self.extractor_trains):
             pyramid = self.detector.pyramid(batch.images)
-        boxes = self._jittered_boxes(batch)
+        extra = self._extra_boxes(batch)
         self._seed_step(SAMPLING)
-        regions = self.detector.training_regions(pyramid, batch.targets, boxes)
+        regions = self.detector.training_regions(pyramid, batch.targets, extra)
         losses = dict(regions.losses)
-        jittered = None if regions.extra is None else self._jittered_sums(regions.extra, batch)
         for name, head in self.live_heads.items():
-            loss = head.loss(regions.features, regions.labels, jittered)
-            losses[f"{name}{CLASSIFICATION}"] = loss
+            losses[f"{name}{CLASSIFICATION}"] = head.loss(regions.levels)
         self.step_losses = {name: loss.detach() for name, loss in losses.items()}
         logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
         shown = len(losses) <= SHOWN_LOSSES
@@ -132,7 +122,7 @@ class DetectionStage(LightningModule):
         return torch.stack([*losses.values(), *idle]).sum()
 
     @property
-    def live_heads(self) -> dict[str, Head[Any]]:
+    def live_heads(self) -> dict[str, Head]:
         """The heads that have not been dropped, by name."""
         heads: dict[str, Any] = dict(self.heads.items())
         return {name: head for name, head in heads.items() if name not in self.dropped}
@@ -165,19 +155,18 @@ class DetectionStage(LightningModule):
     def _seed_step(self, purpose: int) -> None:
         seed_draws(self._seed, self.trainer.fit_loop.epoch_loop.total_batch_idx, purpose)
 
-    def _jittered_boxes(self, batch: Batch) -> list[Tensor] | None:
-        if not self._hallucinates or self.box_generator is None:
-            return None
-        self._seed_step(JITTER)
-        return [self.box_generator(target.boxes, target.size) for target in batch.targets]
+    def _extra_boxes(self, batch: Batch) -> dict[Hashable, ExtraBoxes]:
+        """Boxes that heads want features of; those that want the same ones share them."""
+        wanted = dict.fromkeys(head.extra_boxes for head in self.live_heads.values())
+        return {
+            generator: self._around(generator, batch)
+            for generator in wanted
+            if generator is not None
+        }
 
-    def _jittered_sums(self, features: PerStage, batch: Batch) -> ClassSums | tuple[ClassSums, ...]:
-        """What every head that hallucinates takes from the jittered boxes, summed once."""
-        labels = torch.cat([target.labels for target in batch.targets])
-        labels = labels.repeat_interleave(BoxGenerator.proposals_per_box)
-        if isinstance(features, Tensor):
-            return jittered_sums([features], labels, self.detector.num_classes)[0]
-        return jittered_sums(features, labels, self.detector.num_classes)
+    def _around(self, generator: BoxGenerator, batch: Batch) -> ExtraBoxes:
+        self._seed_step(JITTER)  # every generator draws as if it were the only one
+        return generator.around(batch.targets)
 
     def detect(self, batch: Batch) -> dict[str, list[Detections]]:
         """Every head's detections, per image, in pixels of the original files."""
@@ -210,8 +199,7 @@ class DetectionStage(LightningModule):
         """
         heads: dict[str, Any] = {new: self.heads[old] for new, old in names.items()}
         stage = type(self)(
-            self.detector, heads, self.schedule, self._build_metric, self._trainable, self._seed,
-            self.box_generator,
+            self.detector, heads, self.schedule, self._build_metric, self._trainable, self._seed
         )  # fmt: skip
         stage.metrics = nn.ModuleDict({new: self.metrics[old] for new, old in names.items()})
         return stage

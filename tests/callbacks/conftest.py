@@ -13,11 +13,11 @@ from bacl.data.batch import Batch, Target
 from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.lvis_ap import groups_by_frequency
-from bacl.hallucination import FeatureHallucination, jittered_sums
-from bacl.heads import ClassifierHead
+from bacl.heads import Classifier, FeatureHallucination
 from bacl.indicators import ConfusionMatrix
 from bacl.losses.bce import BinaryCrossEntropy
 from bacl.losses.fcbl import FCBL
+from tests.levels import single, training_level
 
 C, D = 4, 6
 
@@ -70,8 +70,8 @@ class TinyStage(LightningModule):
         loss = FCBL(C, 0.001, indicator, alpha=0.85, threshold=0.7)
         self.heads = nn.ModuleDict(
             {
-                "bacl": ClassifierHead(D, loss, hallucination),
-                "bce": ClassifierHead(D, BinaryCrossEntropy(C, 0.001)),
+                "bacl": single(Classifier(D, loss, hallucination)),
+                "bce": single(Classifier(D, BinaryCrossEntropy(C, 0.001))),
             }
         )
         grouping = groups_by_frequency(TinyData.statistics.frequency)
@@ -81,12 +81,13 @@ class TinyStage(LightningModule):
     def training_step(self, batch, batch_idx):
         features = batch.images.flatten(1)[:, :D]
         labels = torch.tensor([batch_idx % C, C])
-        (jittered,) = jittered_sums([features[:1]], labels[:1], C)
-        losses = {"box": features.mean() * self.heads["bce"].predictor.weight.sum()}
+        level = training_level(features, labels, (features[:1], labels[:1]))
+        (bce,) = self.heads["bce"].classifiers
+        losses = {"box": features.mean() * bce.predictor.weight.sum()}
         if self.global_step == self.nan_at:
             losses["box"] = losses["box"] * torch.nan
         for name, head in self.heads.items():
-            losses[f"{name}_classification"] = head.loss(features, labels, jittered)
+            losses[f"{name}_classification"] = head.loss([level])
         self.step_losses = {name: loss.detach() for name, loss in losses.items()}
         logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
         self.log_dict(logged, prog_bar=True, batch_size=len(batch.targets))

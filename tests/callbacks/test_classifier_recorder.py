@@ -11,7 +11,7 @@ from bacl.evaluation.coco_ap import groups_by_count
 
 
 def test_measure_gives_row_norms_indicator_and_seen(stage):
-    head = stage.heads["bacl"]
+    (head,) = stage.heads["bacl"].classifiers
     with torch.no_grad():
         head.predictor.weight[:] = torch.arange(5.0)[:, None]
     head.hallucination.seen[2] = True
@@ -19,7 +19,7 @@ def test_measure_gives_row_norms_indicator_and_seen(stage):
     np.testing.assert_allclose(row["weight_norm"], np.arange(5) * 6**0.5, rtol=1e-6)
     np.testing.assert_array_equal(row["seen"], [False, False, True, False])
     np.testing.assert_allclose(row["strength"], head.criterion.indicator.strength())
-    assert set(measure(stage.heads["bce"])) == {"weight_norm"}
+    assert set(measure(stage.heads["bce"].classifiers[0])) == {"weight_norm"}
 
 
 def test_a_row_replaces_those_of_the_same_and_later_epochs(tmp_path):
@@ -40,7 +40,7 @@ def test_records_start_and_every_epoch_of_every_head(fit, stage, tmp_path):
         }  # fmt: skip
         assert not file["seen"][0].any()
         assert file["seen"][2].all()  # the four batches of an epoch have the labels 0 to 3
-        final = stage.heads["bacl"].predictor.weight.detach().norm(dim=1)
+        final = stage.heads["bacl"].classifiers[0].predictor.weight.detach().norm(dim=1)
         np.testing.assert_allclose(file["weight_norm"][2], final, rtol=1e-6)
     assert (tmp_path / "heads" / "bce.npz").exists()
     assert (tmp_path / "heads" / "weight_norms.png").stat().st_size > 10_000
@@ -56,7 +56,7 @@ def test_resumed_run_continues_the_record(fit, saved, tmp_path):
 def test_logs_mean_norm_of_each_group(fit, stage, tmp_path):
     fit(ClassifierRecorder(), stage=stage, epochs=1, logger=CSVLogger(tmp_path))
     rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
-    norms = stage.heads["bacl"].predictor.weight.detach().norm(dim=1)
+    norms = stage.heads["bacl"].classifiers[0].predictor.weight.detach().norm(dim=1)
     logged = {name: row[name] for row in rows for name in row if row[name]}
     means = [float(logged[f"classifier/bacl/weight_norm_{key}"]) for key in "fcr"]
     np.testing.assert_allclose(means, [norms[0], norms[1], norms[2:4].mean()], rtol=1e-6)

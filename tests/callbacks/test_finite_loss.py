@@ -39,11 +39,11 @@ def test_saved_step_loads_with_weights_only(fit, stage, tmp_path):
 
 def test_weights_are_those_before_the_bad_step(fit, stage, tmp_path):
     stage.nan_at = 0
-    before = stage.heads["bce"].predictor.weight.detach().clone()
+    before = stage.heads["bce"].classifiers[0].predictor.weight.detach().clone()
     with pytest.raises(NonFiniteLossError):
         fit(FiniteLoss(), stage=stage)
     content = torch.load(tmp_path / "non_finite_loss.pt", weights_only=True)
-    assert torch.equal(content["state_dict"]["heads.bce.predictor.weight"], before)
+    assert torch.equal(content["state_dict"]["heads.bce.first.predictor.weight"], before)
 
 
 def _check_in_process(rank, folder):

@@ -23,11 +23,12 @@ CONFIG = {"seed": 0, "detector": {}, "stages": {"only": {"heads": {"one": {}}}}}
 class Head(nn.Module):
     def __init__(self, classes: int = 4):
         super().__init__()
-        self.predictor = nn.Linear(3, classes)
-        self.register_buffer("counts", torch.ones(classes))
+        self.first = nn.Module()
+        self.first.predictor = nn.Linear(3, classes)
+        self.first.register_buffer("counts", torch.ones(classes))
 
     def named_classifiers(self):
-        yield "", self
+        yield "first.", self.first
 
 
 def categories(*names: str) -> Categories:
@@ -46,7 +47,7 @@ def test_a_saved_stage_comes_back_without_executing_anything(saved):
     path, detector, head = saved
     content = load_stage(path)  # weights_only
     assert torch.equal(content["detector"]["weight"], detector.weight)
-    assert torch.equal(content["heads"]["one"]["counts"], head.counts)
+    assert torch.equal(content["heads"]["one"]["first.counts"], head.first.counts)
     assert saved_categories(content) == categories("cat", "dog")
     assert not list(path.parent.glob("*.tmp"))
 
@@ -54,12 +55,12 @@ def test_a_saved_stage_comes_back_without_executing_anything(saved):
 def test_every_head_starts_from_the_earlier_classifier_but_with_empty_statistics(saved):
     path, detector, head = saved
     new_detector, heads = nn.Linear(2, 2), nn.ModuleDict({"a": Head(), "b": Head()})
-    heads["a"].counts.zero_()
+    heads["a"].first.counts.zero_()
     inherit(new_detector, heads, load_stage(path), path)
     assert torch.equal(new_detector.weight, detector.weight)
     for new in heads.values():
-        assert torch.equal(new.predictor.weight, head.predictor.weight)
-    assert heads["a"].counts.sum() == 0
+        assert torch.equal(new.first.predictor.weight, head.first.predictor.weight)
+    assert heads["a"].first.counts.sum() == 0
 
 
 def test_misfits_are_listed_by_name(saved):

@@ -82,10 +82,10 @@ def test_weights_and_statistics_arrive(model, file):
     confusion, counts = (
         file.state[f"roi_head.bbox_head.loss_cls.{key}"] for key in ("cm_numerator", "num_gt")
     )
-    indicator = new[1].criterion.indicator
+    indicator = new[1].classifiers[0].criterion.indicator
     assert torch.equal(indicator.matrix(), (confusion / counts.clamp(min=1).unsqueeze(1)))
     prototypes = file.state["roi_head.bbox_head.feature_prototype"]
-    assert torch.equal(new[1].hallucination.prototypes, prototypes)
+    assert torch.equal(new[1].classifiers[0].hallucination.prototypes, prototypes)
 
 
 def test_there_and_back_is_the_same_to_the_bit(model, file, tmp_path):
@@ -101,7 +101,7 @@ def test_there_and_back_is_the_same_to_the_bit(model, file, tmp_path):
 
 def test_sums_of_our_own_training_survive(model, tmp_path):
     """More digits than float32 has."""
-    indicator = model[1].criterion.indicator
+    indicator = model[1].classifiers[0].criterion.indicator
     indicator.numerator.fill_(1 / 3)
     indicator.counts.fill_(2**24 + 1)
     write_published(tmp_path / "ours.pth", published_state(*model), tuple(FIVE.names))

@@ -26,7 +26,9 @@ def random_rois(labels):
     )
     rows = (labels < CLASSES).nonzero().flatten()
     positives = [rows[rows < 2], rows[rows >= 2]]
-    return SampledRoIs([boxes[:2], boxes[2:]], labels, objects, truth, objects > 0, positives)
+    return SampledRoIs(
+        [boxes[:2], boxes[2:]], labels, objects, truth, -(objects > 0).long(), positives
+    )
 
 
 def loop_loss(layer, features, rois):
@@ -79,7 +81,7 @@ def test_smooth_l1_is_half_the_square_below_beta():
     box = torch.tensor([[0.0, 0, 10, 10]])
     rois = SampledRoIs(
         [box.repeat(2, 1)], torch.tensor([1, 5]), torch.tensor([0, -1]),
-        torch.cat((box, torch.zeros(1, 4))), torch.tensor([False, False]), [torch.tensor([0])],
+        torch.cat((box, torch.zeros(1, 4))), torch.tensor([0, 1]), [torch.tensor([0])],
     )  # fmt: skip
     # 0.2² / (2 · 0.5) + 0.4² / 1 + 0.5 - 0.25 + 2 - 0.25 = 2.2, over two RoIs
     assert layer.loss(torch.rand(2, DIM), rois).item() == pytest.approx(1.1)

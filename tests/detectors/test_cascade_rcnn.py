@@ -4,13 +4,15 @@ import pytest
 import torch
 
 from bacl.detectors.boxes import BoxCoder, pairwise_iou
+from bacl.detectors.levels import ExtraBoxes
 from bacl.detectors.matching import RoISampler
+from bacl.detectors.proposals import Proposals
 from bacl.errors import OptionError
 from bacl.evaluation.cost import count_multiply_adds
-from bacl.heads import ClassifierHead
+from bacl.heads import Classifier, Head
 from bacl.losses import SoftmaxCrossEntropy
 
-STAGES = ("first", "second", "third")
+LEVELS = ("first", "second", "third")
 IOUS = (0.5, 0.6, 0.7)
 WEIGHTS = (1.0, 0.5, 0.25)
 STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
@@ -34,17 +36,22 @@ def targets(target):
     return [first, target([[5.0, 5, 30, 30]], [29], SIZES[1])]
 
 
+EXTRA = "a head"
+
+
 def step(detector, images, targets, extra=None, frozen=False):
     detector.train()
     detector.zero_grad()
     with torch.set_grad_enabled(not frozen):
         pyramid = detector.pyramid(images)
-    return detector.training_regions(pyramid, targets, extra)
+    asked = {} if extra is None else {EXTRA: ExtraBoxes(extra, torch.arange(sum(map(len, extra))))}
+    return detector.training_regions(pyramid, targets, asked)
 
 
 def with_proposals(detector, monkeypatch, *boxes):
     """The proposals of every image, in training and inference, from now on."""
-    proposals = [torch.tensor(image).reshape(-1, 4) for image in boxes]
+    images = [torch.tensor(image).reshape(-1, 4) for image in boxes]
+    proposals = Proposals(images, [torch.full((len(image),), 0.5) for image in images])
     monkeypatch.setattr(detector.rpn, "_select", lambda *args: proposals)
 
 
@@ -93,12 +100,12 @@ def test_parameter_counts_are_those_of_the_architecture(build, name, total):
 
 
 def test_configured_numbers(cascade):
-    assert tuple(cascade.box_head) == tuple(cascade.box_regression) == STAGES
+    assert tuple(cascade.box_head) == tuple(cascade.box_regression) == LEVELS
     matchers = [sampler.matcher for sampler in cascade.samplers.values()]
     assert [(m.positive, m.negative, m.low_quality) for m in matchers] == [
         (iou, iou, None) for iou in IOUS
     ]
-    assert tuple(cascade.loss_weights.values()) == WEIGHTS
+    assert tuple(cascade.level_weights.values()) == WEIGHTS
     for regression, stds in zip(cascade.box_regression.values(), STDS, strict=True):
         torch.testing.assert_close(regression.coder.stds, torch.tensor(stds))
         assert regression.beta == 1
@@ -107,15 +114,15 @@ def test_configured_numbers(cascade):
 
 def test_any_detector_becomes_a_cascade(build):
     detector = build("faster_rcnn_r18", "detector/parts@detector=cascade_rcnn")
-    assert tuple(detector.box_head) == STAGES
+    assert tuple(detector.box_head) == LEVELS
     fewer = build(
-        "cascade_small", "~detector.later_stages.third", "detector.later_stages.second.iou=0.55"
+        "cascade_small", "~detector.later_levels.third", "detector.later_levels.second.iou=0.55"
     )
-    assert tuple(fewer.loss_weights) == STAGES[:2]
+    assert tuple(fewer.level_weights) == LEVELS[:2]
     assert fewer.samplers["second"].matcher.positive == 0.55
 
 
-def test_every_stage_has_weights_of_its_own(cascade):
+def test_every_level_has_weights_of_its_own(cascade):
     for modules in (cascade.box_head, cascade.box_regression):
         addresses = [p.data_ptr() for module in modules.values() for p in module.parameters()]
         assert len(set(addresses)) == len(addresses)
@@ -134,10 +141,10 @@ def test_a_box_regression_per_class_and_senseless_stages_are_refused(build):
     with pytest.raises(Exception, match="class_agnostic=true"):
         build("cascade_small", "detector.box_regression.class_agnostic=false")
     with pytest.raises(Exception, match="four positive numbers"):
-        build("cascade_small", "detector.later_stages.second.stds=[0.1,0.1]")
+        build("cascade_small", "detector.later_levels.second.stds=[0.1,0.1]")
     for wrong in ("iou=1.5", "loss_weight=-1"):
         with pytest.raises(Exception, match=wrong.replace("=", ".*")) as error:
-            build("cascade_small", f"detector.later_stages.third.{wrong}")
+            build("cascade_small", f"detector.later_levels.third.{wrong}")
         assert isinstance(error.value.__cause__ or error.value, OptionError)
 
 
@@ -156,7 +163,7 @@ def test_refinement_by_hand(cascade, images, monkeypatch):
     for image, boxes in zip(regions, expected, strict=True):
         torch.testing.assert_close(image.proposals, torch.tensor([boxes]), rtol=0, atol=1e-4)
         assert image.deltas.shape == (1, 4)
-        assert [x.shape for x in image.features] == [(1, cascade.feature_dim)] * 3
+        assert [x.features.shape for x in image.levels] == [(1, cascade.feature_dim)] * 3
     # What is detected is the last box with the last deltas: centre 24, width 40 doubled.
     probabilities = torch.zeros(1, 31)
     probabilities[0, [4, 9]] = torch.tensor([0.9, 0.8])
@@ -172,9 +179,17 @@ def test_each_stage_calls_positive_what_overlaps_enough(cascade, images, target,
     with_deltas(cascade, monkeypatch)
     alone = [target([[0.0, 0, 20, 20]], [5], SIZES[0]), target([], [], SIZES[1])]
     regions = step(cascade, images, alone)
-    # The object's own box is positive in every stage.
-    assert [(labels == 5).sum().item() for labels in regions.labels] == [4, 3, 2]
-    assert [(labels == 30).sum().item() for labels in regions.labels] == [1, 2, 3]
+    # The object's own box is positive in every level.
+    assert [(level.labels == 5).sum().item() for level in regions.levels] == [4, 3, 2]
+    assert [(level.labels == 30).sum().item() for level in regions.levels] == [1, 2, 3]
+    for level in regions.levels:  # boxes that do not move keep their overlap and their score
+        own = level.rois.added
+        assert level.objectness[own].tolist() == [1]
+        assert level.objectness[~own].tolist() == pytest.approx([1 / (1 + math.exp(-0.5))] * 4)
+        overlaps = level.iou[level.labels == 5].tolist()
+        assert min(overlaps) > 0.45
+        assert max(overlaps) == 1
+        assert level.images.tolist() == [0] * 5
 
 
 def test_added_ground_truth_is_not_refined(cascade, images, targets, monkeypatch):
@@ -207,7 +222,7 @@ def loop_refine(deltas, box, stds, size):
 def loop_forward(detector, pyramid, image, boxes, size):
     """Features and boxes of every stage for one image's proposals, one RoI at a time."""
     features, stages = [], []
-    for name, stds in zip(STAGES, STDS, strict=True):
+    for name, stds in zip(LEVELS, STDS, strict=True):
         rows, refined = [], []
         for box in boxes:
             roi = torch.cat((torch.tensor([float(image)]), box)).unsqueeze(0)
@@ -234,7 +249,7 @@ def lively(build):
 def test_inference_equals_the_loop(lively, images):
     lively.eval()
     pyramid = lively.pyramid(images)
-    proposals = lively.rpn.proposals(pyramid, SIZES)
+    proposals = lively.rpn.proposals(pyramid, SIZES).boxes
     regions = lively.inference_regions(pyramid, SIZES)
     for number, (size, image) in enumerate(zip(SIZES, regions, strict=True)):
         chosen = torch.arange(0, len(proposals[number]), 20)
@@ -242,8 +257,8 @@ def test_inference_equals_the_loop(lively, images):
             lively, pyramid, number, proposals[number][chosen], size
         )
         torch.testing.assert_close(image.proposals[chosen], stages[-1], rtol=1e-3, atol=1e-2)
-        for ours, theirs in zip(image.features, features, strict=True):
-            torch.testing.assert_close(ours[chosen], theirs, rtol=1e-2, atol=1e-2)
+        for ours, theirs in zip(image.levels, features, strict=True):
+            torch.testing.assert_close(ours.features[chosen], theirs, rtol=1e-2, atol=1e-2)
         decoded = BoxCoder(STDS[-1]).decode(image.deltas, image.proposals, size)
         torch.testing.assert_close(decoded[chosen], last, rtol=1e-2, atol=5e-2)
         assert (stages[0] - stages[1]).abs().max() > 3
@@ -259,8 +274,10 @@ def test_a_training_step_equals_the_loop(lively, images, targets, monkeypatch):
     _, rpn_losses = lively.rpn(pyramid, targets)
     total = torch.zeros(())
     refined = None
-    stages = zip(STAGES, STDS, IOUS, WEIGHTS, calls, regions.features, regions.labels, strict=True)
-    for name, stds, iou, weight, rois, features, labels in stages:
+    for name, stds, iou, weight, rois, level in zip(
+        LEVELS, STDS, IOUS, WEIGHTS, calls, regions.levels, strict=True
+    ):
+        features, labels = level.features, level.labels
         regression = lively.box_regression[name]
         row, following = 0, []
         loss = torch.zeros(())
@@ -298,24 +315,24 @@ def test_a_training_step_equals_the_loop(lively, images, targets, monkeypatch):
 
 def test_shapes_and_gradients_of_a_training_step(cascade, images, targets):
     regions = step(cascade, images, targets)
-    assert len(regions.features) == len(regions.labels) == 3
-    for features, labels in zip(regions.features, regions.labels, strict=True):
-        assert features.shape == (len(labels), cascade.feature_dim)
-        assert labels.dtype == torch.int64
-        assert {3, 7, 29, 30} == set(labels.tolist())
-    assert regions.extra is None
+    assert len(regions.levels) == 3
+    for level in regions.levels:
+        assert level.features.shape == (len(level.labels), cascade.feature_dim)
+        assert level.labels.dtype == torch.int64
+        assert {3, 7, 29, 30} == set(level.labels.tolist())
+        assert level.extra == {}
     assert set(regions.losses) == {"rpn_objectness", "rpn_box", "box"}
     assert all(loss.dtype == torch.float32 and loss > 0 for loss in regions.losses.values())
     assert [r.fc.out_features for r in cascade.box_regression.values()] == [4, 4, 4]
-    (sum(regions.losses.values()) + sum(x.sum() for x in regions.features)).backward()
+    (sum(regions.losses.values()) + sum(x.features.sum() for x in regions.levels)).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in cascade.parameters())
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_stage_does_not_learn_from_the_stages_after_it(cascade, images, targets, number):
+def test_a_level_does_not_learn_from_the_levels_after_it(cascade, images, targets, number):
     regions = step(cascade, images, targets)
-    regions.features[number].sum().backward()
-    for index, name in enumerate(STAGES):
+    regions.levels[number].features.sum().backward()
+    for index, name in enumerate(LEVELS):
         learns = [p.grad is not None for p in cascade.box_head[name].parameters()]
         assert set(learns) == {index == number}
         assert all(p.grad is None for p in cascade.box_regression[name].parameters())
@@ -327,7 +344,7 @@ def test_frozen_extractor_trains_rpn_and_every_box_regression(build, images, tar
     for part in (detector.backbone, detector.fpn, detector.box_head):
         part.requires_grad_(False)
     regions = step(detector, images, targets, frozen=True)
-    assert not any(features.requires_grad for features in regions.features)
+    assert not any(level.features.requires_grad for level in regions.levels)
     sum(regions.losses.values()).backward()
     trained = {name.split(".")[0] for name, p in detector.named_parameters() if p.grad is not None}
     assert trained == {"rpn", "box_regression"}
@@ -335,7 +352,7 @@ def test_frozen_extractor_trains_rpn_and_every_box_regression(build, images, tar
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_extra_boxes_get_features_of_every_stage_and_change_nothing(build, images, targets, frozen):
+def test_extra_boxes_get_features_of_every_level_and_change_nothing(build, images, targets, frozen):
     detector = build("cascade_small", *NARROW)
     detector.box_head.requires_grad_(not frozen)
     extra = [torch.tensor([[10.0, 10, 40, 50], [0, 0, 90, 90]]), torch.tensor([[5.0, 5, 60, 30]])]
@@ -344,14 +361,15 @@ def test_extra_boxes_get_features_of_every_stage_and_change_nothing(build, image
         torch.manual_seed(2)
         results.append(step(detector, images, targets, boxes, frozen))
     without, regions = results
-    for ours, theirs in zip(regions.features, without.features, strict=True):
-        assert torch.equal(ours, theirs)
+    for ours, theirs in zip(regions.levels, without.levels, strict=True):
+        assert torch.equal(ours.features, theirs.features)
     assert torch.equal(regions.losses["box"], without.losses["box"])
     pooled = detector.pooling(
         detector.pyramid(images),
         torch.tensor([[0.0, 10, 10, 40, 50], [0, 0, 0, 90, 90], [1, 5, 5, 60, 30]]),
     )
-    for features, head in zip(regions.extra, detector.box_head.values(), strict=True):
+    for level, head in zip(regions.levels, detector.box_head.values(), strict=True):
+        features = level.extra[EXTRA].features
         assert not features.requires_grad
         torch.testing.assert_close(features, head(pooled).detach(), rtol=1e-4, atol=1e-5)
 
@@ -359,8 +377,9 @@ def test_extra_boxes_get_features_of_every_stage_and_change_nothing(build, image
 def test_images_without_objects(cascade, images, target):
     empty = [target([], [], SIZES[0]), target([], [], SIZES[1])]
     regions = step(cascade, images, empty, [torch.zeros(0, 4)] * 2)
-    assert all((labels == 30).all() and len(labels) for labels in regions.labels)
-    assert [features.shape for features in regions.extra] == [(0, cascade.feature_dim)] * 3
+    assert all((x.labels == 30).all() and len(x.labels) for x in regions.levels)
+    shapes = [level.extra[EXTRA].features.shape for level in regions.levels]
+    assert shapes == [(0, cascade.feature_dim)] * 3
     assert regions.losses["box"] == 0
     sum(regions.losses.values()).backward()
     assert all(not p.grad.any() for p in cascade.box_regression.parameters())
@@ -370,8 +389,8 @@ def test_images_without_objects(cascade, images, target):
 def test_no_proposal_survives(cascade, images, target, monkeypatch):
     with_proposals(cascade, monkeypatch, [], [])
     regions = step(cascade, images, [target([], [], size) for size in SIZES])
-    assert [features.shape for features in regions.features] == [(0, cascade.feature_dim)] * 3
-    (sum(regions.losses.values()) + sum(x.sum() for x in regions.features)).backward()
+    assert [x.features.shape for x in regions.levels] == [(0, cascade.feature_dim)] * 3
+    (sum(regions.losses.values()) + sum(x.features.sum() for x in regions.levels)).backward()
     cascade.eval()
     with torch.no_grad():
         inference = cascade.inference_regions(cascade.pyramid(images), SIZES)
@@ -385,14 +404,14 @@ def test_a_box_that_leaves_the_image_becomes_empty_and_does_no_harm(
     with_proposals(cascade, monkeypatch, [[100.0, 40, 120, 60]], [[5.0, 5, 31, 30]])
     with_deltas(cascade, monkeypatch, first=(50.0, 0, 0, 0))
     regions = step(cascade, images, targets)
-    assert all(features.isfinite().all() for features in regions.features)
+    assert all(level.features.isfinite().all() for level in regions.levels)
     assert all(loss.isfinite() for loss in regions.losses.values())
 
 
 def test_diverged_boxes_are_told(build, images, targets):
     detector = build("cascade_small", *NARROW)
     torch.nn.init.constant_(detector.box_regression["second"].fc.bias, torch.nan)
-    with pytest.raises(FloatingPointError, match=r"second stage.*lower the learning rate"):
+    with pytest.raises(FloatingPointError, match=r"second level.*lower the learning rate"):
         step(detector, images, targets)
 
 
@@ -403,8 +422,8 @@ def test_each_image_is_detected_as_alone(cascade, images):
     both = cascade.inference_regions(pyramid, SIZES)
     (alone,) = cascade.inference_regions([x[1:] for x in pyramid], SIZES[1:])
     torch.testing.assert_close(alone.proposals, both[1].proposals, rtol=1e-4, atol=1e-3)
-    for ours, theirs in zip(alone.features, both[1].features, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    for ours, theirs in zip(alone.levels, both[1].levels, strict=True):
+        torch.testing.assert_close(ours.features, theirs.features, rtol=1e-3, atol=1e-4)
     assert alone.proposals[:, 0::2].max() <= 100
     assert alone.proposals[:, 1::2].max() <= 90
 
@@ -417,10 +436,11 @@ def test_losses_are_float32_under_autocast(cascade, images, targets):
     assert all(p.grad.isfinite().all() for p in cascade.box_regression.parameters())
 
 
-def test_work_of_every_stage_is_counted(cascade):
+def test_work_of_every_level_is_counted(cascade):
     """Per RoI: three times two layers, four deltas, and the classifier of 30 classes."""
     dim, channels = cascade.feature_dim, cascade.fpn.channels
-    head = cascade.build_head(lambda number: ClassifierHead(dim, SoftmaxCrossEntropy(30)))
+    weights = cascade.level_weights
+    head = Head({name: Classifier(dim, SoftmaxCrossEntropy(30)) for name in weights}, weights)
     few, many = (count_multiply_adds(cascade, head, (64, 96), rois) for rois in (10, 14))
     each = 49 * channels * dim + dim * dim + 4 * dim + 31 * dim
     assert many.rois - few.rois == 4 * 3 * each

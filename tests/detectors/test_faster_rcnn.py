@@ -1,6 +1,9 @@
 import pytest
 import torch
 
+from bacl.detectors.levels import ExtraBoxes
+from bacl.detectors.proposals import Proposals
+
 LVIS_05, LVIS_1 = 1230, 1203
 
 
@@ -57,24 +60,29 @@ def targets(target):
     return [first, target([[5.0, 5, 30, 30]], [29], (90, 100))]
 
 
+EXTRA = "a head"
+
+
 def step(detector, images, targets, extra=None, frozen=False):
     detector.train()
     detector.zero_grad()
     with torch.set_grad_enabled(not frozen):
         pyramid = detector.pyramid(images)
-    return detector.training_regions(pyramid, targets, extra)
+    asked = {} if extra is None else {EXTRA: ExtraBoxes(extra, torch.arange(sum(map(len, extra))))}
+    return detector.training_regions(pyramid, targets, asked)
 
 
 def test_a_training_step(small, images, targets):
     regions = step(small, images, targets)
-    rows = len(regions.labels)
-    assert regions.features.shape == (rows, small.feature_dim)
-    assert regions.labels.dtype == torch.int64
-    assert {3, 7, 29, 30} == set(regions.labels.tolist())
-    assert regions.extra is None
+    (level,) = regions.levels
+    rows = len(level.labels)
+    assert level.features.shape == (rows, small.feature_dim)
+    assert level.labels.dtype == torch.int64
+    assert {3, 7, 29, 30} == set(level.labels.tolist())
+    assert level.extra == {}
     assert set(regions.losses) == {"rpn_objectness", "rpn_box", "box"}
     assert all(loss.dtype == torch.float32 and loss > 0 for loss in regions.losses.values())
-    (sum(regions.losses.values()) + regions.features.sum()).backward()
+    (sum(regions.losses.values()) + level.features.sum()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in small.parameters())
 
 
@@ -83,8 +91,8 @@ def test_the_global_generator_decides_the_draws(small, images, targets):
     first = step(small, images, targets)
     torch.manual_seed(3)
     again = step(small, images, targets)
-    assert torch.equal(first.features, again.features)
-    assert torch.equal(first.labels, again.labels)
+    assert torch.equal(first.levels[0].features, again.levels[0].features)
+    assert torch.equal(first.levels[0].labels, again.levels[0].labels)
 
 
 def test_frozen_extractor_trains_rpn_and_box_regression_alone(build, images, targets):
@@ -92,7 +100,7 @@ def test_frozen_extractor_trains_rpn_and_box_regression_alone(build, images, tar
     for part in (detector.backbone, detector.fpn, detector.box_head):
         part.requires_grad_(False)
     regions = step(detector, images, targets, frozen=True)
-    assert not regions.features.requires_grad
+    assert not regions.levels[0].features.requires_grad
     sum(regions.losses.values()).backward()
     trained = {name.split(".")[0] for name, p in detector.named_parameters() if p.grad is not None}
     assert trained == {"rpn", "box_regression"}
@@ -107,7 +115,7 @@ def test_freezing_changes_neither_values_nor_the_gradients_of_the_rest(build, im
         regions = step(detector, images, targets, frozen=frozen)
         sum(regions.losses.values()).backward()
         trained = [*detector.rpn.parameters(), *detector.box_regression.parameters()]
-        gradients.append([regions.features.detach(), *(p.grad.clone() for p in trained)])
+        gradients.append([regions.levels[0].features.detach(), *(p.grad.clone() for p in trained)])
     for learning, frozen in zip(*gradients, strict=True):
         torch.testing.assert_close(learning, frozen, rtol=1e-4, atol=1e-6)
 
@@ -115,14 +123,17 @@ def test_freezing_changes_neither_values_nor_the_gradients_of_the_rest(build, im
 def test_extra_boxes_have_the_same_features_in_both_stages(build, images, targets):
     detector = build("small", "detector.backbone.norm_eval=true")
     extra = [torch.tensor([[10.0, 10, 40, 50], [0, 0, 90, 90]]), torch.tensor([[5.0, 5, 60, 30]])]
-    learning = step(detector, images, targets, extra)
+    (learning,) = step(detector, images, targets, extra).levels
     expected = detector.roi_features(detector.pyramid(images), extra)
     assert learning.features.requires_grad
-    assert not learning.extra.requires_grad
-    torch.testing.assert_close(learning.extra, expected.detach(), rtol=1e-4, atol=1e-5)
+    found = learning.extra[EXTRA]
+    assert not found.features.requires_grad
+    assert found.labels.tolist() == [0, 1, 2]
+    torch.testing.assert_close(found.features, expected.detach(), rtol=1e-4, atol=1e-5)
     detector.box_head.requires_grad_(False)
-    frozen = step(detector, images, targets, extra, frozen=True)
-    torch.testing.assert_close(frozen.extra, learning.extra, rtol=1e-4, atol=1e-5)
+    (frozen,) = step(detector, images, targets, extra, frozen=True).levels
+    again = frozen.extra[EXTRA].features
+    torch.testing.assert_close(again, found.features, rtol=1e-4, atol=1e-5)
     assert len(frozen.features) == len(frozen.labels)
 
 
@@ -130,8 +141,9 @@ def test_images_without_objects(small, images, target):
     empty = [target([], [], (96, 128)), target([], [], (96, 128))]
     extra = [torch.zeros(0, 4)] * 2
     regions = step(small, images, empty, extra)
-    assert (regions.labels == small.num_classes).all()
-    assert regions.extra.shape == (0, small.feature_dim)
+    (level,) = regions.levels
+    assert (level.labels == small.num_classes).all()
+    assert level.extra[EXTRA].features.shape == (0, small.feature_dim)
     assert regions.losses["box"] == 0
     assert regions.losses["rpn_box"] == 0
     sum(regions.losses.values()).backward()
@@ -140,11 +152,13 @@ def test_images_without_objects(small, images, target):
 
 def test_no_proposal_survives(small, images, target, monkeypatch):
     empty = [target([], [], (96, 128)), target([], [], (96, 128))]
-    nothing = [torch.zeros(0, 4)] * 2
+    nothing = Proposals([torch.zeros(0, 4)] * 2, [torch.zeros(0)] * 2)
     monkeypatch.setattr(small.rpn, "_select", lambda *args: nothing)
     regions = step(small, images, empty)
-    assert regions.features.shape == (0, small.feature_dim)
-    (sum(regions.losses.values()) + regions.features.sum()).backward()
+    (level,) = regions.levels
+    assert level.features.shape == (0, small.feature_dim)
+    assert level.objectness.shape == level.iou.shape == level.images.shape == (0,)
+    (sum(regions.losses.values()) + level.features.sum()).backward()
     small.eval()
     inference = small.inference_regions(small.pyramid(images), [(96, 128)] * 2)
     assert [len(image.proposals) for image in inference] == [0, 0]
@@ -161,7 +175,7 @@ def test_inference_regions_and_detections_of_each_image(small, images):
     for image, (height, width) in zip(regions, sizes, strict=True):
         count = len(image.proposals)
         assert 0 < count <= 200
-        assert image.features.shape == (count, small.feature_dim)
+        assert image.levels[0].features.shape == (count, small.feature_dim)
         assert image.deltas.shape == (count, 4 * small.num_classes)
         assert image.proposals[:, 0::2].max() <= width
         assert image.proposals[:, 1::2].max() <= height
@@ -169,7 +183,8 @@ def test_inference_regions_and_detections_of_each_image(small, images):
         assert len(detections.boxes) > 0
         assert detections.boxes[:, 2].max() <= width
     alone = small.inference_regions([x[1:] for x in pyramid], sizes[1:])[0]
-    torch.testing.assert_close(alone.features, regions[1].features, rtol=1e-4, atol=1e-5)
+    ours, theirs = (found.levels[0].features for found in (alone, regions[1]))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_losses_are_float32_under_autocast(small, images, targets):
@@ -186,7 +201,7 @@ def test_a_transformer_as_backbone(build, images, targets):
     narrow = [f"+detector.backbone.options={{{options}}}", "detector.fpn.channels=16"]
     detector = build("faster_rcnn_swin_t", *narrow, "detector.feature_dim=32")
     regions = step(detector, images, targets)
-    (sum(regions.losses.values()) + regions.features.sum()).backward()
+    (sum(regions.losses.values()) + regions.levels[0].features.sum()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in detector.parameters())
     detector.eval()
     (region,) = detector.inference_regions(detector.pyramid(images[:1]), [(90, 100)])

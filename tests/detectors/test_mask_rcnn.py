@@ -90,7 +90,7 @@ def test_a_training_step(small, images, targets):
     _, regions = step(small, images, targets)
     assert set(regions.losses) == {"rpn_objectness", "rpn_box", "box", "mask"}
     assert regions.losses["mask"] > 0
-    (sum(regions.losses.values()) + regions.features.sum()).backward()
+    (sum(regions.losses.values()) + regions.levels[0].features.sum()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in small.parameters())
     assert small.mask.head.convs[0].weight.grad.any()
 
@@ -149,7 +149,7 @@ def test_the_branch_changes_nothing_of_the_rest(build, images, targets):
     for detector in (with_masks, without):
         torch.manual_seed(2)
         regions.append(step(detector, images, targets)[1])
-    assert torch.equal(regions[0].features, regions[1].features)
+    assert torch.equal(regions[0].levels[0].features, regions[1].levels[0].features)
     assert torch.equal(regions[0].losses["box"], regions[1].losses["box"])
 
 
@@ -189,7 +189,7 @@ def test_masks_learn_the_left_halves_of_boxes(build, images, targets):
         labels,
         torch.cat(objects),
         torch.cat(boxes),
-        torch.zeros_like(labels, dtype=torch.bool),
+        torch.zeros_like(labels),
         [torch.tensor([0, 1]), torch.tensor([2])],
     )
     losses = []

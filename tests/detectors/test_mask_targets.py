@@ -66,7 +66,7 @@ def test_positive_rois_of_each_image_in_order():
     boxes = [torch.arange(12.0).view(3, 4), torch.arange(8.0).view(2, 4) + 50, torch.zeros(0, 4)]
     objects = torch.tensor([2, 0, -1, -1, 1])
     rois = SampledRoIs(
-        boxes, torch.tensor([7, 3, 9, 9, 4]), objects, torch.zeros(5, 4), torch.zeros(5).bool(),
+        boxes, torch.tensor([7, 3, 9, 9, 4]), objects, torch.zeros(5, 4), torch.zeros(5).long(),
         [torch.tensor([0, 1]), torch.tensor([4]), torch.tensor([], dtype=torch.int64)],
     )  # fmt: skip
     positive, matched, labels = positive_rois(rois)

@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bacl.detectors.backbone import conv_norm
 from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.detectors.levels import uncut_level
 from bacl.evaluation.cost import MultiplyAdds, Parameters, count_multiply_adds, count_parameters
-from bacl.hallucination import FeatureHallucination
-from bacl.heads import ClassifierHead
+from bacl.heads import Classifier, FeatureHallucination, Head
 from bacl.indicators import ConfusionMatrix
 from bacl.losses.fcbl import FCBL
 
@@ -42,10 +42,11 @@ def built() -> Callable[[int, int], FasterRCNN]:
     return get
 
 
-def head(classes: int, width: int = D) -> ClassifierHead:
+def head(classes: int, width: int = D) -> Head:
     """BACL's, with everything that it needs in training."""
     loss = FCBL(classes, 0.001, ConfusionMatrix(classes), alpha=0.85, threshold=0.7)
-    return ClassifierHead(width, loss, FeatureHallucination(classes, width, 8, 12, 0.9, seed=0))
+    hallucination = FeatureHallucination(classes, width, 8, 12, 0.9, seed=0)
+    return Head({"first": Classifier(width, loss, hallucination)}, {"first": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ class Tiny(nn.Module):
         return (self.extractor(images),)
 
     def run_layers(self, pyramid, num_rois):
-        return self.rois(pyramid[0].new_empty(num_rois, 5))
+        return [uncut_level(pyramid[0].new_empty(num_rois, 5), self.rois)]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_counting_changes_nothing_and_grows_with_rois():
     few, many = (count_multiply_adds(model, classifier, (64, 96), rois) for rois in (10, 20))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
-    fcs = [*model.box_head.shared_fcs, model.box_regression.fc, classifier.predictor]
+    fcs = [*model.box_head.shared_fcs, model.box_regression.fc, classifier.classifiers[0].predictor]
     assert many.rois - few.rois == 10 * sum(layer.weight.numel() for layer in fcs)
     assert many.extractor == few.extractor
 
@@ -174,7 +175,7 @@ def test_the_counted_layers_are_those_of_an_inference():
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         pyramid = model.pyramid(torch.randn(1, 3, 64, 96))
         (regions,) = model.inference_regions(pyramid, [(64, 96)])
-        classifier.probabilities(regions.features)
+        classifier.scores(regions.levels)
     proposals = len(regions.proposals)
     assert proposals > 10
     counted = count_multiply_adds(model, classifier, (64, 96), proposals)

@@ -1,13 +1,15 @@
 import functools
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from bacl.data.batch import Detections
-from bacl.detectors.faster_rcnn import ImageRegions
+from bacl.detectors.region_detector import ImageRegions
 from bacl.evaluation.speed import Subject, synthetic_probabilities, time_images
+from tests.levels import level
 
 THRESHOLD = 1e-4
 
@@ -64,7 +66,8 @@ class Slow(nn.Module):
         assert sizes == [(30, 40)]
         time.sleep(0.02)
         boxes = torch.tensor([[0.0, 0, 10, 10], [5, 5, 20, 20]])
-        return [ImageRegions(boxes, torch.zeros(2, 4), torch.zeros(2, 12))]
+        own = replace(level(torch.zeros(2, 4)), boxes=[boxes])
+        return [ImageRegions([own], torch.zeros(2, 12))]
 
     def detect(self, regions, probabilities, size):
         time.sleep(0.03)
@@ -73,8 +76,8 @@ class Slow(nn.Module):
 
 
 class Head(nn.Module):
-    def probabilities(self, features):
-        return torch.tensor([[0.5, 0.0, 0.0, 0.5]]).expand(len(features), 4)
+    def scores(self, levels):
+        return torch.tensor([[0.5, 0.0, 0.0, 0.5]]).expand(len(levels[-1].features), 4)
 
 
 def images(count):

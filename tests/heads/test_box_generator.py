@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bacl.box_generator import BoxGenerator
+from bacl.heads import BoxGenerator
 
 SIZE = (400, 600)
 BOXES = torch.tensor([[100.0, 100.0, 160.0, 220.0], [300.0, 50.0, 420.0, 110.0]])
@@ -80,4 +80,8 @@ def test_no_boxes_give_no_proposals(generator):
 
 def test_one_proposal_per_sign_pattern(generator):
     assert len(generator(BOXES, SIZE)) == generator.proposals_per_box * len(BOXES)
-    assert not generator.state_dict()
+
+
+def test_equal_generators_are_one(generator):
+    assert generator == BoxGenerator(generator.shared)
+    assert len({generator, BoxGenerator(generator.shared), BoxGenerator(not generator.shared)}) == 2

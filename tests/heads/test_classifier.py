@@ -1,6 +1,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,15 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from bacl.class_sums import ClassSums
-from bacl.hallucination import FeatureHallucination, jittered_sums
-from bacl.heads import ClassifierHead
+from bacl.detectors.levels import TrainingLevel
+from bacl.heads import (
+    AddedFeatures,
+    BoxGenerator,
+    Calibration,
+    Classifier,
+    FeatureHallucination,
+)
+from bacl.heads.hallucination import jittered_sums
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     FCBL,
@@ -20,51 +27,50 @@ from bacl.losses import (
     ClassificationLoss,
     SoftmaxCrossEntropy,
 )
+from tests.levels import level, training_level
 
 C, D = 5, 8
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def fcbl() -> FCBL:
     return FCBL(C, 0.001, ConfusionMatrix(C), alpha=0.85, threshold=0.7)
 
 
-def bacl(seed: int = 0) -> ClassifierHead:
+def bacl(seed: int = 0) -> Classifier:
     hallucination = FeatureHallucination(C, D, categories=3, samples=4, beta=0.9, seed=seed)
-    return ClassifierHead(D, fcbl(), hallucination, seed=seed)
+    return Classifier(D, fcbl(), hallucination, seed=seed)
 
 
-HEADS: dict[str, Callable[[], ClassifierHead]] = {
+HEADS: dict[str, Callable[[], Classifier]] = {
     "bacl": bacl,
     "bacl_other_seed": lambda: bacl(seed=7),
-    "fcbl": lambda: ClassifierHead(D, fcbl()),
-    "bce_objectness": lambda: ClassifierHead(D, BinaryCrossEntropyWithObjectness(C, 0.001)),
-    "bce": lambda: ClassifierHead(D, BinaryCrossEntropy(C, 0.001)),
-    "cross_entropy": lambda: ClassifierHead(D, SoftmaxCrossEntropy(C)),
+    "fcbl": lambda: Classifier(D, fcbl()),
+    "bce_objectness": lambda: Classifier(D, BinaryCrossEntropyWithObjectness(C, 0.001)),
+    "bce": lambda: Classifier(D, BinaryCrossEntropy(C, 0.001)),
+    "cross_entropy": lambda: Classifier(D, SoftmaxCrossEntropy(C)),
 }
 
-Step = tuple[Tensor, Tensor, ClassSums]
 
-
-def steps(count: int = 3) -> list[Step]:
+def steps(count: int = 3) -> list[TrainingLevel]:
     generator = torch.Generator().manual_seed(0)
 
-    def step() -> Step:
+    def step() -> TrainingLevel:
         labels = torch.randint(C + 1, (12,), generator=generator)
         jittered = torch.randint(C, (2,), generator=generator).repeat_interleave(16)
         features = torch.rand(12, D, generator=generator)
         rows = torch.rand(32, D, generator=generator)
-        return features, labels, *jittered_sums([rows], jittered, C)
+        return training_level(features, labels, (rows, jittered))
 
     return [step() for _ in range(count)]
 
 
-def train(heads: list[ClassifierHead], count: int = 3) -> None:
+def train(heads: list[Classifier], count: int = 3) -> None:
     """A few steps of SGD on the sum of the heads' losses, beside other users of the generator."""
     optimizers = [torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9) for head in heads]
     for step in steps(count):
         torch.rand(len(heads))
-        sum(head.loss(*step) for head in heads).backward()
+        sum(head.loss(step) for head in heads).backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
@@ -86,17 +92,17 @@ def test_head_uses_no_global_generator(name):
     before = torch.get_rng_state()
     head = HEADS[name]()
     for step in steps():
-        head.loss(*step)
+        head.loss(step)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("name", HEADS)
 def test_resumed_head_continues_bit_for_bit(name):
     straight, resumed = HEADS[name](), HEADS[name]()
-    losses = [straight.loss(*step) for step in steps(2)]
+    losses = [straight.loss(step) for step in steps(2)]
     resumed.load_state_dict(straight.state_dict())
     step = steps(3)[2]
-    assert torch.equal(straight.loss(*step), resumed.loss(*step))
+    assert torch.equal(straight.loss(step), resumed.loss(step))
     torch.testing.assert_close(resumed.state_dict(), straight.state_dict(), rtol=0, atol=0)
     assert torch.stack(losses).isfinite().all()
 
@@ -129,15 +135,15 @@ class Recorder(ClassificationLoss):
 
 def test_order_of_a_step():
     loss = Recorder()
-    head = ClassifierHead(D, loss, FeatureHallucination(C, D, 3, 4, 0.9, seed=0))
-    features, labels, jittered = steps(1)[0]
+    head = Classifier(D, loss, FeatureHallucination(C, D, 3, 4, 0.9, seed=0))
+    step = steps(1)[0]
     head.hallucination.seen.fill_(True)
-    value = head.loss(features, labels, jittered)
+    value = head.loss(step)
     (first, rows, before), (second, observed, unchanged) = loss.calls
     assert (first, second) == ("loss", "observe")
     # The loss sees real rows, then 3 x 4 hallucinated ones, with the indicator before the step.
     assert (before, unchanged) == (0, 0)
-    assert torch.equal(rows[:12], labels)
+    assert torch.equal(rows[:12], step.labels)
     assert rows.shape == (24,)
     assert torch.equal(observed, rows)
     assert loss.indicator.counts.sum() == (rows < C).sum()
@@ -147,47 +153,51 @@ def test_order_of_a_step():
 
 def test_loss_divides_by_hallucinated_rows_too():
     head = bacl()
-    features, labels, jittered = steps(1)[0]
+    step = steps(1)[0]
     head.hallucination.seen.fill_(True)
     twin = bacl()
     twin.load_state_dict(head.state_dict())
-    twin.hallucination.follow(jittered)
+    twin.hallucination.follow(jittered_sums(step.extra[BoxGenerator()], C))
     extra, extra_labels = twin.hallucination.generate(twin.criterion.indicator.strength())
-    rows = torch.cat([features, extra]), torch.cat([labels, extra_labels])
+    rows = torch.cat([step.features, extra]), torch.cat([step.labels, extra_labels])
     expected = twin.criterion(twin.predictor(rows[0]), rows[1])
     assert len(rows[1]) == 24
-    assert torch.equal(head.loss(features, labels, jittered), expected)
+    assert torch.equal(head.loss(step), expected)
 
 
 def test_features_learn_from_the_loss():
-    features, labels, jittered = steps(1)[0]
-    features.requires_grad_()
-    bacl().loss(features, labels, jittered).backward()
-    assert features.grad.abs().sum() > 0
+    step = steps(1)[0]
+    step.features.requires_grad_()
+    bacl().loss(step).backward()
+    assert step.features.grad.abs().sum() > 0
 
 
 def test_evaluation_changes_nothing_and_hallucinates_nothing():
     head = bacl()
-    head.loss(*steps(1)[0])
+    head.loss(steps(1)[0])
     head.eval()
     before = copy.deepcopy(head.state_dict())
-    features, labels, *_ = steps(1)[0]
-    value = head.loss(features, labels)
+    step = steps(1)[0]
+    value = head.loss(step)
     torch.testing.assert_close(head.state_dict(), before, rtol=0, atol=0)
-    torch.testing.assert_close(value, head.criterion(head.predictor(features), labels))
+    torch.testing.assert_close(value, head.criterion(head.predictor(step.features), step.labels))
 
 
 def test_step_without_objects_or_rois():
     head = bacl()
     none = torch.zeros(0, dtype=torch.int64)
-    head.loss(torch.zeros(0, D), none, *jittered_sums([torch.zeros(0, D)], none, C)).backward()
+    head.loss(training_level(torch.zeros(0, D), none, (torch.zeros(0, D), none))).backward()
     assert head.predictor.weight.grad.abs().sum() == 0
 
 
-def test_probabilities_come_from_the_predictor():
+def scores(head: Classifier, features: Tensor) -> Tensor:
+    return head.scores(head.predictor(features), level(features))
+
+
+def test_scores_come_from_the_predictor():
     head = bacl()
     features = torch.rand(4, D)
-    probabilities = head.probabilities(features)
+    probabilities = scores(head, features)
     assert probabilities.shape == (4, C + 1)
     expected = head.predictor(features).sigmoid()
     torch.testing.assert_close(probabilities[:, C], expected[:, C])
@@ -196,10 +206,11 @@ def test_probabilities_come_from_the_predictor():
 
 def test_autocast_step_trains_in_mixed_precision():
     head = bacl()
-    features, labels, jittered = steps(1)[0]
+    step = steps(1)[0]
+    half = replace(step, features=step.features.bfloat16())
     with torch.autocast("cpu", torch.bfloat16):
-        value = head.loss(features.bfloat16(), labels, jittered)
-        probabilities = head.probabilities(features)
+        value = head.loss(half)
+        probabilities = scores(head, step.features)
     value.backward()
     assert value.dtype == probabilities.dtype == torch.float32
     assert head.predictor.weight.grad.isfinite().all()
@@ -210,23 +221,56 @@ def test_predictor_can_be_replaced():
         def forward(self, features: Tensor) -> Tensor:
             return 20 * super().forward(features)
 
-    head = ClassifierHead(D, BinaryCrossEntropy(C, 0.001), predictor=Scaled)
+    head = Classifier(D, BinaryCrossEntropy(C, 0.001), predictor=Scaled)
     assert head.predictor.weight.shape == (C, D)
     torch.testing.assert_close(head.predictor.bias, torch.full((C,), -6.906755))
 
 
+class Twice(AddedFeatures):
+    """Adds the first two rows once more."""
+
+    def added(self, level, indicator):
+        assert indicator is None
+        return level.features[:2], level.labels[:2]
+
+
+def test_what_a_method_adds_is_learned_from_without_an_indicator():
+    head, step = Classifier(D, SoftmaxCrossEntropy(C), Twice()), steps(1)[0]
+    rows = torch.cat((step.features, step.features[:2]))
+    expected = head.criterion(head.predictor(rows), torch.cat((step.labels, step.labels[:2])))
+    assert torch.equal(head.loss(step), expected)
+    assert head.extra_boxes is None
+    assert torch.equal(
+        head.eval().loss(step), head.criterion(head.predictor(step.features), step.labels)
+    )
+
+
+class Halved(Calibration):
+    """Halves the scores of every class, from the logits."""
+
+    def forward(self, logits, probabilities, level):
+        assert len(logits) == len(level.features)
+        return probabilities(logits) / 2
+
+
+def test_calibrated_scores():
+    head = Classifier(D, BinaryCrossEntropy(C, 0.001), calibration=Halved())
+    features, plain = torch.rand(4, D), Classifier(D, BinaryCrossEntropy(C, 0.001))
+    assert torch.equal(scores(head, features), scores(plain, features) / 2)
+    assert head.state_dict().keys() == plain.state_dict().keys()
+    step = steps(1)[0]
+    assert torch.equal(head.loss(step), plain.loss(step))
+
+
 def test_what_a_head_needs():
-    assert bacl().needs_jittered
-    assert not ClassifierHead(D, fcbl()).needs_jittered
-    features, labels, *_ = steps(1)[0]
-    with pytest.raises(ValueError, match="pass jittered"):
-        bacl().loss(features, labels)
+    assert bacl().extra_boxes == BoxGenerator()
+    assert Classifier(D, fcbl()).extra_boxes is None
     hallucination = FeatureHallucination(C, D, 3, 4, 0.9, seed=0)
     with pytest.raises(ValueError, match="take a loss that has one"):
-        ClassifierHead(D, SoftmaxCrossEntropy(C), hallucination)
+        Classifier(D, SoftmaxCrossEntropy(C), hallucination)
 
 
-def composed(option: str, *overrides: str) -> ClassifierHead:
+def composed(option: str, *overrides: str) -> Classifier:
     given = [f"+data.num_classes={C}", f"+detector.feature_dim={D}", "+seed=3"]
     with initialize_config_dir(str(CONF), version_base=None):
         config = compose(f"head/{option}", overrides=[*given, *overrides])
@@ -246,8 +290,8 @@ def composed(option: str, *overrides: str) -> ClassifierHead:
 def test_configured_heads(option, loss, hallucinates):
     head = composed(option)
     assert type(head.criterion) is loss
-    assert head.needs_jittered is hallucinates
-    assert head.loss(*steps(1)[0]).isfinite()
+    assert (head.extra_boxes is not None) is hallucinates
+    assert head.loss(steps(1)[0]).isfinite()
 
 
 def test_configured_values_are_the_papers():
@@ -263,7 +307,7 @@ def test_configured_values_are_the_papers():
 
 def test_hallucination_can_be_switched_off_and_on():
     assert composed("bacl", "fhm@head.hallucination=none").hallucination is None
-    assert composed("fcbl", "fhm@head.hallucination=bacl").needs_jittered
+    assert composed("fcbl", "fhm@head.hallucination=bacl").extra_boxes == BoxGenerator()
 
 
 def test_parts_of_the_loss_can_be_overridden():
@@ -287,7 +331,7 @@ def test_parts_of_the_loss_can_be_overridden():
 def test_configured_indicators(option, kind):
     head = composed("bacl", f"indicator@head.loss.indicator={option}")
     assert type(head.criterion.indicator).__name__ == kind
-    assert head.loss(*steps(1)[0]).isfinite()
+    assert head.loss(steps(1)[0]).isfinite()
 
 
 @pytest.mark.parametrize("kind", ["image", "instance"])

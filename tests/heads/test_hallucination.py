@@ -4,7 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bacl.hallucination import FeatureHallucination, jittered_sums
+from bacl.detectors.levels import ExtraFeatures
+from bacl.heads import FeatureHallucination
+from bacl.heads.hallucination import jittered_sums
+from bacl.indicators import ConfusionMatrix
+from tests.levels import training_level
 
 C, D = 6, 3
 
@@ -14,19 +18,23 @@ def build(**settings) -> FeatureHallucination:
     return FeatureHallucination(C, D, **(defaults | settings))
 
 
+def observe(module: FeatureHallucination, features: Tensor, labels: Tensor) -> None:
+    module.follow(jittered_sums(ExtraFeatures(features, labels), module.num_classes))
+
+
 def seen_all(**settings) -> FeatureHallucination:
     module = build(**settings)
-    module.observe(torch.randn(40 * C, D), torch.arange(C).repeat(40))
+    observe(module, torch.randn(40 * C, D), torch.arange(C).repeat(40))
     return module
 
 
 def test_first_observation_is_copied_and_the_second_averaged():
     module = build()
     first = torch.tensor([[1.0, 2.0, 0.0], [3.0, 2.0, 1.0]])
-    module.observe(first, torch.tensor([4, 4]))
+    observe(module, first, torch.tensor([4, 4]))
     assert module.prototypes[4].tolist() == [2.0, 2.0, 0.5]
     assert module.variances[4].tolist() == [2.0, 0.0, 0.5]
-    module.observe(torch.tensor([[12.0, 2.0, 0.5]]), torch.tensor([4]))
+    observe(module, torch.tensor([[12.0, 2.0, 0.5]]), torch.tensor([4]))
     torch.testing.assert_close(module.prototypes[4], torch.tensor([3.0, 2.0, 0.5]))
     # A single feature has variance 0.
     torch.testing.assert_close(module.variances[4], torch.tensor([1.8, 0.0, 0.45]))
@@ -39,10 +47,13 @@ def test_modules_that_share_sums_end_as_those_that_observe():
     for ours, theirs in zip(sharing, alone, strict=True):
         theirs.load_state_dict(ours.state_dict())
     features, labels = torch.randn(20, D), torch.randint(C, (20,))
-    (sums,) = jittered_sums([features], labels, C)
+    shared, none = training_level(features, labels, (features, labels)), torch.zeros(0, D)
     for ours, theirs in zip(sharing, alone, strict=True):
-        ours.follow(sums)
-        theirs.observe(features, labels)
+        own = training_level(none, labels[:0], (features, labels))
+        found = ours.added(shared, ConfusionMatrix(C))
+        assert all(map(torch.equal, found, theirs.added(own, ConfusionMatrix(C))))
+    assert len(shared._made) == 1
+    for ours, theirs in zip(sharing, alone, strict=True):
         torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)
     assert not torch.equal(sharing[0].prototypes, sharing[1].prototypes)
 
@@ -50,7 +61,7 @@ def test_modules_that_share_sums_end_as_those_that_observe():
 def test_classes_that_do_not_occur_stay(shared):
     module = seen_all()
     before = module.prototypes.clone()
-    module.observe(torch.randn(3, D), torch.tensor([1, 1, 5]))
+    observe(module, torch.randn(3, D), torch.tensor([1, 1, 5]))
     changed = (module.prototypes != before).any(dim=1)
     assert changed.tolist() == [False, True, False, False, False, True]
 
@@ -61,7 +72,7 @@ def test_average_matches_the_worked_numbers(shared):
     module.prototypes[0] = torch.tensor(vector["mu0"])
     module.variances[0] = torch.tensor(vector["var0"])
     module.seen[0] = True
-    module.observe(torch.tensor(vector["x"]), torch.zeros(3, dtype=torch.int64))
+    observe(module, torch.tensor(vector["x"]), torch.zeros(3, dtype=torch.int64))
     torch.testing.assert_close(module.prototypes[0], torch.tensor(vector["mu"]))
     torch.testing.assert_close(module.variances[0], torch.tensor(vector["var"]))
     deviations = module.variances[0].sqrt()
@@ -71,7 +82,7 @@ def test_average_matches_the_worked_numbers(shared):
 def test_statistics_match_a_loop_over_classes():
     module = build()
     features, labels = torch.rand(200, D) * 50 + 1000, torch.randint(C, (200,))
-    module.observe(features, labels)
+    observe(module, features, labels)
     for category in range(C):
         rows = features[labels == category].double()
         torch.testing.assert_close(module.prototypes[category], rows.mean(0).float())
@@ -80,14 +91,14 @@ def test_statistics_match_a_loop_over_classes():
 
 def test_equal_features_have_no_variance():
     module = build()
-    module.observe(torch.full((7, D), 0.1), torch.zeros(7, dtype=torch.int64))
+    observe(module, torch.full((7, D), 0.1), torch.zeros(7, dtype=torch.int64))
     assert module.variances[0].max() < 1e-12
 
 
 def test_no_features_change_nothing():
     module = seen_all()
     before = {name: value.clone() for name, value in module.named_buffers()}
-    module.observe(torch.zeros(0, D), torch.zeros(0, dtype=torch.int64))
+    observe(module, torch.zeros(0, D), torch.zeros(0, dtype=torch.int64))
     torch.testing.assert_close(dict(module.named_buffers()), before, rtol=0, atol=0)
 
 
@@ -101,7 +112,7 @@ def test_generates_m_features_of_each_drawn_class():
 
 def test_unseen_classes_are_drawn_and_skipped():
     module = build(categories=300, samples=1)
-    module.observe(torch.randn(2, D), torch.tensor([2, 2]))
+    observe(module, torch.randn(2, D), torch.tensor([2, 2]))
     _, labels = module.generate(torch.zeros(C))
     assert labels.unique().tolist() == [2]
     # About one draw in six, not all of them.
@@ -187,7 +198,7 @@ def test_processes_draw_differently(monkeypatch):
     module = seen_all()
     saved = module.state_dict()
     first = draw(module, 1)
-    monkeypatch.setattr("bacl.hallucination.process_rank", lambda: 1)
+    monkeypatch.setattr("bacl.heads.hallucination.process_rank", lambda: 1)
     module.load_state_dict(saved)
     assert not torch.equal(draw(module, 1), first)
 

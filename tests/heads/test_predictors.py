@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from bacl.heads import ClassifierHead
+from bacl.heads import Classifier
+from bacl.heads.predictors import NormalisedLinear
 from bacl.losses import Seesaw
-from bacl.predictors import NormalisedLinear
+from tests.levels import level, training_level
 
 
 def test_logits_are_scaled_cosines():
@@ -39,11 +40,13 @@ def test_temperature_of_zero_is_refused():
 
 
 def test_head_with_seesaw_and_cosine_classifier():
-    head = ClassifierHead(
+    head = Classifier(
         6, Seesaw(3, 0.8, 2.0), predictor=lambda d, k: NormalisedLinear(d, k, temperature=20.0)
     )
-    head.loss(torch.randn(8, 6), torch.tensor([0, 0, 1, 3, 3, 3, 3, 2])).backward()
+    labels = torch.tensor([0, 0, 1, 3, 3, 3, 3, 2])
+    head.loss(training_level(torch.randn(8, 6), labels)).backward()
     assert head.predictor.weight.shape == (5, 6)
     assert head.predictor.weight.grad.abs().sum() > 0
     assert head.criterion.counts.tolist() == [2, 1, 1]
-    assert head.probabilities(torch.randn(5, 6)).shape == (5, 4)
+    features = torch.randn(5, 6)
+    assert head.scores(head.predictor(features), level(features)).shape == (5, 4)

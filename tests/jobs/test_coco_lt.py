@@ -44,4 +44,4 @@ def test_a_run_reports_the_groups_of_coco_lt(
     assert [row["group"] for row in rows] == [str(number) for number in bins]
     assert "weight_norm_1" in (tmp_path / "end_to_end/metrics.csv").read_text()
     (trained,) = load_stage(tmp_path / "end_to_end/final.ckpt")["heads"].values()
-    assert torch.count_nonzero(trained[f"criterion.{statistic}"]) > 0
+    assert torch.count_nonzero(trained[f"first.criterion.{statistic}"]) > 0

@@ -52,7 +52,7 @@ def test_a_run_leaves_its_results_and_what_made_them(finished):
 
 def test_every_head_starts_from_the_classifier_of_the_representation_stage(finished):
     (source,) = load_stage(finished / "representation/final.ckpt")["heads"].values()
-    norms = source["predictor.weight"].norm(dim=1).numpy()
+    norms = source["first.predictor.weight"].norm(dim=1).numpy()
     for head in ("bacl", "baseline"):
         with np.load(finished / f"classifier/heads/{head}.npz") as record:
             assert record["epochs"].tolist() == [0, 1, 2]

@@ -129,7 +129,7 @@ def test_a_job_of_one_pass_is_bit_for_bit_the_run_of_its_own(alone, together, na
 
 
 def test_different_settings_end_with_different_weights(together):
-    weights = [state(together / name)["heads"]["bacl"]["predictor.weight"] for name in JOBS]
+    weights = [state(together / name)["heads"]["bacl"]["first.predictor.weight"] for name in JOBS]
     same = [(i, j) for i in range(9) for j in range(i) if torch.equal(weights[i], weights[j])]
     # a margin enters the loss as the gradient of a tenth of the rows: even close α differ
     assert same == [(8, 1)]

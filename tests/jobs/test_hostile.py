@@ -89,7 +89,7 @@ CASES = {
     "heads": ("stages.classifier.heads", []),
     "bytes": ("metric.masks", b"x"),
     "a key": ("metric", {5: 1}),
-    "another class": ("detector", named("bacl.heads.ClassifierHead", backbone={})),
+    "another class": ("detector", named("bacl.heads.Classifier", backbone={})),
     "a class inside": ("detector.rpn", named("bacl.detectors.boxes.BoxCoder", stds=[1, 1, 1, 1])),
     "score": ("report.score_threshold", "x"),
     "batch": ("datamodule.val_batch_size", -5),

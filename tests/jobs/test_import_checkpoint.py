@@ -67,7 +67,7 @@ def test_the_classifier_stage_starts_from_an_imported_one(finished, tiny, tmp_pa
     import_checkpoint.run(tiny(stage, f"checkpoint={path}"), tmp_path)
     fit.run(tiny(), tmp_path)
     (source,) = load_stage(tmp_path / "representation/final.ckpt")["heads"].values()
-    norms = source["predictor.weight"].norm(dim=1).numpy()
+    norms = source["first.predictor.weight"].norm(dim=1).numpy()
     with np.load(tmp_path / "classifier/heads/bacl.npz") as record:
         np.testing.assert_array_equal(record["weight_norm"][0], norms)
 

@@ -294,12 +294,14 @@ def test_counts_of_the_training_file_come_from_the_checkpoint(command, checkpoin
         "statistics": {"_target_": load, "annotations": "/nowhere/train.json"},
     }
     head = content["heads"]["bacl"]
-    for name in [name for name in head if name.startswith("criterion.indicator.")]:
+    for name in [name for name in head if name.startswith("first.criterion.indicator.")]:
         del head[name]
-    head["criterion.indicator.counts"] = torch.arange(12)
+    head["first.criterion.indicator.counts"] = torch.arange(12)
     torch.save(content, tmp_path / "counted.ckpt")
     model = restore_model(command(None, path=tmp_path / "counted.ckpt"), tmp_path)
-    assert model.stage.heads["bacl"].criterion.indicator.counts.tolist() == list(range(12))
+    assert model.stage.heads["bacl"].classifiers[0].criterion.indicator.counts.tolist() == list(
+        range(12)
+    )
 
 
 def test_a_checkpoint_without_a_configuration_is_refused(checkpoint, command, tmp_path):

@@ -29,5 +29,5 @@ def test_the_data_of_a_checkpoint_from_elsewhere_are_named_by_the_command(finish
 
 def test_an_option_that_nothing_takes_is_told(finished, tiny):
     option = "+detector.fpn.typo=3"
-    with pytest.raises(UserError, match=r"^detector\.fpn\.typo: no such option.*channels"):
+    with pytest.raises(UserError, match=r"detector\.fpn\.typo: no such option.*channels"):
         restore_on_data(tiny(option), finished, [option])

@@ -48,6 +48,7 @@ def sizes(*jobs: Job) -> list[int]:
     [
         "head.loss.alpha=0.3",
         "head.hallucination.samples=3",
+        "head.hallucination.box_generator.shared=true",
         "fhm@head.hallucination=none",
         "indicator@head.loss.indicator=mean_score",
         "head=bce_objectness",
@@ -68,7 +69,6 @@ def test_jobs_that_differ_in_heads_share_a_training(job, override):
         "stages.classifier.schedule.learning_rate=0.1",
         "stages.representation.heads.representation.loss.prior=0.01",
         "detector.sampler.sampler.count=32",
-        "box_generator.shared=true",
         "data.builder.seed=1",
         "stage=representation",
         "trainer.gradient_clip_val=1.0",

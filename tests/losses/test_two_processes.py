@@ -6,8 +6,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from bacl.hallucination import FeatureHallucination, jittered_sums
-from bacl.heads import ClassifierHead
+from bacl.detectors.levels import ExtraFeatures
+from bacl.heads import Classifier, FeatureHallucination
+from bacl.heads.hallucination import jittered_sums
 from bacl.indicators import ConfusionMatrix, CumulativeInstances, MeanScore, TruePositiveRate
 from bacl.losses import (
     FCBL,
@@ -16,13 +17,14 @@ from bacl.losses import (
     Seesaw,
     SoftmaxCrossEntropy,
 )
+from tests.levels import training_level
 
 C, D = 5, 4
 
 
-def build() -> ClassifierHead:
+def build() -> Classifier:
     hallucination = FeatureHallucination(C, D, categories=3, samples=2, beta=0.9, seed=0)
-    return ClassifierHead(D, FCBL(C, 0.001, ConfusionMatrix(C), 0.85, 0.7), hallucination)
+    return Classifier(D, FCBL(C, 0.001, ConfusionMatrix(C), 0.85, 0.7), hallucination)
 
 
 def shares() -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -43,7 +45,7 @@ def train(rank: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     head = build()
     for _ in range(3):
         features, labels, *jittered = shares()[rank]
-        head.loss(features, labels, *jittered_sums([jittered[0]], jittered[1], C))
+        head.loss(training_level(features, labels, tuple(jittered)))
     features, labels = head.hallucination.generate(torch.zeros(C))
     return head.state_dict(), features, labels
 
@@ -51,9 +53,13 @@ def train(rank: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
 def observe_half(rank: int) -> dict[str, Tensor]:
     module = build().hallucination
     features, labels = observed()
-    module.observe(features[rank::2], labels[rank::2])
-    module.observe(features[: 7 * rank], labels[: 7 * rank])
+    observe(module, features[rank::2], labels[rank::2])
+    observe(module, features[: 7 * rank], labels[: 7 * rank])
     return module.state_dict()
+
+
+def observe(module: FeatureHallucination, features: Tensor, labels: Tensor) -> None:
+    module.follow(jittered_sums(ExtraFeatures(features, labels), C))
 
 
 def observed() -> tuple[Tensor, Tensor]:
@@ -74,8 +80,8 @@ def test_feature_distributions_equal_those_of_one_process(two_processes):
     states = two_processes(observe_half)
     module = build().hallucination
     features, labels = observed()
-    module.observe(features, labels)
-    module.observe(features[:7], labels[:7])
+    observe(module, features, labels)
+    observe(module, features[:7], labels[:7])
     assert module.seen.tolist() == [True, True, True, True, False]
     for state in states:
         torch.testing.assert_close(state, module.state_dict())
@@ -99,11 +105,11 @@ def count_sums(rank: int) -> dict[str, list[int]]:
     features, labels, *_ = shares()[rank]
     counts = {}
     for name, (build_loss, _) in COLLECTIVES.items():
-        head = ClassifierHead(D, build_loss())
+        head = Classifier(D, build_loss())
         counts[name] = []
         for _ in range(2):
             with patch.object(dist, "all_reduce", wraps=dist.all_reduce) as summed:
-                head.loss(features, labels)
+                head.loss(training_level(features, labels))
             counts[name].append(summed.call_count)
     return counts
 

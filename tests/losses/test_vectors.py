@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bacl.heads.predictors import NormalisedLinear
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     FCBL,
@@ -15,7 +16,6 @@ from bacl.losses import (
     Seesaw,
     SoftmaxCrossEntropy,
 )
-from bacl.predictors import NormalisedLinear
 
 COUNTS = torch.tensor([100, 10, 2])
 

@@ -130,7 +130,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(demo, option, value, message):
         ("name", 2024),
         ("stages.classifier.schedule.milestones", []),
         ("stages.classifier.init_from", None),
-        ("box_generator.shared", True),
+        ("head.hallucination.box_generator.shared", True),
         ("data.train.images", ["one", "two"]),
     ],
 )

@@ -72,8 +72,8 @@ def proposals() -> Iterator[Difference]:
     recorded = numbers("e_backbone_rpn")
     rpn, sizes = stage("representation").detector.rpn, recipe().VALID_SIZE
     with torch.no_grad():
-        found = {"test": rpn.proposals(pyramid(), sizes)}
-        found["train2000"] = rpn(pyramid(), targets())[0]
+        found = {"test": rpn.proposals(pyramid(), sizes).boxes}
+        found["train2000"] = rpn(pyramid(), targets())[0].boxes
     for key, boxes_of in found.items():
         for image, boxes in enumerate(boxes_of):
             theirs = recorded[f"{key}_proposals_img{image}"][:, :4]
@@ -94,7 +94,10 @@ def roi_outputs() -> Iterator[Difference]:
         goal = numbers("e_detections_C30")
         with torch.no_grad():
             embeddings = detector.roi_features(pyramid(), boxes)
-            logits, deltas = head.predictor(embeddings), detector.box_regression(embeddings)
+            logits, deltas = (
+                head.classifiers[0].predictor(embeddings),
+                detector.box_regression(embeddings),
+            )
         yield relative(f"{kind}, logits", logits[::20], goal[f"{kind}_cls_score_rows"])
         yield relative(f"{kind}, deltas", deltas[::100], goal[f"{kind}_bbox_pred_rows"])
         if kind == "classifier":
@@ -109,7 +112,7 @@ def detections() -> Iterator[Difference]:
         regions = detector.inference_regions(pyramid(), recipe().VALID_SIZE)
         for image, (region, size) in enumerate(zip(regions, recipe().VALID_SIZE, strict=True)):
             with torch.no_grad():
-                probabilities = head.probabilities(region.features)
+                probabilities = head.scores(region.levels)
             for threshold in (1e-4, 0.3):
                 rule = Postprocess(threshold, 0.5, 300, detector.postprocess.decode, True)
                 found = rule(region.proposals, region.deltas, probabilities, size)

@@ -40,18 +40,20 @@ class Kind:
     keys: str = "faster_r50_v0.5_classifier"
     classes: int = CLASSES
     overrides: tuple[str, ...] = ()
+    """Of this kind alone."""
 
 
+SHARED = "head.hallucination.box_generator.shared=true"
 KINDS = {
     "baseline": Kind("baseline_lvis05", "end_to_end"),
     "representation": Kind("bacl_lvis05", "representation"),
-    "classifier": Kind("bacl_lvis05", "classifier"),
+    "classifier": Kind("bacl_lvis05", "classifier", overrides=(SHARED,)),
 }
 """Models that were recorded from images to detections."""
 MASK = "detector=mask_rcnn_r50"
 MODELS = KINDS | {"masks": Kind("bacl_lvis05", "classifier", "mask_r50_v1_classifier", 6, (MASK,))}
-PARITY = ("box_generator.shared=true", "+detector.postprocess.suppress_equal=true")
-"""What selects the published behaviour, on a CPU, where ours differs on purpose."""
+PARITY = "+detector.postprocess.suppress_equal=true"
+"""With `SHARED`, what selects the published behaviour on a CPU where ours differs on purpose."""
 CLASSIFIER_STAGE_ALONE = ("feature_", "loss_cls")
 
 
@@ -140,7 +142,7 @@ def new_stage(kind: str) -> DetectionStage:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         chosen = [f"+experiment={model.experiment}", f"data.num_classes={model.classes}"]
-        config = compose("config", overrides=[*chosen, *PARITY, *model.overrides])
+        config = compose("config", overrides=[*chosen, PARITY, *model.overrides])
     stage = build_stage(config, model.stage, pretrained=False)
     file = PublishedFile(FOLDER / "recipe.py", published_state(kind), None)
     ids = list(range(model.classes))

@@ -6,14 +6,14 @@ recorded, and stands in for our draws. Everything else is `DetectionStage.traini
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bacl.box_generator import BoxGenerator
 from bacl.data.batch import Batch
 from bacl.detectors.matching import BACKGROUND
-from bacl.hallucination import FeatureHallucination
+from bacl.heads import BoxGenerator, FeatureHallucination
 from bacl.jobs.build import only_head
 from bacl.stages import DetectionStage
 from tests.published.recorded import Numbers, images, numbers, pyramid, targets
@@ -41,11 +41,11 @@ class Replay:
         detector.sampler.sampler = self._sampler("rcnn")
         self._wrap_proposals()
         self._wrap_rois()
-        if stage.box_generator is not None:
-            stage.box_generator.forward = self._jittered
         for head in stage.heads.values():
-            if head.hallucination is not None:
-                head.hallucination.generate = lambda s, h=head.hallucination: self._drawn(h, s)
+            hallucination = head.classifiers[0].hallucination
+            if hallucination is not None:
+                hallucination.box_generator = Recorded(True, self)
+                hallucination.generate = lambda s, h=hallucination: self._drawn(h, s)
         # What Lightning's trainer is needed for, and our own seeds.
         stage._seed_step = lambda purpose: None
         stage.log_dict = lambda *args, **options: None
@@ -106,10 +106,11 @@ class Replay:
 
         sampler._sample = sample
 
-    def _jittered(self, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    def next_magnitudes(self) -> Tensor:
+        """(1, 16, 4), what the box generator drew for the next image."""
         magnitudes = self["boxgn_rand"][self.images_jittered].t().unsqueeze(0)
         self.images_jittered += 1
-        return BoxGenerator.jitter(self.stage.box_generator, boxes, size, magnitudes)
+        return magnitudes
 
     def _drawn(
         self, hallucination: FeatureHallucination, strength: Tensor
@@ -135,6 +136,17 @@ class Replay:
         return torch.randn((count, width), generator=generator)
 
 
+@dataclass(frozen=True)
+class Recorded(BoxGenerator):
+    """Jitters boxes as was recorded."""
+
+    replay: Replay | None = None
+
+    def __call__(self, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        """See `BoxGenerator`."""
+        return self.jitter(boxes, size, self.replay.next_magnitudes())
+
+
 def swapped_neighbours(stage: DetectionStage, replay: Replay, step: int) -> list[tuple[int, int]]:
     """Which proposals (image, rank) trade places with the next one in the recorded order.
 
@@ -144,12 +156,12 @@ def swapped_neighbours(stage: DetectionStage, replay: Replay, step: int) -> list
     every logit, more than there are such pairs; that all of them hold with every pair swapped
     exactly once or not at all is no accident. Loss and gradient of the weights stay checks.
     """
-    head = stage.heads[only_head(stage, "classifier")]
+    (classifier,) = stage.heads[only_head(stage, "classifier")].classifiers
     statistics = deepcopy(stage.heads.state_dict())
     replay.begin(step)
     stage.zero_grad()
     stage.training_step(Batch(images(), targets()), step).backward()
-    missing = replay["grad_fc_cls_bias"] - head.predictor.bias.grad
+    missing = replay["grad_fc_cls_bias"] - classifier.predictor.bias.grad
     stage.heads.load_state_dict(statistics)
     for tie in TIES:
         pairs = _tied_pairs(replay, tie)
@@ -181,8 +193,8 @@ def _effects(stage: DetectionStage, replay: Replay, image: int, ranks: Tensor) -
     per_image = [torch.cat([boxes[ranks], boxes[ranks + 1]]) if i == image else boxes[:0]
                  for i in IMAGES]  # fmt: skip
     features = stage.detector.roi_features(pyramid(), per_image)
-    head = stage.heads[only_head(stage, "classifier")]
-    first, second = head.predictor(features).sigmoid().chunk(2)
+    (classifier,) = stage.heads[only_head(stage, "classifier")].classifiers
+    first, second = classifier.predictor(features).sigmoid().chunk(2)
     rows = len(torch.cat(replay.rois)) + len(replay.normals)
     return torch.where(first_is_drawn.unsqueeze(1), second - first, first - second) / rows
 

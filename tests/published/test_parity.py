@@ -24,7 +24,7 @@ def test_regions_without_objects_have_zero_box_loss_and_a_graph():
     detector = stage("representation").detector
     detector.zero_grad()
     regions = detector.training_regions(pyramid(), [replace(t, **none) for t in targets()])
-    assert (regions.labels == CLASSES).all()
+    assert (regions.levels[0].labels == CLASSES).all()
     assert regions.losses["box"] == 0
     assert regions.losses["rpn_box"] == 0
     sum(regions.losses.values()).backward()

@@ -7,7 +7,7 @@ import torch
 from bacl.checkpoints.mmdet_names import published_name
 from bacl.data.batch import Batch
 from bacl.detectors.matching import BACKGROUND
-from bacl.heads import ClassifierHead
+from bacl.heads import Classifier
 from bacl.jobs.build import only_head
 from bacl.stages import DetectionStage
 from tests.published.difference import Difference, absolute, exact, relative
@@ -36,7 +36,7 @@ def classifier() -> Iterator[Difference]:
     """Three SGD steps with box generator, hallucination, margins and weights."""
     stage, recorded = new_stage("classifier"), numbers("e_train_classifier_C30")
     replay = Replay(stage, recorded, 2000)
-    head = stage.heads[only_head(stage, "classifier")]
+    (head,) = stage.heads[only_head(stage, "classifier")].classifiers
     trained = [parameter for parameter in stage.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trained, **SGD)
     for step in range(CLASSIFIER_STEPS):
@@ -90,7 +90,7 @@ def _gradients(stage: DetectionStage, replay: Replay, name: str) -> Iterator[Dif
     gradients = {}
     for ours, parameter in stage.named_parameters():
         part, _, rest = ours.partition(".")
-        rest = rest.partition(".")[2] if part == "heads" else rest
+        rest = rest.split(".", 2)[2] if part == "heads" else rest
         if parameter.grad is not None:
             theirs = published_name(f"{part.removesuffix('s')}.{rest}")
             gradients[theirs] = parameter.grad.double()
@@ -108,7 +108,7 @@ def _gradients(stage: DetectionStage, replay: Replay, name: str) -> Iterator[Dif
     yield relative(f"{name}, gradient, classifier bias", bias, replay["grad_fc_cls_bias"])
 
 
-def _statistics(head: ClassifierHead, replay: Replay, name: str) -> Iterator[Difference]:
+def _statistics(head: Classifier, replay: Replay, name: str) -> Iterator[Difference]:
     """Indicator and feature distributions after the step."""
     classes = replay.recorded["gt_classes"]
     indicator, distributions = head.criterion.indicator, head.hallucination

@@ -7,7 +7,7 @@ from bacl.data.batch import Batch
 from bacl.stages import ClassifierStage
 
 FROZEN = ("detector.backbone.", "detector.fpn.", "detector.box_head.")
-BACL, BASELINE = "heads.bacl.", "heads.baseline."
+BACL = "heads.bacl.first."
 ALONE = "~stages.classifier.heads.baseline"
 WITHOUT_BACL = "~stages.classifier.heads.bacl"
 ONE_STEP = "trainer.limit_train_batches=1"
@@ -86,7 +86,11 @@ def test_the_classifier_stage_changes_the_heads_rpn_and_box_regression_only(benc
     assert f"{BACL}criterion.indicator.numerator" in moved
     training = {name for name, on in modes.training.items() if on}
     assert not [n for n in training if f"{n}.".startswith(FROZEN)]
-    assert {"detector.rpn.head", "detector.box_regression", "heads.bacl.criterion"} <= training
+    assert {
+        "detector.rpn.head",
+        "detector.box_regression",
+        "heads.bacl.first.criterion",
+    } <= training
 
 
 def test_batch_norms_of_the_frozen_extractor_stay_in_eval_mode(bench):
@@ -97,12 +101,14 @@ def test_batch_norms_of_the_frozen_extractor_stay_in_eval_mode(bench):
     assert not any(p.requires_grad for p in stage.detector.backbone.parameters())
 
 
-# Heads that differ in loss, hallucination and margin, beside the one that is compared.
+# Heads that differ in loss, hallucination, margin and jittered boxes, beside the one compared.
 OTHERS = (
     "+head@stages.classifier.heads.mild=bacl",
     "stages.classifier.heads.mild.loss.alpha=0.3",
     "+head@stages.classifier.heads.more=bacl",
     "stages.classifier.heads.more.hallucination={categories:4,samples:3}",
+    "+head@stages.classifier.heads.shared=bacl",
+    "stages.classifier.heads.shared.hallucination.box_generator.shared=true",
 )
 
 
@@ -111,11 +117,12 @@ def test_a_head_ends_bit_for_bit_the_same_alone_and_beside_others(bench, head):
     others = [ALONE] if head == "bacl" else [WITHOUT_BACL]
     alone = bench("classifier", *others).fit()
     together = bench("classifier", *OTHERS).fit()
-    assert len(together.heads) == 4
+    assert len(together.heads) == 5
     assert len(alone.heads) == 1
     assert not changed(alone.heads[head].state_dict(), together.heads[head].state_dict())
     assert not changed(alone.detector.state_dict(), together.detector.state_dict())
-    assert changed(together.heads["mild"].state_dict(), together.heads["bacl"].state_dict())
+    for other in ("mild", "shared"):
+        assert changed(together.heads[other].state_dict(), together.heads["bacl"].state_dict())
 
 
 def test_another_seed_gives_other_weights(bench):
@@ -134,7 +141,7 @@ def test_images_without_objects_train_on_background(bench, name, count):
     assert all(bool(loss.isfinite()) for loss in losses)
     assert all(bool(p.isfinite().all()) for p in stage.parameters())
     if name == "classifier":
-        seen = stage.heads["bacl"].hallucination.seen
+        seen = stage.heads["bacl"].classifiers[0].hallucination.seen
         assert bool(seen.any()) == (count < 4)
 
 
@@ -169,6 +176,5 @@ def test_an_impossible_stage_is_refused(bench):
     }  # fmt: skip
     with pytest.raises(ValueError, match="at least one classifier head"):
         ClassifierStage(heads={}, **options)
-    with pytest.raises(ValueError, match="no box_generator"):
-        ClassifierStage(heads=dict(stage.heads), **options)
+    ClassifierStage(heads=dict(stage.heads), **options)
     ClassifierStage(heads={"bce": stage.heads["baseline"]}, **options)

@@ -1,0 +1,17 @@
+"""Classifier heads: what an ablation varies. They know levels and losses, and no detector."""
+
+from bacl.heads.box_generator import BoxGenerator
+from bacl.heads.calibration import Calibration
+from bacl.heads.classifier import Classifier
+from bacl.heads.hallucination import AddedFeatures, FeatureHallucination
+from bacl.heads.head import Head, classifiers_by_name
+
+__all__ = [
+    "AddedFeatures",
+    "BoxGenerator",
+    "Calibration",
+    "Classifier",
+    "FeatureHallucination",
+    "Head",
+    "classifiers_by_name",
+]

@@ -1,0 +1,33 @@
+"""Levels of given rows, as a detector would hand them over."""
+
+import torch
+from torch import Tensor, nn
+
+from bacl.detectors.levels import ExtraFeatures, Level, TrainingLevel
+from bacl.detectors.matching import BACKGROUND, SampledRoIs
+from bacl.heads import BoxGenerator, Classifier, Head
+
+ENCODE = nn.Identity()
+
+
+def single(classifier: Classifier) -> Head:
+    """A head for a detector of one level."""
+    return Head({"first": classifier}, {"first": 1.0})
+
+
+def level(features: Tensor) -> Level:
+    """At inference."""
+    boxes, scores = torch.zeros(len(features), 4), torch.ones(len(features))
+    return Level(features, [boxes], lambda: features, ENCODE, lambda: [scores])
+
+
+def training_level(
+    features: Tensor, labels: Tensor, jittered: tuple[Tensor, Tensor] | None = None
+) -> TrainingLevel:
+    """Of a training step; `jittered` are features and labels of jittered boxes."""
+    boxes = torch.zeros(len(features), 4)
+    none = torch.full_like(labels, BACKGROUND)
+    rois = SampledRoIs([boxes], labels, none, boxes, none, [labels[:0]])
+    extra = {} if jittered is None else {BoxGenerator(): ExtraFeatures(*jittered)}
+    scores = torch.ones(0)
+    return TrainingLevel(features, [boxes], lambda: features, ENCODE, lambda: [scores], rois, extra)
