@@ -66,10 +66,8 @@ def test_a_job_that_writes_nothing_leaves_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_jobs_take_a_runs_path_as_it_is_and_leave_only_what_they_write(finished, tiny, tmp_path):
-    own = (
-        tmp_path
-        / "runs/name/head.loss.alpha=0.7,head.hallucination.box_generator.shared=true/seed_0/classifier"
-    )
+    setting = "head.loss.alpha=0.7,head.hallucination.box_generator.shared=true"
+    own = tmp_path / "runs/name" / setting / "seed_0/classifier"
     own.mkdir(parents=True)
     shutil.copy(finished / "classifier/final.ckpt", own)
     path = (own / "final.ckpt").relative_to(tmp_path)
