@@ -21,6 +21,11 @@ I.listen()
 I.place = "here"
 """
 READY = "\nprint(os.getpid(), flush=True)\n"
+SOON_READY = """
+import threading
+threading.Timer(0.5, lambda: print(os.getpid(), flush=True)).start()
+"""
+"""Once the main thread does nothing but what follows."""
 SLEEP = "time.sleep(30)\n"
 IN_A_LIBRARY = """
 interruption.GRACE = 0.3
@@ -74,7 +79,7 @@ def test_what_a_block_has_to_clean_up_is_cleaned_up(waiting, tmp_path):
 
 
 def test_a_command_that_waits_in_a_library_is_ended(waiting):
-    status, said = end(waiting(IN_A_LIBRARY + READY + SLEEP), signal.SIGTERM)
+    status, said = end(waiting(IN_A_LIBRARY + SOON_READY + SLEEP), signal.SIGTERM)
     assert status == 143
     assert said.startswith("ended by SIGTERM here, where it did not end by itself; ")
 

@@ -5,34 +5,25 @@ it. A new loss, indicator, part of a detector or transform needs no entry here.
 """
 
 import re
+from functools import cache
 from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
-from torch import nn
-from torch.optim import Optimizer
-from torchvision.transforms import v2
-
-from bacl.data.transforms import Augmentation
-from bacl.evaluation.average_precision import AveragePrecision
-from bacl.heads import BoxGenerator
-from bacl.indicators.base import LongTermIndicator
-from bacl.losses.base import ClassificationLoss
-from bacl.stages import DetectionStage, Schedule
-
-OURS: dict[str, type | tuple[type, ...]] = {
-    "bacl.losses": ClassificationLoss,
-    "bacl.indicators": LongTermIndicator,
-    "bacl.heads": (nn.Module, BoxGenerator),
-    "bacl.detectors": object,
-    "bacl.data": (Augmentation, nn.Module),
-    "bacl.evaluation": AveragePrecision,
-    "bacl.stages": (DetectionStage, Schedule),
+OURS = {
+    "bacl.losses": ("bacl.losses.base.ClassificationLoss",),
+    "bacl.indicators": ("bacl.indicators.base.LongTermIndicator",),
+    "bacl.heads": ("torch.nn.Module", "bacl.heads.BoxGenerator"),
+    "bacl.detectors": ("builtins.object",),
+    "bacl.data": ("bacl.data.transforms.Augmentation", "torch.nn.Module"),
+    "bacl.evaluation": ("bacl.evaluation.average_precision.AveragePrecision",),
+    "bacl.stages": ("bacl.stages.DetectionStage", "bacl.stages.Schedule"),
 }
 """Packages of the project, with those below them, and the kind of their classes that may be built:
-none that reads, writes or fetches a file by itself."""
-LIBRARIES: dict[str, type] = {
-    "torch.optim": Optimizer,
-    "torchvision.transforms.v2": v2.Transform,
+none that reads, writes or fetches a file by itself. By name, as torch is imported with them."""
+LIBRARIES = {
+    "torch.optim": ("torch.optim.Optimizer",),
+    "torchvision.transforms.v2": ("torchvision.transforms.v2.Transform",),
 }
 """The same of other packages, without those below them."""
 FUNCTIONS = {"bacl.heads.hallucination.no_hallucination"}
@@ -60,9 +51,14 @@ def may_be_built(target: object) -> bool:
     # Its own class: what else a module has imported can be reached through it, too.
     return (
         isinstance(found, type)
-        and issubclass(found, OURS.get(place) or LIBRARIES[place])
+        and issubclass(found, _kinds(OURS.get(place) or LIBRARIES[place]))
         and f"{found.__module__}.".startswith(f"{place}.")
     )
+
+
+@cache
+def _kinds(names: tuple[str, ...]) -> tuple[type, ...]:
+    return tuple(map(resolve_name, names))
 
 
 def _found(module: str, name: str) -> Any:

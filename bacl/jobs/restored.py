@@ -164,12 +164,27 @@ def _described(
         annotations = values["data"]["train"]["annotations"]
         counts = {"_target_": f"{COUNTS}.load", "annotations": annotations}
         stored = taken(content["config"], path, keys, counts, len(names))
+        del described.head  # of which stages make heads; the file has those that were made
         for node, value in stored.items():
             OmegaConf.update(described, node, value, merge=False, force_add=True)
         for key, text in zip(keys, overrides, strict=True):
+            if key.split(".")[0] == "head":
+                raise OptionError(_not_of_a_checkpoint(text, path, stored))
             if key.split(".")[0] in TOPS:
                 _take(described, key, values, removed=text.startswith("~"))
     return described
+
+
+def _not_of_a_checkpoint(override: str, path: Path, stored: dict[str, Any]) -> str:
+    heads = [
+        f"stages.{stage}.heads.{head}"
+        for stage, node in stored.get("stages", {}).items()
+        for head in node["heads"]
+    ]
+    return (
+        f"{override}: stages make heads of it when they train, and those of {path} are trained: "
+        f"set it for one of {', '.join(heads)}, or describe the model with +experiment=…"
+    )
 
 
 def _key(override: str) -> str:

@@ -92,7 +92,8 @@ class Configuration(TypedDict):
 
     data: Data
     detector: Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector")]
-    head: Annotated[Any, Part("bacl.heads.Classifier")]
+    head: NotRequired[Annotated[Any, Part("bacl.heads.Classifier")]]
+    """What stages make heads of; a finished stage has its own."""
     sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
     metric: Annotated[Any, Part("torchmetrics.Metric", factory=True)]
     trainer: Annotated[Any, Part("lightning.pytorch.Trainer")]

@@ -75,15 +75,16 @@ def test_the_same_command_again_does_not_train_again(finished, tiny):
 
 
 def again_in(folder: Path) -> Path:
-    (path,) = (folder / "classifier").glob("test_val_*")
-    return path
+    """Where the latest evaluation of a run's checkpoint has left its results."""
+    return max((folder / "classifier").glob("test_val_*"), key=lambda path: path.stat().st_mtime_ns)
 
 
-def test_test_reproduces_the_results_in_a_folder_of_its_own(finished, tiny, tmp_path):
+def test_test_reproduces_the_results_in_a_folder_of_its_own(finished, tiny, tmp_path, monkeypatch):
     before = times(finished), (finished / "classifier/results.json").stat().st_mtime_ns
     test_job.run(tiny("job=test"), finished)
     assert times(finished) == before[0]
     assert (finished / "classifier/results.json").stat().st_mtime_ns == before[1]
+    monkeypatch.setattr(test_job, "command_overrides", lambda: ["data=builtin"])
     test_job.run(tiny(f"checkpoint={finished / 'classifier/final.ckpt'}"), tmp_path)
     assert not list(tmp_path.rglob("results.json"))  # results go beside the checkpoint
     for name in ("results.json", "per_category.csv"):
@@ -99,11 +100,21 @@ def test_test_refuses_data_of_other_categories(finished, tiny, tmp_path, monkeyp
         test_job.run(tiny(*other, checkpoint), tmp_path)
 
 
-def test_test_takes_model_and_transform_from_the_checkpoint(finished, compose_config, tmp_path):
+def test_test_takes_model_and_transform_from_the_checkpoint(
+    finished, tiny, compose_config, tmp_path, monkeypatch
+):
     """Without the experiment, whose images are small: the default is a shorter side of 800."""
-    checkpoint = finished / "classifier/final.ckpt"
-    average_precision = test_job.run(compose_config(f"checkpoint={checkpoint}"), tmp_path)
-    (own,) = checkpoint.parent.glob("test_*/results.json")
+    checkpoint, data = finished / "classifier/final.ckpt", tiny().data
+    typed = ["data=custom"] + [
+        f"data.{split}.{kind}={data[split][kind]}"
+        for split in ("train", "val")
+        for kind in ("annotations", "images")
+    ]
+    monkeypatch.setattr(test_job, "command_overrides", lambda: typed)
+    config = compose_config(f"checkpoint={checkpoint}", *typed)
+    average_precision = test_job.run(config, tmp_path)
+    place = test_job.results_folder(Path(data.val.annotations), typed)
+    own = checkpoint.parent / place / "results.json"
     found, trained = json.loads(own.read_text()), results(finished)
     assert list(found.items()) == list(trained.items())  # the reference is the first again
     assert average_precision == trained["bacl"]["AP"]

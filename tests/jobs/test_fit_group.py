@@ -14,6 +14,7 @@ from bacl.jobs import build, evaluate, fit, fit_group
 from bacl.jobs.outcome import read_outcome, write_done
 from bacl.jobs.plan import PlannedJob, write_plan
 from bacl.jobs.share_out import own_columns
+from bacl.losses import FCBL
 
 NO_FHM = "fhm@head.hallucination=none"
 JOBS = {
@@ -180,9 +181,17 @@ def test_a_kill_between_two_jobs_leaves_the_finished_ones_alone(
 
 
 def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
-    alone, job_config, undrawn, tmp_path
+    alone, job_config, undrawn, tmp_path, monkeypatch
 ):
-    wild = ["head.learning_rate=1.0e+30"]
+    weights = FCBL.weights
+
+    def diverging(self, logits, labels):
+        """Of the second step on."""
+        overflow = torch.inf if self.alpha == 0.123 and self.indicator.counts.any() else 1
+        return weights(self, logits, labels) * overflow
+
+    monkeypatch.setattr(FCBL, "weights", diverging)
+    wild = ["head.loss.alpha=0.123"]
     bad = ["head.loss.alpha=-1"]  # never trains, and is no reason not to train the others
     jobs = {"alpha_0.7": JOBS["alpha_0.7"], "wild": wild, "bad": bad, "bce": JOBS["bce"]}
     planned = [PlannedJob(tmp_path / n, texts, job_config(*texts)) for n, texts in jobs.items()]

@@ -52,7 +52,8 @@ def test_there_and_back_is_the_same_to_the_bit(published, finished, tiny, tmp_pa
     assert all(torch.equal(v, second["state_dict"][k]) for k, v in first["state_dict"].items())
 
 
-def test_an_imported_checkpoint_is_evaluated(published, tiny, tmp_path):
+def test_an_imported_checkpoint_is_evaluated(published, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(test_job, "command_overrides", lambda: ["data=builtin"])
     output = tmp_path / "imported.ckpt"
     import_checkpoint.run(tiny(*ONE_HEAD, f"checkpoint={published}", f"output={output}"), tmp_path)
     average_precision = test_job.run(tiny(*ONE_HEAD, f"checkpoint={output}"), tmp_path)

@@ -76,11 +76,11 @@ def test_detections_are_those_of_the_evaluation(
     saved = "report.save_detections=true"
     monkeypatch.setattr(test_job, "command_overrides", lambda: [saved])
     test_job.run(tiny("job=test", saved), finished)
-    (evaluated,) = (finished / "classifier").glob("test_*")
+    (evaluated,) = (finished / "classifier").glob("test_*/detections_bacl.json.gz")
     annotations = json.loads(Path(tiny().data.val.annotations).read_text(encoding="utf-8"))
     for head in ("bacl", "baseline"):
         records, listed = written(tmp_path, head)
-        with gzip.open(evaluated / f"detections_{head}.json.gz") as file:
+        with gzip.open(evaluated.with_name(f"detections_{head}.json.gz")) as file:
             expected = by_file(json.load(file), annotations["images"])
         found = by_file(records, listed["images"])
         assert found.keys() == expected.keys()
