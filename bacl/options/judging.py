@@ -20,7 +20,8 @@ LONGEST = 60
 def problem(value: Any, hint: Any) -> str:
     """What is expected in place of a value that the type, with its ranges, has not; or nothing.
 
-    >>> problem(0, Annotated[int, Interval(ge=1)] | None)
+    >>> from annotated_types import Ge
+    >>> problem(0, Annotated[int, Ge(1)] | None)
     'expected a whole number of at least 1 or null'
     """
     alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
