@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.detectors.levels import uncut_level
 from bacl.evaluation.cost import MultiplyAdds, Parameters, count_multiply_adds, count_parameters
 from bacl.heads import Classifier, FeatureHallucination, Head
+from bacl.heads.predictors import NormalisedLinear
 from bacl.indicators import ConfusionMatrix
-from bacl.losses.fcbl import FCBL
+from bacl.losses import FCBL, SoftmaxCrossEntropy
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 D = 1024
@@ -84,9 +86,40 @@ def test_the_mask_branch_is_counted_for_a_hundred_masks(shared):
     with torch.device("meta"):
         masks = detector("mask_rcnn_r50", 1203)
     work = count_multiply_adds(masks, head(1203), (1280, 800), 1000)
-    # Their counter leaves out the published predictor: one product per pixel and channel.
-    assert work.published == record["macs"] + 100 * 256 * 28 * 28
+    assert work.published == record["macs"]
+    assert f"{work.published / 1e9:.2f}" == "264.28"
     assert count_parameters(masks, head(1203)).learnable == record["params"]
+
+
+def test_predictors_of_masks_are_counted_as_published_code_has_them():
+    """By hand: products and a bias for every class and pixel; a normalised layer is free."""
+
+    def work(predictor: str, classes: int) -> MultiplyAdds:
+        chosen = f"mask_predictor@detector.mask.head.predictor={predictor}"
+        with torch.device("meta"):
+            model = detector("mask_small", classes, chosen)
+        width = model.feature_dim
+        classified = 10 * (width * (classes + 1) + 4 * width * classes)
+        own = model.mask.head.predictor.weight[0].numel()
+        assert (own, model.mask.pooling.side) == (64, 14)
+        found = count_multiply_adds(model, head(classes, width), (64, 96), 10)
+        published, rois = found.published - classified, found.rois - classified
+        return MultiplyAdds(published, found.extractor, rois)
+
+    normalised, plain = work("normalised", 5), work("plain", 5)
+    pixels = 100 * 28 * 28
+    assert plain.published - normalised.published == pixels * 5 * (64 + 1)
+    assert work("plain", 6).published - plain.published == pixels * (64 + 1)
+    assert plain.products == normalised.products == work("plain", 6).products  # the wanted class
+
+
+def test_a_normalised_classifier_is_not_seen_by_the_published_counter():
+    loss = SoftmaxCrossEntropy(6)
+    cosine = Classifier(5, loss, predictor=partial(NormalisedLinear, temperature=20.0))
+    model = Tiny(nn.ReLU(), nn.Identity())
+    work = count_multiply_adds(model, Head({"first": cosine}, {"first": 1.0}), (6, 8), 10)
+    assert work == MultiplyAdds(3 * 48, 0, 10 * 5 * 7)
+    assert isinstance(cosine.predictor, NormalisedLinear)  # the head stays as it is
 
 
 def test_every_recorded_count_of_parameters(built, shared):
