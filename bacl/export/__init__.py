@@ -1,4 +1,7 @@
-"""Trained detectors for programs without this project: one file, from pixels to detections."""
+"""Trained detectors for programs without this project: one file, from pixels to detections.
+
+Imports: heads, detectors, data.
+"""
 
 from bacl.export.detector import ExportableDetector
 

@@ -1,4 +1,7 @@
-"""Classifier heads: what an ablation varies. They know levels and losses, and no detector."""
+"""Classifier heads, what an ablation varies: they know levels and losses, and no detector.
+
+Imports: detectors.levels, losses, indicators, data.batch, options.
+"""
 
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.calibration import Calibration

@@ -1,4 +1,7 @@
-"""Long-term indicators (Tab. II, Eq. 14): how strong the classifier is on each foreground class."""
+"""Long-term indicators (Tab. II, Eq. 14): how strong the classifier is on each foreground class.
+
+Imports: options.
+"""
 
 from bacl.indicators.base import LongTermIndicator, ScalarIndicator
 from bacl.indicators.confusion import ConfusionMatrix, HardConfusionMatrix

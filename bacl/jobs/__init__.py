@@ -1,4 +1,8 @@
-"""What `python run.py job=…` can do: a module each, with `run(config, folder)`."""
+"""What `python run.py job=…` can do: a module each, with `run(config, folder)`.
+
+Imports: export, callbacks, checkpoints, reporting, evaluation, stages, heads, detectors, data,
+options.
+"""
 
 JOBS = {
     "fit": "bacl.jobs.fit",

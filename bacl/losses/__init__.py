@@ -1,4 +1,7 @@
-"""Classification losses, one paper per file."""
+"""Classification losses, one paper per file.
+
+Imports: indicators, options.
+"""
 
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.bce import BinaryCrossEntropy, BinaryCrossEntropyWithObjectness

@@ -1,1 +1,4 @@
-"""What options there are, of which type and range; `bacl.jobs.check` compares a command with it."""
+"""What options there are, of which type and range.
+
+Imports: nothing.
+"""

@@ -1,0 +1,4 @@
+"""Tables and figures of what was measured.
+
+Imports: evaluation, data.
+"""

@@ -1,4 +1,7 @@
-"""The two stages of BACL as LightningModules; plain modules do the work."""
+"""The two stages of BACL as LightningModules; plain modules do the work.
+
+Imports: heads, detectors, data, options.
+"""
 
 from bacl.stages.classifier import ClassifierStage
 from bacl.stages.representation import RepresentationStage
