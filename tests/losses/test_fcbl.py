@@ -95,6 +95,13 @@ def test_ties_and_certain_background_keep_the_loss():
     assert build().weights(certain, torch.tensor([0])).tolist() == [[1, 1, 1, 1]]
 
 
+def test_a_score_at_the_threshold_is_overconfident():
+    # p = (0.88, 0.5, 0.4995) without background: halves are exact, and the threshold is one.
+    logits = torch.tensor([[2.0, 0.0, -0.002, -200.0]])
+    weights = build(threshold=0.5).weights(logits, torch.tensor([0]))
+    assert weights.tolist() == [[1, 1, 0, 1]]
+
+
 def test_weights_carry_no_gradient_and_ignore_margins():
     # A margin that would lift class 1 over class 0 does not change its weight of 0.
     loss = build(alpha=100.0)

@@ -20,6 +20,13 @@ def test_a_group_for_each_part_that_trains_with_what_it_asks_for(parts):
     assert [len(group["params"]) for group in (detector, head)] == [2, 2]
 
 
+def test_a_part_asks_for_a_weight_decay_of_its_own(parts):
+    parts["head"].weight_decay = 0.0  # none at all is an answer too
+    detector, head = parameter_groups(parts)
+    assert head["weight_decay"] == 0.0
+    assert "weight_decay" not in detector
+
+
 def test_what_is_frozen_inside_a_part_is_left_out(parts):
     parts["detector"].bias.requires_grad_(False)
     (weight,) = parameter_groups(parts)[0]["params"]

@@ -125,6 +125,25 @@ def test_a_head_ends_bit_for_bit_the_same_alone_and_beside_others(bench, head):
         assert changed(together.heads[other].state_dict(), together.heads["bacl"].state_dict())
 
 
+class Groups(Callback):
+    """Initial learning rate and weight decay of every part, by name."""
+
+    def on_train_start(self, trainer, pl_module):
+        groups = trainer.optimizers[0].param_groups
+        self.found = {g["name"]: (g["initial_lr"], g["weight_decay"]) for g in groups}
+
+
+def test_parts_train_at_their_rates_for_the_images_of_a_step(bench):
+    own = ("head.learning_rate=0.004", "head.weight_decay=0.05")
+    groups = Groups()
+    steps = ("trainer.accumulate_grad_batches=2", "trainer.limit_train_batches=2")
+    schedule = bench("classifier", *own, *steps).fit(groups).schedule
+    images = 2 * 4 / schedule.reference_batch  # two batches of four
+    usual = (pytest.approx(schedule.learning_rate * images), schedule.weight_decay)
+    bacl = (pytest.approx(0.004 * images), 0.05)
+    assert groups.found == {"detector": usual, "bacl": bacl, "baseline": usual}
+
+
 def test_another_seed_gives_other_weights(bench):
     first, second = (bench("classifier", ALONE, f"seed={seed}").fit() for seed in (0, 1))
     moved = changed(first.state_dict(), second.state_dict())
