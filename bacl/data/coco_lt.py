@@ -23,7 +23,7 @@ from bacl.data.prepare import MissingDataError
 from bacl.data.progress import byte_progress
 from bacl.data.records import RecordColumns
 from bacl.data.validation import SECTIONS, AnnotationError, check_unique, positions
-from bacl.errors import OptionError, require
+from bacl.errors import OptionError, in_one_line
 from bacl.options.ranges import File, Seed
 
 _LOG = logging.getLogger(__name__)
@@ -72,9 +72,8 @@ class COCOLTBuilder:
         Raises:
             MissingDataError: there is no source, with where it comes from.
             AnnotationError: the source is bad, or has other categories than COCO.
-            OptionError: the seed is no seed, or the target was made with another one.
+            OptionError: the target was made with another one.
         """
-        require("data.builder.seed", self.seed, 0, 2**32 - 1)
         if self.wanted and Path(self.target).is_file():
             _check_seed(Path(self.target), self.seed)
         for source in self.sources:
@@ -120,12 +119,16 @@ def build(source: Path, target: Path, seed: int, published: Mapping[str, Any]) -
 
 def _check_seed(target: Path, seed: int) -> None:
     """Refuse a file of this module with another seed; official files carry none."""
-    with target.open(encoding="utf-8") as file:
-        start = file.read(_LONGEST_INFO)
-    if not start.startswith(_INFO + json.dumps({"description": _DESCRIPTION})[:-1]):
-        return
-    info, _ = json.JSONDecoder().raw_decode(start, len(_INFO))
-    made_with = info["coco_lt"]["seed"]
+    try:
+        with target.open(encoding="utf-8", errors="replace") as file:
+            start = file.read(_LONGEST_INFO)
+        if not start.startswith(_INFO + json.dumps({"description": _DESCRIPTION})[:-1]):
+            return
+        info, _ = json.JSONDecoder().raw_decode(start, len(_INFO))
+        made_with = info["coco_lt"]["seed"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        problem = f"is damaged ({in_one_line(error)}); delete the file to have it made anew"
+        raise AnnotationError(target, "info", problem) from error
     if made_with != seed:
         raise OptionError(
             f"data.builder.seed={seed}, but {target} was made with seed {made_with}: "

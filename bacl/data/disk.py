@@ -15,6 +15,10 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise NotEnoughSpaceError(
-            f"{what} needs {needed / 1e9:.1f} GB but the disk of {folder} has {free / 1e9:.1f} GB "
-            "free; make room or put the data elsewhere (data.root)"
+            f"{what} needs {_told(needed)} but the disk of {folder} has {_told(free)} free; make "
+            "room or put the data elsewhere (data.root)"
         )
+
+
+def _told(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 10**9 else f"{size / 1e6:.1f} MB"

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,13 @@ def prepare(
     _report(release, train, val)
 
 
-def require_files(train: SplitPaths, val: SplitPaths | None, root: str | Path, name: str) -> None:
+def require_files(
+    train: SplitPaths,
+    val: SplitPaths | None,
+    root: str | Path,
+    name: str,
+    left_out: Collection[str] = (),
+) -> None:
     """Raise one MissingDataError that lists everything `missing_files` finds.
 
     Args:
@@ -72,8 +78,9 @@ def require_files(train: SplitPaths, val: SplitPaths | None, root: str | Path, n
         val: Paths of the validation split, if there is one.
         root: Folder of the data set.
         name: Of the data set.
+        left_out: File names of images that are done without.
     """
-    if missing := missing_files(train, val):
+    if missing := missing_files(train, val, left_out):
         raise MissingDataError(incomplete(missing, root, name))
 
 
@@ -91,7 +98,9 @@ def incomplete(missing: Iterable[str], root: str | Path, name: str) -> str:
     return "\n".join([found, *mend])
 
 
-def missing_files(train: SplitPaths, val: SplitPaths | None = None) -> list[str]:
+def missing_files(
+    train: SplitPaths, val: SplitPaths | None = None, left_out: Collection[str] = ()
+) -> list[str]:
     """One line for each annotation file, image folder or set of images that is missing.
 
     Opens the annotation tables, which builds them the first time.
@@ -99,7 +108,8 @@ def missing_files(train: SplitPaths, val: SplitPaths | None = None) -> list[str]
     lines: list[str] = []
     for split in (train, val):
         if split is not None:
-            lines += _missing_of_split(Path(split["annotations"]), image_folders(split["images"]))
+            folders = image_folders(split["images"])
+            lines += _missing_of_split(Path(split["annotations"]), folders, left_out)
     return list(dict.fromkeys(lines))
 
 
@@ -108,13 +118,16 @@ def image_folders(images: str | Path | Iterable[str | Path]) -> list[Path]:
     return [Path(images)] if isinstance(images, str | Path) else [Path(folder) for folder in images]
 
 
-def _missing_of_split(annotations: Path, folders: list[Path]) -> list[str]:
+def _missing_of_split(
+    annotations: Path, folders: list[Path], left_out: Collection[str]
+) -> list[str]:
     lines = [f"no folder {folder}{_origin(folder)}" for folder in folders if not folder.is_dir()]
     if not annotations.is_file():
         return [f"no file {annotations}{_origin(annotations)}", *lines]
     if lines:
         return lines
-    names = AnnotationTable(table_folder(annotations), annotations).file_names()
+    table = AnnotationTable(table_folder(annotations), annotations)
+    names = [name for name in table.file_names() if name not in left_out]
     found = _located(names, folders)
     missing = [name for name, path in zip(names, found, strict=True) if path is None]
     if not missing:

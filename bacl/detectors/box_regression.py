@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from bacl.detectors.boxes import BoxCoder
 from bacl.detectors.matching import SampledRoIs
-from bacl.errors import require
 from bacl.options.ranges import NotNegative
 
 
@@ -33,7 +32,6 @@ class BoxRegression(nn.Module):
         class_agnostic: bool = False,
     ) -> None:
         super().__init__()
-        require("detector.box_regression.beta", beta, 0)
         self.coder = coder
         self.beta = beta
         self.class_agnostic = class_agnostic

@@ -32,8 +32,8 @@ from bacl.detectors.region_detector import (
 )
 from bacl.detectors.roi_pooling import RoIPooling
 from bacl.detectors.rpn import RegionProposalNetwork
-from bacl.errors import require
-from bacl.options.ranges import Classes, NotNegative, PositiveShare, Stds, Width
+from bacl.errors import OptionError
+from bacl.options.ranges import Classes, Name, NotNegative, PositiveShare, Stds, Width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +46,6 @@ class CascadeLevel:
     """Of the box coder: the closer the boxes, the smaller the deltas that are left."""
     loss_weight: NotNegative
     """Of classification and box loss; the first level's is 1."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no sense (`OptionError`); the box coder checks its own."""
-        require("detector.later_levels.….iou", self.iou, 0, 1)
-        require("detector.later_levels.….loss_weight", self.loss_weight, 0)
 
 
 class CascadeRCNN(RegionDetector):
@@ -74,7 +69,7 @@ class CascadeRCNN(RegionDetector):
         later_levels: by name, in order.
 
     Raises:
-        ValueError: a box regression for every class.
+        OptionError: a box regression for every class.
     """
 
     box_head: nn.ModuleDict
@@ -92,7 +87,7 @@ class CascadeRCNN(RegionDetector):
         box_regression: Callable[..., BoxRegression],
         sampler: RoISampler,
         postprocess: Callable[..., Postprocess],
-        later_levels: Mapping[str, CascadeLevel],
+        later_levels: Mapping[Name, CascadeLevel],
     ) -> None:
         super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
         later = later_levels.items()
@@ -102,7 +97,7 @@ class CascadeRCNN(RegionDetector):
             for name, level in later
         }
         if not all(regression.class_agnostic for regression in regressions.values()):
-            raise ValueError(
+            raise OptionError(
                 "a cascade needs detector.box_regression.class_agnostic=true: boxes that depend on "
                 "a class would depend on a classifier"
             )

@@ -7,6 +7,9 @@ from torch.nn import functional as F
 
 from bacl.options.ranges import Width
 
+STRIDES = (4, 8, 16, 32, 64)
+"""Of the pyramid's levels, in pixels of the network's input."""
+
 
 class FeaturePyramid(nn.Module):
     """Lateral 1×1 convolutions, top-down sums, 3×3 output convolutions, and one coarser level.

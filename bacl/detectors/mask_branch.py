@@ -17,7 +17,6 @@ from bacl.detectors.mask_paste import run_lengths
 from bacl.detectors.mask_targets import mask_targets, positive_rois
 from bacl.detectors.matching import SampledRoIs
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
-from bacl.errors import require
 from bacl.options.ranges import Share
 
 ROIS_AT_ONCE = 256
@@ -44,7 +43,6 @@ class MaskBranch(nn.Module):
         threshold: Share,
     ) -> None:
         super().__init__()
-        require("detector.mask.threshold", threshold, 0, 1)
         self.pooling = pooling
         self.head = head(channels, num_classes)
         self.threshold = threshold

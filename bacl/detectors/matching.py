@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bacl.data.batch import Target
 from bacl.detectors.boxes import pairwise_iou
+from bacl.errors import OptionError
 from bacl.options.ranges import Count, PositiveShare, Share
 
 BACKGROUND = -1
@@ -28,14 +29,18 @@ class IoUMatcher:
         negative: a box is background below this IoU; between the two it is ignored.
         low_quality: the boxes that overlap an object most belong to it from this IoU on, whatever
             else they overlap more (of several such objects the last wins); None for no such rule.
+
+    Raises:
+        OptionError: `negative` above `positive`.
     """
 
     def __init__(
         self, positive: PositiveShare, negative: PositiveShare, low_quality: Share | None
     ) -> None:
-        if not 0 < negative <= positive <= 1:
-            raise ValueError(
-                f"need 0 < negative <= positive <= 1, got negative={negative}, positive={positive}"
+        if negative > positive:
+            raise OptionError(
+                f"a matcher's negative={negative} is above its positive={positive}: a box would be "
+                "background and an object's"
             )
         self.positive = positive
         self.negative = negative

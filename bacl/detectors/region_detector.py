@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from bacl.data.batch import Detections, Target
 from bacl.detectors.backbone import Backbone
-from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.fpn import STRIDES, FeaturePyramid
 from bacl.detectors.levels import ExtraBoxes, Level, TrainingLevel
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.postprocess import Postprocess
 from bacl.detectors.proposals import Proposals
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
+from bacl.errors import OptionError
 
 FIRST = "first"
 """Name of a detector's first level; a Faster R-CNN has no other."""
@@ -63,6 +64,9 @@ class RegionDetector(nn.Module, ABC):
         fpn: makes the pyramid from the backbone's channels.
         rpn: makes the proposal network from the pyramid's channels.
         pooling: cuts RoIs out of the pyramid.
+
+    Raises:
+        OptionError: anchors of other strides than the pyramid has.
     """
 
     level_weights: Mapping[str, float]
@@ -92,6 +96,11 @@ class RegionDetector(nn.Module, ABC):
         self.rpn = rpn(self.fpn.channels)
         self.pooling = pooling
         self.mask = None
+        if self.rpn.anchors.strides != STRIDES:
+            raise OptionError(
+                f"detector.rpn.anchors.strides={list(self.rpn.anchors.strides)}: the levels of the "
+                f"pyramid have {list(STRIDES)}"
+            )
 
     def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps P2 to P6 (B, channels, H / stride, W / stride) of images (B, 3, H, W).

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.fpn import STRIDES
 from bacl.detectors.roi_align import roi_align
+from bacl.errors import OptionError
 from bacl.options.ranges import Positive, SamplingRatio, Side, Strides
 
 
@@ -27,6 +29,9 @@ class RoIPooling(nn.Module):
         strides: of the levels that RoIs are taken from, finest first, in pixels.
         finest_scale: RoIs with √area below twice this many pixels use the finest level.
         sampling_ratio: samples per bin and axis; 0 for as many as the bin covers cells.
+
+    Raises:
+        OptionError: strides that are not those of the finest levels.
     """
 
     def __init__(
@@ -39,6 +44,11 @@ class RoIPooling(nn.Module):
         super().__init__()
         self.side = side
         self.strides = tuple(strides)
+        if self.strides != STRIDES[: len(self.strides)]:
+            raise OptionError(
+                f"pooling.strides={list(strides)}: the levels of the pyramid have {list(STRIDES)}, "
+                "and RoIs are taken from the first of them"
+            )
         self.finest_scale = finest_scale
         self.sampling_ratio = sampling_ratio
 

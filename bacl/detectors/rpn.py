@@ -15,7 +15,6 @@ from bacl.detectors.boxes import BoxCoder
 from bacl.detectors.matching import BalancedSampler, IoUMatcher
 from bacl.detectors.proposals import Proposals, ProposalSelection
 from bacl.detectors.rpn_head import RPNHead
-from bacl.errors import require
 from bacl.options.ranges import NotNegative, Width
 
 
@@ -51,7 +50,6 @@ class RegionProposalNetwork(nn.Module):
         beta: NotNegative = 0.0,
     ) -> None:
         super().__init__()
-        require("detector.rpn.beta", beta, 0)
         self.beta = beta
         self.anchors = anchors
         self.head = RPNHead(in_channels, channels, anchors.per_position)

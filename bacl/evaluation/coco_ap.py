@@ -13,7 +13,6 @@ import numpy as np
 from annotated_types import Len
 
 from bacl.data.table import AnnotationTable
-from bacl.errors import OptionError, require
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.rules import Rules
@@ -56,12 +55,8 @@ class COCOAveragePrecision(AveragePrecision):
             **kwargs: see `torchmetrics.Metric`.
 
         Raises:
-            OptionError: boundaries that do not ascend, or max_detections below 1.
             ValueError: the statistics count other categories than the table has.
         """
-        require("metric.max_detections", max_detections, 1)
-        if list(boundaries) != sorted(set(boundaries)):
-            raise OptionError(f"metric.boundaries={list(boundaries)}: expected ascending counts")
         counts = np.asarray(statistics.instance_counts)
         if counts.shape != (table.num_categories,):
             raise ValueError(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bacl.detectors.levels import Level, TrainingLevel
-from bacl.errors import OptionError, require
+from bacl.errors import OptionError
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.calibration import Calibration, Uncalibrated
 from bacl.heads.hallucination import AddedFeatures
@@ -45,8 +45,6 @@ class Classifier(nn.Module):
         weight_decay: Rate | None = None,
     ) -> None:
         super().__init__()
-        for option, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
-            require(f"head.{option}", 0 if value is None else value, 0)
         if hallucination is not None and hallucination.reads_indicator and loss.indicator is None:
             raise OptionError(
                 "feature hallucination draws classes by a long-term indicator (Eq. 12), but the "

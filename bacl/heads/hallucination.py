@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from bacl.class_sums import ClassSums, sum_per_class
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
 from bacl.distributed import process_rank
-from bacl.errors import require
 from bacl.heads.box_generator import BoxGenerator
 from bacl.indicators import LongTermIndicator
 from bacl.options.ranges import Classes, Rows, Seed, Share, Width
@@ -104,9 +103,6 @@ class FeatureHallucination(AddedFeatures):
         box_generator: BoxGenerator = PER_BOX,
     ) -> None:
         super().__init__()
-        require("categories", categories, 1)
-        require("samples", samples, 1)
-        require("beta", beta, 0, 1)
         self.num_classes = num_classes
         self.categories = categories
         self.samples = samples

@@ -23,8 +23,6 @@ class NormalisedLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, temperature: Positive) -> None:
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f"temperature is {temperature}, expected a number above 0")
         self.temperature = temperature
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features))

@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, Node, open_dict
+from omegaconf import DictConfig, Node, OmegaConf, open_dict
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.console import ProgressBar
@@ -25,6 +25,7 @@ from bacl.callbacks.termination import Termination, watch_processes
 from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.prepare import MissingDataError, incomplete, require_files
+from bacl.data.split_messages import listed_names
 from bacl.data.table import AnnotationTable
 from bacl.data.transforms import Augmentation
 from bacl.detectors.region_detector import RegionDetector
@@ -92,7 +93,8 @@ def open_data(config: DictConfig) -> AnnotationTable:
     """
     _generate(config)
     paths = plain(config.data)
-    require_files(paths["train"], paths["val"], paths["root"], paths["name"])
+    left_out = listed_names(config.datamodule.leave_out)
+    require_files(paths["train"], paths["val"], paths["root"], paths["name"], left_out)
     return _open_categories(config)
 
 
@@ -132,8 +134,11 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
     `pretrained=False` leaves out the backbone's weights, for a stage that a checkpoint fills.
     """
     detector, heads = build_parts(config, name, pretrained)
-    if config.masks and detector.mask is None:
-        raise OptionError("masks=true: the detector has no mask branch; choose detector=mask_…")
+    for option in ("masks", "metric.masks"):
+        if OmegaConf.select(config, option) and detector.mask is None:
+            raise OptionError(
+                f"{option}=true: the detector has no mask branch; choose detector=mask_…"
+            )
     node = config.stages[name]
     return instantiate(
         node.module,

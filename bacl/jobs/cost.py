@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict
 from bacl.data.batch import padded_sides
 from bacl.data.lvis import RELEASES
 from bacl.data.table import AnnotationTable
-from bacl.errors import OptionError, require
+from bacl.errors import OptionError
 from bacl.evaluation.cost import MultiplyAdds, Parameters, count_multiply_adds, count_parameters
 from bacl.evaluation.speed import Image, Subject, time_images
 from bacl.jobs.build import (
@@ -44,7 +44,6 @@ def run(config: DictConfig, folder: Path) -> None:
     post-processing gets synthetic scores (`cost.candidates`), since its time may depend on them.
     """
     prepare_process()
-    _check_options(config.cost)
     if config.checkpoint:
         model = restore_on_data(config, folder, command_overrides())
         config, name, stage, folder = model.config, model.name, model.stage, model.path.parent
@@ -126,16 +125,6 @@ def describe(config: DictConfig, name: str, rows: list[CostRow], device: torch.d
         f"times: medians of {rows[0].times.images} images one at a time, {weights}",
         f"{_name(device)}, precision {config.trainer.precision}",
     ]
-
-
-def _check_options(options: DictConfig) -> None:
-    for key in ("rois", "images"):
-        require(f"cost.{key}", options[key], 1)
-    require("cost.warm_up", options.warm_up, 0)
-    if len(options.size) != 2 or not options.candidates:
-        raise OptionError("cost: size is [height, width], candidates are one or more numbers")
-    for number in (*options.size, *options.candidates):
-        require("cost.size, cost.candidates", number, 1)
 
 
 def _name(device: torch.device) -> str:

@@ -32,6 +32,7 @@ from bacl.jobs.build import (
     build_stage,
     build_trainer,
     chosen_stages,
+    instantiate,
     open_data,
     prepare_process,
 )
@@ -40,7 +41,8 @@ from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.evaluate import evaluate
 from bacl.jobs.outcome import read_outcome, write_done
 from bacl.jobs.run_folder import exclusive, record
-from bacl.stages import DetectionStage
+from bacl.jobs.trial import try_to_build
+from bacl.stages import DetectionStage, Schedule
 
 
 def run(config: DictConfig, folder: Path) -> float:
@@ -68,16 +70,20 @@ def train_stages(
     """
     prepare_process()
     check_arguments(config)
+    names = chosen_stages(config)
+    # What can be refused before data are read, which may take minutes, is.
+    try_to_build(config)
+    for name in names:
+        _check_start(config, folder, name)
+    schedule = instantiate(config.stages[names[0]].schedule, Schedule)
+    trainer = build_trainer(config, folder / names[0], schedule, logs=False)
     seed_everything(config.seed, verbose=False)
     table = open_data(config)
-    names = chosen_stages(config)
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
     stages = {name: build_stage(config, name, _is_new(config, folder, name)) for name in names}
     data = {name: build_data(config, config.stages[name].augment) for name in names}
     for name in names:
-        _check_start(config, folder, name)
         _check_hand_over(config, stages, name)
-    trainer = build_trainer(config, folder / names[0], stages[names[0]].schedule, logs=False)
     data[names[0]].check(trainer.world_size)
     record(config, folder)
     categories = Categories.of(table)

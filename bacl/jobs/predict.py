@@ -28,7 +28,7 @@ from bacl.data.progress import count_progress
 from bacl.data.traits import Trait, told_traits
 from bacl.data.transforms import Augmentation
 from bacl.dispensable import Dispensable
-from bacl.errors import OptionError, UserError, require
+from bacl.errors import OptionError, UserError
 from bacl.evaluation.predictions import PredictionFiles
 from bacl.jobs.build import build_fabric, instantiate, prepare_process
 from bacl.jobs.restored import Restored, command_overrides, keep_head, restore_model
@@ -220,10 +220,6 @@ def _check(config: DictConfig) -> None:
         raise OptionError(
             "predict.images is not set: name a folder, a file or a pattern, predict.images=photos"
         )
-    require("predict.score_threshold", options.score_threshold, 0, 1)
-    if options.pictures is not None:
-        require("predict.pictures", options.pictures, 0)
-    require("datamodule.val_batch_size", config.datamodule.val_batch_size, 1)
     if config.trainer.devices not in (1, "1", "auto"):
         raise OptionError(f"trainer.devices={config.trainer.devices}: job=predict uses one device")
 

@@ -24,8 +24,9 @@ from bacl.errors import OptionError, UserError, in_one_line
 from bacl.jobs.bounded import require_fitting
 from bacl.jobs.build import build_stage, chosen_stages
 from bacl.jobs.configuration import plain
-from bacl.jobs.harmless import COUNTS, counts_categories
+from bacl.jobs.harmless import COUNTS
 from bacl.jobs.stored import STORED, taken
+from bacl.jobs.trial import without_data
 from bacl.options.comparison import wrong_options
 from bacl.stages import DetectionStage
 
@@ -84,9 +85,8 @@ def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = (
     """
     path, content, named = described_model(config, folder, overrides)
     categories = saved_categories(content)
-    # Names are data, and might be read as interpolations.
     labels = [str(label) for label in range(len(categories.ids))]
-    described = OmegaConf.create(_without_data(plain(named), labels))
+    described = OmegaConf.create(without_data(plain(named), labels))
     return rebuilt(path, content, categories, described)
 
 
@@ -204,17 +204,6 @@ def _take(described: DictConfig, key: str, composed: dict[str, Any], removed: bo
     for part in key.split("."):
         value = value[part]
     OmegaConf.update(described, key, value, merge=False, force_add=True)
-
-
-def _without_data(node: Any, labels: list[str]) -> Any:
-    """The configuration with counts that read no file: buffers with the true ones are loaded."""
-    if isinstance(node, list):
-        return [_without_data(value, labels) for value in node]
-    if not isinstance(node, dict):
-        return node
-    if counts_categories(node):
-        return {"_target_": f"{COUNTS}.unknown", "names": labels}
-    return {key: _without_data(value, labels) for key, value in node.items()}
 
 
 def stage_of(config: DictConfig, content: State, path: Path) -> str:

@@ -5,7 +5,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from bacl.distributed import sum_over_processes
-from bacl.errors import require
 from bacl.indicators import LongTermIndicator
 from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
@@ -49,9 +48,6 @@ class EQLv2(BinaryCrossEntropyWithObjectness):
         indicator: LongTermIndicator | None = None,
     ) -> None:
         super().__init__(num_classes, prior, indicator)
-        require("gamma", gamma, 0)
-        require("mu", mu, 0)
-        require("alpha", alpha, 0)
         self.gamma = gamma
         self.mu = mu
         self.alpha = alpha

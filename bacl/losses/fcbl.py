@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bacl.errors import require
+from bacl.errors import OptionError
 from bacl.indicators import LongTermIndicator
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
 from bacl.losses.sigmoid import sigmoid_cross_entropy
@@ -50,12 +50,10 @@ class FCBL(BinaryCrossEntropyWithObjectness):
     ) -> None:
         super().__init__(num_classes, prior, indicator)
         if weight and not (misclassified or overconfident):
-            raise ValueError(
+            raise OptionError(
                 "FCBL: misclassified and overconfident are both off, so that no class would be "
                 "suppressed by another; for no weight term set weight to false"
             )
-        require("alpha", alpha, 0)
-        require("threshold", threshold, 0, 1)
         self.alpha = alpha
         self.threshold = threshold
         self.margin = margin

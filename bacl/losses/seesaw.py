@@ -8,7 +8,6 @@ from torch.nn import functional
 
 from bacl.class_sums import rows_per_class
 from bacl.distributed import sum_over_processes
-from bacl.errors import require
 from bacl.indicators import LongTermIndicator
 from bacl.losses.base import ClassificationLoss, in_float32
 from bacl.options.ranges import Classes, NotNegative
@@ -46,8 +45,6 @@ class Seesaw(ClassificationLoss):
         indicator: LongTermIndicator | None = None,
     ) -> None:
         super().__init__(num_classes, indicator)
-        require("mitigation", mitigation, 0)
-        require("compensation", compensation, 0)
         self.mitigation = mitigation
         self.compensation = compensation
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))

@@ -70,8 +70,8 @@ class _Comparison:
     def named(self, node: DictConfig, hints: Mapping[str, Any], path: str) -> Iterator[str]:
         """Lines about the options of a node, of which these are the types."""
         known = {name for name, hint in hints.items() if hint is not Never}
-        for key in (str(key) for key in node if key not in HYDRAS):
-            at = _at(path, key)
+        for key in (key for key in node if key not in HYDRAS):
+            at = _at(path, str(key))
             if key not in known:
                 set_elsewhere = "" if key not in hints else f"{at}: set by other code; "
                 yield set_elsewhere + unknown(at, known)
@@ -89,12 +89,21 @@ class _Comparison:
         elif isinstance(value, DictConfig) and part is not None:
             yield from self.part(value, part, path)
         elif isinstance(value, DictConfig) and _is_node(element := element_of(hint, Mapping)):
-            yield from self.named(value, dict.fromkeys(map(str, value), element), path)
+            yield from self.parts(value, hint, element, path)
         elif told := problem(_plain(value), hint):
             yield f"{path}={shown(_plain(value))}: {told}"
         elif isinstance(value, ListConfig) and _is_node(element := element_of(hint, Sequence)):
             for number, each in enumerate(value):
                 yield from self.option(each, element, f"{path}[{number}]")
+
+    def parts(self, node: DictConfig, hint: Any, element: Any, path: str) -> Iterator[str]:
+        """Lines about parts that are told apart by names."""
+        of_names = get_args(hint)[0] if get_origin(hint) is not None else str
+        wrong = {key: told for key in node if (told := problem(key, of_names))}
+        for key, told in wrong.items():
+            yield f"{_at(path, shown(key))}: {told}, as its name"
+        if not wrong:
+            yield from self.named(node, dict.fromkeys(map(str, node), element), path)
 
     def part(self, node: DictConfig, part: Part, path: str) -> Iterator[str]:
         """Lines about a node that a class is built from."""

@@ -7,6 +7,7 @@ from pkgutil import resolve_name
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+VOWELS = "AEIOU"
 PLAIN = (int, float, bool, str, NoneType, Path, Any)
 
 
@@ -29,7 +30,8 @@ class Part:
 
     def __str__(self) -> str:
         name = self.makes if isinstance(self.makes, str) else self.makes.__name__
-        made = "something" if name == "object" else f"a {name.rpartition('.')[2]}"
+        kind = name.rpartition(".")[2]
+        made = "something" if kind == "object" else f"{'an' if kind[0] in VOWELS else 'a'} {kind}"
         partial = "_partial_: true and " if self.factory else ""
         return f"options with {partial}a _target_ that makes {made}"
 

@@ -4,6 +4,7 @@ In a signature of ours a parameter of one of these types (or a switch, a `Litera
 an option. A bare number, text or list is handed over by other code, and no option.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +48,15 @@ Rate = Annotated[float, Interval(ge=0, le=1000)]
 """Of learning, or of decay."""
 
 Text = Annotated[str, Len(1)]
+
+
+def of_letters_digits_and_dashes(name: str) -> bool:
+    """Whether a name can be that of a file, of a column and of a module of a model."""
+    return re.fullmatch(r"\w[\w=+-]{0,99}", name) is not None
+
+
+Name = Annotated[str, Predicate(of_letters_digits_and_dashes)]
+"""Of a part that there are several of."""
 File = Text | Path
 Named = Annotated[Mapping[str, Any], Len(0)]
 """Options of another library."""

@@ -7,16 +7,21 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from annotated_types import Interval, Len, Predicate
 
 from bacl.options.parts import Part
-from bacl.options.ranges import Count, Pixels, Seed, Share, Text, Whole
+from bacl.options.ranges import Count, Name, Pixels, Seed, Share, Text, Whole
 
 Size = Annotated[Sequence[Pixels], Len(2, 2)]
 """Height and width."""
 
 
 def inside_runs(name: str | int) -> bool:
-    """Whether a name is one of a folder below runs/."""
+    """Whether a name is one of a folder below runs/; a longer number no checkpoint can hold."""
     path = PurePath(str(name))
-    return not path.is_absolute() and ".." not in path.parts and bool(path.parts)
+    return (
+        (isinstance(name, str) or abs(name) < 2**63)
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and bool(path.parts)
+    )
 
 
 class Split(TypedDict):
@@ -81,7 +86,7 @@ class Stage(TypedDict):
     """One of `stages`."""
 
     module: Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]
-    heads: Mapping[str, Annotated[Any, Part("bacl.heads.Classifier")]]
+    heads: Mapping[Name, Annotated[Any, Part("bacl.heads.Classifier")]]
     schedule: Annotated[Any, Part("bacl.stages.Schedule")]
     augment: Annotated[Any, Part("bacl.data.transforms.Augmentation")]
     init_from: Text | None
@@ -95,10 +100,10 @@ class Configuration(TypedDict):
     head: NotRequired[Annotated[Any, Part("bacl.heads.Classifier")]]
     """What stages make heads of; a finished stage has its own."""
     sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
-    metric: Annotated[Any, Part("torchmetrics.Metric", factory=True)]
+    metric: Annotated[Any, Part("bacl.evaluation.average_precision.AveragePrecision", factory=True)]
     trainer: Annotated[Any, Part("lightning.pytorch.Trainer")]
-    logger: Mapping[str, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
-    stages: Mapping[str, Stage]
+    logger: Mapping[Name, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
+    stages: Mapping[Name, Stage]
     datamodule: Annotated[Any, Part("bacl.data.datamodule.DetectionDataModule", factory=None)]
     job: Text
     stage: Text | None

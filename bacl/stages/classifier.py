@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bacl.errors import OptionError
 from bacl.stages.stage import DetectionStage
 
 
@@ -14,11 +15,11 @@ class ClassifierStage(DetectionStage):
         """As `DetectionStage`.
 
         Raises:
-            ValueError: a pattern of `trainable` reaches into the feature extractor.
+            OptionError: a pattern of `trainable` reaches into the feature extractor.
         """
         super().__init__(*args, **options)
         if self.extractor_trains:
-            raise ValueError(
+            raise OptionError(
                 "trainable: the classifier stage freezes backbone, FPN and RoI feature extractor; "
                 "train them with the representation stage"
             )

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, MultiStepLR
 
-from bacl.errors import OptionError, require
 from bacl.options.ranges import Ascending, Count, NotNegative, PositiveShare, Rate, Steps
 
 
@@ -31,17 +30,6 @@ class Schedule:
     warmup_steps: Steps
     warmup_factor: PositiveShare
     """Learning rate of the first step, as a fraction."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no sense (`OptionError`), before anything trains."""
-        for name, low in (("epochs", 1), ("learning_rate", 0), ("weight_decay", 0)):
-            require(f"schedule.{name}", getattr(self, name), low)
-        for name, low in (("gamma", 0), ("warmup_steps", 0), ("warmup_factor", 0)):
-            require(f"schedule.{name}", getattr(self, name), low)
-        if not isinstance(self.epochs, int):
-            raise OptionError(f"schedule.epochs={self.epochs!r}: expected whole epochs")
-        if not isinstance(self.milestones, list | tuple):
-            raise OptionError(f"schedule.milestones={self.milestones!r}: expected a list of epochs")
 
     def scaled_learning_rate(self, images_per_step: int, rate: float | None = None) -> float:
         """Learning rate for this many images per optimiser step over all processes.

@@ -176,8 +176,12 @@ def test_what_was_made_with_another_seed_is_refused(tmp_path):
         builder(tmp_path, published=counts)()
     with pytest.raises(OptionError, match=r"data\.builder\.seed=3.*made with seed 0"):
         builder(tmp_path, published=counts, seed=3)()
-    with pytest.raises(OptionError, match=r"data\.builder\.seed=-1"):
-        builder(tmp_path, published=counts, seed=-1)()
+    target = tmp_path / "coco_lt_train.json"
+    whole = target.read_text()
+    for damaged in (whole.replace('"seed"', '"s"'), whole.replace('"coco_lt": {', '"coco_lt": [')):
+        target.write_text(damaged)
+        with pytest.raises(AnnotationError, match=r"info: is damaged .*; delete the file"):
+            builder(tmp_path, published=counts)()
 
 
 def test_another_training_file_needs_nothing(tmp_path):

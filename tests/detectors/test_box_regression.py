@@ -103,8 +103,3 @@ def test_class_agnostic_deltas_serve_every_class(beta):
     torch.testing.assert_close(loss, errors.sum() / 7)
     rois.labels = torch.where(rois.labels < CLASSES, 1, CLASSES)
     assert torch.equal(layer.loss(features, rois), loss)
-
-
-def test_negative_beta_is_refused():
-    with pytest.raises(ValueError, match=r"box_regression\.beta=-1"):
-        BoxRegression(DIM, CLASSES, BoxCoder((1, 1, 1, 1)), beta=-1)

@@ -241,8 +241,3 @@ def test_images_without_detections_and_bunches(small, images, targets, monkeypat
     assert small.segment(pyramid, [nothing(), nothing()], targets)[0].masks == []
     monkeypatch.setattr(mask_branch, "ROIS_AT_ONCE", 1)
     assert small.segment(pyramid, [found, nothing()], targets)[0].masks == together[0].masks
-
-
-def test_a_bad_threshold_is_named(build):
-    with pytest.raises(Exception, match=r"detector\.mask\.threshold=2"):
-        build("mask_small", "detector.mask.threshold=2")

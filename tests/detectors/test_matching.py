@@ -62,7 +62,7 @@ def test_no_objects_or_no_boxes():
 
 
 def test_thresholds_in_the_wrong_order_are_refused():
-    with pytest.raises(ValueError, match=r"negative=0\.7, positive=0\.3"):
+    with pytest.raises(ValueError, match=r"negative=0\.7 is above its positive=0\.3"):
         IoUMatcher(0.3, 0.7, None)
 
 

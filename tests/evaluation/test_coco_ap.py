@@ -14,7 +14,6 @@ from pycocotools.cocoeval import COCOeval
 
 from bacl.data.batch import Detections
 from bacl.data.table import AnnotationTable
-from bacl.errors import OptionError
 from bacl.evaluation.coco_ap import COCOAveragePrecision, groups_by_count
 from bacl.evaluation.results_json import load_results
 
@@ -169,14 +168,6 @@ def test_limit_is_per_category(open_table):
     summary = metric.compute()
     assert [float(summary[f"AP{group}"]) for group in "1234"] == pytest.approx([1, 1, -1, -1])
     assert "AR@1" in summary
-
-
-@pytest.mark.parametrize("boundaries", [(400, 20), (20, 20)])
-def test_boundaries_must_ascend(open_table, boundaries):
-    _, table = open_table(one_image())
-    counts = SimpleNamespace(instance_counts=torch.tensor([1, 2]))
-    with pytest.raises(OptionError, match=r"metric\.boundaries"):
-        COCOAveragePrecision(table, counts, boundaries)
 
 
 def test_other_categories_are_refused(open_table):

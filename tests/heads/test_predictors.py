@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from bacl.heads import Classifier
@@ -32,11 +31,6 @@ def test_rows_of_zeros_have_a_finite_gradient():
     assert features.grad.isfinite().all()
     assert layer.weight.grad.isfinite().all()
     assert layer(torch.zeros(0, 3)).shape == (0, 2)
-
-
-def test_temperature_of_zero_is_refused():
-    with pytest.raises(ValueError, match="temperature is 0"):
-        NormalisedLinear(3, 2, temperature=0)
 
 
 def test_head_with_seesaw_and_cosine_classifier():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bacl.checkpoints.handover import CheckpointError
-from bacl.errors import OptionError
+from bacl.errors import OptionError, UserError
 from bacl.jobs import cost
 from bacl.jobs.check import check_command
 
@@ -96,13 +96,13 @@ def test_the_number_of_categories_is_asked_for_or_counted(compose_config, finish
     [
         ("cost.images=0", r"cost\.images=0"),
         ("cost.warm_up=-1", r"cost\.warm_up=-1"),
-        ("cost.size=[800]", r"\[height, width\]"),
-        ("cost.candidates=[]", "one or more numbers"),
+        ("cost.size=[800]", r"cost\.size=\[800\]: expected a list of 2 values"),
+        ("cost.candidates=[]", "a list of at least 1 values"),
         ("cost.candidates=[0]", "at least 1"),
     ],
 )
 def test_bad_options_are_refused(tiny, tmp_path, option, message):
-    with pytest.raises(OptionError, match=message):
+    with pytest.raises(UserError, match=message):
         cost.run(tiny("data.num_classes=12", option), tmp_path)
 
 

@@ -216,8 +216,6 @@ def test_results_come_batch_by_batch(command, pictures, tmp_path, monkeypatch):
     [
         (["predict.images=null"], r"predict\.images is not set"),
         (["predict.images=/nowhere/at/all"], "no such file or folder"),
-        (["predict.score_threshold=2"], r"predict\.score_threshold=2.*at most 1"),
-        (["predict.pictures=-1"], r"predict\.pictures=-1"),
         (["predict.head=fcbl"], r"predict\.head=fcbl: .* it has bacl, baseline"),
         (["trainer=ddp"], r"trainer\.devices=8: job=predict uses one device"),
         (["data.num_classes=80"], r"data\.num_classes=80.* trained on 12 categories"),

@@ -80,6 +80,13 @@ def told(config, option, value):
             "text",
         ),
         ("name", "../x", "name=../x: expected text or a whole number, inside runs"),
+        ("name", 2**63, "name=9223372036854775808: expected text or a whole number, inside runs"),
+        (
+            "metric._target_",
+            "torchmetrics.MeanMetric",
+            "metric._target_=torchmetrics.MeanMetric: expected options with _partial_: true and a "
+            "_target_ that makes an AveragePrecision",
+        ),
         (
             "checkpoint",
             2024,
@@ -112,6 +119,18 @@ def test_what_cannot_be_meant_is_told_in_one_line(demo, option, value, message):
     (line,) = told(demo, option, value)
     assert line.startswith(message)
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("name", ["a/b", "a.b", "", "a b", "a$b", "-a", 5, "x" * 101])
+@pytest.mark.parametrize("place", ["stages", "logger", "stages.classifier.heads"])
+def test_a_name_of_which_files_and_columns_are_made_is_one(demo, place, name):
+    changed = demo.copy()
+    node = OmegaConf.select(changed, place)
+    node[name] = next(iter(node.values()))
+    (line,) = wrong_options(changed)
+    assert line.startswith(place)
+    assert line.endswith("expected text, of letters digits and dashes, as its name")
+
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Options that do not go together are heard of before data are opened, not after."""
+
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bacl.jobs.build import build_data, build_stage, chosen_stages
+from bacl.jobs.configuration import plain
+from bacl.jobs.harmless import COUNTS, counts_categories
+
+
+def try_to_build(config: DictConfig) -> None:
+    """Build all parts of the stages once, without numbers in them and without any file.
+
+    What one option says of another is known to the classes that take both.
+
+    Raises:
+        UserError: one of them refuses its options.
+    """
+    config = config.copy()
+    with open_dict(config):
+        config.data.num_classes = config.data.num_classes or 1  # any: the annotations will say
+    labels = [str(label) for label in range(config.data.num_classes)]
+    described = OmegaConf.create(without_data(plain(config), labels))
+    with torch.device("meta"):
+        for name in chosen_stages(described):
+            build_stage(described, name, pretrained=False)
+            build_data(described, described.stages[name].augment)
+
+
+def without_data(node: Any, labels: list[str]) -> Any:
+    """A configuration with counts that read no file, for a model that is filled or thrown away.
+
+    Args:
+        node: plain values.
+        labels: one for each category. Names are data, and might be read as interpolations.
+    """
+    if isinstance(node, list):
+        return [without_data(value, labels) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if counts_categories(node):
+        return {"_target_": f"{COUNTS}.unknown", "names": labels}
+    return {key: without_data(value, labels) for key, value in node.items()}
