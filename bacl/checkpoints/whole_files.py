@@ -1,5 +1,6 @@
 """How a running stage writes the checkpoint that it can be resumed from, and reads it again."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ RESUMES = {
 }  # fmt: skip
 """What a checkpoint of a training holds; Lightning goes on without what it does not find."""
 NEVER_EMPTY = ("state_dict", "loops", "optimizer_states")
+SHAPED = {"momentum_buffer", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
+"""What torch's optimisers keep for a parameter in its own shape, and take in any."""
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -85,7 +88,19 @@ class Restoring(Callback):
         self.is_over = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What fails from here on is not the checkpoint's fault."""
+        """What fails from here on is not the checkpoint's fault.
+
+        Raises:
+            CheckpointError: its optimiser is of parameters of other shapes, which the first step
+                would find.
+        """
+        path = getattr(trainer.strategy.checkpoint_io, "taken_up", None)
+        states = (each.state.items() for each in trainer.optimizers)
+        for parameter, state in chain.from_iterable(states):
+            for name in SHAPED & set(state):
+                if path is not None and getattr(state[name], "shape", None) != parameter.shape:
+                    problem = f"optimizer_states: a {name} is not of its parameter's shape"
+                    raise _lost(path, problem)
         self.is_over = True
 
 

@@ -12,7 +12,9 @@ FILES = {"weights", "init_from"}
 COUNTS = "bacl.data.statistics.CategoryStatistics"
 """What counts categories in a file; no file's node of it is used."""
 LARGEST = 10_000_000
-"""Of a whole number that is no seed: no size or count of a model is near it."""
+"""Of a number that is no seed: no size or count of a model is near it."""
+LONGEST_SIDE = 16_384
+"""Of a whole number in a transform, where it may be a side of all pictures."""
 
 
 class StoredConfigurationError(UserError, ValueError):
@@ -64,7 +66,7 @@ class _Check:
             if not counts_categories(node):
                 for key, value in node.items():
                     yield from self._refused(key, value, path)
-        elif reason := self._refused_value(node, path.endswith("seed")):
+        elif reason := self._refused_value(node, path):
             yield path, reason
 
     def _refused(self, key: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -89,11 +91,13 @@ class _Check:
         fits = type(value) is int and value == self.num_classes
         return None if fits else f"{shown(value)}, but the file has {self.num_classes} categories"
 
-    def _refused_value(self, value: Any, is_seed: bool) -> str | None:
-        if value is None or isinstance(value, bool | float):
+    def _refused_value(self, value: Any, path: str) -> str | None:
+        if value is None or isinstance(value, bool):
             return None
-        if isinstance(value, int):
-            return None if is_seed or abs(value) <= LARGEST else f"above {LARGEST:,}"
+        if isinstance(value, int | float):
+            is_side = isinstance(value, int) and ".augment." in path
+            largest = LONGEST_SIDE if is_side else LARGEST
+            return None if path.endswith("seed") or abs(value) <= largest else f"above {largest:,}"
         if not isinstance(value, str):
             return f"{shown(value)} is no value of a configuration"
         if "${" in value and not (self.refers and ":" not in value):

@@ -106,6 +106,7 @@ OPTIMISER = ("optimizer_states", 0)
     [
         ((*OPTIMISER, "state", 0), [1]),
         ((*OPTIMISER, "state", 0, "momentum_buffer"), "x"),
+        ((*OPTIMISER, "state", 0, "momentum_buffer"), torch.zeros(3)),
         ((*OPTIMISER, "state"), None),
         ((*OPTIMISER, "param_groups", 0), {}),
         ((*OPTIMISER, "param_groups"), []),

@@ -4,12 +4,14 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import threading
 import zipfile
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -146,6 +148,12 @@ def test_too_little_room_is_said_in_gigabytes(tmp_path):
     with pytest.raises(NotEnoughSpaceError, match=r"x needs 1000000000\.0 GB but .* free"):
         require_space(tmp_path, 10**18, "x")
     require_space(tmp_path, 1, "x")
+
+
+def test_less_than_a_gigabyte_is_said_in_megabytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=200_000))
+    with pytest.raises(NotEnoughSpaceError, match=r"x needs 3\.4 MB but .* has 0\.2 MB free"):
+        require_space(tmp_path, 3_400_000, "x")
 
 
 def test_unpacked_folder_appears_whole(tmp_path):
@@ -302,6 +310,8 @@ def test_missing_images_are_counted_in_all_folders(tmp_path):
         path.touch()
     (line,) = missing_files({"annotations": tmp_path / "train.json", "images": [one, two]})
     assert line == f"1 of 5 images of {tmp_path / 'train.json'} are not in {one} or {two}: 'd.jpg'"
+    split = {"annotations": tmp_path / "train.json", "images": [one, two]}
+    assert missing_files(split, left_out={"d.jpg"}) == []
     (two / "d.jpg").touch()
     assert missing_files({"annotations": tmp_path / "train.json", "images": [one, two]}) == []
 

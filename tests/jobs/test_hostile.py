@@ -81,6 +81,10 @@ CASES = {
     "layers": ("detector.box_head.layers", 5_000_000),
     "layers without end": ("detector.box_head.layers", 10**12),
     "depth": ("detector.backbone.depth", 10**6),
+    "a side of pictures": (
+        "stages.classifier.augment.test",
+        named("torchvision.transforms.v2.Resize", size=[100_000, 100_000]),
+    ),
     "side": ("detector.pooling.side", 10**6),
     # values of another kind
     "text": ("detector", "x"),

@@ -132,7 +132,6 @@ def test_a_name_of_which_files_and_columns_are_made_is_one(demo, place, name):
     assert line.endswith("expected text, of letters digits and dashes, as its name")
 
 
-
 @pytest.mark.parametrize(
     ("option", "value"),
     [
