@@ -5,6 +5,7 @@ import torch
 
 from bacl.detectors.boxes import paired_iou, pairwise_iou
 from bacl.detectors.levels import uncut_level
+from bacl.detectors.region_detector import FIRST
 
 
 @pytest.fixture
@@ -20,10 +21,18 @@ def regions(request, build, targets):
     return detector, detector.training_regions(pyramid, targets)
 
 
+def test_every_level_has_a_name_and_a_weight(regions):
+    detector, found = regions
+    weights = [1.0, 0.5, 0.25][: len(found.levels)]  # Cascade R-CNN's published ones
+    assert list(detector.level_weights.values()) == weights
+    assert next(iter(detector.level_weights)) == FIRST
+
+
 def test_every_row_has_its_image_object_overlap_and_score(regions, targets):
     for level in regions[1].levels:
         rows = zip(level.images, level.objects, level.iou, level.objectness, strict=True)
         boxes = torch.cat(list(level.boxes))
+        assert not boxes.requires_grad  # where a box lies is no one's to learn
         assert len(boxes) == len(level.features) == len(level.labels)
         for number, (image, index, overlap, score) in enumerate(rows):
             assert 0 <= score <= 1
@@ -53,7 +62,9 @@ def test_proposals_at_inference_have_their_scores(regions):
         pyramid = detector.pyramid(torch.randn(2, 3, 96, 128))
     both = detector.inference_regions(pyramid, [(96, 128), (90, 100)])
     (_, second) = detector.rpn.proposals(pyramid, [(96, 128), (90, 100)]).objectness()
+    assert not any(each.deltas.requires_grad for each in both)
     for level in both[1].levels:
+        assert not level.features.requires_grad
         assert torch.equal(level.objectness, second)
         assert level.images.unique().tolist() == [0]
         torch.testing.assert_close(level.encode(level.pooled), level.features, rtol=1e-4, atol=1e-5)

@@ -6,7 +6,14 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from bacl.detectors.levels import Level, TrainingLevel
-from bacl.heads import BoxGenerator, Classifier, FeatureHallucination, Head, classifiers_by_name
+from bacl.heads import (
+    BoxGenerator,
+    Calibration,
+    Classifier,
+    FeatureHallucination,
+    Head,
+    classifiers_by_name,
+)
 from bacl.indicators import ConfusionMatrix
 from bacl.jobs.build import build_classifier
 from bacl.losses import FCBL, BinaryCrossEntropyWithObjectness, SoftmaxCrossEntropy
@@ -84,6 +91,23 @@ def test_scores_are_those_of_the_mean_logits():
         for (_, c), x in zip(head.named_classifiers(), features, strict=True)
     ]
     assert not torch.allclose(probabilities, torch.stack(each).mean(0))
+
+
+class ByFeature(Calibration):
+    """Scores times what the level's first feature says."""
+
+    def forward(self, logits: Tensor, probabilities, level: Level) -> Tensor:
+        return probabilities(logits) * level.features[:, :1].sigmoid()
+
+
+def test_calibration_sees_the_last_level_and_the_mean_logits():
+    loss = BinaryCrossEntropyWithObjectness(C, 0.001)
+    head = cascade(lambda seed: Classifier(D, loss, calibration=ByFeature(), seed=seed))
+    features = tuple(torch.randn(6, D) for _ in LEVELS)
+    rows = zip(head.classifiers, features, strict=True)
+    mean = torch.stack([classifier.predictor(own) for classifier, own in rows]).mean(0)
+    expected = loss.probabilities(mean) * features[-1][:, :1].sigmoid()
+    torch.testing.assert_close(head.scores(levels(features)), expected)
 
 
 def test_softmax_runs_over_the_mean_logits():

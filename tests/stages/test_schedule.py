@@ -44,6 +44,11 @@ def test_the_papers_schedule():
     assert seen[1100] == pytest.approx(0.0002)
 
 
+def test_drops_are_by_gamma():
+    seen = rates(schedule(gamma=0.5, warmup_steps=0, epochs=3, milestones=(1, 2)), 4)
+    assert seen == pytest.approx([0.02 * 0.001, *[0.02] * 3, *[0.01] * 4, *[0.005] * 4])
+
+
 def test_learning_rate_scales_linearly_with_the_batch():
     assert schedule().scaled_learning_rate(2) == pytest.approx(0.0025)
     assert schedule(reference_batch=None).scaled_learning_rate(2) == 0.02

@@ -126,22 +126,30 @@ def test_a_head_ends_bit_for_bit_the_same_alone_and_beside_others(bench, head):
 
 
 class Groups(Callback):
-    """Initial learning rate and weight decay of every part, by name."""
+    """Initial learning rate and weight decay of every part, and the first one's rate by step."""
 
-    def on_train_start(self, trainer, pl_module):
-        groups = trainer.optimizers[0].param_groups
+    def __init__(self):
+        self.rates = []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        groups = optimizer.param_groups
         self.found = {g["name"]: (g["initial_lr"], g["weight_decay"]) for g in groups}
+        self.rates.append(groups[0]["lr"])
 
 
 def test_parts_train_at_their_rates_for_the_images_of_a_step(bench):
-    own = ("head.learning_rate=0.004", "head.weight_decay=0.05")
     groups = Groups()
-    steps = ("trainer.accumulate_grad_batches=2", "trainer.limit_train_batches=2")
-    schedule = bench("classifier", *own, *steps).fit(groups).schedule
+    schedule = bench(
+        "classifier", "head.learning_rate=0.004", "head.weight_decay=0.05",
+        "stages.classifier.schedule={warmup_steps:4,warmup_factor:0.2}",
+        "trainer.accumulate_grad_batches=2",
+    ).fit(groups).schedule  # fmt: skip
     images = 2 * 4 / schedule.reference_batch  # two batches of four
-    usual = (pytest.approx(schedule.learning_rate * images), schedule.weight_decay)
+    rate = schedule.learning_rate * images
+    usual = (pytest.approx(rate), schedule.weight_decay)
     bacl = (pytest.approx(0.004 * images), 0.05)
     assert groups.found == {"detector": usual, "bacl": bacl, "baseline": usual}
+    assert groups.rates == pytest.approx([0.2 * rate, 0.4 * rate])  # four batches are two steps
 
 
 def test_another_seed_gives_other_weights(bench):
@@ -165,13 +173,14 @@ def test_images_without_objects_train_on_background(bench, name, count):
 
 
 def test_validation_measures_every_head_without_changing_anything(bench, snapshot):
-    table = bench("classifier")
+    table = bench("classifier", "trainer.limit_val_batches=2")
     before = snapshot(table.stage)
     (measures,) = table.trainer().validate(table.stage, datamodule=table.data, verbose=False)
     for head in ("bacl", "baseline"):
         for key in ("AP", "APr", "APc", "AR@300"):
             assert -1 <= measures[f"val/{head}/{key}"] <= 1
     assert table.stage.metrics["bacl"].per_category()["AP"].shape == (12,)
+    assert table.stage.metrics["bacl"].part == "4 of 6 images"  # no others are missed
     assert not changed(before, table.stage.state_dict())
 
 
