@@ -36,7 +36,7 @@ def lvis(compose_config, shared, tmp_path):
 def test_photographs_and_their_objects_arrive_at_the_papers_size(lvis):
     table = open_data(lvis)
     assert (table.num_categories, table.num_images, table.num_annotations) == (C, 9, 55)
-    data = build_data(lvis, lvis.stages.classifier.augment)
+    data = build_data(lvis, lvis.stages.classifier)
     objects = 0
     for batch in data.val_dataloader():
         (target,) = batch.targets
@@ -53,7 +53,7 @@ def test_photographs_and_their_objects_arrive_at_the_papers_size(lvis):
 
 
 def test_copied_objects_come_with_their_labels_on_the_papers_canvas(lvis):
-    data = build_data(lvis, lvis.stages.representation.augment)
+    data = build_data(lvis, lvis.stages.representation)
     batch = next(iter(data.train_dataloader()))
     assert batch.images.shape == (1, 3, 1280, 1280)
     assert len(batch.targets[0].boxes) == len(batch.targets[0].labels) > 0

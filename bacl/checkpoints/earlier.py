@@ -22,7 +22,11 @@ def brought_up_to_date(content: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint holds, by today's names; one of today stays as it is."""
     heads = {name: _with_level(state) for name, state in content["heads"].items()}
     config = _renamed(content["config"])
-    stages = {name: _with_box_generator(stage) for name, stage in config["stages"].items()}
+    sampler = config.get("datamodule", {}).get("sampler")
+    stages = {
+        name: _with_init(_with_box_generator(stage), sampler)
+        for name, stage in config["stages"].items()
+    }
     return content | {"heads": heads, "config": config | {"stages": stages}}
 
 
@@ -38,6 +42,16 @@ def _renamed(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     return {LATER.get(key, key): _renamed(value) for key, value in node.items()}
+
+
+def _with_init(stage: dict[str, Any], sampler: Any) -> dict[str, Any]:
+    """A stage that says what it starts from, and how its images are drawn."""
+    if "init_from" not in stage:
+        return stage
+    rest = {key: value for key, value in stage.items() if key != "init_from"}
+    how = "fresh" if stage["init_from"] is None else "inherit"
+    init = {"detector": stage["init_from"], "classifier": how}
+    return rest | {"init": init, "sampler": sampler}
 
 
 def _with_box_generator(stage: dict[str, Any]) -> dict[str, Any]:

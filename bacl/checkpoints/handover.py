@@ -149,19 +149,22 @@ def fill(detector: nn.Module, heads: Mapping[str, nn.Module], content: State, pa
         load_strictly(head, content["heads"][name], path)
 
 
-def inherit(detector: nn.Module, heads: nn.ModuleDict, content: State, path: Path) -> None:
-    """Start a stage from another one: the detector, and its classifiers for every head (D18).
+def inherit(
+    detector: nn.Module, heads: Mapping[str, nn.Module], content: State, path: Path
+) -> None:
+    """Start a stage from another one: the detector, and the classifiers of these heads.
 
     The published second stage fine-tunes the first one's classifier and box regression, it does not
     start them anew. Statistics of the head (indicators, prototypes) start empty.
     """
     load_strictly(detector, content["detector"], path)
-    if len(content["heads"]) != 1:
+    if heads and len(content["heads"]) != 1:
         raise CheckpointError(
-            f"{path}: holds {len(content['heads'])} heads; a stage starts from one with one"
+            f"{path}: holds {len(content['heads'])} heads, and a classifier is inherited from one "
+            "with one: start anew with stages.….init.classifier=fresh"
         )
-    (source,) = content["heads"].values()
     for head in heads.values():
+        (source,) = content["heads"].values()
         for prefix, classifier in head.named_classifiers():  # type: ignore[operator]
             start = f"{prefix}predictor."
             predictor = {k.removeprefix(start): v for k, v in source.items() if k.startswith(start)}

@@ -160,6 +160,44 @@ class RepeatFactorBatches(RandomBatches):
         return draws.permutation(repeated)[: self._num_images]
 
 
+class ClassAwareBatches(RandomBatches):
+    """Every category equally often (Shen et al., "Relay Backpropagation", ECCV 2016).
+
+    An epoch goes round the categories that have an image, in a new random order each time, and
+    takes the next image of each: those of a category come round in random order, too. So an epoch
+    of N images has each of C categories N / C times, to one.
+
+    Args:
+        dataset: the training images.
+        options: as of `RandomBatches`.
+    """
+
+    def __init__(
+        self,
+        dataset: SampledImages,
+        *,
+        batch_size: int,
+        seed: int,
+        group_by_aspect_ratio: bool,
+        num_processes: int = 1,
+        process: int = 0,
+    ) -> None:
+        super().__init__(dataset, batch_size, seed, group_by_aspect_ratio, num_processes, process)
+        index, label = dataset.category_pairs()
+        pairs = np.unique(np.stack([label, index]), axis=1)
+        _, starts = np.unique(pairs[0], return_index=True)
+        # Without any object all images are alike.
+        self._images = np.split(pairs[1], starts[1:]) if len(starts) else [np.arange(len(dataset))]
+
+    def _order(self, draws: np.random.Generator) -> np.ndarray:
+        categories = _rounds(np.arange(len(self._images)), self._num_images, draws)
+        order = np.empty(self._num_images, dtype=np.int64)
+        for category, images in enumerate(self._images):
+            places = (categories == category).nonzero()[0]
+            order[places] = _rounds(images, len(places), draws)
+        return order
+
+
 class EvaluationBatches(Sampler[list[int]]):
     """Every image over all processes, in batches of indices.
 
@@ -232,6 +270,12 @@ def image_repeat_factors(
     repeat = category_repeat_factors(counts / num_images, threshold)
     np.maximum.at(factors, pairs[0], repeat[position])
     return factors
+
+
+def _rounds(values: np.ndarray, count: int, draws: np.random.Generator) -> np.ndarray:
+    """(count,): the values again and again, every round in another order."""
+    rounds = [draws.permutation(values) for _ in range(-(-count // len(values)))]
+    return np.concatenate([*rounds, values[:0]])[:count]
 
 
 def _rows(order: np.ndarray, width: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A classifier: predictor, loss and the features that are added to a step."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ class Classifier(nn.Module):
         predictor: makes the predictor from (feature_dim, num_logits); `nn.Linear` by default.
         calibration: from logits to scores; by default the loss's probabilities.
         seed: of the predictor's initial weights.
+        init: "inherit" continues the classifier of the stage before, "fresh" keeps the initial
+            weights; None leaves it to the stage.
         learning_rate: of its head, where it is not the stage's; scaled with the batch like it.
         weight_decay: of its head, where it is not the stage's.
 
@@ -41,6 +44,7 @@ class Classifier(nn.Module):
         predictor: Callable[[int, int], nn.Module] | None = None,
         calibration: Calibration | None = None,
         seed: Seed = 0,
+        init: Literal["inherit", "fresh"] | None = None,
         learning_rate: Rate | None = None,
         weight_decay: Rate | None = None,
     ) -> None:
@@ -53,6 +57,7 @@ class Classifier(nn.Module):
         self.criterion = loss
         self.hallucination = hallucination
         self.calibration = calibration or Uncalibrated()
+        self.init = init
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         with torch.random.fork_rng(devices=[]):

@@ -33,6 +33,11 @@ class Head(nn.Module):
         return list(self.children())  # type: ignore[arg-type]
 
     @property
+    def init(self) -> str | None:
+        """Whether it inherits its classifiers or starts them fresh, where it is not the stage's."""
+        return self.classifiers[0].init
+
+    @property
     def learning_rate(self) -> float | None:
         """Of this head, where it is not the stage's."""
         return self.classifiers[0].learning_rate

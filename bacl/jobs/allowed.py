@@ -15,7 +15,10 @@ OURS = {
     "bacl.indicators": ("bacl.indicators.base.LongTermIndicator",),
     "bacl.heads": ("torch.nn.Module", "bacl.heads.BoxGenerator"),
     "bacl.detectors": ("builtins.object",),
-    "bacl.data": ("bacl.data.transforms.Augmentation", "torch.nn.Module"),
+    "bacl.data": (
+        *("bacl.data.transforms.Augmentation", "torch.nn.Module"),
+        "bacl.data.samplers.RandomBatches",
+    ),
     "bacl.evaluation": ("bacl.evaluation.average_precision.AveragePrecision",),
     "bacl.stages": ("bacl.stages.DetectionStage", "bacl.stages.Schedule"),
 }

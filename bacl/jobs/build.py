@@ -187,15 +187,16 @@ def _with_own_seeds(node: Any, number: int) -> Any:
     return own | {"seed": own["seed"] + number * SEEDS_APART} if "seed" in own else own
 
 
-def build_data(config: DictConfig, augment: DictConfig) -> DetectionDataModule:
-    """The data module with one stage's augmentation."""
+def build_data(config: DictConfig, stage: DictConfig) -> DetectionDataModule:
+    """The data module with one stage's augmentation and sampler."""
     paths = plain(config.data)
     return instantiate(
         config.datamodule,
         DetectionDataModule,
         train=paths["train"],
         val=paths["val"],
-        augment=instantiate(augment, Augmentation),
+        augment=instantiate(stage.augment, Augmentation),
+        sampler=instantiate(stage.sampler),
     )
 
 

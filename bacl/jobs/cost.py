@@ -145,7 +145,7 @@ def _images(config: DictConfig, name: str, trainer: Trainer) -> Iterator[Image]:
         return
     with open_dict(config):
         config.datamodule.val_batch_size = 1
-    data = build_data(config, config.stages[name].augment)
+    data = build_data(config, config.stages[name])
     for batch in islice(data.val_dataloader(), wanted):
         yield convert(batch.images.to(device)), batch.sizes[0]
 

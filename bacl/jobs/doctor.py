@@ -84,8 +84,7 @@ def data(config: DictConfig) -> str:
         raise NotReadyError(incomplete(missing, paths["root"], paths["name"]))
     tables = [AnnotationTable.open(split["annotations"]) for split in (train, val)]
     check_categories(*tables)
-    augment = config.stages[next(iter(config.stages))].augment
-    build_data(config, augment).setup("fit")
+    build_data(config, next(iter(config.stages.values()))).setup("fit")
     images, categories = [table.num_images for table in tables], tables[0].num_categories
     return f"{images[0]:,} training, {images[1]:,} validation images, {categories:,} categories"
 

@@ -14,18 +14,14 @@ from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import metrics_files
 from bacl.checkpoints.handover import (
     Categories,
-    CheckpointError,
     fill,
     finite_heads,
-    inherit,
     load_stage,
     save_stage,
     saved_categories,
 )
 from bacl.checkpoints.whole_files import Restoring, not_restored
 from bacl.data.datamodule import DetectionDataModule
-from bacl.errors import OptionError
-from bacl.heads import Head
 from bacl.interruption import INTERRUPTION
 from bacl.jobs.build import (
     build_data,
@@ -41,6 +37,7 @@ from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.evaluate import evaluate
 from bacl.jobs.outcome import read_outcome, write_done
 from bacl.jobs.run_folder import exclusive, record
+from bacl.jobs.stage_start import Start
 from bacl.jobs.trial import try_to_build
 from bacl.stages import DetectionStage, Schedule
 
@@ -72,18 +69,19 @@ def train_stages(
     check_arguments(config)
     names = chosen_stages(config)
     # What can be refused before data are read, which may take minutes, is.
-    try_to_build(config)
+    tried = try_to_build(config)
+    starts = {name: Start.of(config, folder, name) for name in names}
     for name in names:
-        _check_start(config, folder, name)
+        starts[name].check(tried[name])
     schedule = instantiate(config.stages[names[0]].schedule, Schedule)
     trainer = build_trainer(config, folder / names[0], schedule, logs=False)
     seed_everything(config.seed, verbose=False)
     table = open_data(config)
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
     stages = {name: build_stage(config, name, _is_new(config, folder, name)) for name in names}
-    data = {name: build_data(config, config.stages[name].augment) for name in names}
+    data = {name: build_data(config, config.stages[name]) for name in names}
     for name in names:
-        _check_hand_over(config, stages, name)
+        starts[name].check_hand_over(stages)
     data[names[0]].check(trainer.world_size)
     record(config, folder)
     categories = Categories.of(table)
@@ -122,21 +120,13 @@ def train_stage(
         _log_after_training(trainer, stage.schedule.epochs)
         return trainer
     if not _interrupted(own).exists():
-        start(stage, categories, _start_path(config, folder, name))
+        Start.of(config, folder, name).take(stage, categories)
     train(trainer, stage, _interrupted(own), drops_heads)
     finish(own, stage, categories, config)
     trainer.strategy.barrier("stage finished")
     INTERRUPTION.place = f"after the {name} stage"
     INTERRUPTION.take_place()
     return trainer
-
-
-def start(stage: DetectionStage, categories: Categories, path: Path | None) -> None:
-    """Start a stage from the saved one, if any."""
-    if path is not None:
-        content = load_stage(path)
-        categories.check(saved_categories(content), path)
-        inherit(stage.detector, stage.heads, content, path)
 
 
 def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_heads: bool) -> None:
@@ -201,45 +191,7 @@ def _interrupted(folder: Path) -> Path:
     return folder / "last.ckpt"
 
 
-def _start_path(config: DictConfig, folder: Path, name: str) -> Path | None:
-    """The checkpoint that `init_from` means: an earlier stage of this run, or a file."""
-    earlier = config.stages[name].init_from
-    if earlier is None:
-        return None
-    return folder / earlier / "final.ckpt" if earlier in config.stages else Path(earlier)
-
-
-def _check_start(config: DictConfig, folder: Path, name: str) -> None:
-    """Refuse a missing or damaged file before an earlier stage trains for hours."""
-    path = _start_path(config, folder, name)
-    if path is None or path.parent.parent == folder:
-        return
-    if not path.is_file():
-        raise CheckpointError(f"stages.{name}.init_from: no file {path}")
-    load_stage(path)
-
-
-def _check_hand_over(config: DictConfig, stages: dict[str, DetectionStage], name: str) -> None:
-    """Refuse heads that cannot carry on the classifier of the stage before, before that trains."""
-    earlier = stages.get(config.stages[name].init_from or "")
-    if earlier is None:
-        return
-    (source,) = (_num_logits(head) for head in earlier.live_heads.values())
-    for head, module in stages[name].live_heads.items():
-        if _num_logits(module) != source:
-            raise OptionError(
-                f"stages.{name}.heads.{head}: its classifier has {_num_logits(module)} logits and "
-                f"is to start from that of stages.{config.stages[name].init_from}, which has "
-                f"{source}: take losses of as many logits (head@stages.….heads.…), or "
-                "init_from=null"
-            )
-
-
-def _num_logits(head: Head) -> list[int]:
-    return [classifier.criterion.num_logits for _, classifier in head.named_classifiers()]
-
-
 def _is_new(config: DictConfig, folder: Path, name: str) -> bool:
     """Whether the stage starts from the backbone's weights rather than from a checkpoint."""
     saved = (_interrupted(folder / name), folder / name / "final.ckpt")
-    return config.stages[name].init_from is None and not any(path.exists() for path in saved)
+    return config.stages[name].init.detector is None and not any(path.exists() for path in saved)

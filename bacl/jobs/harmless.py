@@ -7,8 +7,9 @@ from typing import Any
 from bacl.errors import UserError
 from bacl.jobs.allowed import may_be_built
 
-FILES = {"weights", "init_from"}
-"""Options that name files of weights; no file's value of them is used."""
+FILES = {"weights", "detector"}
+"""Options that name files of weights, `detector` in a stage's `init`; no file's value of them is
+used."""
 COUNTS = "bacl.data.statistics.CategoryStatistics"
 """What counts categories in a file; no file's node of it is used."""
 LARGEST = 10_000_000

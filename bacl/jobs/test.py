@@ -26,7 +26,7 @@ def run(config: DictConfig, folder: Path) -> float:
     restored = restore_on_data(config, folder, overrides)
     model, stage, beside = restored.config, restored.stage, restored.path.parent
     trainer = build_trainer(model, beside, stage.schedule, logs=False)
-    trainer.datamodule = build_data(model, model.stages[restored.name].augment)  # type: ignore[attr-defined]
+    trainer.datamodule = build_data(model, model.stages[restored.name])  # type: ignore[attr-defined]
     own = beside / results_folder(Path(model.data.val.annotations), overrides)
     return next(iter(evaluate(model, own, stage, trainer).values()))["AP"]
 

@@ -8,10 +8,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from bacl.jobs.build import build_data, build_stage, chosen_stages
 from bacl.jobs.configuration import plain
 from bacl.jobs.harmless import COUNTS, counts_categories
+from bacl.stages import DetectionStage
 
 
-def try_to_build(config: DictConfig) -> None:
-    """Build all parts of the stages once, without numbers in them and without any file.
+def try_to_build(config: DictConfig) -> dict[str, DetectionStage]:
+    """The chosen stages with all their parts, without numbers in them and without any file.
 
     What one option says of another is known to the classes that take both.
 
@@ -23,10 +24,12 @@ def try_to_build(config: DictConfig) -> None:
         config.data.num_classes = config.data.num_classes or 1  # any: the annotations will say
     labels = [str(label) for label in range(config.data.num_classes)]
     described = OmegaConf.create(without_data(plain(config), labels))
+    stages = {}
     with torch.device("meta"):
         for name in chosen_stages(described):
-            build_stage(described, name, pretrained=False)
-            build_data(described, described.stages[name].augment)
+            stages[name] = build_stage(described, name, pretrained=False)
+            build_data(described, described.stages[name])
+    return stages
 
 
 def without_data(node: Any, labels: list[str]) -> Any:

@@ -82,6 +82,13 @@ class Export(TypedDict):
     candidates: Count
 
 
+class Init(TypedDict):
+    """What a stage starts from."""
+
+    detector: Text | None
+    classifier: Literal["inherit", "fresh"]
+
+
 class Stage(TypedDict):
     """One of `stages`."""
 
@@ -89,7 +96,8 @@ class Stage(TypedDict):
     heads: Mapping[Name, Annotated[Any, Part("bacl.heads.Classifier")]]
     schedule: Annotated[Any, Part("bacl.stages.Schedule")]
     augment: Annotated[Any, Part("bacl.data.transforms.Augmentation")]
-    init_from: Text | None
+    init: Init
+    sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
 
 
 class Configuration(TypedDict):

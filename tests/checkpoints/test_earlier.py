@@ -18,6 +18,7 @@ EARLIER = {
         "stages": {
             "classifier": {
                 "module": {"trainable": ["*"], "box_generator": {"shared": True}},
+                "init_from": "representation",
                 "heads": {
                     "bacl": {
                         "_target_": "bacl.heads.ClassifierHead",
@@ -29,8 +30,9 @@ EARLIER = {
                     },
                 },
             },
-            "representation": {"module": {"trainable": ["*"]}, "heads": {}},
+            "representation": {"module": {"trainable": ["*"]}, "heads": {}, "init_from": None},
         },
+        "datamodule": {"sampler": {"_partial_": True}},
     },
 }
 
@@ -54,6 +56,11 @@ def test_names_of_version_0_1():
     }
     assert "box_generator" not in stage["heads"]["baseline"]["hallucination"]
     assert stage["heads"]["baseline"]["_target_"] == "bacl.heads.Classifier"
+    assert stage["init"] == {"detector": "representation", "classifier": "inherit"}
+    first = content["config"]["stages"]["representation"]
+    assert first["init"] == {"detector": None, "classifier": "fresh"}
+    assert stage["sampler"] == first["sampler"] == {"_partial_": True}
+    assert "init_from" not in stage
 
 
 def test_what_is_of_today_stays():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bacl.data.samplers import (
+    ClassAwareBatches,
     EvaluationBatches,
     RandomBatches,
     RepeatFactorBatches,
@@ -190,3 +191,51 @@ def test_no_images_are_no_batches():
 
 def test_evaluation_of_single_images_keeps_the_order_of_the_file():
     assert list(EvaluationBatches(Images(4), 1)) == [[0], [1], [2], [3]]
+
+
+# Category 0 is in images 0 to 7, category 1 in 8 and 9, category 2 in 9 alone, twice.
+LONG_TAIL = [*((image, 0) for image in range(8)), (8, 1), (9, 1), (9, 2), (9, 2)]
+
+
+def class_aware(size=10, pairs=LONG_TAIL, batch_size=5, seed=0, **options):
+    images = Images(size, pairs)
+    return ClassAwareBatches(
+        images, batch_size=batch_size, seed=seed, group_by_aspect_ratio=False, **options
+    )
+
+
+def drawn(batches, epochs=1):
+    found = []
+    for epoch in range(epochs):
+        batches.set_epoch(epoch)
+        found += [index for batch in batches for index, _ in batch]
+    return np.bincount(found, minlength=10)
+
+
+def test_class_aware_draws_every_category_equally_often():
+    counts = drawn(class_aware(), epochs=300)
+    assert counts.sum() == 3000
+    # 1,000 draws of each category, to one an epoch: 8 images share the first, 8 and 9 the second.
+    np.testing.assert_allclose(counts[:8], 125, atol=25)
+    np.testing.assert_allclose(counts[8], 500, atol=60)
+    np.testing.assert_allclose(counts[9], 500 + 1000, atol=90)
+
+
+def test_class_aware_takes_every_image_of_a_category_before_one_again():
+    pairs = [(image, 0) for image in range(4)] + [(4, 1)]
+    batches = ClassAwareBatches(Images(8, pairs), batch_size=8, seed=3, group_by_aspect_ratio=False)
+    assert drawn(batches)[:5].tolist() == [1, 1, 1, 1, 4]
+
+
+def test_class_aware_without_objects_is_random():
+    assert sorted(index for batch in class_aware(pairs=[]) for index, _ in batch) == [*range(10)]
+
+
+def test_class_aware_shares_and_resumes_as_the_others_do():
+    whole = [index for batch in class_aware(batch_size=4) for index, _ in batch]
+    halves = [list(class_aware(batch_size=4, num_processes=2, process=p)) for p in (0, 1)]
+    together = [i for pair in zip(*halves, strict=True) for half in pair for i, _ in half]
+    assert together == whole
+    later = class_aware(batch_size=4)
+    later.start_at(0, 1)
+    assert [index for batch in later for index, _ in batch] == whole[4:]

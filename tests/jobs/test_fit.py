@@ -17,6 +17,7 @@ from PIL import Image
 
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.data.prepare import MissingDataError
+from bacl.data.samplers import ClassAwareBatches, RandomBatches
 from bacl.errors import OptionError, UserError
 from bacl.jobs import build, fit, prepare
 from bacl.jobs import test as test_job
@@ -120,11 +121,52 @@ def test_test_takes_model_and_transform_from_the_checkpoint(
     assert average_precision == trained["bacl"]["AP"]
 
 
+OTHER_LOGITS = ("loss@head.loss=bce", "fhm@head.hallucination=none")
+
+
 def test_heads_that_cannot_carry_on_the_classifier_are_refused_before_training(tiny, tmp_path):
-    other = tiny("loss@head.loss=bce", "fhm@head.hallucination=none")
-    with pytest.raises(OptionError, match=r"heads\.bacl.*has \[12\] logits.*which has \[13\]"):
-        fit.run(other, tmp_path)
+    mend = r"stages\.classifier\.heads\.bacl\.init=fresh"
+    with pytest.raises(OptionError, match=rf"heads\.bacl.*\[12\] logits.*\[13\].*{mend}"):
+        fit.run(tiny(*OTHER_LOGITS), tmp_path)
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_fresh_head_trains_beside_one_that_inherits(finished, tiny, tmp_path):
+    """On the same extractor; with other logits, and leaving the other head as it is alone."""
+    start = f"stages.classifier.init.detector={finished / 'representation/final.ckpt'}"
+    options = [start, "stage=classifier", *OTHER_LOGITS, "head.init=fresh"]
+    fit.run(tiny(*options), tmp_path)
+    ours, theirs = (load_stage(f / "classifier/final.ckpt") for f in (tmp_path, finished))
+    assert ours["heads"]["bacl"]["first.predictor.weight"].shape[0] == 12
+    for name, value in theirs["heads"]["baseline"].items():
+        assert torch.equal(ours["heads"]["baseline"][name], value)
+
+
+def test_a_frozen_extractor_without_a_start_is_refused(tiny, tmp_path):
+    with pytest.raises(OptionError, match=r"init\.detector=null: the stage freezes its extractor"):
+        fit.run(tiny("stages.classifier.init.detector=null"), tmp_path)
+    with pytest.raises(OptionError, match=r"representation would inherit a classifier"):
+        fit.run(tiny("stages.representation.init.classifier=inherit"), tmp_path)
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_stage_has_a_sampler_of_its_own(tiny):
+    config = tiny("+sampler@stages.classifier.sampler=class_aware")
+    kinds = {
+        name: type(build.build_data(config, node)._training_batches(1, 0))
+        for name, node in config.stages.items()
+    }
+    assert kinds == {"representation": RandomBatches, "classifier": ClassAwareBatches}
+
+
+def test_an_override_that_a_checkpoint_cannot_take_is_refused(
+    finished, tiny, tmp_path, monkeypatch
+):
+    typed = ["data=builtin", "loss@head.loss=cross_entropy"]
+    monkeypatch.setattr(test_job, "command_overrides", lambda: typed)
+    config = tiny(f"checkpoint={finished / 'classifier/final.ckpt'}", *typed[1:])
+    with pytest.raises(OptionError, match=r"loss@head\.loss.*stages\.classifier\.heads\.bacl"):
+        test_job.run(config, tmp_path)
 
 
 def test_test_before_training_says_what_to_do(tiny, tmp_path):

@@ -34,7 +34,7 @@ JOBS = {
 def job_config(tiny, finished):
     """Composes a job: its classifier stage starts from the finished run's first stage."""
     start = finished / "representation/final.ckpt"
-    common = ["stage=classifier", f"stages.classifier.init_from={start}"]
+    common = ["stage=classifier", f"stages.classifier.init.detector={start}"]
     options = ["report.save_detections=true", "checkpoint_every_minutes=0.0001"]
     return lambda *overrides: tiny(*common, *options, *overrides)
 

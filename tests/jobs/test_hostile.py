@@ -186,7 +186,7 @@ IGNORED = {
     "datamodule.sampler": CODE,
     "name": "${oc.env:SECRET}",
     "detector.backbone.weights": "http://127.0.0.1/weights.pth",
-    "stages.representation.init_from": "../elsewhere/final.ckpt",
+    "stages.representation.init.detector": "../elsewhere/final.ckpt",
     "head": CODE,
 }
 

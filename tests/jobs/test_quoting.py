@@ -39,7 +39,7 @@ def values(override):
 
 
 @pytest.mark.parametrize(
-    "key", ["checkpoint", "predict.images", "+stages.classifier.init_from", "data.root"]
+    "key", ["checkpoint", "predict.images", "+stages.classifier.init.detector", "data.root"]
 )
 def test_a_path_of_a_run_needs_no_quotes(files, key):
     files("runs/a=0.7,b=1/final.ckpt")

@@ -17,7 +17,7 @@ from bacl.jobs.trial import try_to_build
         (["detector.rpn.anchors.strides=[4,8,16]"], r"strides=\[4, 8, 16\]: the levels of the"),
         (["detector.pooling.strides=[8,16]"], r"pooling\.strides=\[8, 16\]: the levels of the"),
         (["stages.classifier.module.trainable=[nothing]"], "no parameter matches 'nothing'"),
-        (["stages.representation.init_from=nowhere.ckpt"], "no file nowhere.ckpt"),
+        (["stages.representation.init.detector=nowhere.ckpt"], "no file nowhere.ckpt"),
         (["trainer.strategy=foo"], r"trainer\.strategy=foo"),
         (["trainer.accelerator=foo"], r"trainer\.accelerator=foo"),
     ],

@@ -147,7 +147,7 @@ def test_a_name_of_which_files_and_columns_are_made_is_one(demo, place, name):
         ("datamodule.seed", 7),
         ("name", 2024),
         ("stages.classifier.schedule.milestones", []),
-        ("stages.classifier.init_from", None),
+        ("stages.classifier.init.detector", None),
         ("head.hallucination.box_generator.shared", True),
         ("data.train.images", ["one", "two"]),
     ],

@@ -42,7 +42,7 @@ def bench(tiny) -> Callable[..., Bench]:
         full_rate = f"stages.{name}.schedule={{epochs:1,warmup_steps:1,warmup_factor:1.0}}"
         config = tiny(full_rate, *overrides)
         open_data(config)
-        data = build_data(config, config.stages[name].augment)
+        data = build_data(config, config.stages[name])
         return Bench(build_stage(config, name, pretrained=False), data, config)
 
     return build

@@ -141,6 +141,6 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 def test_a_faster_rcnn_does_not_start_from_a_cascade(finished, tiny, tmp_path):
     path = finished / "representation/final.ckpt"
-    start = ["stage=classifier", f"stages.classifier.init_from={path}"]
+    start = ["stage=classifier", f"stages.classifier.init.detector={path}"]
     with pytest.raises(ValueError, match=r"does not fit this model.*box_head"):
         fit.run(tiny(*start), tmp_path)
