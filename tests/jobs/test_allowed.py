@@ -13,7 +13,7 @@ from bacl.jobs.allowed import FUNCTIONS, LIBRARIES, OURS, may_be_built
 from bacl.jobs.harmless import counts_categories
 
 REPOSITORY = Path(__file__).parents[2]
-NEVER_FROM_A_FILE = {"trainer", "logger", "data", "hydra", "sampler"}
+NEVER_FROM_A_FILE = {"trainer", "logger", "data", "hydra"}
 """Groups of conf/ that only the command chooses from."""
 OF_THE_COMMAND = {"bacl.data.datamodule.DetectionDataModule", "bacl.jobs.writable.WritableFolder"}
 """What config.yaml builds itself and a file may not."""
