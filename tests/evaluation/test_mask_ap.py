@@ -106,8 +106,11 @@ def bitmap(left, top, right, bottom):
     return coco_mask.encode(mask)
 
 
-def one_object(open_table, box=SQUARE):
-    """One image with one square object of category 10 of 40 × 40 pixels; image 2 has none."""
+def one_object(open_table, box=SQUARE, *others):
+    """One image with one square object of category 10 of 40 × 40 pixels; image 2 has none.
+
+    `others` are more annotations of the first image.
+    """
     left, top, right, bottom = box
     shape = [left, top, right, top, right, bottom, left, bottom]
     truth = {"id": 1, "image_id": 1, "category_id": 10, "area": 1600.0, "segmentation": [shape]}
@@ -117,7 +120,9 @@ def one_object(open_table, box=SQUARE):
         {"id": i, "file_name": f"{i}.jpg", "height": SIDE, "width": SIDE} | lists for i in (1, 2)
     ]
     categories = [{"id": 10, "name": "category", "frequency": "r"}]
-    return open_table({"images": images, "categories": categories, "annotations": [truth]})[1]
+    more = [truth | {"id": number} | other for number, other in enumerate(others, 2)]
+    content = {"images": images, "categories": categories, "annotations": [truth, *more]}
+    return open_table(content)[1]
 
 
 def found(*masks, box=SQUARE, scores=None):
@@ -171,6 +176,20 @@ def test_areas_are_those_of_the_masks(open_table):
     summary = metric.compute()
     assert float(summary["segm/APm"]) == pytest.approx(1)
     assert float(summary["segm/AP"]) == pytest.approx(0.5)
+
+
+def test_masks_within_a_crowd_are_neither_right_nor_wrong(open_table):
+    code = bitmap(50, 50, SIDE, SIDE)
+    crowd = {
+        "iscrowd": 1, "bbox": [50, 50, 50, 50], "area": 2500,
+        "segmentation": {"size": code["size"], "counts": code["counts"].decode()},
+    }  # fmt: skip
+    inside = [bitmap(left, 60, left + 10, 80) for left in (55, 70)]  # of the crowd's area 0.08
+    masks = [*inside, bitmap(10, 10, 50, 50)]
+    for others, expected in (([crowd], 1), ([], 1 / 3)):
+        metric = LVISAveragePrecision(one_object(open_table, SQUARE, *others), masks=True)
+        metric.update([found(*masks)], [1])
+        assert float(metric.compute()["segm/AP"]) == pytest.approx(expected)
 
 
 def test_without_detections(open_table):

@@ -172,6 +172,28 @@ def test_images_without_objects_train_on_background(bench, name, count):
         assert bool(seen.any()) == (count < 4)
 
 
+class Dropped(Callback):
+    """Drops a head whose weights are no numbers, as one that diverged; keeps its gradients."""
+
+    def on_train_start(self, trainer, pl_module):
+        pl_module.dropped = {"baseline"}
+        torch.nn.init.constant_(
+            pl_module.heads["baseline"].classifiers[0].predictor.weight, torch.nan
+        )
+
+    def on_after_backward(self, trainer, pl_module):
+        self.gradients = [parameter.grad for parameter in pl_module.heads["baseline"].parameters()]
+
+
+def test_a_dropped_head_takes_part_with_gradients_of_zero(bench):
+    dropped = Dropped()
+    stage = bench("classifier", ONE_STEP).fit(dropped)
+    assert "baseline_classification" not in stage.step_losses
+    # Processes that reduce gradients together wait for those of every parameter.
+    assert all(gradient is not None and not gradient.any() for gradient in dropped.gradients)
+    assert stage.heads["bacl"].classifiers[0].predictor.weight.isfinite().all()
+
+
 def test_validation_measures_every_head_without_changing_anything(bench, snapshot):
     table = bench("classifier", "trainer.limit_val_batches=2")
     before = snapshot(table.stage)
