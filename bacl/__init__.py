@@ -1,0 +1,46 @@
+"""Balanced classification for long-tailed object detection (Qi et al., IEEE TMM 2023).
+
+In Python::
+
+    import bacl
+
+    model = bacl.load("final.ckpt")
+    detections = model("photo.jpg", threshold=0.5)
+    measures = bacl.evaluate(model, "val.json", "images/val")
+
+Importing this takes no time: PyTorch is imported with the first name that is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bacl.errors import UserError
+    from bacl.inference.detections import Category, PictureDetections
+    from bacl.inference.evaluation import evaluate
+    from bacl.inference.model import Model, load
+
+__all__ = ["Category", "Model", "PictureDetections", "UserError", "evaluate", "load"]
+
+_HOMES = {
+    "Category": "bacl.inference.detections",
+    "Model": "bacl.inference.model",
+    "PictureDetections": "bacl.inference.detections",
+    "UserError": "bacl.errors",
+    "evaluate": "bacl.inference.evaluation",
+    "load": "bacl.inference.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What the package offers, imported when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Names to complete."""
+    return sorted({*globals(), *__all__})

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from bacl.data.batch import Detections, Target
 from bacl.data.collate import collate
+from bacl.jobs import fit
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = (
@@ -84,6 +85,14 @@ def compose_config() -> Callable[..., DictConfig]:
 def tiny(compose_config, tiny_overrides) -> Callable[..., DictConfig]:
     """Composes the run of `tiny_overrides`, with more overrides."""
     return lambda *overrides: compose_config(*tiny_overrides, *overrides)
+
+
+@pytest.fixture(scope="session")
+def finished(tiny, tmp_path_factory) -> Path:
+    """The folder of a finished run; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    fit.run(tiny(), folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """What a finished stage leaves: weights and statistics, with the categories they belong to."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bacl.checkpoints.earlier import brought_up_to_date
 from bacl.checkpoints.saving import save
 from bacl.checkpoints.structure import StructureError, check_structure
+from bacl.data.statistics import CategoryStatistics
 from bacl.data.table import AnnotationTable
 from bacl.errors import UserError
 from bacl.sound import misfits, not_finite, several
@@ -17,6 +18,8 @@ from bacl.torch_file import UnreadableFileError, read_torch_file
 
 State = dict[str, Any]
 PARTS = {"detector", "heads", "categories"}
+TRAINING = "training"
+"""Part of a file with the counts of its training data."""
 OTHERS = {
     "pytorch-lightning_version": "a last.ckpt, which only resumes its own run; name the final.ckpt "
     "that the stage writes when it is finished",
@@ -35,11 +38,18 @@ class Categories:
 
     ids: list[int]
     names: list[str]
+    training: CategoryStatistics | None = field(default=None, compare=False)
+    """How often they occur in the training file; None where an earlier version wrote the file."""
 
     @classmethod
     def of(cls, table: AnnotationTable) -> "Categories":
-        """Those of an annotation file."""
-        return cls(table.category_ids.tolist(), list(table.category_names))
+        """Those of an annotation file that is trained on."""
+        statistics = CategoryStatistics.of(table)
+        return cls(table.category_ids.tolist(), list(table.category_names), statistics)
+
+    def plain(self) -> dict[str, Any]:
+        """Ids and names, for a file."""
+        return {"ids": self.ids, "names": self.names}
 
     def check(self, other: "Categories", path: Path) -> None:
         """Refuse a checkpoint of other categories.
@@ -75,9 +85,11 @@ def save_stage(
     content = {
         "detector": detector.state_dict(),
         "heads": {name: head.state_dict() for name, head in heads.items()},
-        "categories": asdict(categories),
+        "categories": categories.plain(),
         "config": config,
     }
+    if categories.training is not None:
+        content[TRAINING] = categories.training.plain()
     save(content, path)
 
 
@@ -123,7 +135,9 @@ def _other(content: object) -> str:
 
 def saved_categories(content: State) -> Categories:
     """The categories a checkpoint was trained on."""
-    return Categories(**content["categories"])
+    ids, names = content["categories"]["ids"], content["categories"]["names"]
+    counts = content.get(TRAINING)
+    return Categories(ids, names, counts and CategoryStatistics.of_plain(names, counts))
 
 
 def fill(detector: nn.Module, heads: Mapping[str, nn.Module], content: State, path: Path) -> None:

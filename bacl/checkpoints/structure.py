@@ -12,6 +12,8 @@ MAX_NODES = 100_000
 """Of a configuration: ours have about 300."""
 MAX_DEPTH = 50
 LARGEST = 2**63
+COUNTS = {"frequency", "image_counts", "instance_counts", "num_images"}
+"""Of the training data (`bacl.data.statistics.CategoryStatistics.plain`)."""
 FORBIDDEN = "/\\."
 """In the name of a head, which names files and a module."""
 MAX_NAME = 100
@@ -33,6 +35,8 @@ def check_structure(content: Mapping[str, Any]) -> None:
         _check_head(name)
         _check_state(f"heads.{name}", state)
     _check_categories(content["categories"])
+    if "training" in content:
+        _check_counts(content["training"], len(content["categories"]["ids"]))
     _check_configuration(content.get("config"))
 
 
@@ -68,6 +72,26 @@ def _check_categories(categories: Any) -> None:
         raise StructureError("categories.ids: not all different")
     if not all(-LARGEST <= each < LARGEST for each in ids):
         raise StructureError("categories.ids: beyond 64 bits")
+
+
+def _check_counts(training: Any, num_categories: int) -> None:
+    _mapping("training", training)
+    if set(training) != COUNTS:
+        _refuse("training", list(training), ", ".join(sorted(COUNTS)))
+    if not _is_count(training["num_images"]):
+        _refuse("training.num_images", training["num_images"], "a count")
+    for name in ("image_counts", "instance_counts", "frequency"):
+        values, expected = training[name], "a count" if name != "frequency" else "r, c or f"
+        if not isinstance(values, list) or len(values) != num_categories:
+            _refuse(f"training.{name}", values, f"a list of {num_categories}")
+        for number, value in enumerate(values):
+            fits = value in ("r", "c", "f") if name == "frequency" else _is_count(value)
+            if not fits:
+                _refuse(f"training.{name}[{number}]", value, expected)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < LARGEST
 
 
 def _check_configuration(config: Any) -> None:

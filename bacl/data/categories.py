@@ -1,6 +1,8 @@
 """Training and validation must speak of the same categories."""
 
-from bacl.data.table import AnnotationTable
+from pathlib import Path
+
+from bacl.data.table import AnnotationTable, CategoryView
 from bacl.data.validation import AnnotationError
 
 
@@ -12,13 +14,27 @@ def check_categories(train: AnnotationTable, val: AnnotationTable) -> Annotation
     Raises:
         AnnotationError: naming the first category of `val` that differs.
     """
-    names = dict(zip(train.category_ids.tolist(), train.category_names, strict=True))
+    return as_trained(val, train.categories, f"the training file {train.source}")
+
+
+def as_trained(val: AnnotationTable, trained: CategoryView, source: str | Path) -> AnnotationTable:
+    """A table with the labels and groups that a model was trained with.
+
+    Args:
+        val: the table.
+        trained: the categories, of which `val` may have fewer.
+        source: where they are from, for the message.
+
+    Raises:
+        AnnotationError: naming the first category of `val` that differs.
+    """
+    names = dict(zip(trained.ids.tolist(), trained.names, strict=True))
     for identifier, name in zip(val.category_ids.tolist(), val.category_names, strict=True):
         place = f"category {identifier} ({name!r})"
         if identifier not in names:
-            problem = f"is not a category of the training file {train.source}"
+            problem = f"is not a category of {source}"
             raise AnnotationError(val.source, place, problem)
         if names[identifier] != name:
-            problem = f"is {names[identifier]!r} in the training file {train.source}"
+            problem = f"is {names[identifier]!r} in {source}"
             raise AnnotationError(val.source, place, problem)
-    return val.with_categories(train)
+    return val.with_categories(trained)

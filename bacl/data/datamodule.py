@@ -1,15 +1,11 @@
 """Training and validation data for Lightning, resumable at any batch."""
 
-import atexit
-import multiprocessing
 import os
-import signal
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import torch
 from annotated_types import Interval
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
@@ -18,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from bacl.data.categories import check_categories
 from bacl.data.dataset import DetectionDataset
-from bacl.data.loading import BatchLoader, collate_or_error
+from bacl.data.loading import batch_loader
 from bacl.data.picture_file import MAX_PIXELS, Reading
 from bacl.data.samplers import EvaluationBatches, RandomBatches
 from bacl.data.selection import MIN_SIDE, Choice
@@ -246,32 +242,11 @@ class DetectionDataModule(LightningDataModule):
         batches: RandomBatches | EvaluationBatches,
         persistent: bool,
     ) -> DataLoader:
-        # Workers run torch on one thread, which is torch's own doing. A generator of its own keeps
-        # the loader from drawing from the training's.
-        return BatchLoader(
+        return batch_loader(
             dataset,
-            batch_sampler=batches,
-            num_workers=self.num_workers,
-            collate_fn=collate_or_error,
-            generator=torch.Generator(),
-            pin_memory=self.pin_memory and torch.cuda.is_available(),
-            persistent_workers=persistent,
-            worker_init_fn=_leave_signals_alone,
-            multiprocessing_context=self.multiprocessing_context if self.num_workers else None,
+            batches,
+            self.num_workers,
+            self.pin_memory,
+            persistent,
+            self.multiprocessing_context,
         )
-
-
-def _leave_signals_alone(worker: int) -> None:
-    """Terminals and clusters tell every process to end; the training process ends its own.
-
-    Without its loading processes it could not finish its step.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-
-
-@atexit.register
-def _end_workers() -> None:
-    """What is left of them would be asked to end, and waited for, by Python."""
-    for process in multiprocessing.active_children():
-        process.kill()

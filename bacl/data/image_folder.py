@@ -124,8 +124,8 @@ class PictureDataset(Dataset[ReadPicture | Unreadable]):
             stored, traits = read_with_traits(path, self.reading)
         except PictureError as error:
             return Unreadable(name, str(error).removeprefix(f"{path}: "))
-        image = self.transform(_without_objects(stored))["image"].as_subclass(Tensor)
-        return ReadPicture(image, _target(index + 1, image, stored), traits)
+        image, target = without_objects(stored, index + 1, self.transform)
+        return ReadPicture(image, target, traits)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,24 @@ def _extensions() -> set[str]:
     return {extension for extension, name in known.items() if name in FORMATS}
 
 
-def _without_objects(image: Tensor) -> Sample:
+def without_objects(picture: Tensor, image_id: int, transform: nn.Module) -> tuple[Tensor, Target]:
+    """A transformed picture (3, h, w) uint8, and a target that has no objects.
+
+    The generators of the process are left as they are, and what a transform draws is always the
+    same.
+
+    Args:
+        picture: (3, H, W) uint8.
+        image_id: of the target.
+        transform: a v2 transform of a `Sample`, that of the test.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        image = transform(_sample(picture))["image"].as_subclass(Tensor)
+    return image, _target(image_id, image, picture)
+
+
+def _sample(image: Tensor) -> Sample:
     size = (image.shape[1], image.shape[2])
     boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=size)
     labels = torch.zeros(0, dtype=torch.int64)

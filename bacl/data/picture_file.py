@@ -105,9 +105,18 @@ def read_with_traits(
     with opened(path, reading.max_pixels) as picture:
         fits = checked_fit(path, picture, annotated)
         traits = traits_of(picture, fits)
-        orientation, is_upright = exif_orientation(picture), turns_itself(picture)
-        shown = turned(rgb(picture), orientation, is_upright, reading.upright(fits))
-        return torch.from_numpy(np.array(shown)).permute(2, 0, 1), traits
+        return pixels_of(picture, reading.upright(fits)), traits
+
+
+def pixels_of(picture: Image.Image, upright: bool = True) -> Tensor:
+    """(3, H, W) uint8 RGB pixels of an opened picture, upright or as stored.
+
+    Raises:
+        Exception: what a decoder raises for a broken file.
+    """
+    orientation, is_upright = exif_orientation(picture), turns_itself(picture)
+    shown = turned(rgb(picture), orientation, is_upright, upright)
+    return torch.from_numpy(np.array(shown)).permute(2, 0, 1)
 
 
 def checked_fit(path: Path, picture: Image.Image, annotated: Size | None) -> Fit | None:

@@ -1,7 +1,8 @@
 """What losses, samplers and indicators need to know of the training categories."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
@@ -45,6 +46,26 @@ class CategoryStatistics:
             image_counts=torch.from_numpy(table.image_counts),
             instance_counts=torch.from_numpy(table.instance_counts),
             num_images=table.num_images,
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """All but the names as plain lists, for a checkpoint."""
+        return {
+            "frequency": self.frequency.tolist(),
+            "image_counts": self.image_counts.tolist(),
+            "instance_counts": self.instance_counts.tolist(),
+            "num_images": self.num_images,
+        }
+
+    @classmethod
+    def of_plain(cls, names: Sequence[str], plain: Mapping[str, Any]) -> Self:
+        """Statistics from what `plain` gave."""
+        return cls(
+            names=list(names),
+            frequency=np.array(plain["frequency"], dtype="<U1"),
+            image_counts=torch.tensor(plain["image_counts"], dtype=torch.int64),
+            instance_counts=torch.tensor(plain["instance_counts"], dtype=torch.int64),
+            num_images=plain["num_images"],
         )
 
     @classmethod

@@ -240,13 +240,13 @@ class AnnotationTable:
             + (f"; not trained on: {', '.join(left_out)}" if left_out else "")
         )
 
-    def with_categories(self, other: "AnnotationTable") -> Self:
+    def with_categories(self, other: CategoryView) -> Self:
         """The same table with labels, ids, names and groups of `other`, which has all its ids."""
-        labels = np.searchsorted(other.category_ids, self._own.ids).astype(np.int32)
-        if not np.array_equal(other.category_ids[labels % other.num_categories], self._own.ids):
-            raise ValueError("with_categories needs a table that has every category id of this one")
-        identity = len(labels) == other.num_categories
-        view = replace(other.categories, labels=None if identity else labels)
+        labels = np.searchsorted(other.ids, self._own.ids).astype(np.int32)
+        if not np.array_equal(other.ids[labels % len(other.ids)], self._own.ids):
+            raise ValueError("with_categories needs categories with every id of this table")
+        identity = len(labels) == len(other.ids)
+        view = replace(other, labels=None if identity else labels)
         return type(self)(self.folder, self.source, view)
 
     @cached_property

@@ -44,10 +44,7 @@ def conclude(
     Returns:
         Measures of every head, in the stage's order.
     """
-    results: Results = {
-        head: {key: float(value) for key, value in metric.compute().items()}  # type: ignore[operator]
-        for head, metric in stage.metrics.items()
-    }
+    results: Results = stage.measures()
     if config.report.save_detections:
         save_detections(folder, stage, trainer)
     report(config, folder, stage, trainer, loggers, results)

@@ -1,7 +1,6 @@
 """job=export: a finished stage with one head as a file that others run or load."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from bacl.export.program import write_program
 from bacl.export.suppression import Survivors, survivors, survivors_operator
 from bacl.jobs.build import prepare_process
 from bacl.jobs.configuration import plain
-from bacl.jobs.restored import Restored, command_overrides, restore_model
+from bacl.jobs.rebuilt import Restored
+from bacl.jobs.restored import command_overrides, restore_model
 
 Format = Callable[[Restored, str, Path, dict[str, Any]], None]
 
@@ -86,7 +86,7 @@ def _detector(
 def _notes(model: Restored, head: str) -> dict[str, Any]:
     """What a file says of itself: label i is category i of the lists."""
     resize = plain(model.config.stages[model.name].augment)["test"]
-    return {"categories": asdict(model.categories), "head": head, "test_transform": resize}
+    return {"categories": model.categories.plain(), "head": head, "test_transform": resize}
 
 
 def _megabytes(path: Path) -> str:

@@ -53,6 +53,15 @@ def counts_categories(node: Any) -> bool:
     )
 
 
+def unknown_counts(labels: list[str]) -> dict[str, Any]:
+    """A node for counts that read no file: a model is filled with the true ones, or thrown away.
+
+    Args:
+        labels: one for each category. Names are data, and might be read as interpolations.
+    """
+    return {"_target_": f"{COUNTS}.unknown", "names": labels}
+
+
 class _Check:
     def __init__(self, num_classes: int | None, refers: bool) -> None:
         self.num_classes = num_classes

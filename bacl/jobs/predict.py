@@ -23,15 +23,15 @@ from bacl.data.image_folder import (
     find_images,
 )
 from bacl.data.orientation import UPRIGHT
-from bacl.data.picture_file import MAX_PIXELS, Reading, read_picture
+from bacl.data.picture_file import read_picture
 from bacl.data.progress import count_progress
 from bacl.data.traits import Trait, told_traits
-from bacl.data.transforms import Augmentation
 from bacl.dispensable import Dispensable
 from bacl.errors import OptionError, UserError
 from bacl.evaluation.predictions import PredictionFiles
-from bacl.jobs.build import build_fabric, instantiate, prepare_process
-from bacl.jobs.restored import Restored, command_overrides, keep_head, restore_model
+from bacl.jobs.build import build_fabric, prepare_process
+from bacl.jobs.rebuilt import Restored
+from bacl.jobs.restored import command_overrides, keep_head, restore_model
 from bacl.reporting import figures
 from bacl.terminal import visible
 
@@ -149,7 +149,7 @@ def _draw(
         own = {head: each[position] for head, each in detections.items()}
         path = folder / drawn_name(name, found.known_names)
         with drawings.part(name):
-            picture = read_picture(found.folder / name, reading(model.config))
+            picture = read_picture(found.folder / name, model.reading)
             figures.draw_predictions(
                 path, picture.permute(1, 2, 0).numpy(), own, model.categories.names,
                 config.predict.score_threshold,
@@ -168,19 +168,12 @@ def drawn_name(name: str, names: Collection[str]) -> str:
     return drawn
 
 
-def reading(config: DictConfig) -> Reading:
-    """How the pictures of a model are read; a checkpoint may be older than the options."""
-    options = config.datamodule
-    return Reading(options.get("orientation", UPRIGHT), options.get("max_pixels", MAX_PIXELS))
-
-
 def _loader(config: DictConfig, model: Restored, found: FoundImages) -> DataLoader[Collated]:
     options = config.datamodule
-    transform = instantiate(model.config.stages[model.name].augment, Augmentation).test
     batches = -(-len(found.names) // options.val_batch_size)
     workers = min(options.num_workers, batches, os.cpu_count() or 1)
     return DataLoader(
-        PictureDataset(found, transform, reading(model.config)),  # type: ignore[arg-type]
+        PictureDataset(found, model.augmentation.test, model.reading),  # type: ignore[arg-type]
         batch_size=options.val_batch_size,
         num_workers=workers,
         collate_fn=collate_readable,

@@ -1,30 +1,24 @@
 """A trained model from its final.ckpt alone: the file holds its configuration and categories."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from bacl.checkpoints.handover import (
-    Categories,
     CheckpointError,
     State,
-    fill,
     load_stage,
     saved_categories,
 )
-from bacl.errors import OptionError, UserError, in_one_line
-from bacl.jobs.bounded import require_fitting
-from bacl.jobs.build import build_stage, chosen_stages
+from bacl.errors import OptionError
+from bacl.jobs.build import chosen_stages
 from bacl.jobs.configuration import plain
 from bacl.jobs.harmless import COUNTS
+from bacl.jobs.rebuilt import Restored, rebuilt, telling_misfits
 from bacl.jobs.stored import STORED, taken
 from bacl.jobs.trial import without_data
 from bacl.options.comparison import wrong_options
@@ -33,39 +27,6 @@ from bacl.stages import DetectionStage
 WHOLE = ("experiment", "pipeline")
 """Groups whose choice describes the model as a whole."""
 TOPS = {node.split(".")[0] for node in STORED}
-MISFITS = (
-    *(AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError),
-    *(AssertionError, MemoryError, OmegaConfBaseException),
-)
-"""What the parts of a model raise where they are given what is no option of theirs."""
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A finished stage in eval mode."""
-
-    path: Path
-    name: str
-    """Of the stage."""
-    stage: DetectionStage
-    categories: Categories
-    config: DictConfig
-    """What it was built from."""
-
-    def only_head(self, head: str | None, option: str) -> str:
-        """The head that `option` names, or the only one.
-
-        Raises:
-            OptionError: there is no such head, or there are several to choose from.
-        """
-        heads = list(self.stage.heads)
-        if head is None and len(heads) > 1:
-            raise OptionError(f"{option}: name one of the checkpoint's heads, {', '.join(heads)}")
-        if head is not None and head not in heads:
-            raise OptionError(
-                f"{option}={head}: {self.path} has no such head; it has {', '.join(heads)}"
-            )
-        return heads[0] if head is None else head
 
 
 def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Restored:
@@ -90,32 +51,6 @@ def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = (
     return rebuilt(path, content, categories, described)
 
 
-def rebuilt(path: Path, content: State, categories: Categories, config: DictConfig) -> Restored:
-    """The stage that a checkpoint's content is of, built from a configuration and filled.
-
-    Raises:
-        CheckpointError: the content does not fit the configuration, or nothing can be built of it.
-    """
-    with _telling_misfits(path):
-        name = stage_of(config, content, path)
-        build = partial(build_stage, config, name, pretrained=False)
-        require_fitting(build, {key: content[key] for key in ("detector", "heads")}, path)
-        stage = build()
-    fill(stage.detector, dict(stage.heads.items()), content, path)
-    return Restored(path, name, stage.eval(), categories, config)
-
-
-@contextmanager
-def _telling_misfits(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UserError:
-        raise
-    except MISFITS as error:
-        reason = f"{type(error).__name__}: {in_one_line(error)}"
-        raise CheckpointError(f"{path}: no model can be built as described ({reason})") from error
-
-
 def described_model(
     config: DictConfig, folder: Path, overrides: Sequence[str] = ()
 ) -> tuple[Path, State, DictConfig]:
@@ -126,7 +61,7 @@ def described_model(
     """
     path = Path(config.checkpoint or folder / chosen_stages(config)[-1] / "final.ckpt")
     content = load_stage(path)
-    with _telling_misfits(path):
+    with telling_misfits(path):
         described = _described(config, content, overrides, path)
         wrong = wrong_options(described)
     if wrong:
@@ -204,18 +139,3 @@ def _take(described: DictConfig, key: str, composed: dict[str, Any], removed: bo
     for part in key.split("."):
         value = value[part]
     OmegaConf.update(described, key, value, merge=False, force_add=True)
-
-
-def stage_of(config: DictConfig, content: State, path: Path) -> str:
-    """The stage that the checkpoint is of: all its heads are in the file."""
-    heads = {name: set(node.heads) for name, node in config.stages.items()}
-    fitting = [name for name, of_stage in heads.items() if of_stage <= set(content["heads"])]
-    wanted = [config.stage] if config.stage is not None else fitting[-1:]
-    if not set(wanted) & set(fitting):
-        known = "; ".join(f"{name}: {', '.join(of_stage)}" for name, of_stage in heads.items())
-        raise CheckpointError(
-            f"{path}: its heads are {', '.join(content['heads'])}, which are not those of "
-            f"{'a stage' if config.stage is None else f'stage={config.stage}'} ({known}); give the "
-            "experiment that the checkpoint was trained with"
-        )
-    return wanted[0]

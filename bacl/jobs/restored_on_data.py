@@ -10,7 +10,8 @@ from bacl.checkpoints.handover import Categories, State, saved_categories
 from bacl.errors import OptionError
 from bacl.jobs.build import open_data
 from bacl.jobs.plain_values import select
-from bacl.jobs.restored import WHOLE, Restored, described_model, rebuilt
+from bacl.jobs.rebuilt import Restored, rebuilt
+from bacl.jobs.restored import WHOLE, described_model
 
 
 def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Restored:

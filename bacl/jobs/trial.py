@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bacl.jobs.build import build_data, build_stage, chosen_stages
 from bacl.jobs.configuration import plain
-from bacl.jobs.harmless import COUNTS, counts_categories
+from bacl.jobs.harmless import counts_categories, unknown_counts
 from bacl.stages import DetectionStage
 
 
@@ -37,12 +37,12 @@ def without_data(node: Any, labels: list[str]) -> Any:
 
     Args:
         node: plain values.
-        labels: one for each category. Names are data, and might be read as interpolations.
+        labels: one for each category (`unknown_counts`).
     """
     if isinstance(node, list):
         return [without_data(value, labels) for value in node]
     if not isinstance(node, dict):
         return node
     if counts_categories(node):
-        return {"_target_": f"{COUNTS}.unknown", "names": labels}
+        return unknown_counts(labels)
     return {key: without_data(value, labels) for key, value in node.items()}

@@ -20,7 +20,9 @@ HOMES = {"num_classes": "data.num_classes", "feature_dim": "detector.feature_dim
 """Options that many parts share, and the one that sets them all."""
 
 
-def wrong_options(config: DictConfig, classes: bool = True) -> list[str]:
+def wrong_options(
+    config: DictConfig, classes: bool = True, section: Any = Configuration
+) -> list[str]:
     """One line for each option that does not exist, or whose value cannot be meant.
 
     What another option stands for, as in `${head}`, is judged where that is.
@@ -28,6 +30,7 @@ def wrong_options(config: DictConfig, classes: bool = True) -> list[str]:
     Args:
         config: composed; interpolations need not be resolved.
         classes: look also into the parts that classes are built from, which imports them.
+        section: what the configuration is one of (`bacl.options.sections`).
     """
     config = config.copy()
     if isinstance(config.get("data"), DictConfig) and config.data.get("num_classes", 0) is None:
@@ -36,7 +39,7 @@ def wrong_options(config: DictConfig, classes: bool = True) -> list[str]:
     if unresolved := sorted(_unresolved(config, "")):
         return [unresolved[0][1]]  # the others may well stand for this one
     comparison = _Comparison(config, classes)
-    lines = list(comparison.section(config, Configuration, "")) or list(comparison.stand_ins())
+    lines = list(comparison.section(config, section, "")) or list(comparison.stand_ins())
     return list(dict.fromkeys(lines))
 
 

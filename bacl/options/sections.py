@@ -100,24 +100,51 @@ class Stage(TypedDict):
     sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
 
 
-class Configuration(TypedDict):
+class Model(TypedDict):
+    """What a model is built from."""
+
+    detector: Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector")]
+    metric: Annotated[Any, Part("bacl.evaluation.average_precision.AveragePrecision", factory=True)]
+    stages: Mapping[Name, Stage]
+    stage: Text | None
+    seed: Seed
+    masks: bool
+
+
+class Counted(TypedDict):
+    """All that a model knows of its data."""
+
+    num_classes: Count
+
+
+class Evaluated(TypedDict):
+    """How a model's pictures were read and put together."""
+
+    val_batch_size: NotRequired[Count]
+    load_masks: NotRequired[bool]
+    orientation: NotRequired[Literal["upright", "stored"]]
+
+
+class StoredModel(Model):
+    """What a checkpoint says of its model."""
+
+    data: Counted
+    datamodule: NotRequired[Evaluated]
+    report: NotRequired[Any]
+
+
+class Configuration(Model):
     """conf/config.yaml, with the groups that it chooses from."""
 
     data: Data
-    detector: Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector")]
     head: NotRequired[Annotated[Any, Part("bacl.heads.Classifier")]]
     """What stages make heads of; a finished stage has its own."""
     sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
-    metric: Annotated[Any, Part("bacl.evaluation.average_precision.AveragePrecision", factory=True)]
     trainer: Annotated[Any, Part("lightning.pytorch.Trainer")]
     logger: Mapping[Name, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
-    stages: Mapping[Name, Stage]
     datamodule: Annotated[Any, Part("bacl.data.datamodule.DetectionDataModule", factory=None)]
     job: Text
-    stage: Text | None
     name: Annotated[Text | int, Predicate(inside_runs)]
-    seed: Seed
-    masks: bool
     checkpoint: Text | None
     output: Text | None
     checkpoint_every_minutes: Annotated[float, Interval(ge=0, le=525_600)]  # a year

@@ -98,10 +98,21 @@ class DetectionStage(LightningModule):
 
     def setup(self, stage: str) -> None:
         """One metric per head, over the validation images that it will be given."""
-        table = self.trainer.datamodule.val_table  # type: ignore[attr-defined]
-        self.metrics = nn.ModuleDict({name: self._build_metric(table) for name in self.live_heads})
-        for metric in self.metrics.values():
-            metric.seen_only = True  # type: ignore[assignment]
+        self.judge_on(self.trainer.datamodule.val_table)  # type: ignore[attr-defined]
+
+    def judge_on(
+        self, table: AnnotationTable, metric: Callable[[AnnotationTable], Metric] | None = None
+    ) -> None:
+        """Start new metrics, which judge the images of a table that the heads will be given.
+
+        Args:
+            table: the truth.
+            metric: builds the metric of a head; None takes the stage's.
+        """
+        build = metric or self._build_metric
+        self.metrics = nn.ModuleDict({name: build(table) for name in self.live_heads})
+        for each in self.metrics.values():
+            each.seen_only = True  # type: ignore[assignment]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""
@@ -185,6 +196,13 @@ class DetectionStage(LightningModule):
             named = {f"val/{name}/{key}": value for key, value in values.items()}
             if not self.trainer.sanity_checking:  # one batch, that errors come before the training
                 self.log_dict(named, sync_dist=True)  # equal on all processes
+
+    def measures(self) -> dict[str, dict[str, float]]:
+        """What every head's metric says of all it was given; every process must call it."""
+        return {
+            head: {key: float(value) for key, value in metric.compute().items()}  # type: ignore[operator]
+            for head, metric in self.metrics.items()
+        }
 
     def on_validation_epoch_start(self) -> None:
         """Start from empty metrics; after the epoch they keep their per-category values."""

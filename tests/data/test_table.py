@@ -189,7 +189,7 @@ def test_a_pickled_table_keeps_the_categories_it_was_given(open_table):
     images = [image(i) for i in range(11)]
     many = [annotation(i, i, 9) for i in range(11)]
     train = open_table(tiny(images=images, annotations=many), "other.json")
-    table = open_table(tiny()).with_categories(train)
+    table = open_table(tiny()).with_categories(train.categories)
     assert table.frequency.tolist() == ["r", "c", "r"]
     assert pickle.loads(pickle.dumps(table)).frequency.tolist() == ["r", "c", "r"]
 

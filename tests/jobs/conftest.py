@@ -8,17 +8,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from bacl.jobs import fit
 from bacl.jobs.outcome import write_done
 from bacl.jobs.run_folder import write_text
-
-
-@pytest.fixture(scope="session")
-def finished(tiny, tmp_path_factory) -> Path:
-    """The folder of a finished run; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    fit.run(tiny(), folder)
-    return folder
 
 
 @pytest.fixture
