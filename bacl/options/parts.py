@@ -1,7 +1,7 @@
 """Parts of a configuration: the nodes with a `_target_`, which are built into objects."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from types import NoneType, UnionType
@@ -19,14 +19,21 @@ class Part:
     """A class, or where to find it."""
     factory: bool | None = False
     """Whether the node is `_partial_`, for other code to complete; None where it is either."""
+    optional: bool = False
+    """Whether a function that makes nothing will do."""
 
     def is_made_by(self, target: str) -> bool:
-        """Whether what `_target_` names makes such an object; a function may, a module cannot."""
+        """Whether what `_target_` names makes such an object; a module cannot.
+
+        A function is believed, unless its signature says that it makes nothing or something else.
+        """
         wanted = resolve_name(self.makes) if isinstance(self.makes, str) else self.makes
-        target = resolve_name(target)
-        if not isinstance(target, type) or getattr(wanted, "_is_protocol", False):
-            return callable(target)
-        return issubclass(target, wanted)
+        found = resolve_name(target)
+        made = found if isinstance(found, type) else _returned(found)
+        if made is None:
+            return self.optional
+        is_known = isinstance(made, type) and not getattr(wanted, "_is_protocol", False)
+        return issubclass(made, wanted) if is_known else callable(found)
 
     def __str__(self) -> str:
         name = self.makes if isinstance(self.makes, str) else self.makes.__name__
@@ -36,12 +43,17 @@ class Part:
         return f"options with {partial}a _target_ that makes {made}"
 
 
+def _returned(function: Any) -> Any:
+    return getattr(function, "__annotations__", {}).get("return", Any)
+
+
 def part_of(hint: Any) -> Part | None:
     """The part that an option of this type is; None for a plain value."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         parts = map(part_of, get_args(hint))
-        return next((part for part in parts if part is not None), None)
+        found = next((part for part in parts if part is not None), None)
+        return found and replace(found, optional=NoneType in get_args(hint))
     if origin is Annotated:
         own = [each for each in hint.__metadata__ if isinstance(each, Part)]
         return own[0] if own else part_of(get_args(hint)[0])

@@ -103,6 +103,11 @@ def told(config, option, value):
             "a _target_ that makes a BoxCoder",
         ),
         (
+            "detector.rpn.coder",
+            {"_target_": "bacl.heads.hallucination.no_hallucination"},
+            "detector.rpn.coder._target_=bacl.heads.hallucination.no_hallucination: expected",
+        ),
+        (
             "detector.num_classes",
             5,
             "detector.num_classes=5: is what data.num_classes says; set that alone",
