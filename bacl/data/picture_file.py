@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -39,8 +40,6 @@ _NOT_PICTURES = {
     b"<": "is a web page or other text",
 }
 
-# The limit is `Reading.max_pixels`, checked in `opened`; Pillow's own would be one of the process.
-Image.MAX_IMAGE_PIXELS = None
 # They name no file, and what they are about is either read right or refused.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -137,6 +136,34 @@ def checked_fit(path: Path, picture: Image.Image, annotated: Size | None) -> Fit
     return found
 
 
+class _PillowsLimit:
+    """Pillow's own limit, which is one of the process and of every program in it.
+
+    Here the limit is `Reading.max_pixels`: while a thread has a picture open, Pillow has none.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._lifted, self._kept = Lock(), 0, Image.MAX_IMAGE_PIXELS
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """No limit inside the block, in any thread."""
+        with self._lock:
+            if not self._lifted:
+                self._kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._lifted += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lifted -= 1
+                if not self._lifted:
+                    Image.MAX_IMAGE_PIXELS = self._kept
+
+
+_PILLOWS_LIMIT = _PillowsLimit()
+
+
 @contextmanager
 def opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """An opened picture; what its decoder raises inside the block is told with the file's name.
@@ -145,7 +172,7 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
         PictureError: the file is missing, no picture, too large, or broken.
     """
     try:
-        with Image.open(path, formats=_decoders()) as picture:
+        with _PILLOWS_LIMIT.lifted(), Image.open(path, formats=_decoders()) as picture:
             if picture.width * picture.height > max_pixels:
                 raise PictureError(
                     f"{path}: {picture.width} x {picture.height} pixels are more than "
