@@ -65,19 +65,27 @@ def _made_and_locked(path: Path, make: Callable[[Path], None]) -> int:
             os.close(handle)
 
 
-def sweep(folder: Path, unfinished_of: Path | None = None, below: bool = False) -> None:
+def sweep(
+    folder: Path,
+    unfinished_of: Path | None = None,
+    below: bool = False,
+    earlier: Callable[[Path], object] = lambda path: False,
+) -> None:
     """Remove what killed processes left unfinished in a folder; what cannot be removed may stay.
 
     Args:
         folder: where they lie.
         unfinished_of: look for those of one file or folder only.
         below: look into all folders below, too.
+        earlier: tells what an earlier version left, which named them otherwise; only where all
+            names are the project's own is it sure what is whose.
     """
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            match = _NAME.fullmatch(name)
-            if match and (unfinished_of is None or _is_of(match, unfinished_of)):
-                _remove_unused(Path(place, name))
+            path, match = Path(place, name), _NAME.fullmatch(name)
+            ours = match and (unfinished_of is None or _is_of(match, unfinished_of))
+            if ours or earlier(path):
+                _remove_unused(path)
         if not below:
             return
 

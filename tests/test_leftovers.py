@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bacl.atomic import replacing
+from bacl.data.builtin import build
+from bacl.data.table_cache import table_folder
 from bacl.jobs.run_folder import exclusive
 from bacl.leftovers import sweep, unfinished, unfinished_folder
 
@@ -61,6 +63,31 @@ def test_a_run_begins_with_a_swept_folder(tmp_path):
         path.touch()
     with exclusive(tmp_path):
         assert not [path for path in left if path.exists()]
+
+
+def test_what_earlier_versions_left_in_a_run_is_swept_too(tmp_path):
+    left = [tmp_path / name for name in (".DONE.41", "stage/.last.123.ckpt", "stage/.a.7.npz")]
+    kept = [tmp_path / name for name in ("last.1.ckpt", "stage/.env", "stage/.a.b.7.npz")]
+    (tmp_path / "stage").mkdir()
+    for path in (*left, *kept):
+        path.touch()
+    with exclusive(tmp_path):
+        assert not [path for path in left if path.exists()]
+        assert all(path.exists() for path in kept)
+
+
+def test_what_earlier_versions_left_of_data_and_tables_is_swept_too(tmp_path):
+    tables = tmp_path / "data/.bacl-tables"
+    left = [tmp_path / ".data-x1_abcde/train", tables / ".building-train-0a1b-v3-abcdefgh"]
+    kept = [tmp_path / ".data-exporter/mine", tmp_path / ".date-x1_abcde"]
+    for path in (left[0], *kept):
+        path.mkdir(parents=True)
+    made = build(tmp_path / "data", 3, 4, 2, 32, (1, 2), 0, (8, 10), annotations_only=True)
+    left[1].mkdir(parents=True)
+    table_folder(made.train_annotations)
+    assert not [path for path in left if path.exists()]
+    assert not left[0].parent.exists()
+    assert all(path.exists() for path in kept)
 
 
 def test_the_first_file_that_is_written_sweeps_its_folder(tmp_path):

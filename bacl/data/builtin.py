@@ -6,8 +6,11 @@ differ in one thing: validation categories are much less imbalanced (see `builti
 """
 
 import json
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -147,13 +150,21 @@ def _is_complete(root: Path, recipe: Recipe) -> bool:
 
 def _write_folder(root: Path, recipe: Recipe, processes: int) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
-    sweep(root.parent, unfinished_of=root)
+    sweep(root.parent, unfinished_of=root, earlier=partial(_is_earlier, root=root))
     with unfinished_folder(root) as folder:
         for split in range(len(SPLITS)):
             write_split(folder, recipe, split, processes, quiet=process_rank() > 0)
         marker = json.dumps(recipe.parameters(), indent=1)
         (folder / MARKER).write_text(marker, encoding="utf-8")
         _move(folder, root, recipe)
+
+
+def _is_earlier(path: Path, root: Path) -> bool:
+    """Whether an earlier version, which was killed, left this unfinished data set of `root`."""
+    named = re.fullmatch(rf"\.{re.escape(root.name)}-[a-z0-9_]{{8}}", path.name)
+    made = {MARKER, *SPLITS, *[f"{split}.json" for split in SPLITS]}
+    readable = named and path.is_dir() and os.access(path, os.R_OK | os.X_OK)
+    return bool(readable) and made.issuperset(inner.name for inner in path.iterdir())
 
 
 def _move(folder: Path, root: Path, recipe: Recipe) -> None:

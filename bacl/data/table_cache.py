@@ -9,6 +9,7 @@ as absent.
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from bacl.leftovers import sweep, unfinished_folder
 
 _LOG = logging.getLogger(__name__)
 _HIDDEN = ".bacl-tables"
+_EARLIER = re.compile(r"\.building-.+-[a-z0-9_]{8}")  # unfinished, of an earlier version
 _LONGEST_STEM = 60  # characters of the json's name in the folder's
 
 
@@ -46,7 +48,7 @@ def table_folder(annotations: Path, cache: Path | None = None) -> Path:
     name = f"{annotations.stem[:_LONGEST_STEM]}-{digest[:16]}-v{LAYOUT}"
     folders = [place / name for place in _places(annotations, cache)]
     for folder in folders:
-        sweep(folder.parent)
+        sweep(folder.parent, earlier=lambda path: _EARLIER.fullmatch(path.name))
     believed = _believed(folders, memory.recall(_built(digest)), memory)
     return believed or _build(annotations, digest, folders, memory)
 

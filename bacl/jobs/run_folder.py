@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ PACKAGES = (
     *("torch", "torchvision", "lightning", "hydra-core", "torchmetrics"),
     *("numpy", "pycocotools", "pillow", "timm"),
 )
+
+EARLIER = re.compile(r"\.[^.]+\.\d+(\.[^.]+)?")
+"""Names that earlier versions gave to unfinished files of a run, as `.last.1234.ckpt`."""
 
 
 class OtherConfigurationError(UserError, ValueError):
@@ -94,7 +98,7 @@ def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         lock(handle, folder, patience)
-        sweep(folder, below=True)
+        sweep(folder, below=True, earlier=lambda path: EARLIER.fullmatch(path.name))
         yield
     finally:
         os.close(handle)
