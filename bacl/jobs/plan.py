@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from bacl.atomic import replacing
-from bacl.errors import UserError
+from bacl.errors import UserError, in_one_line
 from bacl.jobs.configuration import fixed, last_stage, plain
 from bacl.jobs.harmless import COUNTS, StoredConfigurationError, require_harmless
 from bacl.jobs.plain_values import read_yaml
@@ -23,6 +24,8 @@ from bacl.jobs.stored import without_files
 PLAN = "plan.yaml"
 COUNTED = {"_target_": f"{COUNTS}.load", "annotations": "${data.train.annotations}"}
 """How a planned head may count categories: in the data that the command names."""
+_DAMAGED = (TypeError, LookupError, AttributeError, ValueError, RuntimeError)
+"""What values of another kind, and paths that are none, are refused with."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,12 @@ class PlannedJob:
             config.stages[last_stage(command)].heads = parts.pop("heads")
             for node, value in parts.items():
                 config[node] = value
+        try:
+            plain(config)
+        except OmegaConfBaseException as error:
+            raise UserError(
+                f"{self.folder}: its {PLAN} is damaged ({in_one_line(error)})"
+            ) from error
         return replace(self, config=config)
 
 
@@ -111,9 +120,15 @@ def read_plan(folder: Path) -> list[PlannedJob]:
             f"{folder}: no {PLAN}; hydra/launcher=one_pass plans and starts such trainings"
         )
     try:
-        return [_read(entry, path) for entry in read_yaml(path)["jobs"]]
-    except (TypeError, LookupError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete its folder") from error
+        jobs = [_read(entry, path) for entry in read_yaml(path)["jobs"]]
+    except UserError:
+        raise
+    except (*_DAMAGED, OmegaConfBaseException) as error:
+        reason = in_one_line(error)
+        raise UserError(f"{path} is damaged ({reason}); delete its folder") from error
+    if not jobs:
+        raise UserError(f"{path} is damaged (it has no job); delete its folder")
+    return jobs
 
 
 def _read(entry: dict[str, Any], path: Path) -> PlannedJob:

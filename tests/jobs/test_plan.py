@@ -1,0 +1,38 @@
+"""A damaged plan is refused in one line."""
+
+import pytest
+
+from bacl.errors import UserError
+from bacl.jobs.plan import PlannedJob, read_plan, write_plan
+
+ENTRY = "{folder: %s, overrides: [], config: %s, waiting: true, identity: x}"
+CONFIG = "{name: a, head: {}, heads: %s, report: {}}"
+
+
+def texts():
+    yield from ("", "[]", "5", "jobs:", "jobs: ''", "jobs: [5]", "jobs: {a: 1}", "jobs: [[")
+    yield f"jobs: [{ENTRY % (5, CONFIG % '{}')}]"
+    yield f"jobs: [{ENTRY % ('../../..', CONFIG % '{}')}]"
+    yield "jobs: [" + ENTRY % ('"a\\0"', CONFIG % "{}") + "]"
+    yield "jobs: [" + ENTRY % ("a", "[]") + "]"
+
+
+@pytest.mark.parametrize("text", texts())
+def test_a_damaged_plan(tmp_path, text):
+    folder = tmp_path / "one_pass/group"
+    folder.mkdir(parents=True)
+    (folder / "plan.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as told:
+        read_plan(folder)
+    assert "plan.yaml" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("head", ["${heads.missing}", "${unfinished"])
+def test_a_planned_head_that_refers_to_nothing(tiny, tmp_path, head):
+    config = tiny()
+    write_plan(tmp_path / "one_pass/group", [PlannedJob(tmp_path / "a/seed_0", [], config)])
+    path = tmp_path / "one_pass/group/plan.yaml"
+    path.write_text(path.read_text().replace("${head}", head), encoding="utf-8")
+    with pytest.raises(UserError, match="damaged"):
+        _ = [job.completed(config) for job in read_plan(path.parent)]
