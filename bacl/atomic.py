@@ -84,6 +84,16 @@ def telling_refusal(path: Path, temporary: Path | None = None) -> Iterator[None]
         ) from error
 
 
+def remove(path: Path) -> None:
+    """Remove a file, where there is one.
+
+    Raises:
+        UnwritableError: the system refuses, or it is a folder.
+    """
+    with telling_refusal(path):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def telling_unreadable(path: Path, mend: str = "") -> Iterator[None]:
     """Tell in one message that the system refuses to read `path`.

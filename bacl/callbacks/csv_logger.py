@@ -11,7 +11,7 @@ from lightning.pytorch.core.saving import save_hparams_to_yaml
 from lightning.pytorch.loggers import CSVLogger as LightningCSVLogger
 from torch import Tensor
 
-from bacl.atomic import replacing, telling_refusal, telling_unreadable
+from bacl.atomic import remove, replacing, telling_refusal, telling_unreadable
 
 
 class MetricsFile:
@@ -47,7 +47,7 @@ class MetricsFile:
         if good:
             self._rewrite(columns, good)
         else:
-            self.path.unlink(missing_ok=True)
+            remove(self.path)
             self._columns = []
 
     def keep_training(self) -> int:

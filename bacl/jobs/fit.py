@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig
 
+from bacl.atomic import remove
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import metrics_files
 from bacl.checkpoints.handover import (
@@ -116,7 +117,7 @@ def train_stage(
         logger.log_hyperparams(plain(config))
     if finished:
         rank_zero_info(f"{name}: finished before, see {own / 'final.ckpt'}")
-        _interrupted(own).unlink(missing_ok=True)  # of a kill right after the last checkpoint
+        remove(_interrupted(own))  # of a kill right after the last checkpoint
         _log_after_training(trainer, stage.schedule.epochs)
         return trainer
     if not _interrupted(own).exists():
@@ -158,7 +159,7 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_head
 def finish(folder: Path, stage: DetectionStage, categories: Categories, config: DictConfig) -> None:
     """Write the stage's final.ckpt; the checkpoint for resuming has served."""
     save_stage(folder / "final.ckpt", stage.detector, stage.live_heads, categories, plain(config))
-    _interrupted(folder).unlink(missing_ok=True)
+    remove(_interrupted(folder))
 
 
 def _log_after_training(trainer: Trainer, epochs: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bacl.atomic import replacing, telling_refusal
+from bacl.atomic import remove, replacing
 
 DONE, FAILED = "DONE", "FAILED"
 
@@ -47,8 +47,7 @@ def write_done(
     content = {"stage": stage, "seconds": round(seconds, 1), "results": results}
     with replacing(folder / DONE) as path:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    with telling_refusal(folder / FAILED):
-        (folder / FAILED).unlink(missing_ok=True)
+    remove(folder / FAILED)
 
 
 def write_failed(folder: Path, reason: str) -> None:

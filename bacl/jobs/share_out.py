@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from bacl.atomic import telling_refusal
 from bacl.callbacks.classifier_recorder import draw_norms, last_norms
 from bacl.callbacks.csv_logger import read_rows
 from bacl.checkpoints.handover import Categories
@@ -89,7 +90,8 @@ def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str], last: str) 
             ignore=shutil.ignore_patterns("wandb*", "tensorboard"), dirs_exist_ok=True,
         )  # fmt: skip
     records = job.folder / last / "heads"
-    records.mkdir(parents=True, exist_ok=True)
+    with telling_refusal(records):
+        records.mkdir(parents=True, exist_ok=True)
     for own, head in names.items():
         for path in (group / last / "heads").glob(f"{head}.*npz"):  # one per classifier
             shutil.copy(path, records / f"{own}{path.name.removeprefix(head)}")

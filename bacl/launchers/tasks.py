@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from bacl.atomic import telling_refusal
+from bacl.atomic import remove, telling_refusal
 from bacl.errors import BUSY
 from bacl.interruption import INTERRUPTION, TOGETHER
 from bacl.jobs.check import CHECKED
@@ -75,7 +75,7 @@ class Task:
     def _run(self, processes: "Processes", output: IO[bytes]) -> None:
         for job in self.jobs:
             if job.trains:
-                (job.folder / FAILED).unlink(missing_ok=True)
+                remove(job.folder / FAILED)
         print(f"{self.title}: started, log in {self.log}", flush=True)
         began = time.monotonic()
         status = processes.run(self.command, output)
