@@ -1,37 +1,74 @@
-"""Chains of kills at changes of files: kill, go on, kill, and so on; then to the end.
-
-Data, tables and runs are of each chain alone, so that every step of making them is hit.
-"""
+"""Chains of kills at changes of files: kill, go on, kill, and so on; then to the end."""
 
 import csv
 import json
-import os
 import random
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
-REPOSITORY = Path(__file__).parents[2]
-CHILD = Path(__file__).with_name("killed_at_event.py")
-KILLS, CHAINS = 10, 10
+from bacl.jobs.plan import PlannedJob, write_plan
+from tests.jobs.killed_at_event import KILLED, start
+
+pytestmark = pytest.mark.slow
+IN_A_CHAIN = 10
+GROUP, ALPHAS = "one_pass/group", ("head.loss.alpha=0.2", "head.loss.alpha=0.7")
 CHANGING = ("speed/",)
 """Columns of metrics that the clock decides."""
+SMALL = (
+    *("data.builder.num_train=8", "data.builder.num_val=2", "data.builder.num_categories=4"),
+    *("report.images=1", "trainer.enable_progress_bar=false", "checkpoint_every_minutes=0.0001"),
+)
+"""Two steps an epoch, two epochs a stage."""
 
 
-def start(place: Path, number: int, overrides: list[str]) -> int:
-    """One process, in data and run folders of `place`; returns its exit status."""
-    places = [f"data.root={place}/data", f"hydra.run.dir={place}/run"]
-    command = [sys.executable, str(CHILD), str(number), f"{place}/", "run.py", *overrides]
-    cache = {"XDG_CACHE_HOME": str(place.parent / "cache"), "OMP_NUM_THREADS": "1"}
-    with (place / "log").open("w", encoding="utf-8") as log:
-        return subprocess.run(
-            [*command, *places, "checkpoint_every_minutes=0.0001"], cwd=REPOSITORY,
-            env=os.environ | cache, stdout=log, stderr=subprocess.STDOUT, check=False,
-        ).returncode  # fmt: skip
+def finish(place: Path, config: DictConfig, run: Path) -> None:
+    assert start(0, place, config, run) == 0, (place / "log").read_text()
+
+
+def kill(place: Path, config: DictConfig, run: Path, numbers: Iterator[int], most: int) -> int:
+    """Start a job until it ends by itself, or was killed `most` times; returns how often."""
+    for killed in range(most):
+        status = start(next(numbers), place, config, run)
+        assert status in (0, KILLED), (place / "log").read_text()
+        if status == 0:
+            return killed
+    return most
+
+
+def drawn(seed: int) -> Iterator[int]:
+    """Which change a process is killed before: mostly early ones, so that a chain gets on."""
+    draw = random.Random(seed)
+    while True:
+        yield draw.randrange(1, draw.choice([15, 30, 60, 120]))
+
+
+def chains(
+    place: Path, kills: int, begin: Callable[[Path], DictConfig], run: str
+) -> Iterator[Path]:
+    """Yield folders in which a job was killed, up to ten times, and came to its end.
+
+    Args:
+        place: of their own folders, each with data and tables of its own: making them is hit too.
+        kills: that hit, in all of them.
+        begin: prepares a folder; gives the configuration.
+        run: name of the job's folder in such a folder.
+    """
+    for seed in count():
+        folder = place / str(seed)
+        folder.mkdir()
+        config = begin(folder)
+        kills -= kill(folder, config, folder / run, drawn(seed), min(kills, IN_A_CHAIN))
+        finish(folder, config, folder / run)
+        yield folder
+        shutil.rmtree(folder)
+        if not kills:
+            return
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -44,12 +81,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def files(place: Path) -> set[str]:
     """Names of all files and folders, hidden ones too; digests depend on where the data lie."""
-    found = (path for path in place.rglob("*") if path.name not in ("log", "job.log"))
+    found = (path for path in place.rglob("*") if path.name != "log")
     return {re.sub("[0-9a-f]{12,}", "#", str(path.relative_to(place))) for path in found}
 
 
-def outcome(place: Path) -> list:
-    run = place / "run"
+def outcome(run: Path) -> list:
     return [
         json.loads((run / "DONE").read_text(encoding="utf-8"))["results"],
         (run / "classifier/per_category.csv").read_text(encoding="utf-8"),
@@ -57,19 +93,60 @@ def outcome(place: Path) -> list:
     ]
 
 
-@pytest.mark.slow
-def test_chained_kills_end_like_a_run_that_was_left_alone(tiny_overrides, differing, tmp_path):
-    overrides = [*tiny_overrides[:-1], "report.images=1", "trainer.enable_progress_bar=false"]
+@pytest.fixture(scope="module")
+def of(tiny) -> Callable[..., DictConfig]:
+    """Composes a job with its data in a folder."""
+    return lambda place, *overrides: tiny(*SMALL, f"data.root={place}/data", *overrides)
+
+
+@pytest.fixture(scope="module")
+def whole(of, tmp_path_factory) -> Path:
+    """Folder with a run that was left alone, and its data."""
+    place = tmp_path_factory.mktemp("whole")
+    finish(place, of(place), place / "run")
+    return place
+
+
+def test_a_hundred_kills_end_like_a_run_that_was_left_alone(whole, of, differing, tmp_path):
+    for place in chains(tmp_path, 100, of, "run"):
+        assert outcome(place / "run") == outcome(whole / "run")
+        assert not differing(whole / "run", place / "run")
+        assert files(place) == files(whole)
+
+
+def test_kills_before_every_change_that_ends_a_run(whole, of, differing, tmp_path):
+    """Evaluation, tables, pictures and DONE, of a run whose training is over."""
+    run = shutil.copytree(whole / "run", tmp_path / "run")
+    (run / "DONE").rename(run / "FAILED")  # of an earlier start
+    assert kill(tmp_path, of(whole), run, count(1), 1000) > 10
+    assert outcome(run) == outcome(whole / "run")
+    assert not differing(whole / "run", run)
+    assert files(run) == files(whole / "run")
+
+
+def test_kills_before_every_change_of_a_test(whole, of, tmp_path):
+    run = shutil.copytree(whole / "run", tmp_path / "run")
+    config = of(whole, "job=test")
+    finish(tmp_path, config, run)
+    (expected,) = (run / "classifier").glob("test_*")
+    found, expected = expected, expected.rename(tmp_path / "expected")
+    assert kill(tmp_path, config, run, count(1), 1000) > 3
+    assert files(found) == files(expected)
+    for name in ("results.json", "per_category.csv"):
+        assert (found / name).read_bytes() == (expected / name).read_bytes()
+
+
+def test_kills_in_one_pass_end_like_jobs_that_were_left_alone(of, differing, tmp_path):
+    def begin(place: Path) -> DictConfig:
+        jobs = [PlannedJob(place / a / "seed_0", [a], of(place, a)) for a in ALPHAS]
+        write_plan(place / GROUP, jobs)
+        return of(place, "job=fit_group")
+
     whole = tmp_path / "whole"
-    whole.mkdir()
-    assert start(whole, 0, overrides) == 0, (whole / "log").read_text()
-    for chain in range(CHAINS):
-        draw, killed = random.Random(chain), tmp_path / str(chain)
-        killed.mkdir()
-        for _ in range(KILLS):
-            start(killed, draw.randrange(1, draw.choice([15, 30, 60, 120])), overrides)
-        assert start(killed, 0, overrides) == 0, (killed / "log").read_text()
-        assert outcome(killed) == outcome(whole)
-        assert not differing(whole / "run", killed / "run")
-        assert files(killed) == files(whole)
-        shutil.rmtree(killed)
+    finish(whole, begin(whole), whole / GROUP)
+    for place in chains(tmp_path, 20, begin, GROUP):
+        for alpha in ALPHAS:
+            mine, theirs = (folder / alpha / "seed_0" for folder in (place, whole))
+            assert outcome(mine) == outcome(theirs)
+            assert not differing(mine, theirs)
+        assert files(place) == files(whole)
