@@ -95,6 +95,15 @@ def test_equal_features_have_no_variance():
     assert module.variances[0].max() < 1e-12
 
 
+def test_no_variance_is_below_zero_by_rounding():
+    module = FeatureHallucination(
+        1, 1000, 4, 5, 0.9, seed=0
+    )  # of a thousand values, some round down
+    observe(module, torch.rand(1, 1000).expand(1000, -1), torch.zeros(1000, dtype=torch.int64))
+    assert module.variances.min() >= 0
+    assert module.features(torch.tensor([0]), torch.ones(1, 1000)).isfinite().all()
+
+
 def test_no_features_change_nothing():
     module = seen_all()
     before = {name: value.clone() for name, value in module.named_buffers()}
