@@ -26,6 +26,13 @@ def told(config, option, value):
     return wrong_command(changed)
 
 
+@pytest.mark.parametrize(("option", "value"), [("iou", 1.5), ("iou", 0), ("loss_weight", -1)])
+def test_levels_of_a_cascade_have_ranges(compose_config, option, value):
+    cascade = compose_config("+experiment=bacl_demo", "detector=cascade_small")
+    (line,) = told(cascade, f"detector.later_levels.third.{option}", value)
+    assert line.startswith(f"detector.later_levels.third.{option}={value}: expected a number")
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
