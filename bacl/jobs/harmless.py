@@ -14,7 +14,7 @@ COUNTS = "bacl.data.statistics.CategoryStatistics"
 """What counts categories in a file; no file's node of it is used."""
 LARGEST = 10_000_000
 """Of a number that is no seed: no size or count of a model is near it."""
-LONGEST_SIDE = 16_384
+LONGEST_SIDE = 8192
 """Of a whole number in a transform, where it may be a side of all pictures."""
 
 
