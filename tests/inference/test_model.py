@@ -117,9 +117,12 @@ def test_detections_are_those_of_the_job(model, checkpoint, compose_config, file
             np.testing.assert_allclose(found.boxes, boxes, rtol=0, atol=1e-2)
 
 
-def test_a_program_keeps_its_generators(checkpoint, files):
+def test_a_program_keeps_its_generators_and_its_small_numbers(checkpoint, files):
     before = torch.get_rng_state()
-    bacl.load(checkpoint)(files[0])
+    for flushed in (True, False):
+        torch.set_flush_denormal(flushed)
+        bacl.load(checkpoint)(files[0])
+        assert bool(torch.full((1,), 1e-38) / 10 == 0) is flushed
     assert torch.equal(torch.get_rng_state(), before)
 
 
