@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning.pytorch import Callback
@@ -150,6 +152,21 @@ def test_parts_train_at_their_rates_for_the_images_of_a_step(bench):
     bacl = (pytest.approx(0.004 * images), 0.05)
     assert groups.found == {"detector": usual, "bacl": bacl, "baseline": usual}
     assert groups.rates == pytest.approx([0.2 * rate, 0.4 * rate])  # four batches are two steps
+
+
+def test_rates_drop_after_the_epochs_of_the_milestones(bench):
+    dropping = "stages.classifier.schedule={epochs:3,milestones:[1,2],gamma:0.5,reference_batch:4}"
+    stage = bench("classifier", dropping).stage
+    data = SimpleNamespace(images_per_step=4)
+    stage.trainer = SimpleNamespace(
+        datamodule=data, accumulate_grad_batches=1, estimated_stepping_batches=12
+    )
+    built, rates = stage.configure_optimizers(), []
+    for _ in range(12):
+        rates.append(built["optimizer"].param_groups[0]["lr"] / stage.schedule.learning_rate)
+        built["optimizer"].step()
+        built["lr_scheduler"]["scheduler"].step()
+    assert rates == pytest.approx([1] * 4 + [0.5] * 4 + [0.25] * 4)
 
 
 def test_another_seed_gives_other_weights(bench):
