@@ -70,3 +70,5 @@ def tidy_messages() -> None:
         logging.getLogger("bacl").setLevel(logging.WARNING)
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)  # has no effect the second time
+    # They name no file, and what they are about is either read right or refused.
+    warnings.filterwarnings("ignore", module=r"PIL\.")

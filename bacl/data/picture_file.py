@@ -1,6 +1,5 @@
 """Reads picture files: one rule for training, validation, prediction and figures."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,9 +38,6 @@ _NOT_PICTURES = {
     b"version https://git-lfs": "is a Git LFS pointer; fetch the file with: git lfs pull",
     b"<": "is a web page or other text",
 }
-
-# They name no file, and what they are about is either read right or refused.
-warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class PictureError(UserError):

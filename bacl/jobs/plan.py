@@ -144,5 +144,5 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedJob:
 def _require_harmless(parts: dict[str, Any], path: Path) -> None:
     nodes = {node: parts[node] for node in ("head", "heads", "report")}
     require_harmless(nodes, path, refers=True)
-    if set(parts) != {*nodes, "name"} or "${" in parts["name"]:
+    if set(parts) != {*nodes, "name"} or "${" in str(parts["name"]):
         raise StoredConfigurationError(f"{path}: {sorted(parts)}: not what a plan holds")

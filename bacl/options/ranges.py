@@ -57,6 +57,14 @@ def of_letters_digits_and_dashes(name: str) -> bool:
 
 Name = Annotated[str, Predicate(of_letters_digits_and_dashes)]
 """Of a part that there are several of."""
+
+
+def neither_detector_nor_weights(name: str) -> bool:
+    """Whether a name is none of what stands beside heads: it would take that one's place."""
+    return name not in ("detector", "weights")
+
+
+HeadName = Annotated[Name, Predicate(neither_detector_nor_weights)]
 File = Text | Path
 Named = Annotated[Mapping[str, Any], Len(0)]
 """Options of another library."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from annotated_types import Interval, Len, Predicate
 
 from bacl.options.parts import Part
-from bacl.options.ranges import Count, Name, Pixels, Seed, Share, Text, Whole
+from bacl.options.ranges import Count, HeadName, Name, Pixels, Seed, Share, Text, Whole
 
 Size = Annotated[Sequence[Pixels], Len(2, 2)]
 """Height and width."""
@@ -93,7 +93,7 @@ class Stage(TypedDict):
     """One of `stages`."""
 
     module: Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]
-    heads: Mapping[Name, Annotated[Any, Part("bacl.heads.Classifier")]]
+    heads: Mapping[HeadName, Annotated[Any, Part("bacl.heads.Classifier")]]
     schedule: Annotated[Any, Part("bacl.stages.Schedule")]
     augment: Annotated[Any, Part("bacl.data.transforms.Augmentation")]
     init: Init

@@ -234,7 +234,9 @@ class DetectionStage(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One parameter group for the detector and one for each head."""
-        groups = parameter_groups({"detector": self.detector, **dict(self.heads.items())})
+        groups = parameter_groups(
+            {"detector": self.detector, **{f"heads.{n}": h for n, h in self.heads.items()}}
+        )
         trainer = self.trainer
         images = trainer.datamodule.images_per_step * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         optimizer = self.schedule.build_optimizer(groups, images)

@@ -47,6 +47,7 @@ def sizes(*jobs: Job) -> list[int]:
     "override",
     [
         "head.loss.alpha=0.3",
+        "name=2024",
         "head.hallucination.samples=3",
         "head.hallucination.box_generator.shared=true",
         "fhm@head.hallucination=none",

@@ -141,7 +141,8 @@ def test_a_name_of_which_files_and_columns_are_made_is_one(demo, place, name):
     node[name] = next(iter(node.values()))
     (line,) = wrong_options(changed)
     assert line.startswith(place)
-    assert line.endswith("expected text, of letters digits and dashes, as its name")
+    assert "expected text, of letters digits and dashes" in line
+    assert line.endswith("as its name")
 
 
 @pytest.mark.parametrize(
@@ -199,3 +200,10 @@ def _leaves(node, path=""):
         return
     for key, value in node.items():
         yield from _leaves(value, f"{path}.{key}".lstrip("."))
+
+
+@pytest.mark.parametrize("name", ["detector", "weights"])
+def test_a_head_takes_no_other_parts_place(demo, name):
+    (line,) = told(demo, "stages.classifier.heads", {name: "${head}"})
+    assert line.startswith(f"stages.classifier.heads.{name}: expected")
+    assert "neither detector nor weights" in line
