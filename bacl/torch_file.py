@@ -3,7 +3,7 @@
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ class UnreadableFileError(ValueError):
 
 
 def read_torch_file(
-    path: Path, stand_ins: Mapping[str, Any] | None = None, checksums: bool = True
+    path: Path,
+    stand_ins: Callable[[Path], Mapping[str, Any]] | None = None,
+    checksums: bool = True,
 ) -> Any:
     """What `torch.save` wrote, on the CPU: tensors and plain values; nothing is executed.
 
@@ -30,7 +32,8 @@ def read_torch_file(
 
     Args:
         path: of the file.
-        stand_ins: harmless classes by the names of those that the file asks for beside tensors.
+        stand_ins: gives harmless classes by the names of those that a file asks for beside
+            tensors; called when the archive was found whole.
         checksums: whether a file without them, as torch wrote before version 1.6, is refused.
 
     Raises:
@@ -38,11 +41,12 @@ def read_torch_file(
     """
     if told := file_kind(path):
         raise UnreadableFileError(told)
-    if _begins(path, len(ZIP)) == ZIP:
+    if is_archive(path):
         _check_archive(path)
     elif checksums:
         raise UnreadableFileError("damaged, or no file that torch wrote")
-    allowed: list[Any] = [(kind, name) for name, kind in (stand_ins or {}).items()]
+    given = stand_ins(path) if stand_ins else {}
+    allowed: list[Any] = [(kind, name) for name, kind in given.items()]
     try:
         # What torch warns of are pickles that it did not write; those fail below or are harmless.
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(allowed):
@@ -76,6 +80,11 @@ def file_kind(path: Path) -> str | None:
     if all(byte in b"\t\n\r" or byte >= 32 for byte in head):
         return "a text file"
     return None
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is an archive to torch, by its beginning; zipfile looks at the end."""
+    return _begins(path, len(ZIP)) == ZIP
 
 
 def _begins(path: Path, length: int) -> bytes:

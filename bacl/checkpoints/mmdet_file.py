@@ -62,7 +62,7 @@ def write_published(path: Path, state: Mapping[str, Tensor], names: tuple[str, .
 
 def _load(path: Path) -> Any:
     try:
-        return read_torch_file(path, stand_ins(path), checksums=False)
+        return read_torch_file(path, stand_ins, checksums=False)
     except UnreadableFileError as error:
         raise CheckpointError(
             f"{path}: refused, and nothing in it was executed: {error}. Take the file that was "

@@ -7,13 +7,12 @@ object and forgets it. Nothing is imported, and no code of another project runs.
 
 import pickletools
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bacl.torch_file import UnreadableFileError, printable
+from bacl.torch_file import UnreadableFileError, is_archive, printable
 
 DEFAULTS = "collections.defaultdict"
 DATA = (
@@ -50,7 +49,7 @@ def stand_ins(path: Path) -> dict[str, Any]:
         UnreadableFileError: the file asks for Python's or torch's functions.
     """
     try:
-        names = _asked_in_archive(path) if zipfile.is_zipfile(path) else _asked_in_pickles(path)
+        names = _asked_in_archive(path) if is_archive(path) else _asked_in_pickles(path)
     # A damaged pickle fails with any error there is; the reader meets it again and tells of it.
     except Exception:
         return {}

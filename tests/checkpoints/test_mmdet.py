@@ -391,6 +391,17 @@ def test_damaged_files_are_told(tmp_path, content):
         read_published(tmp_path / "published.pth")
 
 
+def test_a_compressed_archive_is_refused_before_its_pickle_is_looked_at(tmp_path, monkeypatch):
+    path = tmp_path / "published.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("published/data.pkl", bytes(10_000))
+    monkeypatch.setattr(
+        torch.serialization, "get_unsafe_globals_in_checkpoint", lambda *_: pytest.fail("inflated")
+    )
+    with pytest.raises(CheckpointError, match="an archive that torch did not write"):
+        read_published(path)
+
+
 def test_other_files_are_told(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         read_published(tmp_path / "absent.pth")
