@@ -117,6 +117,27 @@ def test_a_second_look_opens_what_has_changed_alone(data, monkeypatch):
     assert len(opened) == 10
 
 
+def test_a_record_that_describes_another_array_says_nothing(data):
+    path = PictureRecord(data().files).path
+    check_pictures(data().files, data().records)
+    whole = path.read_bytes()
+    assert (PictureRecord(data().files).stamps > 0).any()
+    for damaged in (
+        whole.replace(b"(10, 3)", b"(9" + b"9" * 10 + b", 3)").replace(b" " * 5, b"", 1),
+        whole.replace(b"<i8", b"<f8"), whole.replace(b"NUMPY", b"numpy"), whole + b"x", b"",
+    ):  # fmt: skip
+        assert damaged != whole
+        path.write_bytes(damaged)
+        assert (PictureRecord(data().files).stamps == -1).all()
+
+
+def test_a_pipe_in_place_of_the_record_is_not_waited_for(data):
+    path = PictureRecord(data().files).path
+    os.mkfifo(path)
+    assert check_pictures(data().files, data().records) == []
+    assert path.is_file()
+
+
 def test_what_is_bad_is_looked_at_again(data):
     files, rows = data().files, data().records
     path = files.locate(2)
