@@ -1,11 +1,13 @@
 """What others extend: a class that leaves a method of its contract out fails when it is made."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from torch import nn
 
 from bacl.detectors.backbone import Backbone
+from bacl.detectors.fpn import STRIDES
 from bacl.detectors.region_detector import RegionDetector
 from bacl.heads import AddedFeatures, Calibration
 from bacl.indicators import LongTermIndicator, ScalarIndicator
@@ -15,7 +17,9 @@ PARTS = {"num_classes": 3, "feature_dim": 2, "backbone": nn.Identity(), "pooling
 PARTS["backbone"].channels = (1,)
 PYRAMID = nn.Identity()
 PYRAMID.channels = 1
-PARTS |= {"fpn": lambda channels: PYRAMID, "rpn": lambda channels: nn.Identity()}
+PROPOSALS = nn.Identity()
+PROPOSALS.anchors = SimpleNamespace(strides=STRIDES)
+PARTS |= {"fpn": lambda channels: PYRAMID, "rpn": lambda channels: PROPOSALS}
 
 CONTRACTS: dict[type[nn.Module], tuple[set[str], dict[str, Any]]] = {
     ClassificationLoss: ({"forward", "probabilities"}, {"num_classes": 3}),
