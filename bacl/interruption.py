@@ -10,10 +10,11 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -24,7 +25,10 @@ TOGETHER = 1.0
 """Seconds in which several signals are one request: terminals and clusters tell every process, and
 launchers hand on what they are told."""
 GRACE = 10.0
-"""Seconds that a process has to end, where it does not finish a training step."""
+"""Seconds that a process has to end, if no training step of its own takes longer."""
+STEPS, LONGEST = 5, 60.0
+"""How many times the last training step's seconds, and how many seconds at most, a process has that
+finishes a step first: one that waits for a dead disk or another machine never would."""
 TICK = 0.2
 """Seconds between two looks at other processes."""
 
@@ -47,12 +51,18 @@ class Interruption:
         self.place = "before its work began"
         """What the command is about, for the line that says where it ended."""
         self.postponed = False
-        """Whether signals are noted, until `take_place`, and nothing else happens."""
+        """Whether a signal is noted until `take_place`, so that a training step is finished."""
         self._raised = False
         self._since: float | None = None
         """When it was told, or since when it has had to end."""
         self._noticed: float | None = None
         """When the thread that looks on saw the first signal."""
+        self._took = False
+        """Whether the handler was called."""
+        self._handed_on = threading.Event()
+        """Set once the peers were told, too."""
+        self._step_began = 0.0
+        self._step_seconds = 0.0
         self._left_to_caller = False
 
     def listen(self) -> None:
@@ -71,8 +81,17 @@ class Interruption:
         self.listens = True
 
     def postpone(self) -> None:
-        """Take note of signals from here on, and no more, until `take_place`."""
+        """From here on a signal ends this process in `take_place`, or if no step ends in time."""
         self.postponed = self.listens
+        self._step_began, self._step_seconds = time.monotonic(), 0.0
+
+    def end_step(self) -> None:
+        """A step has ended; what follows, be it to save it, has time of its own."""
+        if not self.postponed:
+            return
+        now = time.monotonic()
+        self._step_seconds, self._step_began = now - self._step_began, now
+        self._since = now if self._since else None
 
     def take_place(self) -> None:
         """End now, if this process was told to in the meantime.
@@ -100,9 +119,8 @@ class Interruption:
             self._left_to_caller = False
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.asked is None:
-            self.asked = number
-            PEERS.hand_on(number)  # before this process ends, if that is at once
+        self.asked = self.asked or number
+        self._took = True
         if not self.postponed and not self._raised:
             raise self.end(number)
 
@@ -112,38 +130,62 @@ class Interruption:
             for number in reader.recv(64) if ready else b"":
                 if number in SIGNALS and not self._left_to_caller:
                     self._notice(number)
-            if self._since and not self.postponed and time.monotonic() - self._since > GRACE:
+            if self._since and time.monotonic() - self._since > self._patience:
                 self._end_at_once(f"{self.place}, where it did not end by itself")
             if loss := PEERS.loss(GRACE if self.asked else 0):
                 self.leave(loss, PEERS.status)
+
+    @property
+    def _patience(self) -> float:
+        step = min(STEPS * self._step_seconds, LONGEST) if self.postponed else 0.0
+        return max(GRACE, step)
 
     def _notice(self, number: int) -> None:
         now = time.monotonic()
         if self._noticed is None:
             self._noticed, self.asked = now, self.asked or number
             self._since = self._since or now
-            PEERS.hand_on(number)
+            PEERS.hand_on(number)  # here alone: told again later, they would end at once
+            self._handed_on.set()
         elif now - self._noticed > TOGETHER:
             self._end_at_once("at once, as it was told twice")
 
     def _end_at_once(self, where: str) -> NoReturn:
         number = self.asked or signal.SIGTERM
-        self.leave(f"ended by {signal.Signals(number).name} {where}; {AGAIN}", 128 + number)
+        lost = ", what follows its last checkpoint unsaved" if self.postponed else ""
+        self.leave(f"ended by {signal.Signals(number).name} {where}{lost}; {AGAIN}", 128 + number)
 
     def leave(self, line: str, status: int) -> NoReturn:
         """Say so, and end this process and those it has started, whatever they do."""
         PEERS.kill()
+        _flush_in_time()
         if PEERS.speaks:
             _say(line)
         os._exit(status)
 
     def _tell(self) -> None:
+        if self._took:
+            self._handed_on.wait(TOGETHER)  # the thread ends with this process
         if self._raised and PEERS.speaks:
             _say(f"ended by {signal.Signals(self.asked or 0).name} {self.place}; {AGAIN}")
 
 
 def _say(line: str) -> None:
     os.write(2, f"{line}\n".encode())
+
+
+def _flush_in_time() -> None:
+    """Write what was printed so far, unless whoever reads it has stopped reading."""
+    flusher = threading.Thread(target=_flush, daemon=True)
+    with suppress(RuntimeError):  # Python ends already, and has flushed
+        flusher.start()
+        flusher.join(TOGETHER)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed at the other end or here
+            stream.flush()
 
 
 def _leave_alone() -> None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bacl.interruption import INTERRUPTION, Interrupted
+from bacl.interruption import INTERRUPTION, Interrupted, Interruption
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 
@@ -100,7 +100,50 @@ def test_a_second_signal_ends_at_once(waiting):
         time.sleep(0.4)
     status, said = end(process)
     assert status == 143
-    assert said.startswith("ended by SIGTERM at once, as it was told twice; ")
+    assert said.startswith("ended by SIGTERM at once, as it was told twice, what follows")
+
+
+def test_a_step_that_does_not_end_is_not_waited_for(waiting):
+    code = "interruption.GRACE = 0.3; I.postpone()" + READY + "while True: time.sleep(0.1)"
+    status, said = end(waiting(code), signal.SIGTERM)
+    assert status == 143
+    assert (
+        "here, where it did not end by itself, what follows its last checkpoint unsaved; " in said
+    )
+
+
+@pytest.mark.parametrize(("last_step", "patience"), [(0.0, 10), (3.0, 15), (100.0, 60)])
+def test_a_step_has_five_times_the_last_ones_seconds(monkeypatch, last_step, patience):
+    clock = iter([100.0, 100.0 + last_step])
+    monkeypatch.setattr("bacl.interruption.time.monotonic", lambda: next(clock))
+    interruption = Interruption()
+    interruption.listens = True
+    interruption.postpone()
+    interruption.end_step()
+    assert interruption._patience == patience
+    interruption.postponed = False
+    assert interruption._patience == 10
+
+
+def test_saving_a_step_has_time_of_its_own(waiting):
+    code = "interruption.GRACE = 0.6; I.postpone()" + READY
+    code += "while I.asked is None: time.sleep(0.01)\n"
+    code += "time.sleep(0.4); I.end_step(); time.sleep(0.4); I.take_place()"
+    status, said = end(waiting(code), signal.SIGTERM)
+    assert (status, said.split(";")[0]) == (143, "ended by SIGTERM here")
+
+
+def test_what_was_printed_is_not_lost(waiting):
+    process = waiting(IN_A_LIBRARY + READY + "print('kept')\n" + SLEEP, PYTHONUNBUFFERED="")
+    process.send_signal(signal.SIGTERM)
+    assert "kept\n" in process.communicate(timeout=20)[0]
+
+
+def test_a_full_pipe_keeps_no_process(waiting):
+    code = "interruption.GRACE = 0.3; I.postpone()" + READY
+    process = waiting(code + "while True: print('x' * 10000)")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 143
 
 
 def test_what_a_terminal_and_a_launcher_hand_on_is_one_request(waiting):
@@ -149,6 +192,46 @@ def test_a_killed_peer_ends_the_first_process(waiting):
 
 def test_a_signal_is_handed_on_to_peers(waiting):
     process = waiting(WITH_PEER + SLEEP)
+    assert end(process, signal.SIGTERM)[0] == 143  # the peer has closed the pipe, too
+
+
+PEER_THAT_COUNTS = """
+import signal, time
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+print("ready", flush=True)
+end = time.monotonic() + 1.5
+while time.monotonic() < end: time.sleep(0.1)
+print("told", len(told), flush=True)
+"""
+
+
+def test_a_signal_is_handed_on_once(waiting):
+    """The handler is called long after the thread has seen the signal."""
+    code = f"""
+import subprocess
+from bacl.peers import PEERS
+I.postpone()
+child = subprocess.Popen([sys.executable, "-c", {PEER_THAT_COUNTS!r}], stdout=subprocess.PIPE)
+child.stdout.readline()
+PEERS.watch([child])
+original = I._notice
+def late(number):
+    time.sleep(0.5)
+    original(number)
+I._notice = late
+print(1, flush=True)
+child.wait()
+print(child.stdout.read().decode(), flush=True)
+"""
+    process = waiting(code)
+    process.send_signal(signal.SIGTERM)
+    assert "told 1\n" in process.communicate(timeout=20)[0]
+
+
+def test_a_process_that_ends_at_once_hands_on_first(waiting):
+    code = "original = I._notice\nI._notice = lambda number: (time.sleep(0.3), original(number))"
+    process = waiting(WITH_PEER.replace("print(child", code + "\nprint(child") + SLEEP)
     assert end(process, signal.SIGTERM)[0] == 143  # the peer has closed the pipe, too
 
 
