@@ -12,11 +12,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from bacl.callbacks.agreement import Agreement
 from bacl.checkpoints.saving import save
 from bacl.data.batch import Batch, Target
-from bacl.distributed import gather_objects, process_rank, sum_over_processes
+from bacl.distributed import gather_objects, process_rank
 from bacl.errors import UserError
-from bacl.interruption import INTERRUPTION
 from bacl.peers import lost_connection
 
 
@@ -60,10 +60,9 @@ class FiniteLoss(Callback):
     Where a step fails before it has losses, `diagnosis` tells whether training has diverged.
     """
 
-    def __init__(self, drops_heads: bool = False) -> None:
+    def __init__(self, agreement: Agreement, drops_heads: bool = False) -> None:
+        self._agreement = agreement
         self.drops_heads = drops_heads
-        self.ends = False
-        """Whether a process was told to end before this step, as all of them know."""
         self.diagnosis: DivergedError | None = None
         """After a failed step: what to raise from its own error, if the features are to blame."""
         self._batch: Batch | None = None
@@ -93,11 +92,7 @@ class FiniteLoss(Callback):
         losses: Mapping[str, Tensor] = pl_module.step_losses  # type: ignore[assignment]
         values = torch.stack([value.detach().float() for value in losses.values()])
         wrong = (~values.isfinite()).float()
-        told = wrong.new_full((1,), float(INTERRUPTION.asked is not None))
-        # One wait for the device; every process learns which losses failed anywhere, and what any
-        # of them was told.
-        *failed, ends = sum_over_processes(torch.cat([wrong, told])).tolist()
-        self.ends = ends > 0
+        failed = self._agreement.reach(wrong)  # one wait for the device
         names = [name for name, count in zip(losses, failed, strict=True) if count]
         if not names or self._goes_on_without(trainer, pl_module, names):
             return

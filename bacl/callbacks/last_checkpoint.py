@@ -1,6 +1,5 @@
 """The checkpoint that an interrupted stage goes on from."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from bacl.atomic import UnwritableError
+from bacl.callbacks.agreement import Agreement
 from bacl.callbacks.csv_logger import CSVLogger, MetricsFile
 from bacl.callbacks.progress import Progress
 from bacl.data.datamodule import DetectionDataModule
@@ -25,11 +25,10 @@ class LastCheckpoint(Checkpoint):
     weights and the same rows.
     """
 
-    def __init__(self, folder: Path, minutes: float) -> None:
-        """Save into the stage's folder, `minutes` after the last time."""
+    def __init__(self, folder: Path, agreement: Agreement) -> None:
+        """Save into the stage's folder, whenever all processes agree that it is time."""
         self.path = folder / "last.ckpt"
-        self._seconds = 60 * minutes
-        self._saved_at = time.monotonic()
+        self._agreement = agreement
         self._trains = False
         """Whether a training is under way, maybe with a validation within it."""
         self._validates = self._validated = False
@@ -52,7 +51,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut off the rows that an interrupted process logged after its last checkpoint."""
         self._trains = True
-        self._saved_at = time.monotonic()
+        self._agreement.saved()
         for file in metrics_files(trainer):
             file.keep(self._rows)
 
@@ -116,8 +115,7 @@ class LastCheckpoint(Checkpoint):
             checkpoint[type(data).__qualname__] = data.place(done.epochs, done.batches)
 
     def _save_in_time(self, trainer: Trainer) -> None:
-        late = time.monotonic() - self._saved_at >= self._seconds
-        if trainer.strategy.broadcast(late):  # the first process decides: clocks differ
+        if self._agreement.saves:
             self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
@@ -129,7 +127,7 @@ class LastCheckpoint(Checkpoint):
         before = self._rows_before
         self._rows = _count_rows(trainer) if before is None else before
         trainer.save_checkpoint(self.path)
-        self._saved_at = time.monotonic()
+        self._agreement.saved()
 
 
 def metrics_files(trainer: Trainer) -> list[MetricsFile]:

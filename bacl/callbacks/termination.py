@@ -4,15 +4,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import Tensor
 from torch.utils.data._utils import signal_handling
 
-from bacl.callbacks.finite_loss import FiniteLoss
-from bacl.distributed import num_processes, sum_over_processes
+from bacl.callbacks.agreement import Agreement
 from bacl.interruption import INTERRUPTION
 from bacl.peers import PEERS
 
@@ -25,9 +23,9 @@ class Termination(Callback):
     other for ever. Nothing is done where the signals are another program's.
     """
 
-    def __init__(self, watch: FiniteLoss) -> None:
-        """`watch` asks all processes once in every step."""
-        self._watch = watch
+    def __init__(self, agreement: Agreement) -> None:
+        """`agreement` is reached once in every step."""
+        self._agreement = agreement
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Lightning puts its handler up after this, on top of ours."""
@@ -48,8 +46,9 @@ class Termination(Callback):
         batch_idx: int,
     ) -> None:
         """If a process was told to end, all of them know; Lightning ends them after this."""
+        INTERRUPTION.end_step()
         INTERRUPTION.place = f"after step {trainer.global_step} of the {_stage(trainer)} stage"
-        if self._watch.ends if num_processes() > 1 else INTERRUPTION.asked:
+        if self._agreement.ends:
             _end(trainer)
 
     def on_validation_batch_end(
@@ -62,10 +61,9 @@ class Termination(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """The same in a validation within a training; one of its own is not postponed."""
-        if INTERRUPTION.postponed:
-            told = torch.tensor(int(INTERRUPTION.asked is not None), device=pl_module.device)
-            if sum_over_processes(told):
-                _end(trainer)
+        INTERRUPTION.end_step()
+        if INTERRUPTION.postponed and self._agreement.ends_now(pl_module.device):
+            _end(trainer)
 
 
 def _end(trainer: Trainer) -> None:

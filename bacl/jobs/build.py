@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, Node, OmegaConf, open_dict
 
+from bacl.callbacks.agreement import Agreement
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.console import ProgressBar
 from bacl.callbacks.csv_logger import CSVLogger
@@ -256,10 +257,11 @@ def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
 
 def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:
     """What watches a stage."""
-    last = LastCheckpoint(folder, checkpoint_every_minutes)
+    agreement = Agreement(checkpoint_every_minutes)
+    last = LastCheckpoint(folder, agreement)
     bar = [ProgressBar()] if progress_bar else []
-    watch = FiniteLoss()
-    return [last, watch, ClassifierRecorder(), StepTimer(), Termination(watch), *bar]
+    watch = FiniteLoss(agreement)
+    return [last, watch, ClassifierRecorder(), StepTimer(), Termination(agreement), *bar]
 
 
 def chosen_stages(config: DictConfig) -> list[str]:

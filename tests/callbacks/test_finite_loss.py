@@ -5,12 +5,13 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from bacl.callbacks.agreement import Agreement
 from bacl.callbacks.csv_logger import CSVLogger
 from bacl.callbacks.finite_loss import DivergedError, FiniteLoss, NonFiniteLossError
 
 
 def test_finite_losses_train_to_the_end_and_write_nothing(fit, tmp_path):
-    trainer = fit(FiniteLoss())
+    trainer = fit(FiniteLoss(Agreement()))
     assert trainer.global_step == 8
     assert not list(tmp_path.glob("*.pt"))
 
@@ -18,7 +19,7 @@ def test_finite_losses_train_to_the_end_and_write_nothing(fit, tmp_path):
 def test_error_names_loss_step_rate_and_images(fit, stage):
     stage.nan_at = 5
     with pytest.raises(NonFiniteLossError) as error:
-        fit(FiniteLoss(), stage=stage)
+        fit(FiniteLoss(Agreement()), stage=stage)
     message = str(error.value)
     assert "box is nan at step 5 of epoch 1, learning rate 0.02, images [102, 103]" in message
     assert "bacl_classification" not in message
@@ -27,7 +28,7 @@ def test_error_names_loss_step_rate_and_images(fit, stage):
 def test_saved_step_loads_with_weights_only(fit, stage, tmp_path):
     stage.nan_at = 1
     with pytest.raises(NonFiniteLossError, match=r"non_finite_loss\.pt"):
-        fit(FiniteLoss(), stage=stage)
+        fit(FiniteLoss(Agreement()), stage=stage)
     content = torch.load(tmp_path / "non_finite_loss.pt", weights_only=True)
     assert content["image_ids"] == [102, 103]
     assert content["losses"]["box"] != content["losses"]["box"]
@@ -41,7 +42,7 @@ def test_weights_are_those_before_the_bad_step(fit, stage, tmp_path):
     stage.nan_at = 0
     before = stage.heads["bce"].classifiers[0].predictor.weight.detach().clone()
     with pytest.raises(NonFiniteLossError):
-        fit(FiniteLoss(), stage=stage)
+        fit(FiniteLoss(Agreement()), stage=stage)
     content = torch.load(tmp_path / "non_finite_loss.pt", weights_only=True)
     assert torch.equal(content["state_dict"]["heads.bce.first.predictor.weight"], before)
 
@@ -55,7 +56,7 @@ def _check_in_process(rank, folder):
     module = torch.nn.Linear(1, 1)
     module.step_losses = {"box": torch.tensor(float("inf") if rank else 1.0)}
     with pytest.raises(NonFiniteLossError, match=r"^box is inf at step 3.*rank1\.pt"):
-        FiniteLoss().on_before_backward(trainer, module, torch.tensor(1.0))
+        FiniteLoss(Agreement()).on_before_backward(trainer, module, torch.tensor(1.0))
     dist.destroy_process_group()
 
 
@@ -81,7 +82,7 @@ def fail(fit, stage, tmp_path):
 
         stage.training_step = step
         stage.detector = SimpleNamespace(pyramid=lambda images: [torch.tensor(features)])
-        callback, logger = FiniteLoss(), Finalized(tmp_path)
+        callback, logger = FiniteLoss(Agreement()), Finalized(tmp_path)
         with pytest.raises(type(error)) as caught:
             fit(callback, stage=stage, logger=logger)
         assert caught.value is error

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 from torchvision.transforms import v2
 
+from bacl.callbacks.agreement import Agreement
 from bacl.callbacks.csv_logger import CSVLogger
 from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.data.datamodule import DetectionDataModule
@@ -85,7 +86,7 @@ class LateKill(Kill, Checkpoint):
 
 def fit(data, folder, *kills, **options):
     """Train, from where it was interrupted; returns the module, or None if interrupted again."""
-    last = LastCheckpoint(folder, 0)
+    last = LastCheckpoint(folder, Agreement(0))
     trainer = Trainer(
         default_root_dir=folder, max_epochs=3, accelerator="cpu", logger=CSVLogger(folder),
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
