@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -13,6 +14,8 @@ HIDDEN = "hidden files and folders"
 TWICE = "folders that links lead to again"
 CLOSED = "folders that cannot be opened"
 RESULTS = "folders of results"
+LOCKED = "files and folders that cannot be looked at"
+SPECIAL = "pipes, sockets and devices"
 
 
 class FileTree:
@@ -39,8 +42,11 @@ class FileTree:
             place = folders.pop() if folders else links.pop(0)
             if self._is_new(place):
                 for path in self._visible(place):
-                    kinds = links if path.is_symlink() else folders
-                    (kinds if path.is_dir() else found).append(path)
+                    kind = self._kind(path)
+                    if kind == stat.S_IFDIR:
+                        (links if path.is_symlink() else folders).append(path)
+                    elif kind == stat.S_IFREG:
+                        found.append(path)
         return found
 
     def matching(self, pattern: str) -> list[Path]:
@@ -59,7 +65,7 @@ class FileTree:
         else:
             # Path.glob refuses absolute patterns.
             names = glob.glob(pattern)  # noqa: PTH207
-            paths = [path for path in map(Path, names) if path.is_file()]
+            paths = [path for path in map(Path, names) if self._kind(path) == stat.S_IFREG]
         if not paths:
             raise OptionError(
                 f"{pattern}: no such file or folder, and no file matches it as a pattern"
@@ -76,6 +82,23 @@ class FileTree:
             self._seen.add(real)
             return True
         return False
+
+    def _kind(self, path: Path) -> int | None:
+        """Type of a file as the system has it; None, and counted, where it is not to be opened.
+
+        A link that leads nowhere counts as a file: what opens it tells so.
+        """
+        try:
+            kind = stat.S_IFMT(path.stat().st_mode)
+        except PermissionError:
+            self.skipped[LOCKED] += 1
+            return None
+        except OSError:
+            return stat.S_IFREG
+        if kind in (stat.S_IFREG, stat.S_IFDIR):
+            return kind
+        self.skipped[SPECIAL] += 1  # opening a pipe may wait for ever
+        return None
 
     def _is_excluded(self, real: Path) -> bool:
         return self._excluded is not None and real.is_relative_to(self._excluded)

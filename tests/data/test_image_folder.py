@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,6 +166,25 @@ def test_what_leads_nowhere_or_cannot_be_opened_is_counted(tmp_path, picture, mo
     assert found.skipped == {
         "folders that cannot be opened": 1, "hidden files and folders": 1, "other files": 1
     }  # fmt: skip
+
+
+def test_pipes_and_what_cannot_be_looked_at_are_counted(tmp_path, monkeypatch):
+    touch(tmp_path, "a.jpg", "closed/b.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    real = Path.stat
+
+    def searchable(path, **options):
+        if path.parent.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", searchable)
+    found = find_images(str(tmp_path))
+    assert found.names == ["a.jpg"]
+    assert found.skipped == {
+        "pipes, sockets and devices": 1, "files and folders that cannot be looked at": 1
+    }  # fmt: skip
+    assert find_images(f"{tmp_path}/*.jpg").names == ["a.jpg"]
 
 
 def test_deep_pictures_are_told_with_their_items(tmp_path, picture):
