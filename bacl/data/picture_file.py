@@ -89,18 +89,20 @@ def read_picture(
     Raises:
         PictureError: names the file and what is wrong with it.
     """
-    return read_with_traits(path, reading, annotated)[0]
-
-
-def read_with_traits(
-    path: Path, reading: Reading | None = None, annotated: Size | None = None
-) -> tuple[Tensor, Trait]:
-    """The pixels as `read_picture` gives them, and what is worth telling of them."""
     reading = reading or Reading()
     with opened(path, reading.max_pixels) as picture:
-        fits = checked_fit(path, picture, annotated)
-        traits = traits_of(picture, fits)
-        return pixels_of(picture, reading.upright(fits)), traits
+        return pixels_of(picture, reading.upright(checked_fit(path, picture, annotated)))
+
+
+def read_with_traits(path: Path, reading: Reading | None = None) -> tuple[Tensor, Trait]:
+    """The pixels as `read_picture` gives them, and what is worth telling of them.
+
+    Traits take time: all frames of an animated picture are looked for.
+    """
+    reading = reading or Reading()
+    with opened(path, reading.max_pixels) as picture:
+        traits = traits_of(picture, None)
+        return pixels_of(picture, reading.upright(None)), traits
 
 
 def pixels_of(picture: Image.Image, upright: bool = True) -> Tensor:

@@ -8,13 +8,14 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from bacl.data import picture_file
 from bacl.data.image_folder import (
     PictureDataset,
     collate_readable,
     find_images,
 )
 from bacl.data.picture_file import Reading, read_picture
-from bacl.data.traits import told_traits
+from bacl.data.traits import Trait, told_traits
 from bacl.data.transforms import ResizeShortSide
 from bacl.errors import OptionError
 
@@ -195,3 +196,13 @@ def test_deep_pictures_are_told_with_their_items(tmp_path, picture):
     (line,) = told_traits("photos", np.array(collated.traits, dtype=np.int64), "upright")
     assert line.startswith("photos: 1 of 2 pictures have more than 8 bits")
     assert dataset[1].image.unique().tolist() == [255]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "WEBP"])
+def test_only_those_who_tell_traits_look_for_frames(tmp_path, picture, monkeypatch, kind):
+    frames = [picture.rotate(90 * turn) for turn in range(4)]
+    picture.save(tmp_path / "x", kind, save_all=True, append_images=frames[1:])
+    pixels, traits = picture_file.read_with_traits(tmp_path / "x")
+    assert traits == Trait.FRAMES
+    monkeypatch.setattr(picture_file, "traits_of", lambda *_: pytest.fail("looked"))
+    assert torch.equal(read_picture(tmp_path / "x"), pixels)
