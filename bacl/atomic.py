@@ -20,6 +20,7 @@ REFUSALS = {
     errno.EISDIR: "move the folder that is in place of the file, or write to another folder",
     errno.ENAMETOOLONG: "give a shorter name",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), or write to another disk",
+    errno.ESTALE: "run again, and let nothing else clear the folder",
     errno.EIO: "check the disk, or write to another one",
 }
 """What the system says of a place that cannot be written, and the mend."""

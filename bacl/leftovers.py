@@ -3,13 +3,18 @@
 What is written lies beside its place under a hidden name until it is whole. A process that is
 killed leaves it behind. Each is locked while it is written, by the operating system, which lets go
 of the lock however the process ends: what is not locked has no writer any more, in folders that
-several runs share too.
+several runs share too. Some network disks keep locks to the machine that took them: what another
+machine began must also be a day old, and its name says which one that is.
 """
 
+import errno
+import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -20,15 +25,27 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
-_NAME = re.compile(r"\.(?P<of>.+)\.[0-9a-f]{8}\.unfinished(?P<suffix>\.[^.]+)?", re.DOTALL)
+_NAME = re.compile(
+    r"\.(?P<of>.+?)\.(?:(?P<machine>[0-9a-f]{6})-\d+-)?[0-9a-f]{8}\.unfinished(?P<suffix>\.[^.]+)?",
+    re.DOTALL,
+)
+_OLD = 24 * 3600
+"""Seconds after which what another machine began has no writer any more."""
 
 
 def unfinished(path: Path) -> Path:
     """A hidden name beside `path`, that no other process, thread or machine takes.
 
-    It ends as `path` does, which tells writers that look at it (numpy, matplotlib) the format.
+    It says which machine and process write it, and ends as `path` does, which tells writers that
+    look at it (numpy, matplotlib) the format.
     """
-    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.unfinished{path.suffix}")
+    writer = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.stem}.{writer}.unfinished{path.suffix}")
+
+
+@cache
+def _machine() -> str:
+    return hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()
 
 
 @contextmanager
@@ -44,10 +61,18 @@ def unfinished_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def being_written(path: Path, make: Callable[[Path], None]) -> Iterator[None]:
-    """Make an unfinished file or folder, and keep it from being swept while the block runs."""
+    """Make an unfinished file or folder, and keep it from being swept while the block runs.
+
+    Raises:
+        OSError: ESTALE: it was removed while the block ran.
+    """
     handle = _made_and_locked(path, make)
     try:
         yield
+    except FileNotFoundError as error:
+        if path.exists():
+            raise
+        raise OSError(errno.ESTALE, "it was removed while it was written") from error
     finally:
         os.close(handle)
 
@@ -83,8 +108,9 @@ def sweep(
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path, match = Path(place, name), _NAME.fullmatch(name)
-            ours = match and (unfinished_of is None or _is_of(match, unfinished_of))
-            if ours or earlier(path):
+            if match and (unfinished_of is None or _is_of(match, unfinished_of)):
+                _remove_unused(path, own=match["machine"] == _machine())
+            elif earlier(path):
                 _remove_unused(path)
         if not below:
             return
@@ -100,8 +126,10 @@ def _is_of(match: re.Match[str], path: Path) -> bool:
     return (match["of"], match["suffix"] or "") == (path.stem, path.suffix)
 
 
-def _remove_unused(path: Path) -> None:
+def _remove_unused(path: Path, own: bool = True) -> None:
     with suppress(OSError):  # another process was faster, or it is another user's
+        if not own and time.time() - _last_written(path) < _OLD:
+            return
         handle = os.open(path, os.O_RDONLY)
         try:
             if fcntl is None:
@@ -112,3 +140,7 @@ def _remove_unused(path: Path) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         finally:
             os.close(handle)
+
+
+def _last_written(path: Path) -> float:
+    return max(each.stat().st_mtime for each in (path, *path.rglob("*")))

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from bacl.atomic import replacing
+from bacl import leftovers
+from bacl.atomic import UnwritableError, replacing, telling_refusal
 from bacl.data.builtin import build
 from bacl.data.table_cache import table_folder
 from bacl.jobs.run_folder import exclusive
@@ -103,6 +105,39 @@ def test_others_names_are_no_leftovers(tmp_path):
         (tmp_path / name).touch()
     sweep(tmp_path)
     assert names(tmp_path) == sorted(others)
+
+
+def test_what_another_machine_began_is_swept_after_a_day(tmp_path, monkeypatch):
+    monkeypatch.setattr(leftovers, "_machine", lambda: "0123ab")
+    fresh, old, filled = (unfinished(tmp_path / name) for name in ("a.txt", "b.txt", "data"))
+    earlier = tmp_path / ".c.00c0ffee.unfinished"  # as versions wrote that named no machine
+    filled.mkdir()
+    for path in (fresh, old, earlier, filled / "new"):
+        path.touch()
+    for path in (old, filled):
+        os.utime(path, (time.time() - 25 * 3600,) * 2)
+    monkeypatch.undo()
+    sweep(tmp_path)
+    assert names(tmp_path) == sorted([fresh.name, filled.name, earlier.name])
+
+
+def test_what_is_removed_while_it_is_written_is_told_in_one_line(tmp_path):
+    def write():
+        with replacing(tmp_path / "a.txt") as path:
+            path.unlink()
+
+    with pytest.raises(UnwritableError, match=r"a\.txt cannot be written: it was removed .* again"):
+        write()
+
+
+def test_a_folder_that_is_removed_while_it_is_written_is_told(tmp_path):
+    def write():
+        with telling_refusal(tmp_path / "data"), unfinished_folder(tmp_path / "data") as folder:
+            folder.rmdir()
+            (folder / "a").touch()
+
+    with pytest.raises(UnwritableError, match="data cannot be written: it was removed"):
+        write()
 
 
 def test_only_those_of_one_file(tmp_path):

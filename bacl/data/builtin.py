@@ -16,6 +16,7 @@ from typing import Annotated
 
 from annotated_types import Interval, Len
 
+from bacl.atomic import telling_refusal
 from bacl.data.builtin_files import SPLIT_IDS, SPLITS, Recipe, write_split
 from bacl.data.builtin_scenes import SceneRules
 from bacl.distributed import process_rank
@@ -151,7 +152,7 @@ def _is_complete(root: Path, recipe: Recipe) -> bool:
 def _write_folder(root: Path, recipe: Recipe, processes: int) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     sweep(root.parent, unfinished_of=root, earlier=partial(_is_earlier, root=root))
-    with unfinished_folder(root) as folder:
+    with telling_refusal(root), unfinished_folder(root) as folder:
         for split in range(len(SPLITS)):
             write_split(folder, recipe, split, processes, quiet=process_rank() > 0)
         marker = json.dumps(recipe.parameters(), indent=1)
