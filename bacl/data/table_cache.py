@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bacl.atomic import UnwritableError
+from bacl.atomic import UnwritableError, telling_refusal
 from bacl.data.disk import require_space
 from bacl.data.file_digests import Memory, file_states, known_digest, read_digest, user_cache
 from bacl.data.progress import byte_progress
 from bacl.data.table_build import LAYOUT, build_table
 from bacl.data.validation import AnnotationError, MissingAnnotationsError
-from bacl.leftovers import sweep, unfinished_folder
+from bacl.leftovers import sweep, unfinished, unfinished_folder
 
 _LOG = logging.getLogger(__name__)
 _HIDDEN = ".bacl-tables"
@@ -109,7 +109,7 @@ def _build(annotations: Path, digest: str, folders: list[Path], memory: Memory) 
         )
     size = annotations.stat().st_size
     require_space(folder.parent, size, f"the table of {annotations.name}")  # about as large
-    with unfinished_folder(folder) as temporary:
+    with telling_refusal(folder), unfinished_folder(folder) as temporary:
         with byte_progress(f"reading {annotations.name}", size) as advance:
             build_table(annotations, temporary, advance)
         if _digest(annotations, memory) != digest:
@@ -154,7 +154,7 @@ def _open_to_readers(folder: Path, annotations: Path) -> None:
 
 def _install(temporary: Path, folder: Path) -> None:
     """Name a finished table, in the place of a damaged one if there is one."""
-    damaged = temporary.with_name(f"{temporary.name}-damaged")
+    damaged = unfinished(folder)  # swept, if this process is killed before it is removed
     if os.path.lexists(folder):
         _LOG.warning("%s is not what was built of its annotation file: made anew", folder)
         folder.rename(damaged)

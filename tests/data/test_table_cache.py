@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bacl.atomic import UnwritableError
-from bacl.data import file_digests
+from bacl.data import file_digests, table_cache
 from bacl.data.columns import save_column
 from bacl.data.file_digests import Memory, known_digest
 from bacl.data.table import AnnotationTable
@@ -243,3 +243,14 @@ def test_what_a_killed_builder_left_is_swept_and_a_living_ones_kept(file):
         check(file)
         assert living.exists()
         assert not left.exists()
+
+
+def test_a_damaged_table_that_a_killed_process_moved_away_is_swept(file, monkeypatch):
+    folder = check(file)
+    (folder / "boxes.npy").write_bytes(b"damaged")
+    with monkeypatch.context() as killed:
+        killed.setattr(table_cache.shutil, "rmtree", lambda *_, **__: None)
+        assert check(file) == folder
+    assert len(list(folder.parent.iterdir())) == 2
+    check(file)
+    assert list(folder.parent.iterdir()) == [folder]
