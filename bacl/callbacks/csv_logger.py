@@ -1,6 +1,7 @@
 """A metrics.csv that a resumed run continues."""
 
 import csv
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from lightning.pytorch.loggers import CSVLogger as LightningCSVLogger
 from torch import Tensor
 
 from bacl.atomic import remove, replacing, telling_refusal, telling_unreadable
+
+_LOG = logging.getLogger(__name__)
 
 
 class MetricsFile:
@@ -34,11 +37,20 @@ class MetricsFile:
         self._columns, rows = _read(self.path)
         self.rows = len(rows)
         """Rows in the file."""
-        if None in rows or not self._columns:
-            self.keep(self.rows)
+        self._dropped = [place for place, row in enumerate(rows) if row is None]
+        """Which of the rows that were there are not any more."""
+        # The last one may be what a killed process did not write to its end.
+        if damaged := [place for place in self._dropped if place < len(rows) - 1]:
+            _LOG.warning("%s: %d damaged rows are left out", self.path, len(damaged))
+        if self._dropped or not self._columns:
+            self._cut(self.rows)
 
     def keep(self, number: int) -> None:
-        """Keep the first rows of the file, without those that are damaged, and no others."""
+        """Keep the first rows of those that were there, without the damaged ones, and no others."""
+        self._cut(number - sum(place < number for place in self._dropped))
+        self._dropped = []
+
+    def _cut(self, number: int) -> None:
         columns, rows = _read(self.path)
         good = [row for row in rows[:number] if row is not None]
         self.rows = len(good)
@@ -58,7 +70,7 @@ class MetricsFile:
         """
         rows = _read(self.path)[1]
         trained = [n for n, row in enumerate(rows) if row is not None and _is_of_training(row)]
-        self.keep(trained[-1] + 1 if trained else 0)
+        self._cut(trained[-1] + 1 if trained else 0)
         return int((rows[trained[-1]] or {})["step"]) + 1 if trained else 0
 
     def log_metrics(self, metrics: Mapping[str, Tensor | float], step: int) -> None:

@@ -118,6 +118,24 @@ def test_good_rows_of_a_damaged_file_are_kept(tmp_path, damage):
     assert [row["step"] for row in rows(tmp_path)] == ["0", "2", "3"]
 
 
+def test_damaged_rows_count_among_those_that_are_kept(tmp_path, caplog):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(b"step,loss\r\n0,1.0\r\nnonsense\r\n2,0.5\r\n3,0.4\r\n4,0.3\r\nx\r\n5,0")
+    file = MetricsFile(tmp_path)
+    assert caplog.text.count("2 damaged rows are left out") == 1
+    file.keep(3)
+    assert file.rows == 2
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "2"]
+    file.keep(2)  # what is counted now are the rows of the new file
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "2"]
+
+
+def test_an_unfinished_row_is_no_damage(tmp_path, caplog):
+    (tmp_path / "metrics.csv").write_bytes(b"step,loss\r\n0,1.0\r\n1,0")
+    assert MetricsFile(tmp_path).rows == 1
+    assert not caplog.text
+
+
 @pytest.mark.parametrize("content", [b"", bytes(range(256)), b"a,b\r\n1,2\r\n", b"step,step\r\n"])
 def test_a_file_without_columns_begins_anew(tmp_path, content):
     (tmp_path / "metrics.csv").write_bytes(content)
