@@ -1,6 +1,6 @@
 """From an image record to pixels: where the file lies and what may be wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -36,6 +36,11 @@ class ImageFiles:
         self.outside_links = outside_links
         self._resolved = [folder.resolve() for folder in self.folders]
         self._real: dict[Path, Path] = {}
+
+    @property
+    def identity(self) -> Hashable:
+        """The same for the same files, read alike."""
+        return str(self.table.folder), tuple(self._resolved), self.reading, self.outside_links
 
     def load(self, image: int) -> Tensor:
         """(3, H, W) uint8 pixels of row `image`, of the size in the annotation file.

@@ -1,7 +1,8 @@
 """What is told of the images of a training and a validation set before they are used."""
 
+import hashlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from bacl.data.dataset import DetectionDataset
 from bacl.data.picture_check import check_pictures
 from bacl.data.selection import shortened
 from bacl.data.table import AnnotationTable
-from bacl.distributed import process_rank
+from bacl.distributed import gather_objects, process_rank
 from bacl.errors import OptionError
 
 _LOG = logging.getLogger(__name__)
+_CHECKED: set[tuple[Hashable, bytes]] = set()
+"""Pictures that this process found good."""
 
 
 def listed_names(leave_out: str | Sequence[str] | None) -> frozenset[str]:
@@ -70,12 +73,19 @@ def tell_splits(splits: Sequence[DetectionDataset], masks: bool) -> None:
 def tell_pictures(split: DetectionDataset) -> None:
     """Check the pictures of a split, and say how they are read; every process must call it.
 
+    Once is enough: a later stage or validation of the same pictures begins at once.
+
     Raises:
         PictureError: names all pictures that cannot be used.
     """
     rows = split.records[~split.selection.named[split.records]]
+    pictures = split.files.identity, hashlib.blake2b(rows.tobytes()).digest()
+    # Together, or those who check would wait for those who do not.
+    if all(gather_objects(pictures in _CHECKED)):
+        return
     for line in check_pictures(split.files, rows):
         _tell(logging.WARNING, line)
+    _CHECKED.add(pictures)
 
 
 def _tell_boxes(split: DetectionDataset) -> None:

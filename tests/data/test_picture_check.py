@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from bacl.data import picture_check
+from bacl.data import picture_check, split_messages
 from bacl.data.dataset import DetectionDataset
 from bacl.data.images import quoted
 from bacl.data.loading import BatchLoader, collate_or_error
@@ -17,6 +17,7 @@ from bacl.data.picture_check import check_pictures
 from bacl.data.picture_file import PictureError, Reading, read_picture
 from bacl.data.picture_record import PictureRecord
 from bacl.data.selection import Choice
+from bacl.data.split_messages import tell_pictures
 from bacl.data.table import AnnotationTable
 
 
@@ -237,3 +238,25 @@ def test_postscript_is_not_run(tmp_path):
 def test_names_are_quoted_for_a_shell():
     assert quoted(["a b.jpg", "it's.jpg"]) == """'["a b.jpg","it'\\''s.jpg"]'"""
     assert quoted(['"\\.jpg']) == """'["\\"\\\\.jpg"]'"""
+
+
+def test_a_process_looks_once_at_the_pictures_of_a_split(data, monkeypatch):
+    looked = []
+
+    def watched(files, rows):
+        looked.append(len(rows))
+        return check_pictures(files, rows)
+
+    monkeypatch.setattr(split_messages, "check_pictures", watched)
+    broken = data().files.locate(3)
+    whole = broken.read_bytes()
+    broken.write_bytes(b"")
+    for _ in range(2):  # what is bad is looked at again
+        with pytest.raises(PictureError):
+            tell_pictures(data())
+    broken.write_bytes(whole)
+    for _ in range(2):
+        tell_pictures(data())
+    tell_pictures(data(choice=Choice(leave_out={"3.png"})))
+    tell_pictures(data(reading=Reading(max_pixels=10_000)))
+    assert looked == [10, 10, 10, 9, 10]
