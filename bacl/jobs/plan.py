@@ -138,7 +138,11 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedJob:
         raise UserError(f"{path}: {str(folder)!r} lies outside {runs}, where its runs are")
     _require_harmless(parts, path)
     config = OmegaConf.create(without_files(parts, COUNTED))
-    return PlannedJob(folder, entry["overrides"], config, entry["waiting"], entry["identity"])
+    overrides, waiting, known_as = entry["overrides"], entry["waiting"], entry["identity"]
+    texts = isinstance(overrides, list) and all(isinstance(text, str) for text in overrides)
+    if not (texts and isinstance(waiting, bool) and isinstance(known_as, str) and known_as):
+        raise TypeError("overrides are texts, waiting is true or false, identity is a text")
+    return PlannedJob(folder, overrides, config, waiting, known_as)
 
 
 def _require_harmless(parts: dict[str, Any], path: Path) -> None:

@@ -8,6 +8,11 @@ from bacl.jobs.plan import PlannedJob, read_plan, write_plan
 ENTRY = "{folder: %s, overrides: [], config: %s, waiting: true, identity: x}"
 CONFIG = "{name: a, head: {}, heads: %s, report: {}}"
 
+WRONG = (
+    ("identity: x", "identity: [x]"), ("identity: x", "identity: ''"), ("true", "1"),
+    ("overrides: []", "overrides: a"), ("overrides: []", "overrides: [1]"),
+)  # fmt: skip
+
 
 def texts():
     yield from ("", "[]", "5", "jobs:", "jobs: ''", "jobs: [5]", "jobs: {a: 1}", "jobs: [[")
@@ -26,6 +31,19 @@ def test_a_damaged_plan(tmp_path, text):
         read_plan(folder)
     assert "plan.yaml" in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_values_of_other_types_are_refused(tmp_path):
+    folder = tmp_path / "one_pass/group"
+    folder.mkdir(parents=True)
+    entry = ENTRY % (tmp_path / "a", CONFIG % "{}")
+    (folder / "plan.yaml").write_text(f"jobs: [{entry}]", encoding="utf-8")
+    assert [job.identity for job in read_plan(folder)] == ["x"]
+    for good, bad in WRONG:
+        text = f"jobs: [{entry.replace(good, bad)}]"
+        (folder / "plan.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match="waiting is true or false"):
+            read_plan(folder)
 
 
 @pytest.mark.parametrize("head", ["${heads.missing}", "${unfinished"])
