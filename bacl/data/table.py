@@ -249,11 +249,6 @@ class AnnotationTable:
         view = replace(other, labels=None if identity else labels)
         return type(self)(self.folder, self.source, view)
 
-    @cached_property
-    def outlined(self) -> np.ndarray:
-        """(A,) bool: has polygons or run lengths; the mask of all others is their filled box."""
-        return self._segmentations.present()
-
     def _relabelled(self, labels: np.ndarray) -> np.ndarray:
         mapping = self.categories.labels
         return labels if mapping is None else mapping[labels]

@@ -271,7 +271,6 @@ def test_missing_area_is_that_of_the_mask_else_of_the_box(open_table):
     assert table.areas.tolist() == [30, 16]
     assert table.report()["without_area"] == 2
     assert table.report()["without_segmentation"] == 1
-    assert table.outlined.tolist() == [False, True]
 
 
 def test_polygons_and_both_run_length_forms_give_one_mask(open_table):
