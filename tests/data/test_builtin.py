@@ -276,19 +276,12 @@ def test_processes_that_build_the_same_set_at_once_agree(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_categories": 2}, "num_categories"),
         ({"num_categories": 10**5, "num_train": 10**5}, "draws 1 to"),
-        ({"num_val": 0}, "num_train and num_val"),
-        ({"image_size": 8}, "image_size"),
-        ({"objects_per_image": (5, 4)}, "objects_per_image"),
         ({"object_size": (18, 60)}, "object_size"),
-        ({"max_overlap": 2}, "max_overlap"),
-        ({"negatives_per_image": -1}, "negatives_per_image"),
-        ({"not_exhaustive_rate": 1.5}, "not_exhaustive_rate"),
         ({"num_train": 2}, "num_train=2"),
     ],
 )
-def test_senseless_parameters_are_named(tmp_path, change, message):
+def test_parameters_that_do_not_go_together_are_named(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         build(tmp_path / "set", **{**SMALL, **change})
     assert not any(tmp_path.iterdir())
