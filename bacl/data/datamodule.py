@@ -179,19 +179,11 @@ class DetectionDataModule(LightningDataModule):
             process=process,
         )
 
-    def state_dict(self) -> dict[str, int]:
-        """Where the training is: `epoch`, `batch` (done in it) and a checksum of its batches."""
-        if self._batches is None or self.trainer is None:
-            return {}
-        # Lightning restarts behind the last batch it counts as processed, whenever it has saved.
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        done = progress.processed  # type: ignore[attr-defined]
-        if done >= self.trainer.num_training_batches:
-            return self.place(self._batches.epoch + 1, 0)
-        return self.place(self._batches.epoch, done)
-
     def place(self, epoch: int, batch: int) -> dict[str, int]:
         """What `load_state_dict` takes, after so many batches of an epoch.
+
+        Who saves a checkpoint puts it there (`bacl.callbacks.last_checkpoint`): it has to agree
+        with the trainer's counters. With them goes a checksum of the epoch's batches.
 
         After all of them no batch is left in it, also where the trainer limits an epoch to fewer
         than there are.

@@ -6,6 +6,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from torchvision.transforms import v2
 
+from bacl.callbacks.agreement import Agreement
+from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.samplers import RandomBatches, RepeatFactorBatches
 from bacl.data.transforms import Augmentation
@@ -72,15 +74,15 @@ class SaveAndDie(Callback):
 
 
 def fit(module, data, *callbacks, checkpoint=None, **options):
+    last = LastCheckpoint(data.train["annotations"].parent, Agreement())  # keeps the place, too
     trainer = Trainer(
         max_epochs=EPOCHS,
         accelerator="cpu",
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        callbacks=list(callbacks),
+        callbacks=[last, *callbacks],
         **options,
     )
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=checkpoint and True)
@@ -152,7 +154,7 @@ def test_other_batches_cannot_be_resumed_within_an_epoch(data, tmp_path, change)
 def test_other_batches_can_follow_the_end_of_an_epoch(data, tmp_path):
     path = tmp_path / "killed.ckpt"
     with pytest.raises(Killed):
-        fit(Seen(), data(), SaveAndDie("on_train_epoch_end", BATCHES, path))
+        fit(Seen(), data(), SaveAndDie("on_train_epoch_start", BATCHES, path))
     resumed = fit(Seen(), data(batch_size=5), checkpoint=path)
     assert len(resumed.batches) == 4
 
@@ -205,7 +207,6 @@ def test_tables_statistics_and_images_per_step(data):
     assert module.val_table.num_images == 10
     assert module.statistics.image_counts.tolist() == [10, 3, 3]
     assert module.images_per_step == 2
-    assert module.state_dict() == {}
 
 
 def test_a_validation_file_with_other_categories_is_refused(data, write_set, tmp_path):
