@@ -189,7 +189,10 @@ def _flush() -> None:
 
 
 def _leave_alone() -> None:
-    """What a process is forked for is ended by this one, which Ctrl-C tells too."""
+    """A forked process hears no signals for this one, which ends it; Ctrl-C tells both.
+
+    One that loads data leaves SIGTERM to this one, too (`bacl.data.loading`).
+    """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

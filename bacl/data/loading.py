@@ -1,10 +1,12 @@
 """Batches from worker processes, and their errors without a traceback of a process elsewhere."""
 
 import atexit
-import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -13,6 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bacl.data.batch import Batch, Target
 from bacl.data.collate import collate
 from bacl.errors import UserError
+from bacl.interruption import INTERRUPTION, SIGNALS
+
+_WORKERS: WeakSet[BaseProcess] = WeakSet()
+"""Processes that load for a command, and leave signals to it."""
 
 
 class BatchLoader(DataLoader[Any]):
@@ -28,7 +34,11 @@ class BatchLoader(DataLoader[Any]):
         Raises:
             UserError: in the place of the batch that cannot be loaded.
         """
-        for batch in super().__iter__():
+        with _signals_held_back():
+            batches = super().__iter__()
+        if INTERRUPTION.listens:
+            _WORKERS.update(getattr(batches, "_workers", ()))
+        for batch in batches:
             if isinstance(batch, UserError):
                 raise batch
             yield batch
@@ -67,26 +77,37 @@ def batch_loader(
         generator=torch.Generator(),
         pin_memory=pin_memory and torch.cuda.is_available(),
         persistent_workers=persistent,
-        worker_init_fn=_leave_signals_alone,
+        worker_init_fn=_leave_signals if INTERRUPTION.listens else None,
         multiprocessing_context=multiprocessing_context if num_workers else None,
     )
 
 
-def _leave_signals_alone(worker: int) -> None:
-    """Terminals and clusters tell every process to end; the training process ends its own.
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """A process that a command starts here is told nothing until it has left signals to it."""
+    if not INTERRUPTION.listens or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def _leave_signals(worker: int) -> None:
+    """Terminals and clusters tell every process to end; the command ends its own.
 
     Without its loading processes it could not finish its step.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 @atexit.register
 def _end_workers() -> None:
-    """What is left of them would be asked to end, and waited for, by Python.
-
-    Workers are daemons; other processes are those of a program that uses this package.
-    """
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()
+    """Python would ask what is left of them to end, and wait."""
+    for process in _WORKERS:
+        process.kill()
