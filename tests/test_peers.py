@@ -50,12 +50,19 @@ class Deadly(Dataset):
         return torch.zeros(3)
 
 
-def test_a_killed_loading_process_is_one_line(monkeypatch):
-    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", True)  # as `watch_processes`
+@pytest.fixture
+def _watched(monkeypatch):
+    """As `watch_processes`."""
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", True)
     earlier = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, earlier)
+
+
+@pytest.mark.usefixtures("_watched")
+def test_a_killed_loading_process_is_one_line():
     lost = pytest.raises(LostProcessError, match="a process that loads data was killed")
     batches = iter(DataLoader(Deadly(), num_workers=1))
     with lost, telling_losses():
         list(batches)
     batches._shutdown_workers()  # or torch's handler finds it at the next child's end
-    signal.signal(signal.SIGCHLD, earlier)
