@@ -134,9 +134,9 @@ def test_saving_a_step_has_time_of_its_own(waiting):
 
 
 def test_what_was_printed_is_not_lost(waiting):
-    process = waiting(IN_A_LIBRARY + READY + "print('kept')\n" + SLEEP, PYTHONUNBUFFERED="")
-    process.send_signal(signal.SIGTERM)
-    assert "kept\n" in process.communicate(timeout=20)[0]
+    code = "print('kept'); os.kill(os.getpid(), signal.SIGTERM)\n"
+    process = waiting(IN_A_LIBRARY + READY + code + SLEEP, PYTHONUNBUFFERED="")
+    assert "kept\n" in process.stdout.read()
 
 
 def test_a_full_pipe_keeps_no_process(waiting):
@@ -226,7 +226,7 @@ print(child.stdout.read().decode(), flush=True)
 """
     process = waiting(code)
     process.send_signal(signal.SIGTERM)
-    assert "told 1\n" in process.communicate(timeout=20)[0]
+    assert "told 1\n" in process.stdout.read()
 
 
 def test_a_process_that_ends_at_once_hands_on_first(waiting):
