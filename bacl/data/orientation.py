@@ -7,13 +7,13 @@ which, except for half turns, mirrors and squares.
 
 import struct
 from enum import Enum
+from typing import Final
 
 from PIL import Image
 from PIL.Image import Transpose
 
 TAG = 0x0112
-UPRIGHT, STORED = "upright", "stored"
-ORIENTATIONS = (UPRIGHT, STORED)
+UPRIGHT: Final = "upright"
 Size = tuple[int, int]
 """Width and height, as Pillow has it."""
 
@@ -34,7 +34,7 @@ class Fit(Enum):
     """Which picture has the annotated size: the upright one, the stored one, both or neither."""
 
     UPRIGHT = UPRIGHT
-    STORED = STORED
+    STORED = "stored"
     BOTH = "both"
     NEITHER = "neither"
 

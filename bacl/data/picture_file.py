@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from bacl.data.orientation import (
-    ORIENTATIONS,
     UPRIGHT,
     Fit,
     Size,
@@ -25,7 +25,7 @@ from bacl.data.orientation import (
 )
 from bacl.data.pixels import rgb
 from bacl.data.traits import Trait, traits_of
-from bacl.errors import OptionError, UserError
+from bacl.errors import UserError
 
 DECODERS = (
     *("JPEG", "PNG", "AVIF", "BMP", "DDS", "DIB", "GIF", "ICO", "JPEG2000", "PCX", "PPM", "SGI"),
@@ -52,20 +52,10 @@ class Reading:
         orientation: "upright" or "stored": which of the two pictures is meant where a file has an
             EXIF orientation and the annotated size fits both, or there is none.
         max_pixels: larger pictures are refused.
-
-    Raises:
-        OptionError: no such orientation, or a limit of no pixel.
     """
 
-    orientation: str = UPRIGHT
+    orientation: Literal["upright", "stored"] = UPRIGHT
     max_pixels: int = MAX_PIXELS
-
-    def __post_init__(self) -> None:
-        if self.orientation not in ORIENTATIONS:
-            expected = " or ".join(ORIENTATIONS)
-            raise OptionError(f"datamodule.orientation={self.orientation}: expected {expected}")
-        if self.max_pixels < 1:
-            raise OptionError(f"datamodule.max_pixels={self.max_pixels}: expected at least 1")
 
     def upright(self, fits: Fit | None) -> bool:
         """Whether the upright picture is read, given which one has the annotated size."""

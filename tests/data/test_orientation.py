@@ -11,7 +11,6 @@ from bacl.data.orientation import Fit, fit
 from bacl.data.picture_check import check_pictures
 from bacl.data.picture_file import PictureError, Reading, read_picture
 from bacl.data.table import AnnotationTable
-from bacl.errors import OptionError
 
 TURNS = range(1, 9)
 FORMATS = ("png", "webp", "tif", "deflated.tif")
@@ -117,8 +116,3 @@ def test_sizes_that_fit():
     assert fit((4, 6), (6, 4), (6, 4)) is Fit.UPRIGHT
     assert fit((4, 6), (4, 6), (4, 6)) is Fit.BOTH
     assert fit((4, 6), (6, 4), (6, 6)) is Fit.NEITHER
-
-
-def test_no_other_orientation_can_be_asked_for():
-    with pytest.raises(OptionError, match=r"datamodule\.orientation=left: expected upright or"):
-        Reading("left")
