@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from bacl.atomic import UnwritableError
 from bacl.callbacks.agreement import Agreement
 from bacl.callbacks.csv_logger import CSVLogger, MetricsFile
-from bacl.callbacks.progress import Progress
+from bacl.callbacks.place import Place
 from bacl.data.datamodule import DetectionDataModule
 from bacl.distributed import num_processes
 
@@ -19,7 +19,7 @@ class LastCheckpoint(Checkpoint):
     """Writes `last.ckpt` every so many minutes, and when a training is told to end.
 
     It is written between two steps only: when the last one's row of metrics is logged and, with
-    accumulated gradients, when the optimiser has used them. It holds what is done (`Progress`) and
+    accumulated gradients, when the optimiser has used them. It holds what is done (`Place`) and
     the number of rows of metrics.csv that belong to it. Whatever an interrupted process did after
     it is cut off and done again, so that any number of interruptions anywhere ends with the same
     weights and the same rows.
@@ -108,7 +108,7 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Say what is done, in Lightning's counters and as the place in the data."""
-        done = Progress.of(trainer, self._validates, self._validated)
+        done = Place.of(trainer, self._validates, self._validated)
         loops, data = checkpoint["loops"], trainer.datamodule  # type: ignore[attr-defined]
         loops["fit_loop"] = done.counters(loops["fit_loop"], trainer.global_step)
         if isinstance(data, DetectionDataModule):
@@ -120,7 +120,7 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         """Save, unless there is nothing yet or gradients wait for the optimiser."""
-        done = Progress.of(trainer)
+        done = Place.of(trainer)
         waiting = done.batches % trainer.accumulate_grad_batches and not done.is_at_epoch_end
         if waiting or not trainer.global_step:
             return

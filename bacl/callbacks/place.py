@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 
 
 @dataclass(frozen=True)
-class Progress:
+class Place:
     """What is done, between two steps: always whole epochs, and whole steps of the next one."""
 
     epochs: int
@@ -23,7 +23,7 @@ class Progress:
     """Whether it is done."""
 
     @classmethod
-    def of(cls, trainer: Trainer, validates: bool = False, validated: bool = False) -> "Progress":
+    def of(cls, trainer: Trainer, validates: bool = False, validated: bool = False) -> "Place":
         """Where a trainer is that is not in the middle of a step.
 
         The counters of all batches and of finished epochs are right in every hook; those of the
