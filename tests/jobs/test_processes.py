@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from bacl.errors import OptionError
 from bacl.jobs import fit
 
 REPOSITORY = Path(__file__).parents[2]
+CHILD = Path(__file__).with_name("signalled_in_step.py")
 AT_ONCE = "checkpoint_every_minutes=1000"
 
 
@@ -21,20 +22,15 @@ def processes(number: int) -> list[str]:
     return ["trainer=ddp", "trainer.accelerator=cpu", f"trainer.devices={number}"]
 
 
-def start(folder: Path, *overrides: str) -> subprocess.Popen:
-    command = [sys.executable, "run.py", *overrides, f"hydra.run.dir={folder}"]
+def start(folder: Path, *overrides: str, signalled: Sequence[str] = ()) -> subprocess.Popen:
+    """Start a run; `signalled` says in which step it signals which process."""
+    before = [str(CHILD), *signalled] if signalled else []
+    command = [sys.executable, *before, "run.py", *overrides, f"hydra.run.dir={folder}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, encoding="utf-8", start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
-
-
-def wait_for_rows(process: subprocess.Popen, metrics: Path) -> None:
-    """Wait until a training has logged two steps."""
-    while not metrics.exists() or metrics.read_text(encoding="utf-8").count("\n") < 3:
-        assert process.poll() is None, "ended before it was told to"
-        time.sleep(0.005)
 
 
 def results(folder: Path) -> dict:
@@ -70,10 +66,8 @@ def test_a_signal_loses_no_step(tiny_overrides, differing, tmp_path, number, sev
     options = [*tiny_overrides, AT_ONCE, *(processes(2) if several else [])]
     ended, whole = tmp_path / "ended", tmp_path / "whole"
     for stage in ("representation", "classifier"):
-        process = start(ended, *options)
-        wait_for_rows(process, ended / stage / "metrics.csv")
-        process.send_signal(number)
-        said = process.communicate(timeout=60)[1]
+        process = start(ended, *options, signalled=[number.name, "self", stage])
+        said = process.communicate(timeout=300)[1]
         assert process.returncode == 128 + number
         assert "Traceback" not in said
         assert f"ended by {number.name} after" in said.splitlines()[-1]
@@ -85,12 +79,13 @@ def test_a_signal_loses_no_step(tiny_overrides, differing, tmp_path, number, sev
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", [True, False])
-def test_a_killed_process_ends_the_others(tiny_overrides, tmp_path, first):
-    process = start(tmp_path, *tiny_overrides, *processes(2))
-    wait_for_rows(process, tmp_path / "representation/metrics.csv")
-    child = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, check=True)
-    os.kill(process.pid if first else int(child.stdout.split()[0]), signal.SIGKILL)
-    said = process.communicate(timeout=30)[1]  # until all of them have closed the pipe
-    assert ("the first process has ended" if first else "process 2 of 2 was killed") in said
+@pytest.mark.parametrize(
+    ("killed", "told"),
+    [("self", "the first process has ended"), ("second", "process 2 of 2 was killed")],
+)
+def test_a_killed_process_ends_the_others(tiny_overrides, tmp_path, killed, told):
+    signalled = ["SIGKILL", killed, "representation"]
+    process = start(tmp_path, *tiny_overrides, *processes(2), signalled=signalled)
+    said = process.communicate(timeout=300)[1]  # until all of them have closed the pipe
+    assert told in said
     assert "Traceback" not in said
