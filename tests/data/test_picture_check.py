@@ -260,3 +260,11 @@ def test_a_process_looks_once_at_the_pictures_of_a_split(data, monkeypatch):
     tell_pictures(data(choice=Choice(leave_out={"3.png"})))
     tell_pictures(data(reading=Reading(max_pixels=10_000)))
     assert looked == [10, 10, 10, 9, 10]
+
+
+def test_a_process_that_has_looked_looks_again_with_one_that_has_not(data, monkeypatch):
+    tell_pictures(data())
+    monkeypatch.setattr(split_messages, "gather_objects", lambda own: [own, False])
+    monkeypatch.setattr(split_messages, "check_pictures", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tell_pictures(data())

@@ -207,3 +207,20 @@ def test_a_head_takes_no_other_parts_place(demo, name):
     (line,) = told(demo, "stages.classifier.heads", {name: "${head}"})
     assert line.startswith(f"stages.classifier.heads.{name}: expected")
     assert "neither detector nor weights" in line
+
+
+def test_pictures_and_the_built_in_data_set_have_ranges(compose_config):
+    config = compose_config("+experiment=bacl_demo")
+    wrong = {
+        "datamodule.orientation": "left", "datamodule.max_pixels": 0,
+        "data.builder.num_categories": 2, "data.builder.num_val": 0, "data.builder.image_size": 8,
+        "data.builder.objects_per_image": [5, 4], "data.builder.object_size": [3, 44],
+        "data.builder.max_overlap": 2, "data.builder.negatives_per_image": -1,
+        "data.builder.not_exhaustive_rate": 1.5,
+    }  # fmt: skip
+    for option, value in wrong.items():
+        OmegaConf.update(config, option, value, merge=False)
+    lines = wrong_command(config)
+    assert len(lines) == len(wrong)
+    for option, value in wrong.items():
+        assert any(line.startswith(f"{option}={value}: expected ") for line in lines)
