@@ -14,6 +14,7 @@ from omegaconf import DictConfig, open_dict
 
 from bacl.errors import UserError
 from bacl.jobs.build import instantiate, open_data
+from bacl.jobs.check import check_arguments
 from bacl.jobs.configuration import last_stage, plain
 from bacl.jobs.fit import train_stages
 from bacl.jobs.outcome import write_failed
@@ -78,6 +79,7 @@ def union(jobs: Sequence[PlannedJob]) -> tuple[DictConfig, list[Names]]:
 
 def _can_be_built(job: PlannedJob, stage: str) -> bool:
     try:
+        check_arguments(job.config)
         for node in job.config.stages[stage].heads.values():
             instantiate(node)
     except UserError as error:

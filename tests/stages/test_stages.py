@@ -150,7 +150,7 @@ def test_parts_train_at_their_rates_for_the_images_of_a_step(bench):
     rate = schedule.learning_rate * images
     usual = (pytest.approx(rate), schedule.weight_decay)
     bacl = (pytest.approx(0.004 * images), 0.05)
-    assert groups.found == {"detector": usual, "bacl": bacl, "baseline": usual}
+    assert groups.found == {"detector": usual, "heads.bacl": bacl, "heads.baseline": usual}
     assert groups.rates == pytest.approx([0.2 * rate, 0.4 * rate])  # four batches are two steps
 
 
