@@ -87,14 +87,17 @@ def require_files(
 def incomplete(missing: Iterable[str], root: str | Path, name: str) -> str:
     """What is missing of a data set, and what there is to do."""
     mend = [
-        "data that lie elsewhere: give their folder as data.root=…, or set the environment "
-        "variable BACL_DATA to the folder around it"
+        f"data that lie elsewhere: give their folder as data.root=… (now {Path(root).absolute()}), "
+        "or set the environment variable BACL_DATA to the folder around it"
     ]
     if name in RELEASES:
         mend.append(f"no data yet: python run.py job=prepare data={name} data.root={root}")
     else:
         mend.append("other names in that folder: data.train.annotations=…, data.train.images=…, …")
-    found = "\n  ".join([f"the data set is not complete in {Path(root).absolute()}:", *missing])
+    mend.append(
+        "to go on without single pictures: datamodule.leave_out=… (names, or a file of them)"
+    )
+    found = "\n  ".join(["the data set is not complete:", *missing])
     return "\n".join([found, *mend])
 
 

@@ -62,8 +62,8 @@ class PredictionFiles(ExitStack):
         images = output / "images.json"
         if images.exists():
             raise OptionError(
-                f"{output} holds the results of an earlier prediction: name another folder, or "
-                "delete this one"
+                f"{output} holds the results of an earlier prediction: name another folder with "
+                "predict.output=…, or delete this one"
             )
         self._found = found
         ids = PredictedIds(len(found.names), np.asarray(category_ids))

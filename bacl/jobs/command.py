@@ -9,6 +9,11 @@ from bacl.jobs.quoting import with_quoted_paths
 
 MULTIRUN = {"-m", "--multirun"}
 SEVERAL = re.compile(r"^\+sweep=([^\[,]+,.*)$")
+FLAGS = {
+    *("--cfg", "--package", "-c", "-p", "--config-path", "--config-name", "--config-dir"),
+    *("-cp", "-cn", "-cd", "--experimental-rerun", "--info", "-i"),
+}
+"""Hydra's, that have a value."""
 LEAVES_NOTHING = ("hydra.output_subdir=null", "hydra/job_logging=stdout")
 """Hydra's record and log belong to a run; what only looks at one must not replace them."""
 
@@ -19,6 +24,10 @@ def completed(arguments: Sequence[str]) -> list[str]:
     Raises:
         SystemExit: an override does not fit; the text names the mend.
     """
+    for text in arguments:
+        key, equals, _ = text.partition("=")
+        if equals and key.startswith("-") and key not in FLAGS:
+            raise SystemExit(f"{text}: options have no dashes: {text.lstrip('-')}")
     # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
     chosen = ("experiment=", "sweep=")
     given = [f"+{text}" if text.startswith(chosen) else text for text in arguments]

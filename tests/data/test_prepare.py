@@ -286,12 +286,13 @@ def test_missing_files_are_listed_together(release, tmp_path):
     ]
     with pytest.raises(MissingDataError) as caught:
         prepare(tmp_path, "mine", train, val)
-    first, *listed, elsewhere, names = str(caught.value).splitlines()
-    assert first == f"the data set is not complete in {tmp_path}:"
+    first, *listed, elsewhere, names, without = str(caught.value).splitlines()
+    assert first == "the data set is not complete:"
     assert [line.removeprefix("  ") for line in listed] == lines
     assert "data.root=" in elsewhere
     assert "BACL_DATA" in elsewhere
     assert "data.train.annotations=" in names
+    assert "datamodule.leave_out=" in without
 
 
 def test_of_a_known_release_the_command_that_gets_it_is_told(release, tmp_path):

@@ -89,3 +89,10 @@ def test_jobs_take_a_runs_path_as_it_is_and_leave_only_what_they_write(finished,
     run(tmp_path, "job=predict", checkpoint, f"predict.images={images}", "trainer=cpu")
     shutil.rmtree(tmp_path / "predictions")
     assert left(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", ["--experiment=bacl_demo", "-trainer=cpu", "--head.loss.alpha=1"])
+def test_options_with_dashes_are_told(text):
+    with pytest.raises(SystemExit, match=f"options have no dashes: {text.lstrip('-')}"):
+        completed([text])
+    assert completed(["--cfg=job", "+experiment=bacl_demo"])[0] == "--cfg=job"
