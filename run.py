@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from bacl.interruption import INTERRUPTION
+from bacl.processes.interruption import INTERRUPTION
 
 if __name__ == "__main__":
     INTERRUPTION.listen()  # what follows takes a while
@@ -16,13 +16,13 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bacl.errors import UserError
-from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
-from bacl.jobs.command import completed
-from bacl.jobs.naming import variant
-from bacl.jobs.overview import overview
-from bacl.peers import telling_losses
-from bacl.terminal import accept_all_letters, visible_lines
+from bacl.command.completion import completed
+from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
+from bacl.command.overview import overview
+from bacl.messages.errors import UserError
+from bacl.messages.terminal import accept_all_letters, visible_lines
+from bacl.processes.peers import telling_losses
+from bacl.runs.naming import variant
 
 # Threads that wait for work sleep, instead of spinning: on cores that others use too, training is
 # several times faster. Read when torch is imported, which is later; other processes inherit it.

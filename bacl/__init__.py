@@ -15,19 +15,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bacl.errors import UserError
-    from bacl.inference.detections import Category, PictureDetections
-    from bacl.inference.evaluation import evaluate
+    from bacl.inference.judged import evaluate
     from bacl.inference.model import Model, load
+    from bacl.inference.picture_detections import Category, PictureDetections
+    from bacl.messages.errors import UserError
 
 __all__ = ["Category", "Model", "PictureDetections", "UserError", "evaluate", "load"]
 
 _HOMES = {
-    "Category": "bacl.inference.detections",
+    "Category": "bacl.inference.picture_detections",
     "Model": "bacl.inference.model",
-    "PictureDetections": "bacl.inference.detections",
-    "UserError": "bacl.errors",
-    "evaluate": "bacl.inference.evaluation",
+    "PictureDetections": "bacl.inference.picture_detections",
+    "UserError": "bacl.messages.errors",
+    "evaluate": "bacl.inference.judged",
     "load": "bacl.inference.model",
 }
 

@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from bacl.data.batch import padded_sides
-from bacl.evaluation.speed import Subject, Times, time_images
+from bacl.speed.image_times import Subject, Times, time_images
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SIZE, CLASSES = (800, 1333), 1230

@@ -122,7 +122,7 @@ def _peak_mib() -> float:
 def _bacl(folder: Path) -> Evaluator:
     import torch
 
-    from bacl.data.table import AnnotationTable
+    from bacl.data.annotations.table import AnnotationTable
     from bacl.evaluation.lvis_ap import LVISAveragePrecision
     from bacl.evaluation.results_json import load_results
 

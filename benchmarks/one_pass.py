@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state
 from training_step import composed, images_and_objects, optimiser, torchvision_resize
 
+from bacl.assembly.build import build_head
 from bacl.data.batch import Target
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.heads import BoxGenerator, Head
-from bacl.jobs.build import build_head
 
 HEADS = (1, 8, 40)
 SEPARATE = 5

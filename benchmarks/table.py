@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 
 IMAGES, CATEGORIES, WORKERS = 100_170, 1203, 4
 

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+from bacl.assembly.build import build_head
 from bacl.data.batch import Target, padded_sides
 from bacl.detectors.faster_rcnn import FasterRCNN
-from bacl.jobs.build import build_head
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 Step = Callable[[], Tensor]

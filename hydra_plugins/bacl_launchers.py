@@ -1,6 +1,8 @@
 """Where Hydra looks for plugins: it accepts only classes of the namespace `hydra_plugins`."""
 
-from bacl.launchers import one_pass, process, rows
+from bacl.launchers import one_pass_launcher as one_pass
+from bacl.launchers import process_launcher as process
+from bacl.launchers import row_sweeper as rows
 
 
 class ProcessLauncher(process.ProcessLauncher):

@@ -6,9 +6,9 @@ import shutil
 import pytest
 import torch
 
+from bacl.assembly.build import build_data, open_data
 from bacl.checkpoints.handover import load_stage
 from bacl.jobs import fit
-from bacl.jobs.build import build_data, open_data
 
 C = 1230
 

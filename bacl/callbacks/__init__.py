@@ -1,4 +1,4 @@
 """What watches a training: progress, divergence, interruption, measurements and their loggers.
 
-Imports: checkpoints, reporting, evaluation, heads, data, options.
+Imports: data, evaluation, heads, loggers, reporting.
 """

@@ -11,14 +11,14 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
 from numpy.typing import NDArray
 
-from bacl.atomic import replacing
-from bacl.callbacks.figure_log import log_figure
-from bacl.callbacks.spared_logger import attempt_all
 from bacl.data.statistics import CategoryStatistics
-from bacl.dispensable import Dispensable
-from bacl.errors import in_one_line
 from bacl.evaluation.groups import Grouping, shared_grouping
+from bacl.files.atomic import replacing
 from bacl.heads import Classifier, FeatureHallucination, Head, classifiers_by_name
+from bacl.loggers.figures import log_figure
+from bacl.loggers.spared_logger import attempt_all
+from bacl.messages.dispensable import Dispensable
+from bacl.messages.errors import in_one_line
 from bacl.reporting.figures import draw_weight_norms
 
 Row = dict[str, NDArray]

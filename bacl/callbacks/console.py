@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from bacl.distributed import num_processes
+from bacl.processes.distributed import num_processes
 
 _log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from bacl.callbacks.agreement import Agreement
-from bacl.checkpoints.saving import save
 from bacl.data.batch import Batch, Target
-from bacl.distributed import gather_objects, process_rank
-from bacl.errors import UserError
-from bacl.peers import lost_connection
+from bacl.files.saving import save
+from bacl.messages.errors import UserError
+from bacl.processes.agreement import Agreement
+from bacl.processes.distributed import gather_objects, process_rank
+from bacl.processes.peers import lost_connection
 
 
 class NonFiniteLossError(UserError, RuntimeError):

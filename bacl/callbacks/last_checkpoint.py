@@ -7,12 +7,12 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from bacl.atomic import UnwritableError
-from bacl.callbacks.agreement import Agreement
-from bacl.callbacks.csv_logger import CSVLogger, MetricsFile
 from bacl.callbacks.place import Place
 from bacl.data.datamodule import DetectionDataModule
-from bacl.distributed import num_processes
+from bacl.files.atomic import UnwritableError
+from bacl.loggers.csv_logger import CSVLogger, MetricsFile
+from bacl.processes.agreement import Agreement
+from bacl.processes.distributed import num_processes
 
 
 class LastCheckpoint(Checkpoint):

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from bacl.distributed import num_processes
+from bacl.processes.distributed import num_processes
 
 _log = logging.getLogger(__name__)
 

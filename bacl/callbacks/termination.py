@@ -10,9 +10,9 @@ from lightning.pytorch.strategies.launchers import subprocess_script
 from torch import Tensor
 from torch.utils.data._utils import signal_handling
 
-from bacl.callbacks.agreement import Agreement
-from bacl.interruption import INTERRUPTION
-from bacl.peers import PEERS
+from bacl.processes.agreement import Agreement
+from bacl.processes.interruption import INTERRUPTION
+from bacl.processes.peers import PEERS
 
 
 class Termination(Callback):

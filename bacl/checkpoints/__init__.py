@@ -1,4 +1,4 @@
 """Files of weights: hand-over between stages, published checkpoints in and out.
 
-Imports: heads, detectors, data.
+Imports: data, detectors, heads.
 """

@@ -14,6 +14,9 @@ RENAMED = {
     "bacl.predictors.NormalisedLinear": "bacl.heads.predictors.NormalisedLinear",
     "bacl.box_generator.BoxGenerator": "bacl.heads.BoxGenerator",
     "bacl.detectors.cascade_rcnn.CascadeStage": "bacl.detectors.cascade_rcnn.CascadeLevel",
+    "bacl.data.transforms.Augmentation": "bacl.data.augmentation.transforms.Augmentation",
+    "bacl.data.transforms.ResizeShortSide": "bacl.data.augmentation.transforms.ResizeShortSide",
+    "bacl.data.copy_paste.CopyPaste": "bacl.data.augmentation.copy_paste.CopyPaste",
 }
 LATER = {"later_stages": "later_levels"}
 

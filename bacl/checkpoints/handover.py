@@ -8,13 +8,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from bacl.checkpoints.earlier import brought_up_to_date
-from bacl.checkpoints.saving import save
 from bacl.checkpoints.structure import StructureError, check_structure
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.statistics import CategoryStatistics
-from bacl.data.table import AnnotationTable
-from bacl.errors import UserError
-from bacl.sound import misfits, not_finite, several
-from bacl.torch_file import UnreadableFileError, read_torch_file
+from bacl.files.saving import save
+from bacl.files.state_dicts import misfits, not_finite, several
+from bacl.files.torch_file import UnreadableFileError, read_torch_file
+from bacl.messages.errors import UserError
 
 State = dict[str, Any]
 PARTS = {"detector", "heads", "categories"}

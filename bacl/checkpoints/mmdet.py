@@ -20,9 +20,9 @@ from bacl.checkpoints.mmdet_names import (
     our_name,
     published_name,
 )
+from bacl.files.state_dicts import unusable
+from bacl.files.torch_file import printable
 from bacl.heads import Head
-from bacl.sound import unusable
-from bacl.torch_file import printable
 
 SHOWN = 100
 """Tensors that are listed of a file that does not fit."""

@@ -10,10 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from bacl.checkpoints.handover import PARTS, CheckpointError
-from bacl.checkpoints.saving import save
 from bacl.checkpoints.stand_ins import stand_ins
-from bacl.sound import no_plain_tensor
-from bacl.torch_file import UnreadableFileError, printable, read_torch_file
+from bacl.files.saving import save
+from bacl.files.state_dicts import no_plain_tensor
+from bacl.files.torch_file import UnreadableFileError, printable, read_torch_file
 
 MMDET_VERSION = "2.8.0"
 """The version whose layout we write; it is the same in all versions since 2.0."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from bacl.torch_file import UnreadableFileError, is_archive, printable
+from bacl.files.torch_file import UnreadableFileError, is_archive, printable
 
 DEFAULTS = "collections.defaultdict"
 DATA = (

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bacl.torch_file import printable
+from bacl.files.torch_file import printable
 
 PLAIN = (str, int, float, bool, type(None))
 MAX_NODES = 100_000

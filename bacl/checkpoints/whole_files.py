@@ -9,9 +9,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from bacl.checkpoints.handover import PARTS, CheckpointError
-from bacl.checkpoints.saving import save
-from bacl.errors import UserError
-from bacl.torch_file import UnreadableFileError, printable, read_torch_file
+from bacl.files.saving import save
+from bacl.files.torch_file import UnreadableFileError, printable, read_torch_file
+from bacl.messages.errors import UserError
 
 RESUMES = {
     "state_dict": dict, "loops": dict, "callbacks": dict,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bacl.data.table import AnnotationTable, CategoryView
-from bacl.data.validation import AnnotationError
+from bacl.data.annotations.table import AnnotationTable, CategoryView
+from bacl.data.annotations.validation import AnnotationError
 
 
 def check_categories(train: AnnotationTable, val: AnnotationTable) -> AnnotationTable:

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from bacl.atomic import replacing
+from bacl.data.annotations.json_stream import stream_records
+from bacl.data.annotations.records import RecordColumns
+from bacl.data.annotations.validation import SECTIONS, AnnotationError, check_unique, positions
 from bacl.data.coco_lt_choice import choose, closeness
-from bacl.data.disk import require_space
-from bacl.data.json_stream import stream_records
 from bacl.data.prepare import MissingDataError
-from bacl.data.progress import byte_progress
-from bacl.data.records import RecordColumns
-from bacl.data.validation import SECTIONS, AnnotationError, check_unique, positions
-from bacl.errors import OptionError, in_one_line
+from bacl.files.atomic import replacing
+from bacl.files.disk_space import require_space
+from bacl.messages.errors import OptionError, in_one_line
 from bacl.options.ranges import File, Seed
+from bacl.processes.progress import byte_progress
 
 _LOG = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bacl.data.records import RecordColumns
+from bacl.data.annotations.records import RecordColumns
 
 
 def choose(records: RecordColumns, published: Mapping[str, Any], seed: int) -> np.ndarray:

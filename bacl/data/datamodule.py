@@ -12,18 +12,18 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 from torch.utils.data import DataLoader
 
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.categories import check_categories
 from bacl.data.dataset import DetectionDataset
+from bacl.data.images.picture_file import MAX_PIXELS, Reading
 from bacl.data.loading import batch_loader
-from bacl.data.picture_file import MAX_PIXELS, Reading
 from bacl.data.samplers import EvaluationBatches, RandomBatches
 from bacl.data.selection import MIN_SIDE, Choice
 from bacl.data.split_messages import listed_names, require_named, tell_pictures, tell_splits
 from bacl.data.statistics import CategoryStatistics
-from bacl.data.table import AnnotationTable
-from bacl.data.transforms import Augmentation
-from bacl.distributed import num_processes, process_rank
 from bacl.options.ranges import Count, Pixels, Seed, Text
+from bacl.processes.distributed import num_processes, process_rank
 
 
 class DetectionDataModule(LightningDataModule):

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.augmentation.copy_paste import CopyPaste
+from bacl.data.augmentation.transforms import Sample
 from bacl.data.batch import RunLengths, Target, padded_sides
-from bacl.data.copy_paste import CopyPaste
-from bacl.data.images import ImageFiles
-from bacl.data.picture_file import Reading
+from bacl.data.images.image_files import ImageFiles
+from bacl.data.images.picture_file import Reading
 from bacl.data.selection import Choice, Selection, owners
-from bacl.data.table import AnnotationTable
-from bacl.data.transforms import Sample
-from bacl.errors import UserError
+from bacl.messages.errors import UserError
 
 MAX_DRAWS = 100
 """So many samples without objects after their augmentation, one after the other, mean a mistake."""
@@ -29,7 +29,7 @@ class NothingToTrainOnError(UserError, ValueError):
 
 @dataclass(slots=True)
 class _RawSample:
-    """An image as read, with its objects (`bacl.data.copy_paste.OutlinedSample`)."""
+    """An image as read, with its objects (`bacl.data.augmentation.copy_paste.OutlinedSample`)."""
 
     image: Tensor
     boxes: Tensor

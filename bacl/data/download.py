@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from bacl.data.disk import require_space
-from bacl.data.progress import byte_progress
-from bacl.errors import UserError
+from bacl.files.disk_space import require_space
+from bacl.messages.errors import UserError
+from bacl.processes.progress import byte_progress
 
 _LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bacl.data.batch import Batch, Target
 from bacl.data.collate import collate
-from bacl.errors import UserError
-from bacl.interruption import INTERRUPTION, SIGNALS
+from bacl.messages.errors import UserError
+from bacl.processes.interruption import INTERRUPTION, SIGNALS
 
 _WORKERS: WeakSet[BaseProcess] = WeakSet()
 """Processes that load for a command, and leave signals to it."""

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bacl.data.image_names import readings
-from bacl.data.validation import shown
+from bacl.data.annotations.image_names import readings
+from bacl.data.annotations.validation import shown
 
 _LVIS = "https://dl.fbaipublicfiles.com/LVIS"  # lvisdataset.org/dataset
 _COCO = "http://images.cocodataset.org/zips"  # cocodataset.org/#download

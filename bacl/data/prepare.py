@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.annotations.table_cache import table_folder
+from bacl.data.annotations.validation import shown
 from bacl.data.categories import check_categories
 from bacl.data.download import download, unpack
 from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names, tried
-from bacl.data.table import AnnotationTable
-from bacl.data.table_cache import table_folder
-from bacl.data.validation import shown
-from bacl.errors import UserError
+from bacl.messages.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 

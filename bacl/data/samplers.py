@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 from torch.utils.data import Sampler
 
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import Share
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 
 MIN_SIDE = 32
 """Pixels; the published code does not train on images with a shorter side."""

@@ -6,12 +6,12 @@ from collections.abc import Collection, Hashable, Sequence
 from functools import cache
 from pathlib import Path
 
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.dataset import DetectionDataset
-from bacl.data.picture_check import check_pictures
+from bacl.data.images.picture_check import check_pictures
 from bacl.data.selection import shortened
-from bacl.data.table import AnnotationTable
-from bacl.distributed import gather_objects, process_rank
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
+from bacl.processes.distributed import gather_objects, process_rank
 
 _LOG = logging.getLogger(__name__)
 _CHECKED: set[tuple[Hashable, bytes]] = set()

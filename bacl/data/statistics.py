@@ -9,7 +9,7 @@ import torch
 from annotated_types import Len
 from torch import Tensor
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 from bacl.options.ranges import File
 
 

@@ -32,7 +32,7 @@ from bacl.detectors.region_detector import (
 )
 from bacl.detectors.roi_pooling import RoIPooling
 from bacl.detectors.rpn import RegionProposalNetwork
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import Classes, Name, NotNegative, PositiveShare, Stds, Width
 
 

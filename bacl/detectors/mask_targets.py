@@ -12,7 +12,7 @@ from torchvision.ops import roi_align
 from bacl.data.batch import Target
 from bacl.detectors.boxes import clip_boxes
 from bacl.detectors.matching import SampledRoIs
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 
 AT_ONCE = 32
 """Objects whose masks are float32 together: 210 MB on a canvas of 1280 pixels."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bacl.data.batch import Target
 from bacl.detectors.boxes import pairwise_iou
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import Count, PositiveShare, Share
 
 BACKGROUND = -1

@@ -20,7 +20,7 @@ from bacl.detectors.postprocess import Postprocess
 from bacl.detectors.proposals import Proposals
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 
 FIRST = "first"
 """Name of a detector's first level; a Faster R-CNN has no other."""

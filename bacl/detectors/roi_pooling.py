@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bacl.detectors.fpn import STRIDES
 from bacl.detectors.roi_align import roi_align
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import Positive, SamplingRatio, Side, Strides
 
 

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 from torchvision.models import get_weight
 
-from bacl.errors import UserError
-from bacl.sound import no_plain_tensor, not_finite, unusable
-from bacl.torch_file import UnreadableFileError, file_kind, printable, read_torch_file
+from bacl.files.state_dicts import no_plain_tensor, not_finite, unusable
+from bacl.files.torch_file import UnreadableFileError, file_kind, printable, read_torch_file
+from bacl.messages.errors import UserError
 
 State = dict[str, Any]
 FILES = (".pth", ".pt", ".bin", ".safetensors")

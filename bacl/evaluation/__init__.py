@@ -1,4 +1,4 @@
 """Average precision and its parts, and what a detector costs in parameters, work and time.
 
-Imports: heads, detectors, data, options.
+Imports: data, options.
 """

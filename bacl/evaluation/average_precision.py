@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
-from bacl.data.table import AnnotationTable
-from bacl.distributed import gather_objects
-from bacl.evaluation.columns import COLUMN_NAMES, DetectionColumns
+from bacl.evaluation.detection_columns import COLUMN_NAMES, DetectionColumns
 from bacl.evaluation.groups import MASKS, Grouping
 from bacl.evaluation.judging import Evaluation, evaluate
 from bacl.evaluation.mask_overlap import mask_overlap
-from bacl.evaluation.matching import AREA_RANGES, box_overlap
+from bacl.evaluation.object_matching import AREA_RANGES, box_overlap
 from bacl.evaluation.precision import Curves
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
+from bacl.processes.distributed import gather_objects
 
 _log = logging.getLogger(__name__)
 

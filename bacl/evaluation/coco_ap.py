@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol
 import numpy as np
 from annotated_types import Len
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.rules import Rules

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self, TextIO
 
-from bacl.atomic import replacing
+from bacl.files.atomic import replacing
 
 
 class JsonListWriter(ExitStack):

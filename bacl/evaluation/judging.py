@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bacl.evaluation.columns import DetectionColumns
-from bacl.evaluation.matching import AREA_RANGES, PairOverlap, area_conditions, match, rank_in_run
+from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.object_matching import (
+    AREA_RANGES,
+    PairOverlap,
+    area_conditions,
+    match,
+    rank_in_run,
+)
 from bacl.evaluation.precision import Curves, accumulate
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth

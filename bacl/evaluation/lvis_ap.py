@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.rules import Rules

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from bacl.data.table import AnnotationTable
-from bacl.evaluation.columns import DetectionColumns
-from bacl.evaluation.matching import PairOverlap
+from bacl.data.annotations.table import AnnotationTable
+from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.object_matching import PairOverlap
 from bacl.evaluation.truth import GroundTruth
 
 

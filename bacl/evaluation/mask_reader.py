@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bacl.data.segmentation import decoded_runs
-from bacl.data.table import AnnotationTable
-from bacl.data.validation import AnnotationError, shown
+from bacl.data.annotations.segmentation import decoded_runs
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.annotations.validation import AnnotationError, shown
 from bacl.evaluation.mask_codes import take_codes
 
 

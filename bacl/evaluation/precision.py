@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bacl.evaluation.matching import AREA_RANGES, IOU_THRESHOLDS
+from bacl.evaluation.object_matching import AREA_RANGES, IOU_THRESHOLDS
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 

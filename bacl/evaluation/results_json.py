@@ -14,16 +14,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bacl.data.json_stream import stream_list
-from bacl.data.table import AnnotationTable
-from bacl.data.validation import (
+from bacl.data.annotations.json_stream import stream_list
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.annotations.validation import (
     NUMBERS,
     AnnotationError,
     check_box,
     check_identifier,
     shown,
 )
-from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.mask_reader import MaskReader

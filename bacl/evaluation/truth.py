@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 from bacl.evaluation.rules import Rules
 
 _EVALUATED, _NOT_EXHAUSTIVE = np.uint8(1), np.uint8(2)

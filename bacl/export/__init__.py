@@ -1,6 +1,6 @@
 """Trained detectors for programs without this project: one file, from pixels to detections.
 
-Imports: heads, detectors, data.
+Imports: data, detectors, heads.
 """
 
 from bacl.export.detector import ExportableDetector

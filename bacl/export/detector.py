@@ -14,9 +14,9 @@ from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.detectors.levels import Level
 from bacl.detectors.region_detector import RegionDetector
-from bacl.errors import OptionError
 from bacl.export.suppression import Survivors, survivors
 from bacl.heads import Head
+from bacl.messages.errors import OptionError
 
 
 class ExportableDetector(nn.Module):

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from bacl.atomic import replacing
-from bacl.errors import UserError
 from bacl.export.detector import ExportableDetector
-from bacl.export.names import INPUTS, OUTPUTS
+from bacl.export.tensor_names import INPUTS, OUTPUTS
+from bacl.files.atomic import replacing
+from bacl.messages.errors import UserError
 
 OPSET = 18
 """RoiAlign with the half-pixel shift needs 16; torch's exporter writes 18 natively."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from bacl.atomic import replacing
 from bacl.export.detector import ExportableDetector
+from bacl.files.atomic import replacing
 
 
 def write_program(detector: ExportableDetector, path: Path, notes: dict[str, Any]) -> None:

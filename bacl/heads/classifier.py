@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from bacl.detectors.levels import Level, TrainingLevel
-from bacl.errors import OptionError
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.calibration import Calibration, Uncalibrated
 from bacl.heads.hallucination import AddedFeatures
 from bacl.losses.base import ClassificationLoss
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import Rate, Seed, Width
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bacl.class_sums import ClassSums, sum_per_class
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
-from bacl.distributed import process_rank
 from bacl.heads.box_generator import BoxGenerator
 from bacl.indicators import LongTermIndicator
 from bacl.options.ranges import Classes, Rows, Seed, Share, Width
+from bacl.processes.class_sums import ClassSums, sum_per_class
+from bacl.processes.distributed import process_rank
 
 PER_BOX = BoxGenerator()
 """Eq. 10 with magnitudes of its own for every box."""

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from bacl.class_sums import sum_per_class
 from bacl.indicators.base import PROBABILITY_FLOOR, LongTermIndicator
 from bacl.options.ranges import Classes
+from bacl.processes.class_sums import sum_per_class
 
 
 class ConfusionMatrix(LongTermIndicator):

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from bacl.class_sums import rows_per_class
-from bacl.distributed import sum_over_processes
 from bacl.indicators.base import COUNT_FLOOR, PROBABILITY_FLOOR, ScalarIndicator
 from bacl.options.ranges import Classes, Share
+from bacl.processes.class_sums import rows_per_class
+from bacl.processes.distributed import sum_over_processes
 
 
 class CumulativeInstances(ScalarIndicator):

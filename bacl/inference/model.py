@@ -8,13 +8,13 @@ from typing import Self, overload
 import torch
 from torch import Tensor
 
+from bacl.assembly.rebuilt import Restored, restore_alone
 from bacl.data.collate import collate
-from bacl.data.image_folder import without_objects
-from bacl.errors import OptionError, in_one_line, require
-from bacl.inference.detections import Category, PictureDetections
+from bacl.data.images.image_folder import without_objects
+from bacl.inference.computing import as_in_a_job, generators_kept
+from bacl.inference.picture_detections import Category, PictureDetections
 from bacl.inference.pictures import Picture, pixels
-from bacl.inference.process import as_in_a_job, generators_kept
-from bacl.jobs.rebuilt import Restored, restore_alone
+from bacl.messages.errors import OptionError, in_one_line, require
 from bacl.stages.detection import detect
 
 

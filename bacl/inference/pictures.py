@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bacl.data.picture_file import PictureError, Reading, pixels_of, read_picture
-from bacl.errors import OptionError, in_one_line
+from bacl.data.images.picture_file import PictureError, Reading, pixels_of, read_picture
+from bacl.messages.errors import OptionError, in_one_line
 
 Picture = str | PathLike[str] | Image.Image | np.ndarray | Tensor
 """A file's path, a Pillow image, an array (H, W, 3) or a tensor (3, H, W) of uint8 RGB."""
@@ -19,8 +19,8 @@ Picture = str | PathLike[str] | Image.Image | np.ndarray | Tensor
 def pixels(picture: Picture, reading: Reading) -> Tensor:
     """(3, H, W) uint8 RGB pixels on the CPU.
 
-    Files and Pillow images of any mode and depth are converted as `bacl.data.pixels.rgb` says, and
-    turned as their EXIF orientation asks.
+    Files and Pillow images of any mode and depth are converted as `bacl.data.images.pixels.rgb`
+    says, and turned as their EXIF orientation asks.
 
     Args:
         picture: see `Picture`.

@@ -1,21 +1,5 @@
-"""What `python run.py job=…` can do: a module each, with `run(config, folder)`.
+"""What `python run.py job=…` does: a module for each job, with `run(config, folder)`.
 
-Imports: export, callbacks, checkpoints, reporting, evaluation, stages, heads, detectors, data,
-options.
+Imports: assembly, checkpoints, data, evaluation, export, loggers, one_pass, options, reporting,
+runs, speed, stages.
 """
-
-JOBS = {
-    "fit": "bacl.jobs.fit",
-    "test": "bacl.jobs.test",
-    "predict": "bacl.jobs.predict",
-    "import": "bacl.jobs.import_checkpoint",
-    "export": "bacl.jobs.export",
-    "cost": "bacl.jobs.cost",
-    "prepare": "bacl.jobs.prepare",
-    "report": "bacl.jobs.report",
-    "doctor": "bacl.jobs.doctor",
-}
-STARTED_BY_LAUNCHERS = {"fit_group": "bacl.jobs.fit_group"}
-"""Jobs that nobody asks for by name."""
-TRAINING = {"fit", *STARTED_BY_LAUNCHERS}
-"""Jobs whose folder is a run."""

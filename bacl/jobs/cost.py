@@ -13,13 +13,7 @@ import torch
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, open_dict
 
-from bacl.data.batch import padded_sides
-from bacl.data.lvis import RELEASES
-from bacl.data.table import AnnotationTable
-from bacl.errors import OptionError
-from bacl.evaluation.cost import MultiplyAdds, Parameters, count_multiply_adds, count_parameters
-from bacl.evaluation.speed import Image, Subject, time_images
-from bacl.jobs.build import (
+from bacl.assembly.build import (
     build_data,
     build_parts,
     build_stage,
@@ -27,11 +21,17 @@ from bacl.jobs.build import (
     prepare_process,
     single_device_trainer,
 )
-from bacl.jobs.check import check_arguments
-from bacl.jobs.restored import command_overrides
-from bacl.jobs.restored_on_data import restore_on_data
-from bacl.jobs.run_folder import environment, write_text
-from bacl.reporting.cost import CostRow, cost_markdown, cost_table
+from bacl.assembly.restored import command_overrides
+from bacl.assembly.restored_on_data import restore_on_data
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.batch import padded_sides
+from bacl.data.lvis import RELEASES
+from bacl.messages.errors import OptionError
+from bacl.options.comparison import require_right_options
+from bacl.reporting.cost_table import CostRow, cost_markdown, cost_table
+from bacl.runs.folder import environment, write_text
+from bacl.speed.image_times import Image, Subject, time_images
+from bacl.speed.work import MultiplyAdds, Parameters, count_multiply_adds, count_parameters
 from bacl.stages import DetectionStage
 
 
@@ -48,7 +48,7 @@ def run(config: DictConfig, folder: Path) -> None:
         model = restore_on_data(config, folder, command_overrides())
         config, name, stage, folder = model.config, model.name, model.stage, model.path.parent
     else:
-        check_arguments(config)
+        require_right_options(config)
         with open_dict(config):
             config.data.num_classes = number_of_classes(config)
         name = chosen_stages(config)[-1]

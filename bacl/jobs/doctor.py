@@ -12,16 +12,16 @@ import torch
 from omegaconf import DictConfig
 from torch.nn import functional
 
+from bacl.assembly.build import build_data, instantiate, prepare_process, single_device_trainer
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
 from bacl.data.categories import check_categories
 from bacl.data.prepare import incomplete, missing_files
-from bacl.data.table import AnnotationTable
-from bacl.errors import UserError
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
-from bacl.jobs.build import build_data, instantiate, prepare_process, single_device_trainer
-from bacl.jobs.check import check_arguments
-from bacl.jobs.configuration import plain
-from bacl.jobs.run_folder import environment
+from bacl.messages.errors import UserError
+from bacl.options.comparison import require_right_options
+from bacl.options.composed import plain
+from bacl.runs.folder import environment
 
 
 class NotReadyError(UserError):
@@ -59,7 +59,7 @@ def versions(config: DictConfig) -> str:
 
 def options(config: DictConfig) -> str:
     """Whether every option is one that its class takes."""
-    check_arguments(config)
+    require_right_options(config)
     return f"{', '.join(config.stages)}; all known"
 
 

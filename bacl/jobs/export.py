@@ -6,17 +6,17 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from bacl.assembly.build import prepare_process
+from bacl.assembly.rebuilt import Restored
+from bacl.assembly.restored import command_overrides, restore_model
 from bacl.checkpoints.mmdet import published_state
 from bacl.checkpoints.mmdet_file import write_published
-from bacl.errors import OptionError
 from bacl.export import ExportableDetector
 from bacl.export.onnx import write_onnx
 from bacl.export.program import write_program
 from bacl.export.suppression import Survivors, survivors, survivors_operator
-from bacl.jobs.build import prepare_process
-from bacl.jobs.configuration import plain
-from bacl.jobs.rebuilt import Restored
-from bacl.jobs.restored import command_overrides, restore_model
+from bacl.messages.errors import OptionError
+from bacl.options.composed import plain
 
 Format = Callable[[Restored, str, Path, dict[str, Any]], None]
 

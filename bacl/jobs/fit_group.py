@@ -1,7 +1,7 @@
 """job=fit_group: the jobs of a one-pass multirun train together, each one's heads as if alone.
 
-The launcher (`bacl.launchers.one_pass`) starts it in the group's folder, where plan.yaml lists the
-jobs. They differ only in the classifier heads of their last stage.
+The launcher (`bacl.launchers.one_pass_launcher`) starts it in the group's folder, where plan.yaml
+lists the jobs. They differ only in the classifier heads of their last stage.
 """
 
 import json
@@ -12,15 +12,15 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from bacl.errors import UserError
-from bacl.jobs.build import instantiate, open_data
-from bacl.jobs.check import check_arguments
-from bacl.jobs.configuration import last_stage, plain
-from bacl.jobs.fit import train_stages
-from bacl.jobs.outcome import write_failed
-from bacl.jobs.plan import PlannedJob, read_plan
-from bacl.jobs.run_folder import exclusive
-from bacl.jobs.share_out import share_out
+from bacl.assembly.build import instantiate, open_data
+from bacl.messages.errors import UserError
+from bacl.one_pass.plan import PlannedJob, read_plan
+from bacl.one_pass.share_out import share_out
+from bacl.options.comparison import require_right_options
+from bacl.options.composed import last_stage, plain
+from bacl.runs.folder import exclusive
+from bacl.runs.outcome import write_failed
+from bacl.runs.training import train_stages
 
 Names = dict[str, str]
 """A job's names of its heads, to the group's names of them."""
@@ -79,7 +79,7 @@ def union(jobs: Sequence[PlannedJob]) -> tuple[DictConfig, list[Names]]:
 
 def _can_be_built(job: PlannedJob, stage: str) -> bool:
     try:
-        check_arguments(job.config)
+        require_right_options(job.config)
         for node in job.config.stages[stage].heads.values():
             instantiate(node)
     except UserError as error:

@@ -4,13 +4,19 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from bacl.assembly.build import (
+    build_stage,
+    chosen_stages,
+    only_head,
+    open_categories,
+    prepare_process,
+)
 from bacl.checkpoints.handover import Categories, CheckpointError, save_stage
 from bacl.checkpoints.mmdet import load_published
 from bacl.checkpoints.mmdet_file import read_published
-from bacl.errors import OptionError
-from bacl.jobs.build import build_stage, chosen_stages, only_head, open_categories, prepare_process
-from bacl.jobs.check import check_arguments
-from bacl.jobs.run_folder import plain
+from bacl.messages.errors import OptionError
+from bacl.options.comparison import require_right_options
+from bacl.runs.folder import plain
 
 
 def run(config: DictConfig, folder: Path) -> None:
@@ -24,7 +30,7 @@ def run(config: DictConfig, folder: Path) -> None:
         CheckpointError: the file does not fit, or there is a file in place of the output.
     """
     prepare_process()
-    check_arguments(config)
+    require_right_options(config)
     if config.checkpoint is None:
         raise OptionError("job=import needs checkpoint=FILE.pth, the published file")
     name = chosen_stages(config)[-1]

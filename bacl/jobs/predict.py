@@ -13,8 +13,11 @@ import numpy as np
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
+from bacl.assembly.build import build_fabric, prepare_process
+from bacl.assembly.rebuilt import Restored
+from bacl.assembly.restored import command_overrides, keep_head, restore_model
 from bacl.data.batch import Batch, Detections, Target
-from bacl.data.image_folder import (
+from bacl.data.images.image_folder import (
     Collated,
     FoundImages,
     PictureDataset,
@@ -22,18 +25,15 @@ from bacl.data.image_folder import (
     collate_readable,
     find_images,
 )
-from bacl.data.orientation import UPRIGHT
-from bacl.data.picture_file import read_picture
-from bacl.data.progress import count_progress
-from bacl.data.traits import Trait, told_traits
-from bacl.dispensable import Dispensable
-from bacl.errors import OptionError, UserError
-from bacl.evaluation.predictions import PredictionFiles
-from bacl.jobs.build import build_fabric, prepare_process
-from bacl.jobs.rebuilt import Restored
-from bacl.jobs.restored import command_overrides, keep_head, restore_model
+from bacl.data.images.orientation import UPRIGHT
+from bacl.data.images.picture_file import read_picture
+from bacl.data.images.traits import Trait, told_traits
+from bacl.evaluation.prediction_files import PredictionFiles
+from bacl.messages.dispensable import Dispensable
+from bacl.messages.errors import OptionError, UserError
+from bacl.messages.terminal import visible
+from bacl.processes.progress import count_progress
 from bacl.reporting import figures
-from bacl.terminal import visible
 
 PARTS = ("waiting for pictures", "detection", "writing", "drawing")
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from bacl.assembly.build import instantiate, prepare_process
 from bacl.data.prepare import prepare
-from bacl.jobs.build import instantiate, prepare_process
-from bacl.jobs.configuration import plain
+from bacl.options.composed import plain
 
 
 def run(config: DictConfig, folder: Path) -> None:

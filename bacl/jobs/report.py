@@ -16,17 +16,17 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 from rich.markdown import Markdown
 
-from bacl.callbacks.figure_log import log_figure
-from bacl.callbacks.spared_logger import SparedLogger, attempt_all
-from bacl.dispensable import Dispensable
-from bacl.jobs.build import build_loggers
-from bacl.jobs.configuration import last_stage, plain
-from bacl.jobs.finished_runs import every_run, results
-from bacl.jobs.naming import variant
-from bacl.jobs.run_folder import write_text
+from bacl.assembly.build import build_loggers
+from bacl.loggers.figures import log_figure
+from bacl.loggers.spared_logger import SparedLogger, attempt_all
+from bacl.messages.dispensable import Dispensable
+from bacl.options.composed import last_stage, plain
 from bacl.reporting.ablation import Ablation, Row
 from bacl.reporting.ablation_text import HEADER, markdown, records, write_csv
-from bacl.reporting.figures.ablation import draw_ablation
+from bacl.reporting.figures.ablation_curves import draw_ablation
+from bacl.runs.finished import every_run, results
+from bacl.runs.folder import write_text
+from bacl.runs.naming import variant
 
 
 def run(config: DictConfig, folder: Path) -> None:

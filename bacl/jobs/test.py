@@ -6,11 +6,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.jobs.build import build_data, build_trainer, prepare_process
-from bacl.jobs.evaluate import evaluate
-from bacl.jobs.naming import variant
-from bacl.jobs.restored import command_overrides
-from bacl.jobs.restored_on_data import restore_on_data
+from bacl.assembly.build import build_data, build_trainer, prepare_process
+from bacl.assembly.restored import command_overrides
+from bacl.assembly.restored_on_data import restore_on_data
+from bacl.runs.evaluated import evaluate
+from bacl.runs.naming import variant
 
 
 def run(config: DictConfig, folder: Path) -> float:

@@ -1,4 +1,4 @@
 """Hydra launchers of multiruns. Nothing here imports torch before a job has to be grouped.
 
-Imports: jobs, reporting, evaluation, options.
+Imports: command, evaluation, one_pass, options, reporting, runs.
 """

@@ -12,11 +12,11 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bacl.errors import UserError
-from bacl.jobs.check import explanation, wrong_command
-from bacl.jobs.configuration import changes, last_stage, plain
-from bacl.jobs.outcome import Outcome, read_outcome
-from bacl.jobs.plain_values import read_yaml, select
+from bacl.command.check import explanation, wrong_command
+from bacl.files.plain_values import read_yaml, select
+from bacl.messages.errors import UserError
+from bacl.options.composed import changes, last_stage, plain
+from bacl.runs.outcome import Outcome, read_outcome
 
 
 @dataclass

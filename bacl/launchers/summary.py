@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bacl.evaluation.groups import group_columns
-from bacl.jobs.outcome import Outcome
 from bacl.launchers.jobs import Job
+from bacl.messages.terminal import visible
 from bacl.reporting.spreadsheet import write_csv
-from bacl.terminal import visible
+from bacl.runs.outcome import Outcome
 
 OVERALL = {"AP": "AP", "AP50": "AP50"}
 

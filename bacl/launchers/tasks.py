@@ -13,14 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from bacl.atomic import remove, telling_refusal
-from bacl.errors import BUSY
-from bacl.interruption import INTERRUPTION, TOGETHER
-from bacl.jobs.check import CHECKED
-from bacl.jobs.lock import PATIENCE, BusyFolderError, lock
-from bacl.jobs.outcome import FAILED, write_failed
+from bacl.command.check import CHECKED
+from bacl.files.atomic import remove, telling_refusal
+from bacl.files.lock import PATIENCE, BusyFolderError, lock
 from bacl.launchers.jobs import Job
-from bacl.peers import AGAIN
+from bacl.messages.errors import BUSY
+from bacl.processes.interruption import INTERRUPTION, TOGETHER
+from bacl.processes.peers import AGAIN
+from bacl.runs.outcome import FAILED, write_failed
 
 LOG = "job.log"
 HYDRAS_ADVICE = "Set the environment variable HYDRA_FULL_ERROR=1"

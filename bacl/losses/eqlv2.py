@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bacl.distributed import sum_over_processes
 from bacl.indicators import LongTermIndicator
 from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
 from bacl.losses.sigmoid import sigmoid_cross_entropy
 from bacl.options.ranges import Classes, NotNegative, Probability
+from bacl.processes.distributed import sum_over_processes
 
 SMALLEST = 1e-10
 """Added to the negative gradients before they divide; published code."""

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from bacl.errors import OptionError
 from bacl.indicators import LongTermIndicator
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
 from bacl.losses.sigmoid import sigmoid_cross_entropy
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import Classes, NotNegative, Probability, Share
 
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bacl.class_sums import rows_per_class
-from bacl.distributed import sum_over_processes
 from bacl.indicators import LongTermIndicator
 from bacl.losses.base import ClassificationLoss, in_float32
 from bacl.options.ranges import Classes, NotNegative
+from bacl.processes.class_sums import rows_per_class
+from bacl.processes.distributed import sum_over_processes
 
 SMALLEST = 0.01
 """The own class's probability divides no smaller than this; published code."""

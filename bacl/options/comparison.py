@@ -8,9 +8,9 @@ from typing import Any, Never, NotRequired, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from bacl.errors import in_one_line
-from bacl.options.judging import problem, shown
+from bacl.messages.errors import UserError, in_one_line
 from bacl.options.parts import Part, element_of, part_of
+from bacl.options.problems import problem, shown
 from bacl.options.sections import Configuration
 from bacl.options.signatures import Options, options_of
 
@@ -41,6 +41,16 @@ def wrong_options(
     comparison = _Comparison(config, classes)
     lines = list(comparison.section(config, section, "")) or list(comparison.stand_ins())
     return list(dict.fromkeys(lines))
+
+
+def require_right_options(config: DictConfig) -> None:
+    """Refuse options that no class takes, or whose values cannot be meant.
+
+    Raises:
+        UserError: one line for each.
+    """
+    if wrong := wrong_options(config):
+        raise UserError("\n".join(wrong))
 
 
 def unknown(path: str, known: set[str]) -> str:

@@ -95,7 +95,7 @@ class Stage(TypedDict):
     module: Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]
     heads: Mapping[HeadName, Annotated[Any, Part("bacl.heads.Classifier")]]
     schedule: Annotated[Any, Part("bacl.stages.Schedule")]
-    augment: Annotated[Any, Part("bacl.data.transforms.Augmentation")]
+    augment: Annotated[Any, Part("bacl.data.augmentation.transforms.Augmentation")]
     init: Init
     sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
 

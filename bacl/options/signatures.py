@@ -6,7 +6,7 @@ from functools import cache
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, Never, get_args, get_origin, get_type_hints
 
-from bacl.errors import OptionError, in_one_line
+from bacl.messages.errors import OptionError, in_one_line
 from bacl.options.libraries import LIBRARIES
 from bacl.options.parts import part_of
 

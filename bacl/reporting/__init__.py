@@ -1,4 +1,4 @@
 """Tables and figures of what was measured.
 
-Imports: evaluation, data.
+Imports: data, evaluation, speed.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bacl.reporting import spreadsheet
 from bacl.reporting.ablation import PAPER, Ablation, Row
-from bacl.reporting.names import as_markdown, shown
+from bacl.reporting.shown_names import as_markdown, shown
 
 HEADER = (
     *("table", "row", "default", "measure", "runs", "mean", "deviation", "change"),

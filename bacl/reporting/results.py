@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 from rich.text import Text
 
-from bacl.atomic import replacing
 from bacl.evaluation.groups import MASKS, Grouping
-from bacl.reporting.names import as_markdown, shown
+from bacl.files.atomic import replacing
+from bacl.reporting.shown_names import as_markdown, shown
 from bacl.reporting.spreadsheet import write_csv
 
 # Column title -> metric; the average recall carries its number of detections in its name.

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from bacl.atomic import replacing
-from bacl.terminal import visible
+from bacl.files.atomic import replacing
+from bacl.messages.terminal import visible
 
 _FORMULA = re.compile(r"['\s]*[=+\-@＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

@@ -1,10 +1,10 @@
 """The two stages of BACL as LightningModules; plain modules do the work.
 
-Imports: heads, detectors, data, options.
+Imports: data, detectors, heads, options.
 """
 
-from bacl.stages.classifier import ClassifierStage
-from bacl.stages.representation import RepresentationStage
+from bacl.stages.classifier_stage import ClassifierStage
+from bacl.stages.representation_stage import RepresentationStage
 from bacl.stages.schedule import Schedule
 from bacl.stages.stage import DetectionStage
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from bacl.distributed import num_processes, process_rank
+from bacl.processes.distributed import num_processes, process_rank
 
 PURPOSES = 2
 SAMPLING, JITTER = range(PURPOSES)

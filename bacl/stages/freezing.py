@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 
 
 def train_only(module: nn.Module, patterns: Sequence[str]) -> None:

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Batch, Detections
-from bacl.data.table import AnnotationTable
 from bacl.detectors.levels import ExtraBoxes
 from bacl.detectors.region_detector import RegionDetector
-from bacl.errors import OptionError
+from bacl.files.state_dicts import misfits, several
 from bacl.heads import BoxGenerator, Head
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import Text
-from bacl.sound import misfits, several
 from bacl.stages.detection import detect
 from bacl.stages.draws import JITTER, SAMPLING, seed_draws
 from bacl.stages.freezing import any_trains, frozen_modules, train_only

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder, append_row, last_norms, measure
-from bacl.callbacks.csv_logger import CSVLogger
 from bacl.evaluation.coco_ap import groups_by_count
+from bacl.loggers.csv_logger import CSVLogger
 
 
 def test_measure_gives_row_norms_indicator_and_seen(stage):

@@ -33,7 +33,7 @@ def test_lines_wait_for_their_time(fit, caplog):
 
 
 def test_bar_shows_losses_without_version_number(fit, terminal, capsys, tmp_path):
-    from bacl.callbacks.csv_logger import CSVLogger
+    from bacl.loggers.csv_logger import CSVLogger
 
     bar = ProgressBar(every=1)
     fit(bar, enable_progress_bar=True, logger=CSVLogger(tmp_path))

@@ -5,9 +5,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from bacl.callbacks.agreement import Agreement
-from bacl.callbacks.csv_logger import CSVLogger
 from bacl.callbacks.finite_loss import DivergedError, FiniteLoss, NonFiniteLossError
+from bacl.loggers.csv_logger import CSVLogger
+from bacl.processes.agreement import Agreement
 
 
 def test_finite_losses_train_to_the_end_and_write_nothing(fit, tmp_path):

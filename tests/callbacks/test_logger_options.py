@@ -6,10 +6,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from bacl.callbacks.csv_logger import CSVLogger
-from bacl.callbacks.figure_log import log_figure
-from bacl.callbacks.spared_logger import SparedLogger
 from bacl.evaluation.lvis_ap import groups_by_frequency
+from bacl.loggers.csv_logger import CSVLogger
+from bacl.loggers.figures import log_figure
+from bacl.loggers.spared_logger import SparedLogger
 from bacl.reporting.figures import draw_weight_norms
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -6,11 +6,11 @@ import pytest
 from lightning.pytorch import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from bacl.callbacks.agreement import Agreement
-from bacl.callbacks.csv_logger import CSVLogger, read_rows
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.termination import Termination
-from bacl.interruption import INTERRUPTION
+from bacl.loggers.csv_logger import CSVLogger, read_rows
+from bacl.processes.agreement import Agreement
+from bacl.processes.interruption import INTERRUPTION
 
 
 class Told(Callback):

@@ -16,11 +16,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
+from bacl.assembly.build import build_stage, only_head
 from bacl.checkpoints.handover import Categories, CheckpointError
 from bacl.checkpoints.mmdet import load_published, named_state, published_state
 from bacl.checkpoints.mmdet_file import PublishedFile, read_published, write_published
 from bacl.checkpoints.mmdet_names import our_name, published_name
-from bacl.jobs.build import build_stage, only_head
 
 REPOSITORY = Path(__file__).parents[2]
 KEYS = json.loads((REPOSITORY / "tests/data/published/a_state_dict_keys_r50.json").read_text())

@@ -1,6 +1,6 @@
 import pytest
 
-from bacl.data.builtin import build
+from bacl.data.builtin.data_set import build
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from bacl.jobs.build import build_stage
-from bacl.jobs.check import CONF, wrong_command
+from bacl.assembly.build import build_stage
+from bacl.command.check import CONF, wrong_command
 
 DETECTORS = sorted(path.stem for path in (CONF / "detector").glob("*.yaml"))
 HEADS = sorted(path.stem for path in (CONF / "head").glob("*.yaml"))

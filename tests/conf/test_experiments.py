@@ -6,8 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from bacl.jobs.build import build_stage
-from bacl.jobs.check import CONF
+from bacl.assembly.build import build_stage
+from bacl.command.check import CONF
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 

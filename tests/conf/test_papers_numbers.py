@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 from omegaconf import OmegaConf
 
-from bacl.jobs.configuration import flat
+from bacl.options.composed import flat
 
 FASTER = {
     "feature_dim": 1024,

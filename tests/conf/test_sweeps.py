@@ -6,8 +6,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from bacl.jobs.check import CONF, wrong_command
-from bacl.jobs.configuration import last_stage, plain
+from bacl.command.check import CONF, wrong_command
+from bacl.options.composed import last_stage, plain
 
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
 FULL_TRAININGS = ("representation", "pipeline")
@@ -72,7 +72,7 @@ def test_every_sweep_carries_its_command_and_is_launched_as_it_should(name):
 def test_the_papers_sweep_is_all_ablations_of_the_classifier_stage():
     assert set(tables("paper")) == set(NUMBER_OF_ROWS) - set(FULL_TRAININGS)
     # imported once Hydra has looked for plugins: it loads the module of the base class anew
-    from bacl.launchers.rows import RowSweeper
+    from bacl.launchers.row_sweeper import RowSweeper
 
     sweeper = RowSweeper(None, None, tables("paper"))
     overrides = OverridesParser.create().parse_overrides(

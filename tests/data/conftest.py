@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 
 
 def _rectangle(x: float, y: float, width: float, height: float) -> list[float]:

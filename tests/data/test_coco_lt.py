@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.annotations.validation import AnnotationError
 from bacl.data.coco_lt import PUBLISHED, COCOLTBuilder, build
 from bacl.data.dataset import DetectionDataset
 from bacl.data.lvis import RELEASES
 from bacl.data.prepare import MissingDataError
 from bacl.data.statistics import CategoryStatistics
-from bacl.data.table import AnnotationTable
-from bacl.data.validation import AnnotationError
-from bacl.errors import OptionError
 from bacl.evaluation.coco_ap import groups_by_count
+from bacl.messages.errors import OptionError
 
 
 def annotation(number, image, category, **changes):

@@ -6,12 +6,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from torchvision.transforms import v2
 
-from bacl.callbacks.agreement import Agreement
 from bacl.callbacks.last_checkpoint import LastCheckpoint
+from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.samplers import RandomBatches, RepeatFactorBatches
-from bacl.data.transforms import Augmentation
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
+from bacl.processes.agreement import Agreement
 
 EPOCHS, BATCHES = 3, 5
 

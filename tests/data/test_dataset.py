@@ -9,13 +9,13 @@ from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.augmentation.copy_paste import CopyPaste
+from bacl.data.augmentation.transforms import ResizeShortSide
 from bacl.data.batch import Target
 from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD, collate
-from bacl.data.copy_paste import CopyPaste
 from bacl.data.dataset import DetectionDataset, NothingToTrainOnError
-from bacl.data.picture_file import PictureError
-from bacl.data.table import AnnotationTable
-from bacl.data.transforms import ResizeShortSide
+from bacl.data.images.picture_file import PictureError
 
 UNCHANGED = v2.Identity()
 

@@ -12,12 +12,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 from torchvision.transforms import v2
 
-from bacl.callbacks.agreement import Agreement
-from bacl.callbacks.csv_logger import CSVLogger
 from bacl.callbacks.last_checkpoint import LastCheckpoint
+from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.samplers import RandomBatches
-from bacl.data.transforms import Augmentation
+from bacl.loggers.csv_logger import CSVLogger
+from bacl.processes.agreement import Agreement
 
 HOOKS = (
     *("on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_before_backward"),

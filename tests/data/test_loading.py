@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset
 from torch.utils.data._utils import signal_handling
 from bacl.data import loading
-from bacl.interruption import INTERRUPTION
+from bacl.processes.interruption import INTERRUPTION
 
 signal_handling._SIGCHLD_handler_set = True  # as `watch_processes`
 

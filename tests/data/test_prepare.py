@@ -16,11 +16,11 @@ from types import SimpleNamespace
 import pytest
 
 from bacl.data import prepare as prepare_module
-from bacl.data.disk import NotEnoughSpaceError, require_space
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.download import DownloadError, download, unpack
 from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names, find_image
 from bacl.data.prepare import MissingDataError, check_counts, missing_files, prepare, require_files
-from bacl.data.table import AnnotationTable
+from bacl.files.disk_space import NotEnoughSpaceError, require_space
 
 BODY = bytes(range(256)) * 40
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from torchvision.transforms import v2
 
-from bacl.data.copy_paste import CopyPaste
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.augmentation.copy_paste import CopyPaste
 from bacl.data.dataset import DetectionDataset, NothingToTrainOnError
 from bacl.data.samplers import RepeatFactorBatches
 from bacl.data.selection import Choice, Selection, shortened
 from bacl.data.split_messages import listed_names, require_named
-from bacl.data.table import AnnotationTable
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 
 BOX = (1, 1, 20, 20)
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from bacl.data.table import AnnotationTable
-from bacl.data.validation import AnnotationError
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.annotations.validation import AnnotationError
 
 IMAGE = {"id": 1, "height": 10, "width": 20, "file_name": "1.jpg"}
 CATEGORY = {"id": 5, "name": "cat"}

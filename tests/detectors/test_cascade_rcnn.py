@@ -7,9 +7,9 @@ from bacl.detectors.boxes import BoxCoder, pairwise_iou
 from bacl.detectors.levels import ExtraBoxes
 from bacl.detectors.matching import RoISampler
 from bacl.detectors.proposals import Proposals
-from bacl.evaluation.cost import count_multiply_adds
 from bacl.heads import Classifier, Head
 from bacl.losses import SoftmaxCrossEntropy
+from bacl.speed.work import count_multiply_adds
 
 LEVELS = ("first", "second", "third")
 IOUS = (0.5, 0.6, 0.7)

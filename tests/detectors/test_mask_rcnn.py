@@ -10,7 +10,7 @@ from bacl.data.batch import Detections
 from bacl.detectors import mask_branch
 from bacl.detectors.mask_head import NormalisedMaskPredictor, PlainMaskPredictor
 from bacl.detectors.matching import SampledRoIs
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 
 LVIS_05, LVIS_1 = 1230, 1203
 

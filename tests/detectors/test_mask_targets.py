@@ -5,7 +5,7 @@ from bacl.data.batch import Target
 from bacl.detectors import mask_targets as module
 from bacl.detectors.mask_targets import mask_targets, positive_rois, resampled
 from bacl.detectors.matching import SampledRoIs
-from bacl.errors import OptionError
+from bacl.messages.errors import OptionError
 
 
 def square(height, width, left, top, right, bottom):

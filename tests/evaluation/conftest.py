@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 
 IMAGE_SIDE = 2000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from bacl.data.table import AnnotationTable
+from bacl.data.annotations.table import AnnotationTable
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.results_json import load_results
 

@@ -12,8 +12,8 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
-from bacl.data.table import AnnotationTable
 from bacl.evaluation.coco_ap import COCOAveragePrecision, groups_by_count
 from bacl.evaluation.results_json import load_results
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.judging import _best, evaluate
 from bacl.evaluation.mask_codes import no_masks
-from bacl.evaluation.matching import box_overlap
+from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
-from bacl.data.table import AnnotationTable
-from bacl.evaluation import matching
+from bacl.evaluation import object_matching as matching
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.results_json import load_results
 

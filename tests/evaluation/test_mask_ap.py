@@ -7,10 +7,10 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
+from bacl.data.annotations.segmentation import mask_areas
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
-from bacl.data.segmentation import mask_areas
-from bacl.data.table import AnnotationTable
-from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.results_json import ResultsWriter, load_results
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from bacl.data.annotations.validation import AnnotationError
 from bacl.data.batch import Detections
-from bacl.data.validation import AnnotationError
 from bacl.evaluation import results_json
-from bacl.evaluation.columns import DetectionColumns
+from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.results_json import ResultsWriter, load_results
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bacl.jobs.build import build_stage
+from bacl.assembly.build import build_stage
 from bacl.stages import DetectionStage
 
 

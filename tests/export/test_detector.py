@@ -3,8 +3,8 @@ import torch
 
 from bacl.data.batch import Detections
 from bacl.detectors.faster_rcnn import FasterRCNN
-from bacl.errors import OptionError
 from bacl.export import ExportableDetector
+from bacl.messages.errors import OptionError
 
 
 def found(outputs):

@@ -5,6 +5,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from bacl.assembly.build import build_classifier
 from bacl.detectors.levels import Level, TrainingLevel
 from bacl.heads import (
     BoxGenerator,
@@ -15,7 +16,6 @@ from bacl.heads import (
     classifiers_by_name,
 )
 from bacl.indicators import ConfusionMatrix
-from bacl.jobs.build import build_classifier
 from bacl.losses import FCBL, BinaryCrossEntropyWithObjectness, SoftmaxCrossEntropy
 from tests.levels import level, training_level
 

@@ -3,9 +3,9 @@ import torch
 from pycocotools import mask as coco_mask
 
 import bacl
+from bacl.assembly.build import build_stage
 from bacl.checkpoints.handover import Categories, save_stage
-from bacl.jobs.build import build_stage
-from bacl.jobs.configuration import plain
+from bacl.options.composed import plain
 
 
 def test_a_mask_detector_gives_masks_of_the_size_of_the_picture(tiny, tmp_path):

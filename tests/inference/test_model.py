@@ -8,11 +8,11 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 import bacl
+from bacl.assembly.harmless import StoredConfigurationError
 from bacl.checkpoints.handover import CheckpointError
-from bacl.data.picture_file import PictureError
-from bacl.errors import OptionError
+from bacl.data.images.picture_file import PictureError
 from bacl.jobs import predict
-from bacl.jobs.harmless import StoredConfigurationError
+from bacl.messages.errors import OptionError
 
 
 def same(found, expected) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bacl.jobs import JOBS, STARTED_BY_LAUNCHERS
+from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
 
 KILLED = -signal.SIGKILL
 """The exit status of a process that came to its kill."""

@@ -15,7 +15,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 
 from bacl.callbacks.finite_loss import FiniteLoss
-from bacl.peers import PEERS
+from bacl.processes.peers import PEERS
 
 
 def signal_in_step(number: signal.Signals, to: str, stage: str) -> None:

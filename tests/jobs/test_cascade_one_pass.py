@@ -7,8 +7,8 @@ import pytest
 
 from bacl.checkpoints.handover import load_stage
 from bacl.jobs import fit, fit_group
-from bacl.jobs.plan import PlannedJob, write_plan
-from bacl.jobs.share_out import own_columns
+from bacl.one_pass.plan import PlannedJob, write_plan
+from bacl.one_pass.share_out import own_columns
 
 JOBS = (["head.loss.alpha=0.3"], ["head.loss.alpha=0.9", "head.learning_rate=0.01"])
 

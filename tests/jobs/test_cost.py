@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from bacl.checkpoints.handover import CheckpointError
-from bacl.errors import OptionError, UserError
+from bacl.command.check import check_command
 from bacl.jobs import cost
-from bacl.jobs.check import check_command
+from bacl.messages.errors import OptionError, UserError
 
 FAST = ("cost.images=2", "cost.warm_up=1", "cost.size=[64,96]", "cost.rois=30", "trainer=cpu")
 

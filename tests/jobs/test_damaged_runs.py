@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bacl.errors import UserError
-from bacl.jobs import evaluate, fit
+from bacl.jobs import fit
+from bacl.messages.errors import UserError
+from bacl.runs import evaluated as evaluate
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ import torch
 import torchvision  # noqa: F401  (a loaded program needs its operators)
 from PIL import Image
 
+from bacl.assembly.restored import restore_model
 from bacl.data.batch import Detections
-from bacl.errors import OptionError, UserError
 from bacl.jobs import export
-from bacl.jobs.restored import restore_model
+from bacl.messages.errors import OptionError, UserError
 
 CANVAS = (96, 128)
 

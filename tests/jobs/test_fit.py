@@ -15,12 +15,14 @@ from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 from PIL import Image
 
+from bacl.assembly import build
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.data.prepare import MissingDataError
 from bacl.data.samplers import ClassAwareBatches, RandomBatches
-from bacl.errors import OptionError, UserError
-from bacl.jobs import build, fit, prepare
+from bacl.jobs import fit, prepare
 from bacl.jobs import test as test_job
+from bacl.messages.errors import OptionError, UserError
+from bacl.runs import training
 
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ("representation", "classifier")
@@ -222,13 +224,13 @@ def test_prepare_makes_the_data_and_their_tables(tiny, tmp_path):
 
 def test_what_is_evaluated_is_what_was_saved(tiny, tmp_path, monkeypatch):
     """Of several processes only the first one saves; batch norms of the others have moved on."""
-    finish, evaluated = fit.finish, []
+    finish, evaluated = training.finish, []
 
     def finish_elsewhere(folder, stage, *others):
         finish(folder, stage, *others)
         stage.detector.backbone.bn1.running_mean.add_(1)
 
-    monkeypatch.setattr(fit, "finish", finish_elsewhere)
+    monkeypatch.setattr(training, "finish", finish_elsewhere)
 
     def evaluate(config, folder, stage, trainer):
         evaluated.append(stage)
@@ -283,7 +285,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     monkeypatch.setattr(build, "callbacks", watchers)
     steps = []
     monkeypatch.setattr(
-        fit, "finish", lambda *args, original=fit.finish: steps.append(original(*args))
+        training, "finish", lambda *args, original=training.finish: steps.append(original(*args))
     )
     fit.run(tiny(often), folder)
     assert not differing(folder, finished)

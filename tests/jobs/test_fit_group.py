@@ -10,11 +10,13 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from bacl.jobs import build, evaluate, fit, fit_group
-from bacl.jobs.outcome import read_outcome, write_done
-from bacl.jobs.plan import PlannedJob, write_plan
-from bacl.jobs.share_out import own_columns
+from bacl.assembly import build
+from bacl.jobs import fit, fit_group
 from bacl.losses import FCBL
+from bacl.one_pass.plan import PlannedJob, write_plan
+from bacl.one_pass.share_out import own_columns
+from bacl.runs import evaluated as evaluate
+from bacl.runs.outcome import read_outcome, write_done
 
 NO_FHM = "fhm@head.hallucination=none"
 JOBS = {

@@ -8,9 +8,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from bacl.assembly import restored
 from bacl.checkpoints.handover import load_stage
-from bacl.errors import UserError
-from bacl.jobs import restored
+from bacl.messages.errors import UserError
 
 HEAD = "stages.classifier.heads.bacl"
 RESNET = {"depth": 10, "frozen_stages": 0, "norm_eval": True}
@@ -40,10 +40,10 @@ CASES = {
     "hydra itself": ("metric", named("hydra.utils.call", config=CODE)),
     "partial": ("metric", named("functools.partial", _args_=["os.system"])),
     "a function": ("metric", named("bacl.detectors.weights.read_weights", path="x")),
-    "a table": ("metric", named("bacl.data.table.AnnotationTable.open", path="x")),
-    "a data set": ("metric", named("bacl.data.builtin.build", root="x")),
+    "a table": ("metric", named("bacl.data.annotations.table.AnnotationTable.open", path="x")),
+    "a data set": ("metric", named("bacl.data.builtin.data_set.build", root="x")),
     "a writer": ("metric", named("bacl.evaluation.results_json.ResultsWriter", path="x")),
-    "a logger": ("metric", named("bacl.callbacks.csv_logger.CSVLogger", save_dir="x")),
+    "a logger": ("metric", named("bacl.loggers.csv_logger.CSVLogger", save_dir="x")),
     "a trainer": ("metric", named("lightning.pytorch.Trainer")),
     "a download": ("metric", named("bacl.data.download.fetch", url="x", path="x")),
     "in a list": ("stages.classifier.module.trainable", [CODE]),
@@ -179,7 +179,7 @@ def test_a_configuration_without_end_or_structure_is_refused(restore, shape):
 
 
 IGNORED = {
-    "data.builder": named("bacl.data.builtin.build", root="elsewhere"),
+    "data.builder": named("bacl.data.builtin.data_set.build", root="elsewhere"),
     "data.root": "${oc.env:SECRET}",
     "trainer": CODE,
     "logger": {"csv": CODE},

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from bacl.checkpoints.handover import CheckpointError, load_stage
+from bacl.command.known_jobs import JOBS
 from bacl.data.prepare import MissingDataError
-from bacl.errors import OptionError
-from bacl.jobs import JOBS, export, fit, import_checkpoint
+from bacl.jobs import export, fit, import_checkpoint
 from bacl.jobs import test as test_job
+from bacl.messages.errors import OptionError
 
 MMDET = "export.format=mmdet"
 ONE_HEAD = ("~head@stages.classifier.heads.baseline", "report.reference=null")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from bacl.jobs.plan import PlannedJob, write_plan
+from bacl.one_pass.plan import PlannedJob, write_plan
 from tests.jobs.killed_at_event import KILLED, start
 
 pytestmark = pytest.mark.slow

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from bacl.assembly.restored import restore_model
 from bacl.checkpoints.handover import CheckpointError, load_stage
-from bacl.errors import OptionError
 from bacl.jobs import predict
 from bacl.jobs import test as test_job
-from bacl.jobs.restored import restore_model
+from bacl.messages.errors import OptionError
 from bacl.reporting import figures
 
 REPOSITORY = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bacl.errors import OptionError
 from bacl.jobs import fit
+from bacl.messages.errors import OptionError
 
 REPOSITORY = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("signalled_in_step.py")

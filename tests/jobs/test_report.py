@@ -1,9 +1,9 @@
 """job=report over folders of runs."""
 
-from bacl.jobs.outcome import write_failed
 from bacl.jobs.report import ablation, draw
-from bacl.jobs.run_folder import write_text
 from bacl.reporting.ablation import Ablation, Row
+from bacl.runs.folder import write_text
+from bacl.runs.outcome import write_failed
 
 
 def test_rows_find_the_folders_of_their_runs(tmp_path, mark_done):

@@ -9,15 +9,15 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
-from bacl.errors import UserError
-from bacl.jobs.check import CONF
-from bacl.jobs.lock import LOCKS, lock
-from bacl.jobs.outcome import read_outcome, write_done, write_failed
-from bacl.jobs.plan import PlannedJob, identity, read_plan, write_plan
-from bacl.jobs.run_folder import write_text
+from bacl.command.check import CONF
+from bacl.files.lock import LOCKS, lock
 from bacl.launchers.jobs import Job
-from bacl.launchers.one_pass import Group, OnePassLauncher, grouped, without_heads
+from bacl.launchers.one_pass_launcher import Group, OnePassLauncher, grouped, without_heads
 from bacl.launchers.tasks import LOG, Processes
+from bacl.messages.errors import UserError
+from bacl.one_pass.plan import PlannedJob, identity, read_plan, write_plan
+from bacl.runs.folder import write_text
+from bacl.runs.outcome import read_outcome, write_done, write_failed
 
 
 @pytest.fixture
@@ -166,7 +166,10 @@ def test_a_plan_survives_the_file_with_its_interpolations(job, tmp_path):
     ("change", "told"),
     [
         ({"head": {"_target_": "os.system"}}, "head._target_: a file may not name 'os.system'"),
-        ({"heads": {"bacl": {"_target_": "bacl.data.builtin.build"}}}, "heads.bacl._target_: "),
+        (
+            {"heads": {"bacl": {"_target_": "bacl.data.builtin.data_set.build"}}},
+            "heads.bacl._target_: ",
+        ),
         ({"report": {"reference": "${oc.env:HOME}"}}, "report.reference: '${oc.env:HOME}' is text"),
         ({"heads": {"bacl": "${oc.decode:${name}}"}}, "heads.bacl: "),
         ({"name": "${oc.env:HOME}"}, "not what a plan holds"),

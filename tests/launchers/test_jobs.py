@@ -7,9 +7,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext, RunMode
 
-from bacl.errors import UserError
-from bacl.jobs.check import CONF
+from bacl.command.check import CONF
 from bacl.launchers.jobs import Job, compose_jobs
+from bacl.messages.errors import UserError
 
 DEMO = "+experiment=bacl_demo"
 

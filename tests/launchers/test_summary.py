@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import rich
 
-from bacl.jobs.outcome import Outcome
 from bacl.launchers.summary import show_summary, write_summary
+from bacl.runs.outcome import Outcome
 
 
 @dataclass

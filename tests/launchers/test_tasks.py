@@ -10,11 +10,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from bacl.atomic import UnwritableError
-from bacl.errors import BUSY
-from bacl.jobs.check import CHECKED
-from bacl.jobs.outcome import FAILED, Outcome, write_failed
+from bacl.command.check import CHECKED
+from bacl.files.atomic import UnwritableError
 from bacl.launchers.tasks import LOG, Processes, Task
+from bacl.messages.errors import BUSY
+from bacl.runs.outcome import FAILED, Outcome, write_failed
 
 
 def task(folder, code, patience=0.0):

@@ -5,7 +5,7 @@ import math
 import pytest
 from omegaconf import OmegaConf
 
-from bacl.jobs.check import wrong_command
+from bacl.command.check import wrong_command
 from bacl.options.comparison import wrong_options
 
 ABOVE = "expected a whole number of at least 1 and at most 1,000,000"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bacl.data.transforms import ResizeShortSide
+from bacl.data.augmentation.transforms import ResizeShortSide
 from bacl.detectors.boxes import BoxCoder
 from bacl.detectors.postprocess import Postprocess
 from bacl.detectors.roi_align import roi_align

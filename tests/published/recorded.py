@@ -16,11 +16,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from torch import Tensor
 
+from bacl.assembly.build import build_stage, only_head
 from bacl.checkpoints.handover import Categories
 from bacl.checkpoints.mmdet import load_published
 from bacl.checkpoints.mmdet_file import PublishedFile
 from bacl.data.batch import Target, padded_sides
-from bacl.jobs.build import build_stage, only_head
 from bacl.stages import DetectionStage
 
 REPOSITORY = Path(__file__).parents[2]

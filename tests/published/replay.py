@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bacl.assembly.build import only_head
 from bacl.data.batch import Batch
 from bacl.detectors.matching import BACKGROUND
 from bacl.heads import BoxGenerator, FeatureHallucination
-from bacl.jobs.build import only_head
 from bacl.stages import DetectionStage
 from tests.published.recorded import Numbers, images, numbers, pyramid, targets
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import torch
 
+from bacl.assembly.build import only_head
 from bacl.checkpoints.mmdet_names import published_name
 from bacl.data.batch import Batch
 from bacl.detectors.matching import BACKGROUND
 from bacl.heads import Classifier
-from bacl.jobs.build import only_head
 from bacl.stages import DetectionStage
 from tests.published.difference import Difference, absolute, exact, relative
 from tests.published.recorded import images, new_stage, numbers, targets

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from bacl.reporting.ablation import Ablation, Row
-from bacl.reporting.figures import ablation as figure_of_ablation
-from bacl.reporting.figures.ablation import draw_ablation
+from bacl.reporting.figures import ablation_curves as figure_of_ablation
+from bacl.reporting.figures.ablation_curves import draw_ablation
 from bacl.reporting.figures.style import save
 
 

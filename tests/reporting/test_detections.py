@@ -12,10 +12,10 @@ from pycocotools import mask as coco_mask
 from bacl.data.batch import Detections
 from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.reporting.figures import DetectionSample, draw_detection_grid
-from bacl.reporting.figures.detections import balanced_threshold, outlines_of
+from bacl.reporting.figures.detection_grid import balanced_threshold, outlines_of
 from bacl.reporting.figures.panel import Outline
 from bacl.reporting.figures.style import MUTED
-from bacl.reporting.groups import shades
+from bacl.reporting.group_colours import shades
 
 BOTH = groups_by_frequency(["r", "f"])
 SHADES = shades(BOTH)

@@ -9,11 +9,11 @@ from bacl.reporting.figures import (
     draw_losses,
     draw_weight_norms,
 )
-from bacl.reporting.figures.average_precision import mean_around
 from bacl.reporting.figures.losses import has_losses, read_curves
+from bacl.reporting.figures.precision_by_count import mean_around
 from bacl.reporting.figures.style import INK, head_colour, running_mean
 from bacl.reporting.figures.weight_norms import log_count_correlation
-from bacl.reporting.groups import shades
+from bacl.reporting.group_colours import shades
 
 BOTH = groups_by_frequency(["r", "f"])
 SHADES = shades(BOTH)

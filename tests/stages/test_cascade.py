@@ -7,8 +7,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
+from bacl.assembly import build
 from bacl.checkpoints.handover import load_stage
-from bacl.jobs import build, fit
+from bacl.jobs import fit
 from bacl.jobs import test as test_job
 
 CASCADE = "detector=cascade_small"

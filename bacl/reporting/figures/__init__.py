@@ -1,9 +1,9 @@
 """The figures of one run: pure functions of arrays that each write one PNG and return its path."""
 
-from bacl.reporting.figures.average_precision import draw_ap_by_count
-from bacl.reporting.figures.detections import DetectionSample, draw_detection_grid
+from bacl.reporting.figures.detection_grid import DetectionSample, draw_detection_grid
 from bacl.reporting.figures.losses import draw_losses, has_losses
-from bacl.reporting.figures.predictions import draw_predictions
+from bacl.reporting.figures.precision_by_count import draw_ap_by_count
+from bacl.reporting.figures.prediction_panels import draw_predictions
 from bacl.reporting.figures.weight_norms import draw_weight_norms
 
 __all__ = [

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatter
 from numpy.typing import NDArray
 
-from bacl.atomic import replacing
+from bacl.files.atomic import replacing
 from bacl.reporting.figures.letters import FONT
 
 Arguments = ParamSpec("Arguments")

@@ -21,7 +21,7 @@ from bacl.reporting.figures.style import (
     styled,
     written_out,
 )
-from bacl.reporting.groups import shades
+from bacl.reporting.group_colours import shades
 
 
 @styled

@@ -1,0 +1,158 @@
+"""A trained model from what its final.ckpt holds: its own configuration, weights and categories."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bacl.assembly.bounded import require_fitting
+from bacl.assembly.build import build_stage, instantiate
+from bacl.assembly.harmless import unknown_counts
+from bacl.assembly.stored import taken
+from bacl.checkpoints.handover import (
+    Categories,
+    CheckpointError,
+    State,
+    fill,
+    load_stage,
+    saved_categories,
+)
+from bacl.data.augmentation.transforms import Augmentation
+from bacl.data.images.orientation import UPRIGHT
+from bacl.data.images.picture_file import MAX_PIXELS, Reading
+from bacl.messages.errors import OptionError, UserError, in_one_line
+from bacl.options.comparison import wrong_options
+from bacl.options.sections import StoredModel
+from bacl.stages import DetectionStage
+
+MISFITS = (
+    *(AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError),
+    *(AssertionError, MemoryError, OmegaConfBaseException),
+)
+"""What the parts of a model raise where they are given what is no option of theirs."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A finished stage in eval mode."""
+
+    path: Path
+    name: str
+    """Of the stage."""
+    stage: DetectionStage
+    categories: Categories
+    config: DictConfig
+    """What it was built from."""
+
+    @cached_property
+    def augmentation(self) -> Augmentation:
+        """What happens to the stage's pictures, in training and in its evaluation."""
+        return instantiate(self.config.stages[self.name].augment, Augmentation)
+
+    @property
+    def reading(self) -> Reading:
+        """How its pictures are read; a checkpoint may be older than the options."""
+        options = self.config.get("datamodule", {})
+        return Reading(options.get("orientation", UPRIGHT), options.get("max_pixels", MAX_PIXELS))
+
+    def only_head(self, head: str | None, option: str) -> str:
+        """The head that `option` names, or the only one.
+
+        Raises:
+            OptionError: there is no such head, or there are several to choose from.
+        """
+        heads = list(self.stage.heads)
+        if head is None and len(heads) > 1:
+            raise OptionError(f"{option}: name one of the checkpoint's heads, {', '.join(heads)}")
+        return heads[0] if head is None else self.known_head(head, option)
+
+    def known_head(self, head: str, option: str) -> str:
+        """The head that `option` names.
+
+        Raises:
+            OptionError: there is no such head.
+        """
+        if head not in self.stage.heads:
+            heads = ", ".join(self.stage.heads)
+            raise OptionError(f"{option}={head}: {self.path} has no such head; it has {heads}")
+        return head
+
+
+def restore_alone(path: Path) -> Restored:
+    """Build and load what a checkpoint holds, by its own configuration and nothing else.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or no model can be built as it says.
+        StoredConfigurationError: its configuration names what a file may not name.
+    """
+    content = load_stage(path)
+    categories = saved_categories(content)
+    labels = [str(label) for label in range(len(categories.ids))]
+    stored = taken(content["config"], path, (), unknown_counts(labels), len(labels))
+    config = OmegaConf.create(
+        {"data": {"num_classes": len(labels)}, "stage": None, "masks": False, **_nested(stored)}
+    )
+    with telling_misfits(path):
+        wrong = wrong_options(config, section=StoredModel)
+    if wrong:
+        raise CheckpointError(f"{path}: {'; '.join(wrong)}")
+    return rebuilt(path, content, categories, config)
+
+
+def rebuilt(path: Path, content: State, categories: Categories, config: DictConfig) -> Restored:
+    """The stage that a checkpoint's content is of, built from a configuration and filled.
+
+    Raises:
+        CheckpointError: the content does not fit the configuration, or nothing can be built of it.
+    """
+    with telling_misfits(path):
+        name = stage_of(config, content, path)
+        build = partial(build_stage, config, name, pretrained=False)
+        require_fitting(build, {key: content[key] for key in ("detector", "heads")}, path)
+        stage = build()
+    fill(stage.detector, dict(stage.heads.items()), content, path)
+    return Restored(path, name, stage.eval(), categories, config)
+
+
+@contextmanager
+def telling_misfits(path: Path) -> Iterator[None]:
+    """What a model's parts raise inside the block is told with the checkpoint's name."""
+    try:
+        yield
+    except UserError:
+        raise
+    except MISFITS as error:
+        reason = f"{type(error).__name__}: {in_one_line(error)}"
+        raise CheckpointError(f"{path}: no model can be built as described ({reason})") from error
+
+
+def stage_of(config: DictConfig, content: State, path: Path) -> str:
+    """The stage that the checkpoint is of: all its heads are in the file."""
+    heads = {name: set(node.heads) for name, node in config.stages.items()}
+    fitting = [name for name, of_stage in heads.items() if of_stage <= set(content["heads"])]
+    wanted = [config.stage] if config.stage is not None else fitting[-1:]
+    if not set(wanted) & set(fitting):
+        known = "; ".join(f"{name}: {', '.join(of_stage)}" for name, of_stage in heads.items())
+        raise CheckpointError(
+            f"{path}: its heads are {', '.join(content['heads'])}, which are not those of "
+            f"{'a stage' if config.stage is None else f'stage={config.stage}'} ({known}); give the "
+            "experiment that the checkpoint was trained with"
+        )
+    return wanted[0]
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted path as nodes within each other."""
+    nested: dict[str, Any] = {}
+    for path, value in values.items():
+        *parents, name = path.split(".")
+        node = nested
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return nested

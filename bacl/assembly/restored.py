@@ -1,0 +1,141 @@
+"""A trained model from its final.ckpt alone: the file holds its configuration and categories."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import nn
+
+from bacl.assembly.build import chosen_stages
+from bacl.assembly.harmless import COUNTS
+from bacl.assembly.rebuilt import Restored, rebuilt, telling_misfits
+from bacl.assembly.stored import STORED, taken
+from bacl.assembly.trial import without_data
+from bacl.checkpoints.handover import (
+    CheckpointError,
+    State,
+    load_stage,
+    saved_categories,
+)
+from bacl.messages.errors import OptionError
+from bacl.options.comparison import wrong_options
+from bacl.options.composed import plain
+from bacl.stages import DetectionStage
+
+WHOLE = ("experiment", "pipeline")
+"""Groups whose choice describes the model as a whole."""
+TOPS = {node.split(".")[0] for node in STORED}
+
+
+def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Restored:
+    """Build and load what `checkpoint=…` holds, or the run's own last stage; no data are needed.
+
+    The model is described by the configuration in the file, changed by what the command says of it.
+    A command that chooses an experiment or a pipeline describes the model itself.
+
+    Args:
+        config: the composed configuration.
+        folder: of the run.
+        overrides: of the command, as `+experiment=…` or `detector.postprocess.nms_iou=0.6`.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or does not fit the model.
+        OptionError: `data.num_classes` asks for another number than the checkpoint has.
+    """
+    path, content, named = described_model(config, folder, overrides)
+    categories = saved_categories(content)
+    labels = [str(label) for label in range(len(categories.ids))]
+    described = OmegaConf.create(without_data(plain(named), labels))
+    return rebuilt(path, content, categories, described)
+
+
+def described_model(
+    config: DictConfig, folder: Path, overrides: Sequence[str] = ()
+) -> tuple[Path, State, DictConfig]:
+    """A checkpoint's path and content, and the configuration of its model (`restore_model`).
+
+    Raises:
+        UserError: an option that nothing takes, or a value that cannot be meant.
+    """
+    path = Path(config.checkpoint or folder / chosen_stages(config)[-1] / "final.ckpt")
+    content = load_stage(path)
+    with telling_misfits(path):
+        described = _described(config, content, overrides, path)
+        wrong = wrong_options(described)
+    if wrong:
+        raise CheckpointError(f"{path}: {'; '.join(wrong)}")
+    return path, content, described
+
+
+def command_overrides() -> list[str]:
+    """Overrides of the running command; none where nothing runs under Hydra."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def keep_head(stage: DetectionStage, head: str) -> None:
+    """Leave a stage with one of its heads."""
+    stage.heads = nn.ModuleDict({head: stage.heads[head]})
+
+
+def _described(
+    config: DictConfig, content: State, overrides: Sequence[str], path: Path
+) -> DictConfig:
+    """The configuration of the model, resolved."""
+    names = saved_categories(content).names
+    if config.data.num_classes not in (None, len(names)):
+        raise OptionError(
+            f"data.num_classes={config.data.num_classes}, but {path} was trained on {len(names)} "
+            "categories; leave it null"
+        )
+    composed = config.copy()
+    with open_dict(composed):
+        composed.data.num_classes = len(names)
+    values = plain(composed)
+    described: DictConfig = OmegaConf.create(values)
+    keys = [_key(text) for text in overrides]
+    if content.get("config") and not set(WHOLE) & set(keys):
+        annotations = values["data"]["train"]["annotations"]
+        counts = {"_target_": f"{COUNTS}.load", "annotations": annotations}
+        stored = taken(content["config"], path, keys, counts, len(names))
+        del described.head  # of which stages make heads; the file has those that were made
+        for node, value in stored.items():
+            OmegaConf.update(described, node, value, merge=False, force_add=True)
+        for key, text in zip(keys, overrides, strict=True):
+            if key.split(".")[0] == "head":
+                raise OptionError(_not_of_a_checkpoint(text, path, stored))
+            if key.split(".")[0] in TOPS:
+                _take(described, key, values, removed=text.startswith("~"))
+    return described
+
+
+def _not_of_a_checkpoint(override: str, path: Path, stored: dict[str, Any]) -> str:
+    heads = [
+        f"stages.{stage}.heads.{head}"
+        for stage, node in stored.get("stages", {}).items()
+        for head in node["heads"]
+    ]
+    return (
+        f"{override}: stages make heads of it when they train, and those of {path} are trained: "
+        f"set it for one of {', '.join(heads)}, or describe the model with +experiment=…"
+    )
+
+
+def _key(override: str) -> str:
+    """Path of the node that an override sets; for a group without one of its own, its name."""
+    choice = override.split("=")[0].lstrip("+~")
+    return choice.rpartition("@")[2]
+
+
+def _take(described: DictConfig, key: str, composed: dict[str, Any], removed: bool) -> None:
+    """Set one node as the command composed it, or remove it."""
+    if removed:
+        parent = OmegaConf.select(described, key.rpartition(".")[0])
+        if parent is not None:
+            parent.pop(key.rpartition(".")[2], None)
+        return
+    value: Any = composed
+    for part in key.split("."):
+        value = value[part]
+    OmegaConf.update(described, key, value, merge=False, force_add=True)

@@ -1,0 +1,66 @@
+"""What a checkpoint says of its own model, which nobody typed: checked before it is built of."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bacl.assembly.harmless import (
+    FILES,
+    StoredConfigurationError,
+    counts_categories,
+    require_harmless,
+)
+from bacl.files.plain_values import MISSING, require_small, select
+
+STORED = (
+    *("detector", "stages", "metric", "seed", "masks", "report"),
+    *("datamodule.val_batch_size", "datamodule.load_masks", "datamodule.orientation"),
+)
+"""What is taken from a checkpoint's configuration: the model, and how it was evaluated. Never where
+files lie (`data`), what makes data, the trainer, the loggers, or what is to be done."""
+
+
+def taken(
+    config: Any, source: Path, typed: Iterable[str], counts: Mapping[str, Any], num_classes: int
+) -> dict[str, Any]:
+    """What a checkpoint's configuration says of `STORED`, by path, once all of it may be built.
+
+    Args:
+        config: as it was in the file.
+        source: the file, for messages.
+        typed: paths of options that the command sets: None stands for what the file says of them.
+        counts: configuration that stands for every count of categories.
+        num_classes: what every option of that name must be.
+
+    Raises:
+        StoredConfigurationError: names file, path in the configuration and reason.
+    """
+    try:
+        require_small(config)
+        if not isinstance(config, dict):
+            raise ValueError(f"a {type(config).__name__}")
+    except ValueError as error:
+        raise StoredConfigurationError(f"{source}: no configuration of a run ({error})") from None
+    for path in typed:
+        config = _without(config, path.split("."))
+    found = {path: select(config, path) for path in STORED}
+    nodes = {path: node for path, node in found.items() if node is not MISSING}
+    require_harmless(nodes, source, num_classes)
+    return {path: without_files(node, counts) for path, node in nodes.items()}
+
+
+def _without(node: Any, path: Sequence[str]) -> Any:
+    if not isinstance(node, dict) or path[0] not in node:
+        return node
+    return node | {path[0]: None if len(path) == 1 else _without(node[path[0]], path[1:])}
+
+
+def without_files(node: Any, counts: Mapping[str, Any]) -> Any:
+    """A node without what it reads: weights are left out, counts of categories are `counts`."""
+    if isinstance(node, list):
+        return [without_files(value, counts) for value in node]
+    if counts_categories(node):
+        return dict(counts)
+    if not isinstance(node, dict):
+        return node
+    return {k: None if k in FILES else without_files(v, counts) for k, v in node.items()}

@@ -1,0 +1,48 @@
+"""Options that do not go together are heard of before data are opened, not after."""
+
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bacl.assembly.build import build_data, build_stage, chosen_stages
+from bacl.assembly.harmless import counts_categories, unknown_counts
+from bacl.options.composed import plain
+from bacl.stages import DetectionStage
+
+
+def try_to_build(config: DictConfig) -> dict[str, DetectionStage]:
+    """The chosen stages with all their parts, without numbers in them and without any file.
+
+    What one option says of another is known to the classes that take both.
+
+    Raises:
+        UserError: one of them refuses its options.
+    """
+    config = config.copy()
+    with open_dict(config):
+        config.data.num_classes = config.data.num_classes or 1  # any: the annotations will say
+    labels = [str(label) for label in range(config.data.num_classes)]
+    described = OmegaConf.create(without_data(plain(config), labels))
+    stages = {}
+    with torch.device("meta"):
+        for name in chosen_stages(described):
+            stages[name] = build_stage(described, name, pretrained=False)
+            build_data(described, described.stages[name])
+    return stages
+
+
+def without_data(node: Any, labels: list[str]) -> Any:
+    """A configuration with counts that read no file, for a model that is filled or thrown away.
+
+    Args:
+        node: plain values.
+        labels: one for each category (`unknown_counts`).
+    """
+    if isinstance(node, list):
+        return [without_data(value, labels) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if counts_categories(node):
+        return unknown_counts(labels)
+    return {key: without_data(value, labels) for key, value in node.items()}

@@ -1,0 +1,149 @@
+"""Options that do not exist or cannot be meant are errors before any work, one line for each."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
+from bacl.command.overview import CONF, names, overview
+from bacl.options.comparison import unknown, wrong_options
+
+CHECKED = "BACL_CHECKED"
+"""Variable that a launcher sets for its jobs: it has composed and checked all of them."""
+READERS = {
+    "checkpoint": ("test", "predict", "import", "export", "cost"),
+    "output": ("import",),
+    "predict": ("predict",),
+    "export": ("export",),
+    "cost": ("cost",),
+}
+"""Options that are some jobs' own."""
+
+
+def check_command(arguments: Sequence[str]) -> None:
+    """Compose the command's configuration, to explain what is wrong with it.
+
+    Raises:
+        SystemExit: an override does not fit; the text names the nearest options that exist.
+    """
+    if not arguments:
+        raise SystemExit(overview())
+    if CHECKED in os.environ or os.environ.get("LOCAL_RANK", "0") != "0":
+        return  # by the launcher, or by the first process of a training on several devices
+    overrides = [text for text in arguments if is_override(text)]
+    try:
+        composed = _compose(overrides)
+    except HydraException as error:
+        raise SystemExit(explanation(overrides, error)) from None
+    runs = not any(text.startswith("-") for text in arguments)  # rather than prints options
+    if wrong := wrong_command(composed, overrides, classes=runs):
+        raise SystemExit("\n".join(wrong))
+
+
+def is_override(text: str) -> bool:
+    """Whether an argument sets or removes an option, rather than being a flag or a flag's value."""
+    return text.startswith("~") or ("=" in text and not text.startswith("-"))
+
+
+def wrong_command(
+    config: DictConfig, overrides: Sequence[str] = (), classes: bool = True
+) -> list[str]:
+    """One line for each option that does not exist, cannot be meant, or does nothing.
+
+    Args:
+        config: of a command.
+        overrides: what the command says.
+        classes: look also into the parts that classes are built from, which imports torch.
+    """
+    lines = wrong_options(config, classes=False) or _unknown_choices(config)
+    lines = lines or list(_unread(overrides, config.job))
+    return lines or (wrong_options(config) if classes else [])
+
+
+def _unknown_choices(config: DictConfig) -> list[str]:
+    """Options whose value names a part of the configuration that does not exist."""
+    lines = []
+    if config.job not in JOBS | STARTED_BY_LAUNCHERS:
+        lines.append(unknown(f"job={config.job}", set(JOBS)))
+    heads = {head for node in config.stages.values() for head in node.heads}
+    if config.report.reference is not None and config.report.reference not in heads:
+        lines.append(unknown(f"report.reference={config.report.reference}", heads))
+    if config.stage is not None and config.stage not in config.stages:
+        lines.append(unknown(f"stage={config.stage}", set(config.stages)))
+    if config.trainer.strategy == "auto" and config.trainer.devices not in (1, "1", "auto"):
+        lines.append(f"trainer.devices={config.trainer.devices}: several devices need trainer=ddp")
+    return lines
+
+
+def _unread(overrides: Sequence[str], job: str) -> Iterator[str]:
+    """Options that the command sets, of which its job takes no notice."""
+    for text in overrides:
+        readers = READERS.get(_key(text).split(".")[0], (job,))
+        if job not in (*readers, "doctor") and not text.endswith("=null"):
+            yield f"{text}: job={job} does not read it, only job={'|'.join(readers)}"
+
+
+def explanation(overrides: Sequence[str], error: HydraException) -> str:
+    """The first override that cannot be composed, with the keys beside it, in one line."""
+    suspects = [text for text in overrides if _key(text) in str(error)]
+    accepted = [text for text in overrides if text not in suspects]
+    try:
+        _compose(accepted)
+    except HydraException:  # it names none of them: one after the other, then
+        accepted = []
+        suspects = sorted(overrides, key=lambda text: not text.startswith("+experiment"))
+    for text in suspects:
+        try:
+            _compose([*accepted, text])
+            accepted.append(text)
+        except HydraException as reason:
+            return _explain_one(text, _compose(accepted), reason)
+    return " ".join(str(error).split())
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def require_understood(text: str) -> None:
+    """Refuse an override that Hydra's grammar does not take.
+
+    Raises:
+        SystemExit: with the mend.
+    """
+    try:
+        OverridesParser.create().parse_override(text)
+    except HydraException:
+        key, _, value = text.partition("=")
+        raise SystemExit(
+            f"{text}: not understood; a value with any of =,:()[]{{}}'\" in it needs quotes for "
+            f"Hydra within those for the shell: {key}='\"{value}\"'"
+        ) from None
+
+
+def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
+    require_understood(text)
+    override = OverridesParser.create().parse_override(text)
+    group, keys = override.key_or_group, override.key_or_group.split(".")
+    if (CONF / group).is_dir() and override.value() is not None:
+        return unknown(f"{group}={override.get_value_element_as_str()}", set(names(group)))
+    if override.is_add() or "Could not override" not in str(reason):
+        return f"{text}: {' '.join(str(reason).split())}"
+    node: Any = config
+    depth = 0
+    while isinstance(node, DictConfig) and keys[depth] in node:
+        node, depth = node[keys[depth]], depth + 1
+    options = set(node) if isinstance(node, DictConfig) else set()
+    return unknown(".".join(keys[: depth + 1]), {str(option) for option in options})
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=list(overrides))

@@ -1,0 +1,51 @@
+"""The command line with what goes without saying."""
+
+import re
+from collections.abc import Sequence
+
+from bacl.command.check import check_command, is_override, require_understood
+from bacl.command.known_jobs import TRAINING
+from bacl.command.quoting import with_quoted_paths
+
+MULTIRUN = {"-m", "--multirun"}
+SEVERAL = re.compile(r"^\+sweep=([^\[,]+,.*)$")
+FLAGS = {
+    *("--cfg", "--package", "-c", "-p", "--config-path", "--config-name", "--config-dir"),
+    *("-cp", "-cn", "-cd", "--experimental-rerun", "--info", "-i"),
+}
+"""Hydra's, that have a value."""
+LEAVES_NOTHING = ("hydra.output_subdir=null", "hydra/job_logging=stdout")
+"""Hydra's record and log belong to a run; what only looks at one must not replace them."""
+
+
+def completed(arguments: Sequence[str]) -> list[str]:
+    """A command as Hydra wants it.
+
+    Raises:
+        SystemExit: an override does not fit; the text names the mend.
+    """
+    for text in arguments:
+        key, equals, _ = text.partition("=")
+        if equals and key.startswith("-") and key not in FLAGS:
+            raise SystemExit(f"{text}: options have no dashes: {text.lstrip('-')}")
+    # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
+    chosen = ("experiment=", "sweep=")
+    given = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
+    # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
+    given = [with_quoted_paths(SEVERAL.sub(r"+sweep=[\1]", text)) for text in given]
+    for text in filter(is_override, given):
+        require_understood(text)
+    sweeps = any(text.startswith("+sweep=") for text in given)
+    keyed = [text.lstrip("+") for text in given]
+    jobs = [text.removeprefix("job=") for text in keyed if text.startswith("job=")]
+    if sweeps and "report" not in jobs[-1:]:
+        # The sweep's file says how it is launched.
+        return ["--multirun", *[text for text in given if text not in MULTIRUN]]
+    if MULTIRUN & set(given):
+        # Hydra wants it before all overrides.
+        given = ["--multirun", *[text for text in given if text not in MULTIRUN]]
+        if any(text.startswith("hydra/launcher=") for text in given):
+            return given
+        return [*given, "hydra/launcher=process"]
+    check_command(given)
+    return given if {*jobs[-1:]} <= TRAINING else [*given, *LEAVES_NOTHING]

@@ -1,0 +1,1 @@
+"""What happens to a sample on its way to the batch."""

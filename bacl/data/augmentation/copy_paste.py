@@ -1,0 +1,228 @@
+"""Simple Copy-Paste (Ghiasi et al., CVPR 2021) as the published code of the paper does it.
+
+Two pictures are resized, cropped and flipped at random onto canvases of one size; some objects of
+the second replace the pixels of the first at the same place; boxes follow the pixels that remain.
+N: objects of the destination. M: objects of the source.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+import numpy as np
+import torch
+from annotated_types import Interval, Len
+from pycocotools import mask as coco_mask
+from torch import Tensor, nn
+from torchvision import tv_tensors
+
+from bacl.data.annotations.segmentation import mask_areas
+from bacl.data.augmentation.placement import Placement, boxes_of, without
+from bacl.data.augmentation.transforms import Sample, scaled_size
+from bacl.data.batch import RunLengths
+from bacl.options.ranges import NeverFalling, NotNegative, Positive, Share, Whole
+
+MAX_SOURCE_DRAWS = 100
+"""So many sources in a row without an object after their crop mean a wrong data set."""
+
+
+class OutlinedSample(Protocol):
+    """A picture with the outlines of its objects, before any transform."""
+
+    image: Tensor
+    """(3, H, W) uint8."""
+    labels: Tensor
+    """(N,) int64."""
+    outlines: list[list[np.ndarray] | np.ndarray]
+    """N outlines: polygons, each (P, 2) x and y in pixels, or one (H, W) uint8 mask."""
+
+
+@dataclass(slots=True)
+class Canvas:
+    """A picture on its canvas; objects without a pixel are gone."""
+
+    image: Tensor
+    """(3, S, S) uint8, zero below and right of the picture."""
+    size: tuple[int, int]
+    """Height and width of the picture."""
+    masks: list[RunLengths]
+    boxes: np.ndarray
+    """(N, 4) float64 xyxy around the masks."""
+    labels: np.ndarray
+    """(N,) int64."""
+
+    def select(self, index: np.ndarray) -> "Canvas":
+        """The same picture with the objects at (n,) positions `index`, in that order."""
+        masks = [self.masks[position] for position in index]
+        return Canvas(self.image, self.size, masks, self.boxes[index], self.labels[index])
+
+    def sample(self, with_masks: bool) -> Sample:
+        """The canvas as a sample."""
+        sides = (self.image.shape[-2], self.image.shape[-1])
+        boxes = torch.from_numpy(self.boxes).float()
+        sample: Sample = {
+            "image": tv_tensors.Image(self.image),
+            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=sides),
+            "labels": torch.from_numpy(self.labels),
+            "size": self.size,
+        }
+        if with_masks:
+            bitmaps = np.zeros((0, *sides), dtype=np.uint8)
+            if self.masks:
+                bitmaps = coco_mask.decode(self.masks).transpose(2, 0, 1)
+            sample["masks"] = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(bitmaps)))
+        return sample
+
+
+class CopyPaste(nn.Module):
+    """Scale jitter with crop and flip of two pictures, then objects of one pasted into the other.
+
+    The number of pasted objects is uniform on 0..min(M, max_pasted), they are chosen without
+    replacement and pasted with hard edges where they were. Pasted objects come after the kept ones.
+    `size` of the result stays that of the destination, as in the published code: an object pasted
+    into the padding lies outside it, and proposals, which are clipped to it, miss that object.
+
+    Args:
+        canvas: S, side of the square canvas in pixels; pictures that are larger are cropped.
+        scale: the long side becomes a uniform draw from scale[0]..scale[1] times S.
+        flip_probability: of mirroring, for each of the two pictures.
+        max_pasted: most objects that are pasted.
+        box_tolerance: pixels; a destination object stays if none of its box' sides moves farther...
+        area_threshold: pixels; ... or if more of its mask is left. An object without any pixel
+            never stays (the published code can keep its box of no size).
+    """
+
+    def __init__(
+        self,
+        canvas: Annotated[int, Interval(ge=1, le=8192)],
+        scale: Annotated[Sequence[Positive], Len(2, 2), NeverFalling],
+        flip_probability: Share,
+        max_pasted: Whole,
+        box_tolerance: NotNegative,
+        area_threshold: NotNegative,
+    ) -> None:
+        super().__init__()
+        self.canvas = canvas
+        self.scale = scale
+        self.flip_probability = flip_probability
+        self.max_pasted = max_pasted
+        self.box_tolerance = box_tolerance
+        self.area_threshold = area_threshold
+
+    def forward(
+        self,
+        first: OutlinedSample,
+        another: Callable[[], OutlinedSample],
+        with_masks: bool = False,
+        keep_empty: bool = False,
+    ) -> Sample | None:
+        """The sample made of `first` and, as the source, `another()`.
+
+        Args:
+            first: the destination.
+            another: loads a picture drawn at random from the data set; may be `first` again.
+            with_masks: give the masks with the sample.
+            keep_empty: paste into a `first` that has no objects too.
+
+        Returns:
+            The sample; None if no object of `first` is left.
+
+        Raises:
+            RuntimeError: no source shows an object after its crop.
+        """
+        destination = self.place(first, keep_empty)
+        if destination is None:
+            return None
+        source = self._source(another)
+        most = min(len(source.masks), self.max_pasted)
+        count = _draw(most + 1)
+        if count:
+            chosen = torch.randperm(len(source.masks))[:count].numpy()
+            destination = self.paste(destination, source.select(chosen))
+        return destination.sample(with_masks)
+
+    def place(self, sample: OutlinedSample, keep_empty: bool = False) -> Canvas | None:
+        """Resize, crop, flip and pad a picture at random; None if no object is left.
+
+        With `keep_empty` also a picture that had none before is placed.
+        """
+        height, width = sample.image.shape[-2:]
+        placement = self.draw_placement((height, width))
+        masks = [placement.run_lengths(outline) for outline in sample.outlines]
+        seen = np.flatnonzero([coco_mask.area(mask) for mask in masks])
+        if len(seen) == 0 and (masks or not keep_empty):
+            return None
+        masks = [masks[position] for position in seen]
+        labels = sample.labels.numpy()[seen]
+        size = placement.crop[2:]
+        return Canvas(placement.image(sample.image), size, masks, boxes_of(masks), labels)
+
+    def draw_placement(self, old: tuple[int, int]) -> Placement:
+        """Draw the size, the crop and the flip of a picture of (height, width) `old`."""
+        low, high = self.scale
+        long_side = int(self.canvas * (low + (high - low) * float(torch.rand(()))))
+        height, width = scaled_size(old, long_side / max(old))
+        kept = min(height, self.canvas), min(width, self.canvas)
+        corner = _draw(height - kept[0] + 1), _draw(width - kept[1] + 1)
+        flip = float(torch.rand(())) < self.flip_probability
+        return Placement(old, (height, width), corner + kept, flip, (self.canvas, self.canvas))
+
+    def paste(self, destination: Canvas, pasted: Canvas) -> Canvas:
+        """`destination` under all objects of `pasted`; its image is overwritten."""
+        covered = coco_mask.decode(coco_mask.merge(pasted.masks))
+        kept = self._occlude(destination, covered, pasted.boxes)
+        _overwrite(destination.image, pasted.image, covered, pasted.boxes)
+        return Canvas(
+            destination.image,
+            destination.size,
+            kept.masks + pasted.masks,
+            np.concatenate([kept.boxes, pasted.boxes]),
+            np.concatenate([kept.labels, pasted.labels]),
+        )
+
+    def _occlude(self, canvas: Canvas, covered: np.ndarray, by: np.ndarray) -> Canvas:
+        """The objects of which enough is left when (S, S) `covered` hides pixels.
+
+        Only objects whose box meets one of the (M, 4) boxes `by` can change.
+        """
+        meets = (canvas.boxes[:, None, :2] < by[:, 2:]) & (by[:, :2] < canvas.boxes[:, None, 2:])
+        touched = np.flatnonzero(meets.all(-1).any(-1))
+        if len(touched) == 0:
+            return canvas
+        left = without([canvas.masks[position] for position in touched], covered)
+        areas, boxes = mask_areas(left), boxes_of(left)
+        steady = (abs(boxes - canvas.boxes[touched]) <= self.box_tolerance).all(-1)
+        stays = np.ones(len(canvas.masks), dtype=bool)
+        stays[touched] = (areas > 0) & (steady | (areas > self.area_threshold))
+        masks = list(canvas.masks)
+        for position, mask in zip(touched, left, strict=True):
+            masks[position] = mask
+        moved = canvas.boxes.copy()
+        moved[touched] = boxes
+        occluded = Canvas(canvas.image, canvas.size, masks, moved, canvas.labels)
+        return occluded.select(np.flatnonzero(stays))
+
+    def _source(self, another: Callable[[], OutlinedSample]) -> Canvas:
+        for _ in range(MAX_SOURCE_DRAWS):
+            source = self.place(another())
+            if source is not None:
+                return source
+        raise RuntimeError(
+            f"copy-paste found no object in {MAX_SOURCE_DRAWS} random crops in a row; "
+            f"is canvas={self.canvas} too small for these images?"
+        )
+
+
+def _overwrite(image: Tensor, source: Tensor, covered: np.ndarray, boxes: np.ndarray) -> None:
+    """Put the pixels of `source` that (S, S) `covered` marks, within (M, 4) `boxes`, in `image`."""
+    left, top = boxes[:, :2].min(0).astype(int)
+    right, bottom = boxes[:, 2:].max(0).astype(int)
+    region = slice(top, bottom), slice(left, right)
+    mask = torch.from_numpy(np.ascontiguousarray(covered[region])).bool()
+    part = image[:, *region]
+    part.copy_(torch.where(mask, source[:, *region], part))
+
+
+def _draw(count: int) -> int:
+    """A uniform integer in [0, count), from torch's generator."""
+    return int(torch.randint(count, ()))

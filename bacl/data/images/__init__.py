@@ -1,0 +1,1 @@
+"""Picture files: found, looked at before the first step, and read by one rule."""

@@ -1,0 +1,114 @@
+"""The files of a prediction: detections of every head, and the images they are of."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from bacl.data.batch import Detections, Target
+from bacl.data.images.image_folder import FoundImages, Unreadable
+from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.json_list import JsonListWriter
+from bacl.evaluation.results_json import ResultsWriter
+from bacl.messages.errors import OptionError
+
+
+@dataclass(frozen=True)
+class PredictedIds:
+    """Images numbered from 1 (`bacl.evaluation.results_json.Ids`)."""
+
+    num_images: int
+    category_ids: np.ndarray
+
+    @property
+    def image_ids(self) -> np.ndarray:
+        """(I,) int64."""
+        return np.arange(1, self.num_images + 1)
+
+
+class PredictionFiles(ExitStack):
+    """Writes batch by batch; every file appears, whole, when the block ends without error.
+
+    detections_<head>.json is in the LVIS results format, with image ids that images.json explains:
+    its `images` (id, file_name within `folder`, width and height of the picture as a viewer shows
+    it) and `categories` are those of an annotation file, and `unreadable` names the rest.
+
+    Args:
+        output: the folder.
+        heads: names of the heads.
+        found: the images.
+        category_ids: of the training file, by label.
+        category_names: by label.
+        notes: more for images.json, such as the checkpoint.
+
+    Raises:
+        OptionError: there are results in the folder.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        heads: Sequence[str],
+        found: FoundImages,
+        category_ids: Sequence[int],
+        category_names: Sequence[str],
+        notes: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        images = output / "images.json"
+        if images.exists():
+            raise OptionError(
+                f"{output} holds the results of an earlier prediction: name another folder with "
+                "predict.output=…, or delete this one"
+            )
+        self._found = found
+        ids = PredictedIds(len(found.names), np.asarray(category_ids))
+        self._writers = {
+            head: ResultsWriter(output / f"detections_{head}.json", ids) for head in heads
+        }
+        named = zip(category_ids, category_names, strict=True)
+        categories = [{"id": int(number), "name": name} for number, name in named]
+        content = {**notes, "folder": str(found.folder.absolute()), "categories": categories}
+        before = json.dumps(content)[:-1] + ', "images": '
+        self._images = JsonListWriter(images, before, self._after_images)
+        self._unreadable: list[Unreadable] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            # Entered first, it appears last: where it is, the detections are.
+            for each in (self._images, *self._writers.values()):
+                opened.enter_context(each)
+            self.enter_context(opened.pop_all())
+        return self
+
+    def write(
+        self, targets: Sequence[Target], detections: Mapping[str, Sequence[Detections]]
+    ) -> None:
+        """Append images and every head's detections in pixels of the original files."""
+        numbers = [target.image_id for target in targets]
+        for head, found in detections.items():
+            columns = DetectionColumns.from_detections(found, numbers)
+            self._writers[head].write_columns(columns)
+        self._images.write_texts(json.dumps(self._record(target)) for target in targets)
+
+    def leave_out(self, unreadable: Sequence[Unreadable]) -> None:
+        """Note files that gave no picture."""
+        self._unreadable += unreadable
+
+    @property
+    def unreadable(self) -> Sequence[Unreadable]:
+        """All that was left out so far."""
+        return self._unreadable
+
+    def _after_images(self) -> str:
+        rest = [asdict(each) for each in self._unreadable]
+        return f', "unreadable": {json.dumps(rest)}}}'
+
+    def _record(self, target: Target) -> dict[str, Any]:
+        height, width = target.original_size
+        name = self._found.names[target.image_id - 1]
+        return {"id": target.image_id, "file_name": name, "width": width, "height": height}

@@ -1,0 +1,44 @@
+"""One process at a time: the operating system lets go of a lock however its holder ends."""
+
+import time
+from pathlib import Path
+
+from bacl.messages.errors import BUSY, UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+LOCKS = fcntl is not None
+PATIENCE = 10.0
+"""Seconds; the data loader's processes outlive a killed one, and keep its locks so long."""
+
+
+class BusyFolderError(UserError, RuntimeError):
+    """Two processes must not train in one folder."""
+
+    exit_status = BUSY
+
+
+def lock(handle: int, folder: Path, patience: float = PATIENCE) -> None:
+    """Lock an open file, for this process and those that inherit it, until all have closed it.
+
+    Args:
+        handle: of the file, which is in `folder` or is the folder itself.
+        folder: named where it is taken.
+        patience: seconds that it is waited for.
+
+    Raises:
+        BusyFolderError: another process has it.
+    """
+    deadline = time.monotonic() + patience
+    while LOCKS:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise BusyFolderError(
+                    f"{folder}: another process is at work in this folder; wait for it, or end it"
+                ) from None
+        time.sleep(0.2)

@@ -1,0 +1,183 @@
+"""A multirun whose jobs share one training wherever they differ only in classifier heads."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from bacl.launchers.jobs import Job
+from bacl.launchers.process_launcher import ProcessLauncher
+from bacl.launchers.tasks import Task
+from bacl.messages.errors import UserError
+from bacl.one_pass.plan import (
+    PLAN,
+    PlannedJob,
+    can_be_planned,
+    identity,
+    read_plan,
+    write_plan,
+)
+from bacl.options.composed import changes, last_stage, plain
+from bacl.options.free import is_free
+from bacl.options.signatures import find
+from bacl.runs.naming import variant_parts
+
+TRAININGS = "one_pass"
+"""Folder of the trainings, beside the jobs' own folders."""
+SCALED = ("16-mixed", "16", 16)
+"""Precisions that scale all gradients by one factor, which depends on every head."""
+
+
+class OnePassLauncher(ProcessLauncher):
+    """Groups the jobs by everything but their last stage's heads and trains each group once.
+
+    Every job gets the folder that a run of its own would have left. What differs elsewhere, or in a
+    stage whose heads are not independent of each other, is trained apart.
+    """
+
+    def tasks(self, jobs: Sequence[Job]) -> list[Task]:
+        """A process for each group; a job that is alone, and of no earlier group, runs alone."""
+        groups = grouped(jobs)
+        explain(groups)
+        return [
+            self._together(group)
+            if len(group.jobs) > 1 or group.is_planned
+            else self.task(group.jobs[0])
+            for group in groups
+        ]
+
+    def _together(self, group: "Group") -> Task:
+        overrides = [*group.jobs[0].overrides, "job=fit_group"]
+        command = self.command(overrides, group.folder)
+        title = f"{len(group.jobs)} jobs in one pass"
+        return Task(title, group.folder, command, group.jobs, before=group.write)
+
+
+@dataclass
+class Group:
+    """Jobs that one training serves."""
+
+    shared: dict[str, Any]
+    """The resolved configuration without what the jobs may differ in."""
+    jobs: list[Job] = field(default_factory=list)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where it trains: the folder of an earlier training of all these jobs, or a new one."""
+        parent = Path(self.jobs[0].composed.hydra.sweep.dir, TRAININGS).absolute()
+        wanted = [identity(job.folder, job.config) for job in self.jobs]
+        for path in sorted(parent.glob(f"*/{PLAN}")):
+            known = {job.identity for job in _readable_plan(path.parent)}
+            if set(wanted) <= known:
+                return path.parent
+        return parent / hashlib.sha256("".join(wanted).encode()).hexdigest()[:12]
+
+    def plan(self) -> list[PlannedJob]:
+        """All jobs of the training, in an earlier plan's order, which names the heads.
+
+        These jobs wait for their results, with the options of this command.
+        """
+        asked = {job.folder: job for job in self.jobs}
+        earlier = read_plan(self.folder) if self.is_planned else []
+        folders = [job.folder for job in earlier] or list(asked)
+        configs = {job.folder: job.config for job in earlier}
+        configs |= {folder: job.config for folder, job in asked.items()}
+        overrides = {job.folder: job.overrides for job in earlier}
+        overrides |= {folder: job.overrides for folder, job in asked.items()}
+        known = {job.folder: job.known_as for job in earlier if job.folder not in asked}
+        return [
+            PlannedJob(f, overrides[f], configs[f], f in asked, known.get(f, "")) for f in folders
+        ]
+
+    def write(self) -> None:
+        """Write the plan, and what Hydra leaves of ordinary runs; only while no training reads it.
+
+        A plan that another command's training goes by must keep the jobs that wait for it.
+        """
+        write_plan(self.folder, self.plan())
+        for job in self.jobs:
+            job.save_hydra()
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether an earlier command began the training, or left jobs of it to be shared out."""
+        return (self.folder / PLAN).exists()
+
+    @property
+    def num_heads(self) -> int:
+        """Different heads of all jobs."""
+        heads = (
+            head
+            for job in self.jobs
+            for head in plain(job.config)["stages"][last_stage(job.config)]["heads"].values()
+        )
+        return len({json.dumps(head, sort_keys=True) for head in heads})
+
+
+def _readable_plan(folder: Path) -> list[PlannedJob]:
+    try:
+        return read_plan(folder)
+    except UserError as error:  # of another training, maybe: it must not stop this one
+        print(f"{error}; it is not used", flush=True)
+        return []
+
+
+def grouped(jobs: Iterable[Job]) -> list[Group]:
+    """The groups of the jobs, in the order of their first ones."""
+    groups: dict[str, Group] = {}
+    for job in jobs:
+        shared = without_heads(job.config, job.overrides)
+        key = json.dumps(shared, sort_keys=True)
+        groups.setdefault(key, Group(shared)).jobs.append(job)
+    return list(groups.values())
+
+
+def without_heads(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A job's configuration without heads that other jobs' heads may train beside."""
+    options = plain(config)
+    shared = {key: value for key, value in options.items() if not is_free(key)}
+    # A run may be resumed with another stage or job, but jobs of a training share them.
+    shared |= {key: options[key] for key in ("seed", "stage", "job")}
+    del shared["head"]  # only a template: what is used of it is in the stages
+    last = last_stage(config)
+    if trains_beside_others(config, options["stages"][last]["module"]):
+        del shared["stages"][last]["heads"]
+    else:
+        shared["overrides"] = variant_parts(overrides)  # equal to no other job's
+    return shared
+
+
+def trains_beside_others(config: DictConfig, module: dict[str, Any]) -> bool:
+    """Whether the heads of a job's last stage depend on nothing that another job's heads change."""
+    stage: Any = find(module["_target_"], f"stages.{last_stage(config)}.module")
+    named = [text for text in module["trainable"] if text.lstrip("!").startswith("heads.")]
+    return (
+        config.job == "fit"
+        and getattr(stage, "independent_heads", False)
+        and can_be_planned(config)
+        and config.trainer.precision not in SCALED
+        and all(text == "heads.*" for text in named)  # heads have other names in a training of many
+    )
+
+
+def explain(groups: Sequence[Group]) -> None:
+    """Say how the jobs are grouped, and what keeps the groups apart."""
+    for number, group in enumerate(groups, start=1):
+        line = f"group {number}: {len(group.jobs)} jobs, {group.num_heads} different heads"
+        if number > 1:
+            line += f"; apart from group 1 by {', '.join(_apart(groups[0].shared, group.shared))}"
+        print(line, flush=True)
+
+
+def _apart(first: dict[str, Any], other: dict[str, Any], most: int = 4) -> list[str]:
+    named = [
+        f"{key}: {first[key]} -> {other[key]}"
+        for key in ("seed", "stage", "job")
+        if first[key] != other[key]
+    ]
+    return (named + changes(first, other))[:most]

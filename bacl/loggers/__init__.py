@@ -1,0 +1,4 @@
+"""Where measurements go: csv, wandb, TensorBoard; none but the csv can end a run.
+
+Imports: options.
+"""

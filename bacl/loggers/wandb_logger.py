@@ -1,0 +1,116 @@
+"""Weights & Biases with one run per stage folder, which a resumed run continues."""
+
+import logging
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import wandb
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from bacl.files.atomic import replacing
+from bacl.messages.dispensable import reason
+from bacl.options.ranges import Text
+
+_log = logging.getLogger(__name__)
+
+ID_FILE = "wandb_id.txt"
+USERS_DATA_DIR = os.environ.get("WANDB_DATA_DIR")
+
+
+class WandbLogger(LightningWandbLogger):
+    """Lightning's W&B logger whose run belongs to a folder.
+
+    The run's id is written into `<save_dir>/wandb_id.txt` at the start, so that a run that was
+    killed at any time goes on as the same W&B run. Offline (no account) the run's files stay below
+    `save_dir`; upload them later with `wandb sync --append <save_dir>/wandb/offline-run-*`. A run
+    that cannot reach W&B when it starts goes offline by itself, with a warning.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | os.PathLike[str],
+        project: Text,
+        offline: bool,
+        name: Text | None = None,
+        **options: Any,
+    ) -> None:
+        """Prepare the run; it starts at the first use.
+
+        Args:
+            save_dir: the stage's folder.
+            project: W&B project.
+            offline: write to `save_dir` only.
+            name: display name; by default the last two parts of the folder's path.
+            **options: of `wandb.init`, such as entity, group, tags, notes.
+        """
+        folder = Path(save_dir)
+        super().__init__(
+            name=name or "/".join(folder.resolve().parts[-2:]),
+            save_dir=folder,
+            id=self._run_id(folder),
+            offline=offline,
+            project=project,
+            **options,
+        )
+        # Lightning always passes it on, and wandb warns that it has no meaning any more.
+        self._wandb_init.pop("anonymous", None)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The W&B run of the folder, if it is open already, else a new process of it.
+
+        The run that an earlier stage of this process left open is finished first.
+        """
+        if self._experiment is None and wandb.run is not None:
+            if wandb.run.id == self._id:
+                self._experiment = wandb.run
+            else:
+                wandb.finish()
+        if self._experiment is None:
+            self._keep_files_together()
+        try:
+            return super().experiment
+        except Exception as error:
+            if self._offline:
+                raise
+            self._go_offline(error)
+            return super().experiment
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the run of a training that failed, so that the next one does not write into it."""
+        super().finalize(status)
+        if status != "success" and self._experiment is not None:
+            wandb.finish(exit_code=1)
+            self._experiment = None
+
+    def _go_offline(self, error: Exception) -> None:
+        """Without an account, a network or a valid key: the run is kept, to be uploaded later."""
+        _log.warning(
+            "W&B cannot be reached (%s): this run is written to %s/wandb, for `wandb sync`; log in "
+            "with `wandb login`, or say logger.wandb.offline=true",
+            reason(error), self._save_dir,
+        )  # fmt: skip
+        wandb.teardown()  # what is left of the attempt would go on trying
+        self._offline, self._wandb_init["mode"] = True, "offline"
+        self._keep_files_together()
+
+    def _keep_files_together(self) -> None:
+        # Tables are artifacts, which wandb stages in the home directory: a run folder that is
+        # copied to another machine to be uploaded there would miss them.
+        if self._offline and self._save_dir is not None and USERS_DATA_DIR is None:
+            os.environ["WANDB_DATA_DIR"] = str(Path(self._save_dir, "wandb"))
+
+    @staticmethod
+    @rank_zero_only
+    def _run_id(folder: Path) -> str:
+        path = folder / ID_FILE
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+        return path.read_text(encoding="utf-8").strip()

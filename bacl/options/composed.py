@@ -1,0 +1,46 @@
+"""Composed configurations as plain values, and what differs between two of them."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bacl.options.free import is_free
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain dictionaries and lists."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+def last_stage(config: DictConfig) -> str:
+    """The stage whose heads a run reports: the one that `stage` names, or the pipeline's last."""
+    return config.stage or list(config.stages)[-1]
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Values by dotted path; lists are values.
+
+    >>> flat({"head": {"loss": {"alpha": 0.85}}})
+    {'head.loss.alpha': 0.85}
+    """
+    if not isinstance(config, dict):
+        return {prefix: config}
+    parts = (
+        flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in config.items()
+    )
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def fixed(config: dict[str, Any]) -> dict[str, Any]:
+    """Values by dotted path of the options that a run must be resumed with."""
+    return {key: value for key, value in flat(config).items() if not is_free(key)}
+
+
+def changes(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """One text, `option: before -> after`, for each option that differs and is not free."""
+    before, after = fixed(earlier), fixed(now)
+    return [
+        f"{key}: {before.get(key, '(absent)')} -> {after.get(key, '(absent)')}"
+        for key in sorted(before | after)
+        if before.get(key) != after.get(key)
+    ]

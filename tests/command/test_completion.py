@@ -1,0 +1,98 @@
+"""The command line: what is filled in, and what a command leaves behind."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bacl.command.completion import completed
+
+REPOSITORY = Path(__file__).parents[2]
+QUIET = ["hydra.output_subdir=null", "hydra/job_logging=stdout"]
+
+
+def run(folder: Path, *arguments: str, status: int = 0) -> str:
+    """The output of a command given in a folder."""
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "run.py", *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
+def left(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (["experiment=bacl_demo"], ["+experiment=bacl_demo"]),
+        (["+experiment=bacl_demo", "job=fit"], ["+experiment=bacl_demo", "job=fit"]),
+        (["job=doctor"], ["job=doctor", *QUIET]),
+        (["++job=doctor"], ["++job=doctor", *QUIET]),
+        (["seed=0,1", "-m"], ["--multirun", "seed=0,1", "hydra/launcher=process"]),
+        (
+            ["seed=0,1", "-m", "hydra/launcher=one_pass"],
+            ["--multirun", "seed=0,1", "hydra/launcher=one_pass"],
+        ),
+        (["sweep=alpha,beta"], ["--multirun", "+sweep=[alpha,beta]"]),
+        (["job=report", "sweep=alpha"], ["job=report", "+sweep=alpha", *QUIET]),
+        (["output=a=b/c", "job=import"], ["output='a=b/c'", "job=import", *QUIET]),
+    ],
+)
+def test_what_goes_without_saying_is_filled_in(given, wanted):
+    assert completed(given) == wanted
+
+
+def test_a_value_that_hydra_cannot_read_is_told_with_the_mend():
+    with pytest.raises(SystemExit, match=r"""alpha==3: not understood.*head\.loss\.alpha='"=3"'"""):
+        completed(["head.loss.alpha==3"])
+
+
+def test_an_unknown_job_is_refused_before_anything_is_written(tmp_path):
+    assert "did you mean test?" in run(tmp_path, "job=tst", status=1)
+    assert not left(tmp_path)
+
+
+def test_a_job_that_writes_nothing_leaves_nothing(tmp_path):
+    assert "no such checkpoint" in run(tmp_path, "job=test", status=1)
+    assert not left(tmp_path)
+
+
+@pytest.mark.slow
+def test_jobs_take_a_runs_path_as_it_is_and_leave_only_what_they_write(finished, tiny, tmp_path):
+    setting = "head.loss.alpha=0.7,head.hallucination.box_generator.shared=true"
+    own = tmp_path / "runs/name" / setting / "seed_0/classifier"
+    own.mkdir(parents=True)
+    shutil.copy(finished / "classifier/final.ckpt", own)
+    path = (own / "final.ckpt").relative_to(tmp_path)
+    before = left(tmp_path)
+    checkpoint = f"checkpoint={path}"
+    images = tiny().data.val.images
+    fast = ["cost.images=2", "cost.warm_up=1", "datamodule.num_workers=0", "trainer=cpu"]
+    data = ["data=builtin", f"data.root={tiny().data.root}", "data.builder=null"]
+    assert "data=custom data.train.annotations=" in run(tmp_path, "job=cost", checkpoint, status=1)
+    run(tmp_path, "job=cost", checkpoint, *data, *fast)
+    assert left(own) == {"final.ckpt", "cost", "cost/cost.json", "cost/cost.md"}
+    assert json.loads((own / "cost/cost.json").read_text())["checkpoint"] == str(path)
+    shutil.rmtree(own / "cost")
+    run(tmp_path, "job=test", checkpoint, *data, "report.images=1", "trainer=cpu")
+    (results,) = own.glob("test_*")
+    shutil.rmtree(results)
+    run(tmp_path, "job=export", checkpoint, "export.head=bacl", "export.format=mmdet")
+    (own / "final_bacl.pth").unlink()
+    run(tmp_path, "job=predict", checkpoint, f"predict.images={images}", "trainer=cpu")
+    shutil.rmtree(tmp_path / "predictions")
+    assert left(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", ["--experiment=bacl_demo", "-trainer=cpu", "--head.loss.alpha=1"])
+def test_options_with_dashes_are_told(text):
+    with pytest.raises(SystemExit, match=f"options have no dashes: {text.lstrip('-')}"):
+        completed([text])
+    assert completed(["--cfg=job", "+experiment=bacl_demo"])[0] == "--cfg=job"

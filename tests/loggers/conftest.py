@@ -1,0 +1,1 @@
+from tests.tiny_stage import fit, saved, stage  # noqa: F401  (fixtures)

@@ -1,0 +1,54 @@
+"""What an evaluation writes comes before what it shows, and only the former can end a run."""
+
+import errno
+import json
+import shutil
+
+import pytest
+
+from bacl.files.atomic import UnwritableError
+from bacl.jobs import test as test_job
+from bacl.runs import evaluated as evaluate
+from bacl.runs import pictures as draw
+
+
+@pytest.fixture
+def alone(finished, tmp_path, tiny):
+    """Evaluates a copy of the finished stage; returns the folder of the results."""
+    (tmp_path / "classifier").mkdir()
+    shutil.copy(finished / "classifier/final.ckpt", tmp_path / "classifier")
+
+    def run():
+        test_job.run(tiny("job=test"), tmp_path)
+        (folder,) = tmp_path.glob("classifier/test_*")
+        return folder
+
+    return run
+
+
+def failing(*arguments, **options):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_figures_that_cannot_be_drawn_are_one_warning_after_the_results(alone, monkeypatch, caplog):
+    monkeypatch.setattr(draw, "draw_ap_by_count", failing)
+    monkeypatch.setattr(draw, "draw_detection_grid", failing)
+    monkeypatch.setattr(evaluate, "results_table", failing)
+    folder = alone()
+    assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["bacl"]
+    assert (folder / "results.md").exists()
+    assert (folder / "per_category.csv").exists()
+    assert [path.name for path in (folder / "figures").iterdir()] == ["weight_norms.png"]
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    drawn = [text for text in told if "not drawn: ap_by_count.png, detections.png (" in text]
+    assert len(drawn) == 1
+    assert sum("not shown: table of results" in text for text in told) == 1
+
+
+def test_results_that_cannot_be_written_are_an_error_before_anything_is_drawn(
+    alone, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("bacl.reporting.spreadsheet.cell_of", failing)
+    with pytest.raises(UnwritableError, match=r"per_category\.csv cannot be written: No space"):
+        alone()
+    assert not list(tmp_path.rglob("*.png"))
