@@ -9,7 +9,7 @@ from torch import nn
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.fpn import STRIDES
 from bacl.detectors.region_detector import RegionDetector
-from bacl.heads import AddedFeatures, Calibration
+from bacl.heads import AddedFeatures, Calibration, Predictor
 from bacl.indicators import LongTermIndicator, ScalarIndicator
 from bacl.losses import ClassificationLoss
 
@@ -27,6 +27,7 @@ CONTRACTS: dict[type[nn.Module], tuple[set[str], dict[str, Any]]] = {
     ScalarIndicator: ({"values", "strength"}, {"num_classes": 3}),
     AddedFeatures: ({"added"}, {}),
     Calibration: ({"forward"}, {}),
+    Predictor: ({"forward"}, {}),
     Backbone: ({"stages", "run_stage"}, {}),
     RegionDetector: (
         {"training_regions", "inference_regions", "run_layers"},

@@ -15,6 +15,7 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.groups import Grouping, shared_grouping
 from bacl.files.atomic import replacing
 from bacl.heads import Classifier, FeatureHallucination, Head, classifiers_by_name
+from bacl.heads.predictors import class_module
 from bacl.loggers.figures import log_figure
 from bacl.loggers.spared_logger import attempt_all
 from bacl.messages.dispensable import Dispensable
@@ -90,7 +91,12 @@ class ClassifierRecorder(Callback):
 @torch.no_grad()
 def measure(classifier: Classifier) -> Row:
     """One record of a classifier: `weight_norm` (K,); `strength`, `seen` (C,) where it has them."""
-    row = {"weight_norm": classifier.predictor.get_parameter("weight").float().norm(dim=1)}
+    row = {
+        "weight_norm": class_module(classifier.predictor)
+        .get_parameter("weight")
+        .float()
+        .norm(dim=1)
+    }
     if classifier.criterion.indicator is not None:
         row["strength"] = classifier.criterion.indicator.strength().float()
     if isinstance(classifier.hallucination, FeatureHallucination):

@@ -14,6 +14,7 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.files.saving import save
 from bacl.files.state_dicts import misfits, not_finite, several
 from bacl.files.torch_file import UnreadableFileError, read_torch_file
+from bacl.heads.predictors import class_module
 from bacl.messages.errors import UserError
 
 State = dict[str, Any]
@@ -182,7 +183,7 @@ def inherit(
         for prefix, classifier in head.named_classifiers():  # type: ignore[operator]
             start = f"{prefix}predictor."
             predictor = {k.removeprefix(start): v for k, v in source.items() if k.startswith(start)}
-            load_strictly(classifier.predictor, predictor, path)
+            load_strictly(class_module(classifier.predictor), predictor, path)
 
 
 def finite_heads(content: State) -> set[str]:

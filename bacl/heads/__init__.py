@@ -8,6 +8,7 @@ from bacl.heads.calibration import Calibration
 from bacl.heads.classifier import Classifier
 from bacl.heads.hallucination import AddedFeatures, FeatureHallucination
 from bacl.heads.head import Head, classifiers_by_name
+from bacl.heads.predictors import Predictor
 
 __all__ = [
     "AddedFeatures",
@@ -16,5 +17,6 @@ __all__ = [
     "Classifier",
     "FeatureHallucination",
     "Head",
+    "Predictor",
     "classifiers_by_name",
 ]

@@ -1,6 +1,7 @@
 """A classifier: predictor, loss and the features that are added to a step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -10,7 +11,9 @@ from bacl.detectors.levels import Level, TrainingLevel
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.calibration import Calibration, Uncalibrated
 from bacl.heads.hallucination import AddedFeatures
+from bacl.heads.predictors import Predictor
 from bacl.losses.base import ClassificationLoss
+from bacl.losses.rows import Rows
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Rate, Seed, Width
 
@@ -63,7 +66,10 @@ class Classifier(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.predictor = (predictor or nn.Linear)(feature_dim, loss.num_logits)
-            loss.initialise(self.predictor)
+            if isinstance(self.predictor, Predictor):
+                self.predictor.initialise(loss.initialise)
+            else:
+                loss.initialise(self.predictor)
 
     @property
     def extra_boxes(self) -> BoxGenerator | None:
@@ -76,16 +82,45 @@ class Classifier(nn.Module):
         Features are added, and the loss computed, by the long-term indicator as it was before the
         step; the indicator observes every row, added ones included, after the loss.
         """
-        features, labels = level.features, level.labels
-        if self.training and self.hallucination is not None:
-            more, more_labels = self.hallucination.added(level, self.criterion.indicator)
-            features = torch.cat([features, more.to(features.dtype)])
-            labels = torch.cat([labels, more_labels])
-        logits = self.predictor(features)
-        loss = self.criterion(logits, labels)
+        features, labels = self._rows(level)
+        logits = self.logits(features, level)
+        rows = Rows(features, self.predictor, level, len(features) - len(level.features))
+        loss = self._loss(logits, labels, rows)
         if self.training:
-            self.criterion.observe(logits.detach(), labels)
+            self.criterion.observe_step(logits, labels, rows)
+            if isinstance(self.predictor, Predictor):
+                self.predictor.observe(features.detach(), labels)
         return loss
+
+    def _rows(self, level: TrainingLevel) -> tuple[Tensor, Tensor]:
+        """Features (R, D) and labels (R,) of the sampled RoIs and, in training, of added rows."""
+        features, labels = level.features, level.labels
+        if not self.training or self.hallucination is None:
+            return features, labels
+        more, more_labels = self.hallucination.added(level, self.criterion.indicator)
+        features = torch.cat([features, more.to(features.dtype)])
+        return features, torch.cat([labels, more_labels])
+
+    def _loss(self, logits: Tensor, labels: Tensor, rows: Rows) -> Tensor:
+        """One loss over all rows, or that of the added ones beside that of the others."""
+        weight = None if self.hallucination is None else self.hallucination.weight
+        if weight is None:
+            return self.criterion.of_step(logits, labels, rows)
+        real = len(labels) - rows.added
+        sampled = replace(rows, features=rows.features[:real], added=0)
+        added = replace(rows, features=rows.features[real:])
+        loss = self.criterion.of_step(logits[:real], labels[:real], sampled)
+        return loss + weight * self.criterion.of_step(logits[real:], labels[real:], added)
+
+    def logits(self, features: Tensor, level: Level) -> Tensor:
+        """(R, K) logits of features (R, D): those of the level, and any added to them.
+
+        Args:
+            features: what the predictor reads.
+            level: of the RoIs, for classifiers that look at more than their features.
+        """
+        logits: Tensor = self.predictor(features)
+        return logits
 
     def scores(self, logits: Tensor, level: Level) -> Tensor:
         """Calibrated scores (R, C + 1) of logits (R, K), background last."""

@@ -31,6 +31,8 @@ class AddedFeatures(nn.Module, ABC):
     """What makes the boxes whose features it finds in `TrainingLevel.extra`."""
     reads_indicator = False
     """Whether it needs the loss's long-term indicator."""
+    weight: float | None = None
+    """Of the added rows' own loss beside that of the sampled RoIs; None: one loss over all rows."""
 
     @abstractmethod
     def added(

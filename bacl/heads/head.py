@@ -68,7 +68,7 @@ class Head(nn.Module):
             levels: of the same R regions.
         """
         rows = zip(self.classifiers, levels, strict=True)
-        logits = [in_float32(classifier.predictor(level.features)) for classifier, level in rows]
+        logits = [in_float32(each.logits(level.features, level)) for each, level in rows]
         mean = logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
         return self.classifiers[-1].scores(mean, levels[-1])
 

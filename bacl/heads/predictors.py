@@ -1,4 +1,10 @@
-"""Predictors other than a linear layer: from RoI features to the logits of a loss."""
+"""Predictors other than a linear layer: from RoI features to the logits of a loss.
+
+R: rows. D: width of an RoI feature. K: logits of the loss. C: foreground classes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +16,49 @@ SMALLEST = 1e-6
 """Added to every norm before it divides; published code of the Seesaw loss."""
 
 
-class NormalisedLinear(nn.Module):
+class Predictor(nn.Module, ABC):
+    """What stands in place of `nn.Linear` in a classifier; made from D and K.
+
+    It uses no global random generator but in its constructor, and keeps what it gathers in buffers.
+    """
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """(R, K) logits of features (R, D); in eval mode those that scores are made of."""
+
+    @property
+    def classes(self) -> nn.Module:
+        """The module with a `weight` row (K, D) for each logit.
+
+        It is what a stage inherits from the classifier of the stage before, and what the loss
+        initialises.
+        """
+        return self
+
+    def initialise(self, by_loss: Callable[[nn.Module], None]) -> None:
+        """Set the first weights of a new predictor, as the loss does unless it has ways of its own.
+
+        Args:
+            by_loss: sets those of a module with `weight` and, maybe, `bias`.
+        """
+        by_loss(self.classes)
+
+    @torch.no_grad()
+    def observe(self, features: Tensor, labels: Tensor) -> None:
+        """Fold one training step into statistics, after its loss; every process calls it.
+
+        Args:
+            features: (R, D), detached.
+            labels: (R,) int64 in [0, C].
+        """
+
+
+def class_module(predictor: nn.Module) -> nn.Module:
+    """The module of a predictor with a `weight` row for each logit: of most, the predictor."""
+    return predictor.classes if isinstance(predictor, Predictor) else predictor
+
+
+class NormalisedLinear(Predictor):
     """Scaled cosines of features and classes: temperature · x · w / (|x| |w|) + b.
 
     Used by Seesaw loss (Wang et al., CVPR 2021), ECM and others with temperature 20.

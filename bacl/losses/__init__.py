@@ -1,13 +1,15 @@
 """Classification losses, one paper per file.
 
-Imports: indicators, options.
+Imports: indicators, detectors.levels, options.
 """
 
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.bce import BinaryCrossEntropy, BinaryCrossEntropyWithObjectness
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
+from bacl.losses.epochs import FollowsEpochs
 from bacl.losses.eqlv2 import EQLv2
 from bacl.losses.fcbl import FCBL
+from bacl.losses.rows import Rows
 from bacl.losses.seesaw import Seesaw
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "BinaryCrossEntropyWithObjectness",
     "ClassificationLoss",
     "EQLv2",
+    "FollowsEpochs",
+    "Rows",
     "Seesaw",
     "SoftmaxCrossEntropy",
 ]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bacl.indicators import LongTermIndicator
+from bacl.losses.rows import Rows
 from bacl.options.ranges import Classes
 
 WEIGHT_DEVIATION = 0.01
@@ -33,6 +34,8 @@ class ClassificationLoss(nn.Module, ABC):
     """
 
     indicator: LongTermIndicator | None
+    reads_rows = False
+    """Whether `forward` and `observe` are given `Rows` as a third argument, `rows`."""
 
     def __init__(self, num_classes: Classes, indicator: LongTermIndicator | None = None) -> None:
         super().__init__()
@@ -63,6 +66,18 @@ class ClassificationLoss(nn.Module, ABC):
         It reads statistics and never writes them; without rows it is zero, with a graph. Every
         process calls it in every training step, since a loss may look at all processes' labels.
         """
+
+    def of_step(self, logits: Tensor, labels: Tensor, rows: Rows) -> Tensor:
+        """`forward`, with the rows that the logits were made of where it reads them."""
+        loss: Tensor = self(logits, labels, **self._asked(rows))
+        return loss
+
+    def observe_step(self, logits: Tensor, labels: Tensor, rows: Rows) -> None:
+        """`observe`, with the same."""
+        self.observe(logits.detach(), labels, **self._asked(rows))
+
+    def _asked(self, rows: Rows) -> dict[str, Rows]:
+        return {"rows": rows} if self.reads_rows else {}
 
     @abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:

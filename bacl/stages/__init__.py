@@ -1,6 +1,6 @@
 """The two stages of BACL as LightningModules; plain modules do the work.
 
-Imports: data, detectors, heads, options.
+Imports: data, detectors, heads, losses, options.
 """
 
 from bacl.stages.classifier_stage import ClassifierStage

@@ -20,6 +20,7 @@ from bacl.detectors.levels import ExtraBoxes
 from bacl.detectors.region_detector import RegionDetector
 from bacl.files.state_dicts import misfits, several
 from bacl.heads import BoxGenerator, Head
+from bacl.losses import FollowsEpochs
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Text
 from bacl.stages.detection import detect
@@ -131,6 +132,16 @@ class DetectionStage(LightningModule):
         self.log_dict(logged, prog_bar=shown, batch_size=len(batch.targets))
         idle = [_nothing(self.heads[name]) for name in self.dropped]
         return torch.stack([*losses.values(), *idle]).sum()
+
+    def on_train_start(self) -> None:
+        """Tell the parts of heads that change with the epochs, also within one that goes on."""
+        for module in self.heads.modules():
+            if isinstance(module, FollowsEpochs):
+                module.begin_epoch(self.current_epoch, self.schedule.epochs)
+
+    def on_train_epoch_start(self) -> None:
+        """The same at the start of every epoch."""
+        self.on_train_start()
 
     @property
     def live_heads(self) -> dict[str, Head]:

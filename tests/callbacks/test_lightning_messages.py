@@ -5,8 +5,8 @@ import pytest
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
+from bacl.callbacks import lightning_messages as messages
 from bacl.callbacks.lightning_messages import tidy_messages
-from bacl.messages import tidying as messages
 
 NAMES = ("lightning", "lightning.pytorch.utilities.rank_zero", "bacl")
 

@@ -1,5 +1,6 @@
 import copy
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from bacl.heads import (
     Calibration,
     Classifier,
     FeatureHallucination,
+    Predictor,
 )
 from bacl.heads.hallucination import jittered_sums
 from bacl.indicators import ConfusionMatrix
@@ -25,6 +27,7 @@ from bacl.losses import (
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
+    Rows,
     SoftmaxCrossEntropy,
 )
 from tests.levels import level, training_level
@@ -355,3 +358,75 @@ def test_configured_static_indicators_count_the_training_annotations(kind, tmp_p
     )
     expected = [1] * C if kind == "image" else [1, 2, 3, 4, 5]
     assert head.criterion.indicator.counts.tolist() == expected
+
+
+class HalfLinear(Predictor):
+    """A linear layer within another one, which counts the rows that it observes."""
+
+    def __init__(self, features: int, logits: int) -> None:
+        super().__init__()
+        self.base = nn.Linear(features, logits)
+        self.register_buffer("rows", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def classes(self) -> nn.Module:
+        return self.base
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.base(features) / 2
+
+    def observe(self, features: Tensor, labels: Tensor) -> None:
+        assert not features.requires_grad
+        self.rows += len(labels)
+
+
+def test_a_predictor_of_its_own_is_initialised_and_observes():
+    classifier = Classifier(D, fcbl(), predictor=HalfLinear)
+    torch.testing.assert_close(classifier.predictor.base.bias[0].item(), -math.log(999))
+    (step,) = steps(1)
+    classifier.loss(step)
+    assert classifier.predictor.rows == 12
+    classifier.eval().loss(step)
+    assert classifier.predictor.rows == 12
+    half = classifier.predictor.base(step.features) / 2
+    torch.testing.assert_close(classifier.logits(step.features, step), half)
+
+
+class OfRows(SoftmaxCrossEntropy):
+    """Cross-entropy that shrinks with the weights, as a loss may that reads its rows."""
+
+    reads_rows = True
+
+    def forward(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> Tensor:
+        assert rows is not None
+        assert len(rows.features) == len(labels)
+        self.added = rows.added
+        return super().forward(logits, labels) + rows.predictor.weight.detach().norm()
+
+    def observe(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> None:
+        assert rows is not None
+        self.observed = len(rows.features)
+
+
+def test_a_loss_that_reads_rows_is_given_them():
+    loss = OfRows(C)
+    classifier = Classifier(D, loss, Twice())
+    (step,) = steps(1)
+    value = classifier.loss(step)
+    assert (loss.added, loss.observed) == (2, 14)
+    rows = torch.cat((step.features, step.features[:2]))
+    plain = SoftmaxCrossEntropy(C)(
+        classifier.predictor(rows), torch.cat((step.labels, step.labels[:2]))
+    )
+    torch.testing.assert_close(value, plain + classifier.predictor.weight.norm())
+
+
+def test_added_rows_with_a_weight_have_a_loss_of_their_own():
+    more = Twice()
+    more.weight = 0.1
+    classifier = Classifier(D, SoftmaxCrossEntropy(C), more)
+    (step,) = steps(1)
+    logits = classifier.predictor(step.features)
+    first, both = classifier.criterion(logits, step.labels), classifier.loss(step)
+    added = classifier.criterion(logits[:2], step.labels[:2])
+    torch.testing.assert_close(both, first + 0.1 * added)

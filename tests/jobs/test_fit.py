@@ -194,7 +194,7 @@ def test_other_hardware_and_reports_are_not_another_configuration(finished, tiny
         "logger=tensorboard", "report.images=1",
     )  # fmt: skip
     build.open_data(changed)
-    fit.record(changed, finished)
+    training.record(changed, finished)
 
 
 def test_a_wrong_number_of_categories_is_refused(tiny, tmp_path):

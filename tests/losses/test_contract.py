@@ -329,4 +329,5 @@ def test_two_processes_equal_one_with_both_batches(two_processes):
         values = torch.stack([outcome[name][1] for outcome in outcomes])
         torch.testing.assert_close(values.mean(), value)
         for outcome in outcomes:
-            torch.testing.assert_close(outcome[name][0], loss.state_dict(), rtol=1e-14, atol=0)
+            # A processor rounds a sigmoid otherwise at the end of a tensor than within it.
+            torch.testing.assert_close(outcome[name][0], loss.state_dict(), rtol=1e-6, atol=0)

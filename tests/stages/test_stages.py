@@ -6,6 +6,7 @@ from lightning.pytorch import Callback
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bacl.data.batch import Batch
+from bacl.losses import FollowsEpochs
 from bacl.stages import ClassifierStage
 
 FROZEN = ("detector.backbone.", "detector.fpn.", "detector.box_head.")
@@ -245,3 +246,21 @@ def test_an_impossible_stage_is_refused(bench):
         ClassifierStage(heads={}, **options)
     ClassifierStage(heads=dict(stage.heads), **options)
     ClassifierStage(heads={"bce": stage.heads["baseline"]}, **options)
+
+
+class Told(FollowsEpochs, torch.nn.Module):
+    """Notes which epochs it is told of."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = []
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        self.epochs.append((epoch, epochs))
+
+
+def test_parts_of_heads_are_told_of_every_epoch(bench):
+    table, told = bench("classifier"), Told()
+    table.stage.heads["bacl"].told = told
+    table.fit()
+    assert list(dict.fromkeys(told.epochs)) == [(0, 2), (1, 2)]
