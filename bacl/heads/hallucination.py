@@ -5,7 +5,6 @@ C: foreground classes. D: width of an RoI feature. M: jittered boxes of the batc
 
 from abc import ABC, abstractmethod
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +13,7 @@ from bacl.heads.box_generator import BoxGenerator
 from bacl.indicators import LongTermIndicator
 from bacl.options.ranges import Classes, Rows, Seed, Share, Width
 from bacl.processes.class_sums import ClassSums, sum_per_class
-from bacl.processes.distributed import process_rank
+from bacl.processes.own_draws import OwnDraws
 
 PER_BOX = BoxGenerator()
 """Eq. 10 with magnitudes of its own for every box."""
@@ -60,14 +59,11 @@ def jittered_sums(jittered: ExtraFeatures, num_classes: int) -> ClassSums:
     )
 
 
-class FeatureHallucination(AddedFeatures):
+class FeatureHallucination(OwnDraws, AddedFeatures):
     """Follows the feature distribution of every class and draws features of weak classes from it.
 
     Prototypes and variances are those of all processes' features: W processes follow the same
-    distributions as one process with the whole batch. Draws come from the module's own generator,
-    seeded anew for every call from the seed, the number of calls and the process: they do not touch
-    torch's global generators, differ between processes, and repeat in a resumed run from a
-    checkpoint that one process wrote.
+    distributions as one process with the whole batch. Its draws are its own (`OwnDraws`).
 
     As published, every process draws c · m features in a step, however many images it has: with
     c = 8 and m = 12, one process with 16 images adds 96 rows to the step's loss, and eight with 2
@@ -111,7 +107,6 @@ class FeatureHallucination(AddedFeatures):
         self.beta = beta
         self.seed = seed
         self.box_generator = box_generator
-        self.calls = 0
         self.register_buffer("prototypes", torch.zeros(num_classes, feature_dim))
         self.register_buffer("variances", torch.zeros(num_classes, feature_dim))
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
@@ -163,7 +158,7 @@ class FeatureHallucination(AddedFeatures):
             features: (n, D) float32 with n at most c · m; unlike real ones they can be negative.
             labels: (n,) int64.
         """
-        generator = self._next_generator()
+        generator = self.next_generator(self.prototypes.device)
         probabilities = self.selection_probabilities(strength)
         drawn = probabilities.multinomial(self.categories, replacement=True, generator=generator)
         labels = drawn[self.seen[drawn]].repeat_interleave(self.samples)
@@ -173,20 +168,6 @@ class FeatureHallucination(AddedFeatures):
     def features(self, labels: Tensor, normals: Tensor) -> Tensor:
         """Eq. 13 with given standard normals (n, D), for labels (n,): prototype + deviation."""
         return normals * self.variances[labels].sqrt() + self.prototypes[labels]
-
-    def get_extra_state(self) -> dict[str, int]:
-        """The number of calls: with seed and process it is the whole state of the generator."""
-        return {"calls": self.calls}
-
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        """Continue the draws of a checkpoint."""
-        self.calls = state["calls"]
-
-    def _next_generator(self) -> torch.Generator:
-        entropy = np.random.SeedSequence((self.seed, self.calls, process_rank()))
-        self.calls += 1
-        generator = torch.Generator(device=self.prototypes.device)
-        return generator.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
 
 
 def no_hallucination() -> None:

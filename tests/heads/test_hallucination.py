@@ -207,7 +207,7 @@ def test_processes_draw_differently(monkeypatch):
     module = seen_all()
     saved = module.state_dict()
     first = draw(module, 1)
-    monkeypatch.setattr("bacl.heads.hallucination.process_rank", lambda: 1)
+    monkeypatch.setattr("bacl.processes.own_draws.process_rank", lambda: 1)
     module.load_state_dict(saved)
     assert not torch.equal(draw(module, 1), first)
 
