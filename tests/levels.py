@@ -22,12 +22,18 @@ def level(features: Tensor) -> Level:
 
 
 def training_level(
-    features: Tensor, labels: Tensor, jittered: tuple[Tensor, Tensor] | None = None
+    features: Tensor,
+    labels: Tensor,
+    jittered: tuple[Tensor, Tensor] | None = None,
+    objects: Tensor | None = None,
+    object_boxes: Tensor | None = None,
 ) -> TrainingLevel:
     """Of a training step; `jittered` are features and labels of jittered boxes."""
     boxes = torch.zeros(len(features), 4)
     none = torch.full_like(labels, BACKGROUND)
-    rois = SampledRoIs([boxes], labels, none, boxes, none, [labels[:0]])
+    found = none if objects is None else objects
+    around = boxes if object_boxes is None else object_boxes
+    rois = SampledRoIs([boxes], labels, found, around, none, [labels[:0]])
     extra = {} if jittered is None else {BoxGenerator(): ExtraFeatures(*jittered)}
     scores = torch.ones(0)
     return TrainingLevel(features, [boxes], lambda: features, ENCODE, lambda: [scores], rois, extra)

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bacl.indicators import (
     ConfusionMatrix,
@@ -22,11 +23,13 @@ from bacl.losses import (
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
     EQLv2,
+    Rows,
     Seesaw,
     SoftmaxCrossEntropy,
 )
+from tests.levels import training_level
 
-C = 4
+C, D = 4, 3
 PRIOR = 0.001
 
 
@@ -149,6 +152,36 @@ def batch(loss: ClassificationLoss, rows: int = 7, seed: int = 0) -> tuple[Tenso
     return 2 * torch.randn(rows, loss.num_logits, generator=generator), labels
 
 
+class Cosines(nn.Module):
+    """What a loss may look at of the predictor: weights of different lengths, and a scale."""
+
+    def __init__(self, num_logits: int) -> None:
+        super().__init__()
+        self.scale = 30.0
+        self.weight = nn.Parameter(torch.arange(1.0, 1 + num_logits * D).view(num_logits, D).sqrt())
+
+
+def rows_of(logits: Tensor, labels: Tensor) -> Rows:
+    """Rows of one image that depend on their logits and labels alone, not on their order.
+
+    Each class has one object, and all its rows are of that object's own box.
+    """
+    places = torch.arange(1.0, D + 1)
+    features = (logits.detach().float().sum(dim=1, keepdim=True) * places).cos()
+    objects = torch.where(labels < C, labels, -1)
+    boxes = functional.pad((labels + 1).float().unsqueeze(1).expand(-1, 2), (2, 0))
+    level = training_level(features, labels, objects=objects, object_boxes=boxes)
+    return Rows(features, Cosines(logits.shape[1]), level, added=0)
+
+
+def value_of(loss: ClassificationLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    return loss.of_step(logits, labels, rows_of(logits, labels))
+
+
+def observe(loss: ClassificationLoss, logits: Tensor, labels: Tensor) -> None:
+    loss.observe_step(logits, labels, rows_of(logits, labels))
+
+
 @pytest.fixture(params=LOSSES)
 def build(request) -> Callable[[], ClassificationLoss]:
     return LOSSES[request.param]
@@ -162,12 +195,12 @@ def loss(build) -> ClassificationLoss:
 def trained(build: Callable[[], ClassificationLoss]) -> ClassificationLoss:
     """A loss that has seen one step."""
     loss = build()
-    loss.observe(*batch(loss, rows=40, seed=5))
+    observe(loss, *batch(loss, rows=40, seed=5))
     return loss
 
 
 def test_loss_is_a_finite_scalar_in_float32(loss):
-    value = loss(*batch(loss))
+    value = value_of(loss, *batch(loss))
     assert value.shape == ()
     assert value.dtype == torch.float32
     assert value.isfinite()
@@ -178,7 +211,7 @@ def test_loss_and_gradient_match_plain_loops(loss):
     assert {C, 0}.issubset(labels.tolist())
     ours = logits.clone().requires_grad_()
     theirs = logits.double().requires_grad_()
-    value, expected = loss(ours, labels), loop(loss, theirs, labels)
+    value, expected = value_of(loss, ours, labels), loop(loss, theirs, labels)
     value.backward()
     expected.backward()
     torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-6)
@@ -189,26 +222,27 @@ def test_gradient_matches_finite_differences(loss):
     if isinstance(loss, Seesaw) and loss.compensation:
         pytest.skip("its compensation follows the logits but is a constant of the gradient")
     logits, labels = batch(loss)
-    assert torch.autograd.gradcheck(loss, (logits.double().requires_grad_(), labels))
+    inputs = (logits.double().requires_grad_(), labels)
+    assert torch.autograd.gradcheck(partial(value_of, loss), inputs)
 
 
 def test_empty_batch_gives_zero_with_a_graph(loss):
     logits = torch.zeros(0, loss.num_logits, requires_grad=True)
     labels = torch.zeros(0, dtype=torch.int64)
-    value = loss(logits, labels)
+    value = value_of(loss, logits, labels)
     value.backward()
     assert value == 0
     assert logits.grad.shape == logits.shape
     assert loss.probabilities(logits).shape == (0, C + 1)
     before = {name: buffer.clone() for name, buffer in loss.named_buffers()}
-    loss.observe(logits.detach(), labels)
+    observe(loss, logits.detach(), labels)
     torch.testing.assert_close(dict(loss.named_buffers()), before)
 
 
 def test_background_alone_is_a_valid_batch(loss):
     logits = torch.randn(3, loss.num_logits, requires_grad=True)
     labels = torch.full((3,), C)
-    value = loss(logits, labels)
+    value = value_of(loss, logits, labels)
     value.backward()
     torch.testing.assert_close(value.double(), loop(loss, logits.detach().double(), labels))
     assert logits.grad.isfinite().all()
@@ -216,14 +250,16 @@ def test_background_alone_is_a_valid_batch(loss):
 
 def test_forward_writes_no_statistics(loss):
     before = {name: buffer.clone() for name, buffer in loss.named_buffers()}
-    loss(*batch(loss))
+    value_of(loss, *batch(loss))
     torch.testing.assert_close(dict(loss.named_buffers()), before, rtol=0, atol=0)
 
 
 def test_order_of_rows_does_not_matter(loss):
     logits, labels = batch(loss, rows=20)
     order = torch.randperm(20)
-    torch.testing.assert_close(loss(logits, labels), loss(logits[order], labels[order]))
+    torch.testing.assert_close(
+        value_of(loss, logits, labels), value_of(loss, logits[order], labels[order])
+    )
 
 
 def test_probabilities_are_probabilities_and_follow_the_logits(loss):
@@ -239,7 +275,7 @@ def test_probabilities_are_probabilities_and_follow_the_logits(loss):
 def test_huge_logits_keep_loss_and_gradient_finite(loss):
     logits = torch.tensor([1e4, -1e4, 3e4, -3e4, 1e4, 0.0])[: loss.num_logits].repeat(5, 1)
     logits.requires_grad_()
-    value = loss(logits, torch.arange(5))
+    value = value_of(loss, logits, torch.arange(5))
     value.backward()
     assert value.isfinite()
     assert logits.grad.isfinite().all()
@@ -250,12 +286,12 @@ def test_autocast_computes_in_float32(loss, build):
     logits, labels = batch(loss)
     half = logits.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        value, probabilities = loss(half, labels), loss.probabilities(half)
-        loss.observe(half, labels)
+        value, probabilities = value_of(loss, half, labels), loss.probabilities(half)
+        observe(loss, half, labels)
     assert value.dtype == torch.float32
-    torch.testing.assert_close(value, reference(half.float(), labels))
+    torch.testing.assert_close(value, value_of(reference, half.float(), labels))
     torch.testing.assert_close(probabilities, reference.probabilities(half.float()))
-    reference.observe(half.float(), labels)
+    observe(reference, half.float(), labels)
     torch.testing.assert_close(loss.state_dict(), reference.state_dict(), rtol=0, atol=0)
 
 
@@ -264,8 +300,8 @@ def test_state_dict_continues_in_another_object(loss, build):
     twin.load_state_dict(loss.state_dict())
     logits, labels = batch(loss, seed=9)
     for one in (loss, twin):
-        one.observe(logits, labels)
-    assert torch.equal(loss(logits, labels), twin(logits, labels))
+        observe(one, logits, labels)
+    assert torch.equal(value_of(loss, logits, labels), value_of(twin, logits, labels))
     torch.testing.assert_close(twin.state_dict(), loss.state_dict(), rtol=0, atol=0)
 
 
@@ -286,7 +322,7 @@ def test_first_sigmoid_loss_is_as_expected(name):
     predictor = nn.Linear(1, loss.num_logits)
     loss.initialise(predictor)
     nn.init.zeros_(predictor.weight)
-    value = loss(predictor(torch.zeros(2, 1)), torch.tensor([0, 1]))
+    value = value_of(loss, predictor(torch.zeros(2, 1)), torch.tensor([0, 1]))
     negatives = loss.num_logits - 1
     assert value.item() == pytest.approx(-math.log(0.001) - negatives * math.log(0.999), rel=1e-5)
 
@@ -308,10 +344,10 @@ def observe_on(rank: int) -> dict[str, tuple[dict[str, Tensor], Tensor]]:
         loss = build()
         for _ in range(2):
             logits, labels = foreground_and_background(loss)[rank]
-            value = loss(logits, labels)
-            loss.observe(logits, labels)
+            value = value_of(loss, logits, labels)
+            observe(loss, logits, labels)
         empty = slice(0, 6 if rank == 0 else 0)
-        loss.observe(logits[empty], labels[empty])
+        observe(loss, logits[empty], labels[empty])
         outcome[name] = (loss.state_dict(), value)
     return outcome
 
@@ -323,9 +359,9 @@ def test_two_processes_equal_one_with_both_batches(two_processes):
         steps = foreground_and_background(loss)
         logits, labels = (torch.cat(part) for part in zip(*steps, strict=True))
         for _ in range(2):
-            value = loss(logits, labels)
-            loss.observe(logits, labels)
-        loss.observe(*steps[0])
+            value = value_of(loss, logits, labels)
+            observe(loss, logits, labels)
+        observe(loss, *steps[0])
         values = torch.stack([outcome[name][1] for outcome in outcomes])
         torch.testing.assert_close(values.mean(), value)
         for outcome in outcomes:
