@@ -26,6 +26,8 @@ class CategoryStatistics:
     """(C,) int64: objects of the category."""
     num_images: int
     """Images of the file, those without objects included."""
+    num_annotated: int | None = None
+    """Images with at least one annotation; None in what a checkpoint says."""
 
     @property
     def num_categories(self) -> int:
@@ -46,10 +48,11 @@ class CategoryStatistics:
             image_counts=torch.from_numpy(table.image_counts),
             instance_counts=torch.from_numpy(table.instance_counts),
             num_images=table.num_images,
+            num_annotated=int(np.count_nonzero(np.diff(table.offsets))),
         )
 
     def plain(self) -> dict[str, Any]:
-        """All but the names as plain lists, for a checkpoint."""
+        """Groups and counts as plain lists, for a checkpoint."""
         return {
             "frequency": self.frequency.tolist(),
             "image_counts": self.image_counts.tolist(),
@@ -72,4 +75,4 @@ class CategoryStatistics:
     def unknown(cls, names: Annotated[list[str], Len(1)]) -> Self:
         """Every category once in one image: for a model whose true counts are loaded into it."""
         ones = torch.ones(len(names), dtype=torch.int64)
-        return cls(list(names), np.full(len(names), "r"), ones, ones.clone(), num_images=1)
+        return cls(list(names), np.full(len(names), "r"), ones, ones.clone(), 1, 1)

@@ -5,11 +5,13 @@ Imports: options.
 
 from bacl.indicators.base import LongTermIndicator, ScalarIndicator
 from bacl.indicators.confusion import ConfusionMatrix, HardConfusionMatrix
+from bacl.indicators.counts import Counts, counts_of, frequency_groups, image_frequencies
 from bacl.indicators.frequency import ImageFrequency, InstanceFrequency
 from bacl.indicators.online import CumulativeInstances, MeanScore, TruePositiveRate
 
 __all__ = [
     "ConfusionMatrix",
+    "Counts",
     "CumulativeInstances",
     "HardConfusionMatrix",
     "ImageFrequency",
@@ -18,4 +20,7 @@ __all__ = [
     "MeanScore",
     "ScalarIndicator",
     "TruePositiveRate",
+    "counts_of",
+    "frequency_groups",
+    "image_frequencies",
 ]

@@ -20,6 +20,8 @@ class OwnDraws(nn.Module):
     """Non-negative."""
     calls = 0
     """Generators that were handed out, the whole state."""
+    stream: tuple[int, ...] = ()
+    """Sets apart the draws of parts of one head, which have one seed."""
 
     def next_generator(self, device: torch.device) -> torch.Generator:
         """The generator of the next call, which counts."""
@@ -29,7 +31,7 @@ class OwnDraws(nn.Module):
 
     def generator(self, device: torch.device) -> torch.Generator:
         """The same, which does not count: until one does, every one draws the same."""
-        entropy = np.random.SeedSequence((self.seed, self.calls, process_rank()))
+        entropy = np.random.SeedSequence((self.seed, self.calls, process_rank(), *self.stream))
         generator = torch.Generator(device=device)
         return generator.manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
 

@@ -43,8 +43,9 @@ def test_an_experiment_takes_a_cascade(experiment, counts_file):
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_is_built_for_a_cascade(head, counts_file):
     frequency = "indicator@head.loss.indicator=instance_frequency"
-    options = [frequency, f"data.train.annotations={counts_file}"] if head == "fcbl" else []
-    config = composed("detector=cascade_small", f"head={head}", *options)
+    options = [frequency] if head == "fcbl" else []
+    counted = f"data.train.annotations={counts_file}"
+    config = composed("detector=cascade_small", f"head={head}", counted, *options)
     stage = build_stage(config, "classifier", pretrained=False)
     criteria = [classifier.criterion for _, classifier in stage.heads["bacl"].named_classifiers()]
     assert len({id(criterion) for criterion in criteria}) == 3

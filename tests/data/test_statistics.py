@@ -25,7 +25,7 @@ def test_counts_of_a_tiny_file(tmp_path):
     assert statistics.image_counts.tolist() == [2, 0, 1]
     assert statistics.instance_counts.tolist() == [3, 0, 1]
     assert statistics.image_counts.dtype == statistics.instance_counts.dtype == torch.int64
-    assert statistics.num_images == 3
+    assert (statistics.num_images, statistics.num_annotated) == (3, 2)
     assert statistics.num_categories == 3
     assert statistics.frequency.tolist() == ["r", "r", "r"]
 

@@ -28,6 +28,12 @@ def test_draws_follow_seed_calls_and_process(monkeypatch):
     assert Dice(0).throw() == expected.tolist()
 
 
+def test_parts_of_a_head_draw_apart():
+    dice, other = Dice(0), Dice(0)
+    other.stream = (1,)
+    assert dice.throw() != other.throw()
+
+
 def test_what_does_not_count_repeats():
     dice = Dice(0)
     looked = torch.rand(4, generator=dice.generator(CPU)).tolist()

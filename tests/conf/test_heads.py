@@ -1,0 +1,94 @@
+"""Every head of the configuration: tried before data are opened, trained, stored and restored."""
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bacl.assembly.build import build_stage
+from bacl.assembly.harmless import require_harmless, unknown_counts
+from bacl.assembly.stored import without_files
+from bacl.assembly.trial import try_to_build
+from bacl.command.check import CONF, wrong_command
+from bacl.heads import Classifier, Head
+from bacl.options.composed import plain
+from tests.levels import level, training_level
+
+HEADS = sorted(path.stem for path in (CONF / "head").glob("*.yaml"))
+INDICATORS = sorted(path.stem for path in (CONF / "indicator").glob("*.yaml"))
+C, D = 12, 32
+
+
+@pytest.fixture(scope="module")
+def config(compose_config, counts_file) -> DictConfig:
+    """A classifier stage with every head, and FCBL by every indicator."""
+    at = "+head@stages.classifier.heads"
+    indicator = "indicator@stages.classifier.heads"
+    return compose_config(
+        *("detector=small", "trainer=cpu", "stage=classifier", f"data.num_classes={C}"),
+        *(f"detector.feature_dim={D}", f"data.train.annotations={counts_file}"),
+        *(f"{at}.{name}={name}" for name in HEADS if name != "bacl"),
+        *(f"{at}.by_{name}=fcbl" for name in INDICATORS),
+        *(f"{indicator}.by_{name}.loss.indicator={name}" for name in INDICATORS),
+    )
+
+
+@pytest.fixture(scope="module")
+def heads(config) -> Mapping[str, Head]:
+    return build_stage(config, "classifier", pretrained=False).heads
+
+
+@pytest.fixture(scope="module")
+def stored_heads(config) -> Mapping[str, Head]:
+    """Those that a checkpoint describes, which knows no annotations."""
+    node, stored = plain(config.stages), config.copy()
+    require_harmless({"stages": node}, CONF, C)
+    labels = [str(label) for label in range(C)]
+    with open_dict(stored):
+        stored.stages = OmegaConf.create(without_files(node, unknown_counts(labels)))
+    return build_stage(stored, "classifier", pretrained=False).heads
+
+
+def test_all_heads_can_be_tried_before_data_are_opened(config):
+    assert not wrong_command(config)
+    assert {*HEADS} <= {*try_to_build(config)["classifier"].heads}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_says_what_it_is(name):
+    assert (CONF / "head" / f"{name}.yaml").read_text(encoding="utf-8").startswith("# ")
+
+
+def train(classifier: Classifier) -> None:
+    """Three steps."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        features = torch.rand(40, D, generator=generator)
+        labels = torch.randint(C + 1, (40,), generator=generator)
+        around = torch.rand(32, D, generator=generator)
+        jittered = around, labels[labels < C][:2].repeat_interleave(16)
+        value = classifier.loss(training_level(features, labels, jittered))
+        assert value.isfinite()
+        value.backward()
+        with torch.no_grad():
+            for parameter in classifier.parameters():
+                parameter -= 0.1 * parameter.grad
+                parameter.grad = None
+
+
+def scores(classifier: Classifier, features: torch.Tensor) -> torch.Tensor:
+    classifier.eval()
+    at = level(features)
+    return classifier.scores(classifier.logits(features, at), at)
+
+
+@pytest.mark.parametrize("name", [*HEADS, *(f"by_{name}" for name in INDICATORS)])
+def test_a_stored_head_scores_as_the_trained_one_without_its_data(heads, stored_heads, name):
+    (trained,), (stored,) = heads[name].classifiers, stored_heads[name].classifiers
+    train(trained)
+    stored.load_state_dict(trained.state_dict())
+    features = torch.rand(6, D)
+    expected = scores(trained, features)
+    assert torch.equal(scores(stored, features), expected)
+    assert ((expected >= 0) & (expected <= 1)).all()
