@@ -3,20 +3,26 @@
 Imports: indicators, detectors.levels, options.
 """
 
+from bacl.losses.acsl import ACSL
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.bce import BinaryCrossEntropy, BinaryCrossEntropyWithObjectness
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
+from bacl.losses.droploss import DropLoss
 from bacl.losses.epochs import FollowsEpochs
+from bacl.losses.eql import EQL
 from bacl.losses.eqlv2 import EQLv2
 from bacl.losses.fcbl import FCBL
 from bacl.losses.rows import Rows
 from bacl.losses.seesaw import Seesaw
 
 __all__ = [
+    "ACSL",
+    "EQL",
     "FCBL",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithObjectness",
     "ClassificationLoss",
+    "DropLoss",
     "EQLv2",
     "FollowsEpochs",
     "Rows",

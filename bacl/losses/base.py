@@ -55,9 +55,7 @@ class ClassificationLoss(nn.Module, ABC):
     def initialise(self, predictor: nn.Module) -> None:
         """Set a new predictor's weights to N(0, 0.01) and its bias, where it has one, to zero."""
         nn.init.normal_(predictor.get_parameter("weight"), std=WEIGHT_DEVIATION)
-        for name, parameter in predictor.named_parameters(recurse=False):
-            if name == "bias":
-                nn.init.zeros_(parameter)
+        set_bias(predictor, 0.0)
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -96,6 +94,13 @@ class ClassificationLoss(nn.Module, ABC):
         """
         if self.indicator is not None:
             self.indicator.observe(logits, labels)
+
+
+def set_bias(predictor: nn.Module, value: float) -> None:
+    """Set every bias of a new predictor, where it has any."""
+    for name, parameter in predictor.named_parameters(recurse=False):
+        if name == "bias":
+            nn.init.constant_(parameter, value)
 
 
 def in_float32(logits: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import ClassificationLoss, in_float32
+from bacl.losses.base import ClassificationLoss, in_float32, set_bias
 from bacl.losses.sigmoid import sigmoid_cross_entropy
 from bacl.options.ranges import Classes, Probability
 
@@ -34,9 +34,7 @@ class BinaryCrossEntropy(ClassificationLoss):
     def initialise(self, predictor: nn.Module) -> None:
         """Weights N(0, 0.01); every bias, where there is one, such that its sigmoid is `prior`."""
         super().initialise(predictor)
-        for name, parameter in predictor.named_parameters(recurse=False):
-            if name == "bias":
-                nn.init.constant_(parameter, math.log(self.prior / (1 - self.prior)))
+        set_bias(predictor, math.log(self.prior / (1 - self.prior)))
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Eq. 2, summed over the channels of logits (R, K) and over rows, divided by R."""

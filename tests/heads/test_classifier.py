@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,10 +24,12 @@ from bacl.heads import (
 from bacl.heads.hallucination import jittered_sums
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
+    ACSL,
     FCBL,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
+    DropLoss,
     Rows,
     SoftmaxCrossEntropy,
 )
@@ -34,6 +37,13 @@ from tests.levels import level, training_level
 
 C, D = 5, 8
 CONF = Path(__file__).parents[2] / "conf"
+COUNTS = SimpleNamespace(
+    image_counts=[60, 50, 9, 5, 1],
+    instance_counts=[90, 60, 9, 7, 1],
+    frequency=list("fcrrr"),
+    num_images=120,
+    num_annotated=100,
+)
 
 
 def fcbl() -> FCBL:
@@ -52,6 +62,8 @@ HEADS: dict[str, Callable[[], Classifier]] = {
     "bce_objectness": lambda: Classifier(D, BinaryCrossEntropyWithObjectness(C, 0.001)),
     "bce": lambda: Classifier(D, BinaryCrossEntropy(C, 0.001)),
     "cross_entropy": lambda: Classifier(D, SoftmaxCrossEntropy(C)),
+    "droploss": lambda: Classifier(D, DropLoss(C, 0.001, 0.5, COUNTS, seed=0)),
+    "acsl": lambda: Classifier(D, ACSL(C, 0.01, 0.7, 0.8, 0.5, COUNTS, seed=0)),
 }
 
 

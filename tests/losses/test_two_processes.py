@@ -6,13 +6,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from bacl.data.statistics import CategoryStatistics
 from bacl.detectors.levels import ExtraFeatures
 from bacl.heads import Classifier, FeatureHallucination
 from bacl.heads.hallucination import jittered_sums
 from bacl.indicators import ConfusionMatrix, CumulativeInstances, MeanScore, TruePositiveRate
 from bacl.losses import (
+    ACSL,
+    EQL,
     FCBL,
     BinaryCrossEntropyWithObjectness,
+    DropLoss,
     EQLv2,
     Seesaw,
     SoftmaxCrossEntropy,
@@ -20,6 +24,7 @@ from bacl.losses import (
 from tests.levels import training_level
 
 C, D = 5, 4
+COUNTS = CategoryStatistics.unknown(list("abcde"))
 
 
 def build() -> Classifier:
@@ -96,6 +101,9 @@ COLLECTIVES = {
     "fcbl_true_positive_rate": (lambda: FCBL(C, 0.001, TruePositiveRate(C), 0.85, 0.7), 1),
     "eqlv2": (lambda: EQLv2(C, 0.001, 12, 0.8, 4), 1),
     "seesaw": (lambda: Seesaw(C, 0.8, 2.0), 1),
+    "eql": (lambda: EQL(C, 0.001, 0.01, COUNTS), 0),
+    "droploss": (lambda: DropLoss(C, 0.001, 0.01, COUNTS, seed=0), 1),
+    "acsl": (lambda: ACSL(C, 0.01, 0.7, 0.1, 0.01, COUNTS, seed=0), 0),
 }
 """Losses, and the sums over processes of a step; the confusion matrix asks first which classes
 occur, and then sends their rows alone."""

@@ -1,7 +1,9 @@
 """Worked numbers of the reference data: losses, gradients, probabilities and statistics."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,9 +11,12 @@ from torch import Tensor
 from bacl.heads.predictors import NormalisedLinear
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
+    ACSL,
+    EQL,
     FCBL,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
+    DropLoss,
     EQLv2,
     Seesaw,
     SoftmaxCrossEntropy,
@@ -29,6 +34,18 @@ def vectors(shared):
 def rows(vectors) -> tuple[Tensor, Tensor]:
     inputs = vectors["_inputs"]
     return torch.tensor(inputs["Z"], dtype=torch.float64), torch.tensor(inputs["Y"])
+
+
+@pytest.fixture
+def counts(vectors) -> SimpleNamespace:
+    inputs = vectors["_inputs"]
+    return SimpleNamespace(
+        image_counts=np.array(inputs["image_count"], dtype=np.int64),
+        instance_counts=np.array(inputs["instance_count"], dtype=np.int64),
+        frequency=["f", "c", "r"],
+        num_images=10**6,
+        num_annotated=int(inputs["num_images"]),
+    )
 
 
 def check(loss, vector, logits: Tensor, labels: Tensor) -> None:
@@ -126,6 +143,31 @@ def test_seesaw(vectors, rows):
     near(loss.probabilities(logits), vector["act"])
     loss.observe(logits, labels)
     assert torch.equal(loss.counts, counts)
+
+
+def test_eql(vectors, rows, counts):
+    loss, (logits, labels) = EQL(3, 0.001, 0.03, counts), rows
+    check(loss, vectors["EQL"], logits[:, :3], labels)
+    near(loss.kept(labels), vectors["EQL"]["w"])
+    near(loss.probabilities(logits[:, :3])[:, :3], vectors["BCE_C"]["act"])
+
+
+def test_droploss(vectors, rows, counts):
+    loss, (logits, labels) = DropLoss(3, 0.001, 0.03, counts, seed=0), rows
+    near(loss.share(labels), vectors["DropLoss"]["ratio"])
+    draws = torch.tensor([[0.9] * 3] * 3 + [[0.2, 0.5, 0.9]])
+    near(loss.kept_with(labels, draws), vectors["DropLoss"]["w"])
+    loss.uniform = lambda shape, device: draws
+    check(loss, vectors["DropLoss"], logits[:, :3], labels)
+
+
+def test_acsl(vectors, rows, counts):
+    vector, labels = vectors["ACSL"], rows[1]
+    loss = ACSL(3, 0.01, threshold=0.7, common=0.1, rare=0.01, statistics=counts, seed=0)
+    logits = torch.tensor(vector["ZA"]).double()
+    check(loss, vector, logits, labels)
+    near(loss.kept(logits, labels, torch.rand(2, 4)), vector["w"])
+    near(loss.probabilities(logits), vector["prob"])
 
 
 def test_normalised_linear(vectors):

@@ -1,0 +1,173 @@
+"""Every loss written down as a plain loop over rows and channels, to compare with.
+
+A loss that draws has the same draws here: its numbers come from the loss, what becomes of them
+does not.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bacl.indicators import ConfusionMatrix, CumulativeInstances, TruePositiveRate
+from bacl.losses import (
+    ACSL,
+    EQL,
+    FCBL,
+    BinaryCrossEntropy,
+    ClassificationLoss,
+    DropLoss,
+    EQLv2,
+    Seesaw,
+    SoftmaxCrossEntropy,
+)
+
+C = 4
+CPU = torch.device("cpu")
+
+
+def by_row(row: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A loss that is the mean of `row(loss, logits of a row, its label)`."""
+
+    def plain(loss: ClassificationLoss, logits: Tensor, labels: Tensor) -> Tensor:
+        rows = [row(loss, z, int(label)) for z, label in zip(logits, labels, strict=True)]
+        return sum(rows) / len(rows)
+
+    return plain
+
+
+def softmax_row(loss: ClassificationLoss, z: Tensor, label: int) -> Tensor:
+    return -z[label] + sum(z[k].exp() for k in range(C + 1)).log()
+
+
+def bce(z: Tensor, positive: bool) -> Tensor:
+    p = 1 / (1 + (-z).exp())
+    return -p.log() if positive else -(1 - p).log()
+
+
+def bce_row(loss: ClassificationLoss, z: Tensor, label: int) -> Tensor:
+    return sum(bce(z[k], k == label) for k in range(loss.num_logits))
+
+
+def fcbl_row(loss: FCBL, z: Tensor, label: int) -> Tensor:
+    if label == C:
+        return bce_row(loss, z, label)
+    p = [float(1 / (1 + (-value).exp())) for value in z.detach()]
+    short = [p[k] * (1 - p[C]) for k in range(C)]
+    total = bce(z[label], True) + bce(z[C], False)
+    for j in range(C):
+        if j == label:
+            continue
+        confused = loss.misclassified and short[j] >= short[label]
+        confident = loss.overconfident and short[j] >= loss.threshold
+        if loss.weight and not (confused or confident):
+            continue
+        total = total + bce(z[j] + (margin(loss, label, j) if loss.margin else 0), False)
+    return total
+
+
+def eqlv2_row(loss: EQLv2, z: Tensor, label: int) -> Tensor:
+    total = bce(z[C], label == C)
+    for j in range(C):
+        ratio = float(loss.positive[j]) / (float(loss.negative[j]) + 1e-10)
+        unseen = float(loss.positive[j]) == float(loss.negative[j]) == 0
+        negative = 1.0 if unseen else 1 / (1 + math.exp(-loss.gamma * (ratio - loss.mu)))
+        weight = 1 + loss.alpha * (1 - negative) if j == label else negative
+        total = total + weight * bce(z[j], j == label)
+    return total
+
+
+def seesaw_row(loss: Seesaw, labels: Tensor, z: Tensor, label: int) -> Tensor:
+    objectness = z[C:].exp()
+    total = -(objectness[int(label == C)] / objectness.sum()).log()
+    if label == C:
+        return total
+    n = [max(1, int(loss.counts[j]) + int((labels == j).sum())) for j in range(C)]
+    s = [float(value) for value in z.detach()[:C].exp() / z.detach()[:C].exp().sum()]
+    terms = []
+    for j in range(C):
+        factor = (n[j] / n[label]) ** loss.mitigation if n[j] < n[label] else 1
+        if s[j] > s[label]:
+            factor *= max(1, s[j] / max(s[label], 0.01)) ** loss.compensation
+        terms.append(factor * z[j].exp())
+    return total - (z[label].exp() / sum(terms)).log()
+
+
+def margin(loss: FCBL, i: int, j: int) -> float:
+    indicator, floor = loss.indicator, 1e-3
+    if isinstance(indicator, ConfusionMatrix):
+        matrix = indicator.numerator / indicator.counts.clamp(min=1)[:, None]
+        other, own = matrix[i, j], matrix[j, i]
+    elif isinstance(indicator, CumulativeInstances):
+        other, own, floor = indicator.counts[j], indicator.counts[i], 1
+    elif isinstance(indicator, TruePositiveRate):
+        rates = indicator.hits / indicator.counts.clamp(min=1)
+        other, own = rates[j], rates[i]
+    else:
+        other, own = indicator.scores[j], indicator.scores[i]
+    return loss.alpha * math.log(max(float(other), floor) / max(float(own), floor))
+
+
+def seesaw(loss: Seesaw, logits: Tensor, labels: Tensor) -> Tensor:
+    rows = zip(logits, labels.tolist(), strict=True)
+    return sum(seesaw_row(loss, labels, z, label) for z, label in rows) / len(labels)
+
+
+def eql_row(loss: EQL, z: Tensor, label: int) -> Tensor:
+    total = torch.zeros((), dtype=z.dtype)
+    for k in range(C):
+        if k == label or label == C or not loss.tail[k]:
+            total = total + bce(z[k], k == label)
+    return total
+
+
+def droploss(loss: DropLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    draws = loss.uniform((*labels.shape, C), CPU)
+    foreground = [label for label in labels.tolist() if label < C]
+    tail = [label for label in foreground if loss.tail[label]]
+    share = len(tail) / len(foreground) if foreground else 1
+    total = torch.zeros((), dtype=logits.dtype)
+    for row, label in enumerate(labels.tolist()):
+        for k in range(C):
+            drawn = label == C and draws[row, k] <= share
+            if k == label or drawn or not loss.tail[k]:
+                total = total + bce(logits[row, k], k == label)
+    return total / len(labels)
+
+
+def acsl(loss: ACSL, logits: Tensor, labels: Tensor) -> Tensor:
+    draws = loss.uniform((2, len(labels)), CPU)
+    background = [row for row, label in enumerate(labels.tolist()) if label == C]
+    suppressing = {2: background}
+    for group, share in ((0, loss.rare), (1, loss.common)):
+        lots = sorted(background, key=lambda row, group=group: draws[group, row])
+        suppressing[group] = lots[: int(share * len(background))]
+    total = torch.zeros((), dtype=logits.dtype)
+    for row, label in enumerate(labels.tolist()):
+        for k in range(C + 1):
+            drawn = k < C and row in suppressing[int(loss.groups[k])]
+            confident = (
+                label < C and 1 / (1 + math.exp(-float(logits.detach()[row, k]))) >= loss.threshold
+            )
+            if k == label or drawn or confident:
+                total = total + bce(logits[row, k], k == label)
+    return total / len(labels)
+
+
+PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
+    SoftmaxCrossEntropy: by_row(softmax_row),
+    BinaryCrossEntropy: by_row(bce_row),
+    FCBL: by_row(fcbl_row),
+    EQLv2: by_row(eqlv2_row),
+    Seesaw: seesaw,
+    EQL: by_row(eql_row),
+    DropLoss: droploss,
+    ACSL: acsl,
+}
+"""The plain loop of a loss: that of its own class, else of the next one that it is made from."""
+
+
+def loop(loss: ClassificationLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    plain = next(PLAIN[kind] for kind in type(loss).__mro__ if kind in PLAIN)
+    return plain(loss, logits, labels)
