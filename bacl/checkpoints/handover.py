@@ -181,9 +181,20 @@ def inherit(
     for head in heads.values():
         (source,) = content["heads"].values()
         for prefix, classifier in head.named_classifiers():  # type: ignore[operator]
-            start = f"{prefix}predictor."
-            predictor = {k.removeprefix(start): v for k, v in source.items() if k.startswith(start)}
-            load_strictly(class_module(classifier.predictor), predictor, path)
+            predictor = _below(f"{prefix}predictor.", source)
+            classes = class_module(classifier.predictor)
+            # Of a predictor of the same kind, its classes; or a plain layer.
+            own = _below(f"{_name(classes, classifier.predictor)}.", predictor)
+            load_strictly(classes, own or predictor, path)
+
+
+def _below(start: str, state: State) -> State:
+    """The part of a state whose names begin so, by the rest of their names."""
+    return {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
+
+
+def _name(part: nn.Module, module: nn.Module) -> str:
+    return next(name for name, each in module.named_modules() if each is part)
 
 
 def finite_heads(content: State) -> set[str]:

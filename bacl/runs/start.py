@@ -15,6 +15,7 @@ from bacl.checkpoints.handover import (
     saved_categories,
 )
 from bacl.heads import Head
+from bacl.heads.predictors import class_module
 from bacl.messages.errors import OptionError
 from bacl.stages import DetectionStage
 
@@ -85,21 +86,36 @@ class Start:
         """Refuse heads that cannot continue the classifier of an earlier stage of this command.
 
         Raises:
-            OptionError: names the head, both numbers of logits and the mend.
+            OptionError: names the head, what the two classifiers have, and the mend.
         """
         earlier = stages.get(self.earlier or "")
         if earlier is None:
             return
-        (source,) = (_num_logits(head) for head in earlier.live_heads.values())
+        (source,) = earlier.live_heads.values()
         for name, head in self.inheriting(stages[self.stage]).items():
-            if _num_logits(head) != source:
+            if problem := _misfit(head, source, f"that of stages.{self.earlier}"):
                 at = f"stages.{self.stage}.heads.{name}"
-                raise OptionError(
-                    f"{at}: its classifier has {_num_logits(head)} logits and is to continue that "
-                    f"of stages.{self.earlier}, which has {source}: take a loss of as many logits, "
-                    f"or start it anew with {at}.init=fresh"
-                )
+                raise OptionError(f"{at}: {problem} start it anew with {at}.init=fresh")
+
+
+def _misfit(head: Head, source: Head, whose: str) -> str:
+    """Why a head cannot continue the classifiers of another; empty if it can."""
+    own, theirs = (_num_logits(each) for each in (head, source))
+    if own != theirs:
+        return (
+            f"its classifier has {own} logits and is to continue {whose}, which has {theirs}: "
+            "take a loss of as many logits, or"
+        )
+    mine, others = (_weights(each) for each in (head, source))
+    if mine != others:
+        return f"its classifier has {mine} and is to continue {whose}, which has {others}:"
+    return ""
 
 
 def _num_logits(head: Head) -> list[int]:
     return [classifier.criterion.num_logits for classifier in head.classifiers]
+
+
+def _weights(head: Head) -> str:
+    """Names of what is inherited, such as weight and bias."""
+    return " and ".join(class_module(head.classifiers[0].predictor).state_dict())

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bacl.checkpoints.handover import (
     Categories,
@@ -16,15 +16,32 @@ from bacl.checkpoints.handover import (
     save_stage,
     saved_categories,
 )
+from bacl.heads import Predictor
 
 CONFIG = {"seed": 0, "detector": {}, "stages": {"only": {"heads": {"one": {}}}}}
 
 
+class Scaled(Predictor):
+    """A linear layer within a predictor that has a statistic of its own."""
+
+    def __init__(self, features: int, logits: int):
+        super().__init__()
+        self.base = nn.Linear(features, logits)
+        self.register_buffer("mean", torch.zeros(features))
+
+    @property
+    def classes(self) -> nn.Module:
+        return self.base
+
+    def forward(self, features: Tensor) -> Tensor:
+        return 2 * self.base(features)
+
+
 class Head(nn.Module):
-    def __init__(self, classes: int = 4):
+    def __init__(self, classes: int = 4, predictor: type[nn.Module] = nn.Linear):
         super().__init__()
         self.first = nn.Module()
-        self.first.predictor = nn.Linear(3, classes)
+        self.first.predictor = predictor(3, classes)
         self.first.register_buffer("counts", torch.ones(classes))
 
     def named_classifiers(self):
@@ -50,6 +67,20 @@ def test_a_saved_stage_comes_back_without_executing_anything(saved):
     assert torch.equal(content["heads"]["one"]["first.counts"], head.first.counts)
     assert saved_categories(content) == categories("cat", "dog")
     assert not list(path.parent.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("earlier", [nn.Linear, Scaled])
+def test_a_predictor_continues_a_plain_layer_and_one_of_its_own_kind(tmp_path, earlier):
+    source, path = Head(predictor=earlier), tmp_path / "final.ckpt"
+    for parameter in source.parameters():
+        nn.init.normal_(parameter)
+    save_stage(path, nn.Linear(2, 2), {"one": source}, categories("cat", "dog"), CONFIG)
+    head = Head(predictor=Scaled)
+    head.first.predictor.mean.fill_(7)
+    inherit(nn.Linear(2, 2), {"a": head}, load_stage(path), path)
+    weights = [p.detach() for p in source.first.predictor.parameters()]
+    assert all(map(torch.equal, head.first.predictor.base.parameters(), weights))
+    assert head.first.predictor.mean.tolist() == [7, 7, 7]
 
 
 def test_every_head_starts_from_the_earlier_classifier_but_with_empty_statistics(saved):
