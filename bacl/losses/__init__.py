@@ -6,6 +6,7 @@ Imports: indicators, detectors.levels, options.
 from bacl.losses.acsl import ACSL
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.bce import BinaryCrossEntropy, BinaryCrossEntropyWithObjectness
+from bacl.losses.c2am import C2AM
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.losses.droploss import DropLoss
 from bacl.losses.epochs import FollowsEpochs
@@ -17,6 +18,7 @@ from bacl.losses.seesaw import Seesaw
 
 __all__ = [
     "ACSL",
+    "C2AM",
     "EQL",
     "FCBL",
     "BinaryCrossEntropy",

@@ -3,6 +3,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,10 +22,13 @@ from bacl.heads import (
     FeatureHallucination,
     Predictor,
 )
+from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.hallucination import jittered_sums
+from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     ACSL,
+    C2AM,
     FCBL,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
@@ -55,6 +59,8 @@ def bacl(seed: int = 0) -> Classifier:
     return Classifier(D, fcbl(), hallucination, seed=seed)
 
 
+causal_norm = partial(CausalNorm, heads=2, scale=16.0, gamma=1 / 32, alpha=1.5, decay=0.9)
+
 HEADS: dict[str, Callable[[], Classifier]] = {
     "bacl": bacl,
     "bacl_other_seed": lambda: bacl(seed=7),
@@ -64,6 +70,8 @@ HEADS: dict[str, Callable[[], Classifier]] = {
     "cross_entropy": lambda: Classifier(D, SoftmaxCrossEntropy(C)),
     "droploss": lambda: Classifier(D, DropLoss(C, 0.001, 0.5, COUNTS, seed=0)),
     "acsl": lambda: Classifier(D, ACSL(C, 0.01, 0.7, 0.8, 0.5, COUNTS, seed=0)),
+    "c2am": lambda: Classifier(D, C2AM(C, alpha=0.5), predictor=partial(ScaledCosine, scale=30.0)),
+    "tde": lambda: Classifier(D, SoftmaxCrossEntropy(C), predictor=causal_norm),
 }
 
 
@@ -98,8 +106,8 @@ def test_trained_among_others_it_ends_bit_for_bit_as_alone(name):
     together = {other: build() for other, build in HEADS.items()}
     train(list(together.values()))
     torch.testing.assert_close(together[name].state_dict(), alone.state_dict(), rtol=0, atol=0)
-    fresh = HEADS[name]().predictor.weight
-    assert not torch.equal(alone.predictor.weight, fresh)
+    learned = zip(alone.parameters(), HEADS[name]().parameters(), strict=True)
+    assert all(torch.equal(*pair) != pair[0].requires_grad for pair in learned)
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -300,6 +308,8 @@ def composed(option: str, *overrides: str) -> Classifier:
         ("bce", BinaryCrossEntropy, False),
         ("bce_objectness", BinaryCrossEntropyWithObjectness, False),
         ("cross_entropy", SoftmaxCrossEntropy, False),
+        ("c2am", C2AM, False),
+        ("tde", SoftmaxCrossEntropy, False),
     ],
 )
 def test_configured_heads(option, loss, hallucinates):

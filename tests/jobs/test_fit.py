@@ -133,6 +133,15 @@ def test_heads_that_cannot_carry_on_the_classifier_are_refused_before_training(t
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
+def test_a_classifier_of_other_parts_is_refused_before_training(tiny, tmp_path):
+    parts = (
+        r"has weight and is to continue that of stages\.representation, which has weight and bias"
+    )
+    with pytest.raises(OptionError, match=rf"heads\.bacl: .*{parts}.*heads\.bacl\.init=fresh"):
+        fit.run(tiny("head=c2am", "head.init=inherit"), tmp_path)
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
 def test_a_fresh_head_trains_beside_one_that_inherits(finished, tiny, tmp_path):
     """On the same extractor; with other logits, and leaving the other head as it is alone."""
     start = f"stages.classifier.init.detector={finished / 'representation/final.ckpt'}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from bacl.indicators import ConfusionMatrix, CumulativeInstances, TruePositiveRate
 from bacl.losses import (
     ACSL,
+    C2AM,
     EQL,
     FCBL,
     BinaryCrossEntropy,
@@ -22,6 +23,7 @@ from bacl.losses import (
     Seesaw,
     SoftmaxCrossEntropy,
 )
+from tests.losses.rows import Cosines
 
 C = 4
 CPU = torch.device("cpu")
@@ -155,6 +157,18 @@ def acsl(loss: ACSL, logits: Tensor, labels: Tensor) -> Tensor:
     return total / len(labels)
 
 
+def c2am_row(loss: C2AM, z: Tensor, label: int) -> Tensor:
+    if label == C:
+        return softmax_row(loss, z, label)
+    predictor = Cosines(loss.num_logits)
+    length = [math.sqrt(sum(x * x for x in row)) for row in predictor.weight.tolist()]
+    terms, s = [value.exp() for value in z], predictor.cosine_scale
+    for j in range(C):
+        m = max(0.0, loss.alpha / math.pi * math.log(length[label] / length[j]))
+        terms[j] = (s * ((z[j] / s).acos() + m).cos()).exp()
+    return -(terms[label] / sum(terms)).log()
+
+
 PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     SoftmaxCrossEntropy: by_row(softmax_row),
     BinaryCrossEntropy: by_row(bce_row),
@@ -164,6 +178,7 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     EQL: by_row(eql_row),
     DropLoss: droploss,
     ACSL: acsl,
+    C2AM: by_row(c2am_row),
 }
 """The plain loop of a loss: that of its own class, else of the next one that it is made from."""
 

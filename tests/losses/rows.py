@@ -15,7 +15,7 @@ class Cosines(nn.Module):
 
     def __init__(self, num_logits: int) -> None:
         super().__init__()
-        self.scale = 30.0
+        self.cosine_scale = 30.0
         self.weight = nn.Parameter(torch.arange(1.0, 1 + num_logits * D).view(num_logits, D).sqrt())
 
 

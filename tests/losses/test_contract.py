@@ -18,6 +18,7 @@ from bacl.indicators import (
 )
 from bacl.losses import (
     ACSL,
+    C2AM,
     EQL,
     FCBL,
     BinaryCrossEntropy,
@@ -31,7 +32,7 @@ from bacl.losses import (
 from bacl.processes.own_draws import OwnDraws
 from tests.losses.counts import COUNTS
 from tests.losses.plain import loop
-from tests.losses.rows import rows_of
+from tests.losses.rows import Cosines, rows_of
 
 C = 4
 PRIOR = 0.001
@@ -61,6 +62,7 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "eqlv2_observing": lambda: EQLv2(C, PRIOR, 12, 0.8, 4, ConfusionMatrix(C)),
     "seesaw": lambda: Seesaw(C, mitigation=0.8, compensation=2.0),
     "seesaw_mitigation": lambda: Seesaw(C, mitigation=0.8, compensation=0.0),
+    "c2am": lambda: C2AM(C, alpha=0.5),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),
     "droploss": lambda: DropLoss(C, PRIOR, 0.01, COUNTS, seed=0),
     "acsl": lambda: ACSL(C, PRIOR, 0.6, 0.7, 0.5, COUNTS, seed=0),
@@ -216,11 +218,12 @@ FIRST: dict[type[ClassificationLoss], tuple[float, float]] = {
 
 def test_initialise_sets_weights_and_bias_prior(loss):
     predictor = nn.Linear(300, loss.num_logits)
+    predictor.cosine_scale = 30.0
     loss.initialise(predictor)
     deviation, bias = next(FIRST[kind] for kind in type(loss).__mro__ if kind in FIRST)
     torch.testing.assert_close(predictor.bias, torch.full((loss.num_logits,), bias))
     assert predictor.weight.std().item() == pytest.approx(deviation, rel=0.1)
-    loss.initialise(nn.Linear(3, loss.num_logits, bias=False))
+    loss.initialise(Cosines(loss.num_logits))
 
 
 @pytest.mark.parametrize("name", ["bce", "bce_objectness", "fcbl_margin", "eqlv2"])

@@ -1,5 +1,7 @@
 """A whole head, with feature hallucination, on two processes, and how often these talk."""
 
+from collections.abc import Callable
+from functools import partial
 from unittest.mock import patch
 
 import torch
@@ -7,15 +9,19 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bacl.data.statistics import CategoryStatistics
-from bacl.detectors.levels import ExtraFeatures
+from bacl.detectors.levels import ExtraFeatures, TrainingLevel
 from bacl.heads import Classifier, FeatureHallucination
+from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.hallucination import jittered_sums
+from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix, CumulativeInstances, MeanScore, TruePositiveRate
 from bacl.losses import (
     ACSL,
+    C2AM,
     EQL,
     FCBL,
     BinaryCrossEntropyWithObjectness,
+    ClassificationLoss,
     DropLoss,
     EQLv2,
     Seesaw,
@@ -92,6 +98,52 @@ def test_feature_distributions_equal_those_of_one_process(two_processes):
         torch.testing.assert_close(state, module.state_dict())
 
 
+causal_norm = partial(CausalNorm, heads=2, scale=16.0, gamma=1 / 32, alpha=1.5, decay=0.9)
+
+
+def head(loss: ClassificationLoss, predictor: Callable | None = None) -> Classifier:
+    return Classifier(D, loss, predictor=predictor)
+
+
+GATHERING = {
+    "tde": lambda: head(SoftmaxCrossEntropy(C), causal_norm),
+}
+"""Heads with statistics of what their rows are."""
+
+
+def steps_of(rank: int | None) -> list[TrainingLevel]:
+    """Two steps, of one process or of both together; in the second, one has background alone."""
+    generator = torch.Generator().manual_seed(2)
+    levels = []
+    for own_labels in ([0, 0, 4, C, 1, 4, 2, C], [3, 0, C, C, C, C, C, C]):
+        features = torch.rand(8, D, generator=generator)
+        labels = torch.tensor(own_labels)
+        objects = torch.where(labels < C, torch.tensor([0, 0, 1, 1, 2, 3, 4, 4]), -1)
+        boxes = 10 * torch.rand(8, 4, generator=generator).cumsum(dim=1)
+        jittered = torch.rand(6, D, generator=generator), torch.tensor([0, 0, 1, 0, 4, 4])
+        own = slice(None) if rank is None else slice(4 * rank, 4 * rank + 4)
+        mine = slice(None) if rank is None else slice(3 * rank, 3 * rank + 3)
+        rows = features[own], labels[own], tuple(part[mine] for part in jittered)
+        levels.append(training_level(*rows, objects[own], boxes[own]))
+    return levels
+
+
+def gather_on(rank: int | None) -> dict[str, dict[str, Tensor]]:
+    states = {}
+    for name, make in GATHERING.items():
+        made = make()
+        for level in steps_of(rank):
+            made.loss(level)
+        states[name] = made.state_dict()
+    return states
+
+
+def test_what_is_gathered_of_rows_equals_that_of_one_process(two_processes):
+    alone = gather_on(None)
+    for states in two_processes(gather_on):
+        torch.testing.assert_close(states, alone)
+
+
 COLLECTIVES = {
     "cross_entropy": (lambda: SoftmaxCrossEntropy(C), 0),
     "bce_objectness": (lambda: BinaryCrossEntropyWithObjectness(C, 0.001), 0),
@@ -104,16 +156,19 @@ COLLECTIVES = {
     "eql": (lambda: EQL(C, 0.001, 0.01, COUNTS), 0),
     "droploss": (lambda: DropLoss(C, 0.001, 0.01, COUNTS, seed=0), 1),
     "acsl": (lambda: ACSL(C, 0.01, 0.7, 0.1, 0.01, COUNTS, seed=0), 0),
+    "c2am": (lambda: head(C2AM(C, 0.5), partial(ScaledCosine, scale=30.0)), 0),
+    "tde": (lambda: head(SoftmaxCrossEntropy(C), causal_norm), 1),
 }
-"""Losses, and the sums over processes of a step; the confusion matrix asks first which classes
-occur, and then sends their rows alone."""
+"""Losses or heads, and the sums over processes of a step; the confusion matrix asks first which
+classes occur, and then sends their rows alone."""
 
 
 def count_sums(rank: int) -> dict[str, list[int]]:
     features, labels, *_ = shares()[rank]
     counts = {}
     for name, (build_loss, _) in COLLECTIVES.items():
-        head = Classifier(D, build_loss())
+        built = build_loss()
+        head = built if isinstance(built, Classifier) else Classifier(D, built)
         counts[name] = []
         for _ in range(2):
             with patch.object(dist, "all_reduce", wraps=dist.all_reduce) as summed:

@@ -8,19 +8,24 @@ import pytest
 import torch
 from torch import Tensor
 
+from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.predictors import NormalisedLinear
+from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     ACSL,
+    C2AM,
     EQL,
     FCBL,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     DropLoss,
     EQLv2,
+    Rows,
     Seesaw,
     SoftmaxCrossEntropy,
 )
+from tests.levels import training_level
 
 COUNTS = torch.tensor([100, 10, 2])
 
@@ -170,12 +175,40 @@ def test_acsl(vectors, rows, counts):
     near(loss.probabilities(logits), vector["prob"])
 
 
+@pytest.mark.parametrize("name", ["C2AM", "C2AM_s4"])
+def test_c2am(vectors, name):
+    vector, theta = vectors["C2AM"], torch.tensor(vectors["C2AM"]["theta"]).double()
+    loss, scale = C2AM(3, alpha=0.5), 4.0 if name == "C2AM_s4" else vector["s"]
+    predictor = ScaledCosine(2, 3, scale).double()
+    lengths = torch.tensor(vector["wnorm"]).double()
+    predictor.weight.data = lengths.unsqueeze(1) * torch.tensor([0.6, 0.8]).double()
+    labels, cosines = torch.tensor(vector["labels"]).long(), theta.cos().requires_grad_()
+    rows = Rows(theta, predictor, training_level(theta, labels), 0)
+    near(loss.margins(rows, torch.arange(3)), vector["m"])
+    value = loss(scale * cosines, labels, rows)
+    value.backward()
+    near(value.detach(), vectors[name]["loss"])
+    near(cosines.grad, vectors[name]["grad"], atol=1e-5)
+
+
+def test_causal_norm(vectors):
+    vector = vectors["TDE"]
+    layer = CausalNorm(4, 4, heads=2, scale=16.0, gamma=1 / 32, alpha=1.5, decay=0.9).double()
+    layer.linear.weight.data = torch.tensor(vector["W"]).double()
+    layer.direction.copy_(torch.tensor(vector["e"][0]))
+    features = torch.tensor(vector["x"]).double()
+    loss, logits = SoftmaxCrossEntropy(4 - 1), layer(features)
+    near(logits, vector["y_train"])
+    near(loss(logits, torch.tensor([0, 3])), vector["loss_labels_0_3"])
+    near(loss.probabilities(layer.eval()(features)), vector["act"])
+
+
 def test_normalised_linear(vectors):
     layer = NormalisedLinear(3, 2, temperature=20)
     layer.weight.data = torch.tensor([[0.0, 3, 4], [1, 0, 0]])
     near(layer(torch.tensor([[1.0, 2, 2]])).double(), vectors["NormedLinear"]["out"])
 
 
-def near(found: Tensor, expected, rtol: float = 0.0) -> None:
+def near(found: Tensor, expected, rtol: float = 0.0, atol: float = 2e-6) -> None:
     expected = torch.tensor(expected, dtype=torch.float64)
-    torch.testing.assert_close(found.double(), expected, rtol=rtol, atol=2e-6)
+    torch.testing.assert_close(found.double(), expected, rtol=rtol, atol=atol)
