@@ -8,25 +8,35 @@ from bacl.losses.base import ClassificationLoss
 from bacl.losses.bce import BinaryCrossEntropy, BinaryCrossEntropyWithObjectness
 from bacl.losses.c2am import C2AM
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
+from bacl.losses.drawing import DrawingLoss
 from bacl.losses.droploss import DropLoss
+from bacl.losses.ecm import ECM
 from bacl.losses.epochs import FollowsEpochs
 from bacl.losses.eql import EQL
 from bacl.losses.eqlv2 import EQLv2
 from bacl.losses.fcbl import FCBL
+from bacl.losses.federated import FederatedLoss
+from bacl.losses.gol import GOL
+from bacl.losses.gumbel import GumbelCrossEntropy
 from bacl.losses.rows import Rows
 from bacl.losses.seesaw import Seesaw
 
 __all__ = [
     "ACSL",
     "C2AM",
+    "ECM",
     "EQL",
     "FCBL",
+    "GOL",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithObjectness",
     "ClassificationLoss",
+    "DrawingLoss",
     "DropLoss",
     "EQLv2",
+    "FederatedLoss",
     "FollowsEpochs",
+    "GumbelCrossEntropy",
     "Rows",
     "Seesaw",
     "SoftmaxCrossEntropy",

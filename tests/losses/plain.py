@@ -6,6 +6,7 @@ does not.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,15 +15,20 @@ from bacl.indicators import ConfusionMatrix, CumulativeInstances, TruePositiveRa
 from bacl.losses import (
     ACSL,
     C2AM,
+    ECM,
     EQL,
     FCBL,
+    GOL,
     BinaryCrossEntropy,
     ClassificationLoss,
     DropLoss,
     EQLv2,
+    FederatedLoss,
+    GumbelCrossEntropy,
     Seesaw,
     SoftmaxCrossEntropy,
 )
+from tests.losses.counts import COUNTS
 from tests.losses.rows import Cosines
 
 C = 4
@@ -124,7 +130,7 @@ def eql_row(loss: EQL, z: Tensor, label: int) -> Tensor:
     return total
 
 
-def droploss(loss: DropLoss, logits: Tensor, labels: Tensor) -> Tensor:
+def droploss(loss: DropLoss, logits: Tensor, labels: Tensor, term=bce) -> Tensor:
     draws = loss.uniform((*labels.shape, C), CPU)
     foreground = [label for label in labels.tolist() if label < C]
     tail = [label for label in foreground if loss.tail[label]]
@@ -134,7 +140,7 @@ def droploss(loss: DropLoss, logits: Tensor, labels: Tensor) -> Tensor:
         for k in range(C):
             drawn = label == C and draws[row, k] <= share
             if k == label or drawn or not loss.tail[k]:
-                total = total + bce(logits[row, k], k == label)
+                total = total + term(logits[row, k], k == label)
     return total / len(labels)
 
 
@@ -169,6 +175,47 @@ def c2am_row(loss: C2AM, z: Tensor, label: int) -> Tensor:
     return -(terms[label] / sum(terms)).log()
 
 
+def federated(loss: FederatedLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    draws = loss.uniform((C,), CPU)
+    judged = set(labels.tolist())
+    times = {c: -math.log(1 - draws[c]) / w for c, w in enumerate(loss.weights.tolist()) if w > 0}
+    for c in sorted(set(times) - judged, key=times.get):
+        if len(judged) < loss.classes:
+            judged.add(c)
+    total = torch.zeros((), dtype=logits.dtype)
+    for row, label in enumerate(labels.tolist()):
+        for k in range(C):
+            if k in judged:
+                total = total + bce(logits[row, k], k == label)
+    return total / len(labels)
+
+
+def ecm_row(loss: ECM, z: Tensor, label: int) -> Tensor:
+    images = [max(1, n) for n in COUNTS.image_counts]
+    images.append(2 * sum(images))  # as the loss of the contract's test has it
+    total = torch.zeros((), dtype=z.dtype)
+    for k, n in enumerate(images):
+        others = sum(images) - n
+        summed, ratio = n**0.25 + others**0.25, others / n
+        own = (z[k] + math.log(summed / others**0.25)).exp()
+        other = (-z[k] + math.log(summed / n**0.25)).exp()
+        p = own / (own + other)
+        weight = ratio * math.log((1 + ratio) / ratio)
+        total = total - weight * (p.log() if k == label else (1 - p).log())
+    return total
+
+
+def gumbel_bce(z: Tensor, positive: bool) -> Tensor:
+    p = (-((-z.clamp(-4, 10)).exp())).exp()
+    return -p.log() if positive else -(1 - p).log()
+
+
+def gumbel(loss: GumbelCrossEntropy, logits: Tensor, labels: Tensor) -> Tensor:
+    rows = zip(logits, labels.tolist(), strict=True)
+    terms = [gumbel_bce(z[k], k == label) for z, label in rows for k in range(C + 1)]
+    return (sum(terms) / len(labels)).clamp(max=20)
+
+
 PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     SoftmaxCrossEntropy: by_row(softmax_row),
     BinaryCrossEntropy: by_row(bce_row),
@@ -179,6 +226,10 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     DropLoss: droploss,
     ACSL: acsl,
     C2AM: by_row(c2am_row),
+    FederatedLoss: federated,
+    ECM: by_row(ecm_row),
+    GumbelCrossEntropy: gumbel,
+    GOL: partial(droploss, term=gumbel_bce),
 }
 """The plain loop of a loss: that of its own class, else of the next one that it is made from."""
 

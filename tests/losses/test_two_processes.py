@@ -20,10 +20,12 @@ from bacl.losses import (
     C2AM,
     EQL,
     FCBL,
+    GOL,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
     DropLoss,
     EQLv2,
+    FederatedLoss,
     Seesaw,
     SoftmaxCrossEntropy,
 )
@@ -158,6 +160,8 @@ COLLECTIVES = {
     "acsl": (lambda: ACSL(C, 0.01, 0.7, 0.1, 0.01, COUNTS, seed=0), 0),
     "c2am": (lambda: head(C2AM(C, 0.5), partial(ScaledCosine, scale=30.0)), 0),
     "tde": (lambda: head(SoftmaxCrossEntropy(C), causal_norm), 1),
+    "federated": (lambda: FederatedLoss(C, 0.01, 3, 0.5, COUNTS, seed=0), 0),
+    "gol": (lambda: GOL(C, 0.01, COUNTS, seed=0), 1),
 }
 """Losses or heads, and the sums over processes of a step; the confusion matrix asks first which
 classes occur, and then sends their rows alone."""

@@ -15,12 +15,16 @@ from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     ACSL,
     C2AM,
+    ECM,
     EQL,
     FCBL,
+    GOL,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     DropLoss,
     EQLv2,
+    FederatedLoss,
+    GumbelCrossEntropy,
     Rows,
     Seesaw,
     SoftmaxCrossEntropy,
@@ -201,6 +205,38 @@ def test_causal_norm(vectors):
     near(logits, vector["y_train"])
     near(loss(logits, torch.tensor([0, 3])), vector["loss_labels_0_3"])
     near(loss.probabilities(layer.eval()(features)), vector["act"])
+
+
+def test_federated(vectors, rows, counts):
+    vector, logits = vectors["FedLoss"], rows[0][:, :3]
+    labels = torch.tensor(vector["labels"]).long()
+    loss = FederatedLoss(3, 0.01, classes=3, power=0.5, statistics=counts, seed=0)
+    near(loss.weights, vectors["FedLoss_prob"]["w"])
+    near(loss.kept(labels, torch.rand(3)), vector["keep"])  # two classes and background
+    check(loss, vector, logits, labels)
+
+
+def test_ecm(vectors, rows, counts):
+    vector, loss = vectors["ECM"], ECM(3, 6.3313, counts)
+    margin = torch.tensor(vector["pos_shift"]) - torch.tensor(vector["neg_shift"])
+    near(loss.margin, margin.tolist())
+    near(loss.weight, vector["cls_weight"])
+    check(loss, vector, *rows)
+    near(loss.probabilities(rows[0]), vector["act"])
+
+
+def test_gumbel_cross_entropy(vectors, rows):
+    check(GumbelCrossEntropy(3), vectors["GumbelCE_C1"], *rows)
+
+
+def test_gol(vectors, rows, counts):
+    vector, labels = vectors["GOL_drop"], rows[1]
+    loss, logits = GOL(3, 0.03, counts, seed=0), torch.tensor(vector["Z"]).double()
+    draws = torch.tensor([[0.9] * 3] * 3 + [[0.2, 0.5, 0.9]])
+    near(loss.kept_with(labels, draws), vector["w"])
+    loss.uniform = lambda shape, device: draws
+    check(loss, vector, logits, labels)
+    near(loss.probabilities(logits)[:, :3], vector["act"])
 
 
 def test_normalised_linear(vectors):
