@@ -6,10 +6,8 @@ from typing import Any
 
 from bacl.assembly.allowed import may_be_built
 from bacl.messages.errors import UserError
+from bacl.options.marked import names_of_files
 
-FILES = {"weights", "detector"}
-"""Options that name files of weights, `detector` in a stage's `init`; no file's value of them is
-used."""
 COUNTS = "bacl.data.statistics.CategoryStatistics"
 """What counts categories in a file; no file's node of it is used."""
 LARGEST = 10_000_000
@@ -74,18 +72,19 @@ class _Check:
                 yield from self.refusals(value, f"{path}[{number}]")
         elif isinstance(node, dict):
             if not counts_categories(node):
-                for key, value in node.items():
-                    yield from self._refused(key, value, path)
+                yield from self._refused_node(node, path)
         elif reason := self._refused_value(node, path):
             yield path, reason
 
-    def _refused(self, key: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
-        inner = f"{path}.{key if _is_word(key) else shown(key)}"
-        reason = self._refused_key(key, value)
-        if reason:
-            yield inner, reason
-        elif key not in FILES:
-            yield from self.refusals(value, inner)
+    def _refused_node(self, node: dict[Any, Any], path: str) -> Iterator[tuple[str, str]]:
+        for key, value in node.items():
+            if reason := self._refused_key(key, value):
+                yield f"{path}.{key if _is_word(key) else shown(key)}", reason
+                return  # before a class is asked for its options
+        files = names_of_files(node, path)
+        for key, value in node.items():
+            if key not in files:
+                yield from self.refusals(value, f"{path}.{key}")
 
     def _refused_key(self, key: Any, value: Any) -> str | None:
         if not _is_word(key):

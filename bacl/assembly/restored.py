@@ -11,7 +11,7 @@ from torch import nn
 from bacl.assembly.build import chosen_stages
 from bacl.assembly.harmless import COUNTS
 from bacl.assembly.rebuilt import Restored, rebuilt, telling_misfits
-from bacl.assembly.stored import STORED, taken
+from bacl.assembly.stored import taken
 from bacl.assembly.trial import without_data
 from bacl.checkpoints.handover import (
     CheckpointError,
@@ -22,11 +22,11 @@ from bacl.checkpoints.handover import (
 from bacl.messages.errors import OptionError
 from bacl.options.comparison import wrong_options
 from bacl.options.composed import plain
+from bacl.options.marked import paths_of_model
 from bacl.stages import DetectionStage
 
 WHOLE = ("experiment", "pipeline")
 """Groups whose choice describes the model as a whole."""
-TOPS = {node.split(".")[0] for node in STORED}
 
 
 def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Restored:
@@ -99,13 +99,14 @@ def _described(
         annotations = values["data"]["train"]["annotations"]
         counts = {"_target_": f"{COUNTS}.load", "annotations": annotations}
         stored = taken(content["config"], path, keys, counts, len(names))
+        of_model = {path.split(".")[0] for path in paths_of_model()}
         del described.head  # of which stages make heads; the file has those that were made
         for node, value in stored.items():
             OmegaConf.update(described, node, value, merge=False, force_add=True)
         for key, text in zip(keys, overrides, strict=True):
             if key.split(".")[0] == "head":
                 raise OptionError(_not_of_a_checkpoint(text, path, stored))
-            if key.split(".")[0] in TOPS:
+            if key.split(".")[0] in of_model:
                 _take(described, key, values, removed=text.startswith("~"))
     return described
 

@@ -5,25 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from bacl.assembly.harmless import (
-    FILES,
     StoredConfigurationError,
     counts_categories,
     require_harmless,
 )
 from bacl.files.plain_values import MISSING, require_small, select
-
-STORED = (
-    *("detector", "stages", "metric", "seed", "masks", "report"),
-    *("datamodule.val_batch_size", "datamodule.load_masks", "datamodule.orientation"),
-)
-"""What is taken from a checkpoint's configuration: the model, and how it was evaluated. Never where
-files lie (`data`), what makes data, the trainer, the loggers, or what is to be done."""
+from bacl.options.marked import names_of_files, paths_of_model
 
 
 def taken(
     config: Any, source: Path, typed: Iterable[str], counts: Mapping[str, Any], num_classes: int
 ) -> dict[str, Any]:
-    """What a checkpoint's configuration says of `STORED`, by path, once all of it may be built.
+    """What a checkpoint's configuration says of its model, by path, once all of it may be built.
+
+    Never where files lie (`data`), what makes data, the trainer, the loggers, or what is to be
+    done.
 
     Args:
         config: as it was in the file.
@@ -43,10 +39,10 @@ def taken(
         raise StoredConfigurationError(f"{source}: no configuration of a run ({error})") from None
     for path in typed:
         config = _without(config, path.split("."))
-    found = {path: select(config, path) for path in STORED}
+    found = {path: select(config, path) for path in paths_of_model()}
     nodes = {path: node for path, node in found.items() if node is not MISSING}
     require_harmless(nodes, source, num_classes)
-    return {path: without_files(node, counts) for path, node in nodes.items()}
+    return {path: without_files(node, path, counts) for path, node in nodes.items()}
 
 
 def _without(node: Any, path: Sequence[str]) -> Any:
@@ -55,12 +51,16 @@ def _without(node: Any, path: Sequence[str]) -> Any:
     return node | {path[0]: None if len(path) == 1 else _without(node[path[0]], path[1:])}
 
 
-def without_files(node: Any, counts: Mapping[str, Any]) -> Any:
+def without_files(node: Any, path: str, counts: Mapping[str, Any]) -> Any:
     """A node without what it reads: weights are left out, counts of categories are `counts`."""
     if isinstance(node, list):
-        return [without_files(value, counts) for value in node]
+        return [without_files(each, f"{path}[{n}]", counts) for n, each in enumerate(node)]
     if counts_categories(node):
         return dict(counts)
     if not isinstance(node, dict):
         return node
-    return {k: None if k in FILES else without_files(v, counts) for k, v in node.items()}
+    files = names_of_files(node, path)
+    return {
+        key: None if key in files else without_files(value, f"{path}.{key}".lstrip("."), counts)
+        for key, value in node.items()
+    }

@@ -13,17 +13,10 @@ from omegaconf import DictConfig
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.command.overview import CONF, names, overview
 from bacl.options.comparison import unknown, wrong_options
+from bacl.options.marked import readers
 
 CHECKED = "BACL_CHECKED"
 """Variable that a launcher sets for its jobs: it has composed and checked all of them."""
-READERS = {
-    "checkpoint": ("test", "predict", "import", "export", "cost"),
-    "output": ("import",),
-    "predict": ("predict",),
-    "export": ("export",),
-    "cost": ("cost",),
-}
-"""Options that are some jobs' own."""
 
 
 def check_command(arguments: Sequence[str]) -> None:
@@ -84,9 +77,9 @@ def _unknown_choices(config: DictConfig) -> list[str]:
 def _unread(overrides: Sequence[str], job: str) -> Iterator[str]:
     """Options that the command sets, of which its job takes no notice."""
     for text in overrides:
-        readers = READERS.get(_key(text).split(".")[0], (job,))
-        if job not in (*readers, "doctor") and not text.endswith("=null"):
-            yield f"{text}: job={job} does not read it, only job={'|'.join(readers)}"
+        jobs = readers(_key(text)) or (job,)
+        if job not in (*jobs, "doctor") and not text.endswith("=null"):
+            yield f"{text}: job={job} does not read it, only job={'|'.join(jobs)}"
 
 
 def explanation(overrides: Sequence[str], error: HydraException) -> str:

@@ -23,6 +23,7 @@ from bacl.data.prepare import MissingDataError
 from bacl.files.atomic import replacing
 from bacl.files.disk_space import require_space
 from bacl.messages.errors import OptionError, in_one_line
+from bacl.options.marks import Free
 from bacl.options.ranges import File, Seed
 from bacl.processes.progress import byte_progress
 
@@ -50,9 +51,9 @@ class COCOLTBuilder:
         published: the counts to follow, in the format of `PUBLISHED`.
     """
 
-    source: File
-    target: File
-    annotations: File
+    source: Free[File]
+    target: Free[File]
+    annotations: Free[File]
     seed: Seed
     published: File = PUBLISHED
 

@@ -22,6 +22,7 @@ from bacl.data.samplers import EvaluationBatches, RandomBatches
 from bacl.data.selection import MIN_SIDE, Choice
 from bacl.data.split_messages import listed_names, require_named, tell_pictures, tell_splits
 from bacl.data.statistics import CategoryStatistics
+from bacl.options.marks import Free, OfModel
 from bacl.options.ranges import Count, Pixels, Seed, Text
 from bacl.processes.distributed import num_processes, process_rank
 
@@ -67,19 +68,19 @@ class DetectionDataModule(LightningDataModule):
         augment: Augmentation,
         sampler: Callable[..., RandomBatches],
         batch_size: Count,
-        val_batch_size: Count,
-        num_workers: Annotated[int, Interval(ge=0, le=4096)],
+        val_batch_size: Free[OfModel[Count]],
+        num_workers: Free[Annotated[int, Interval(ge=0, le=4096)]],
         seed: Seed,
-        load_masks: bool = False,
-        pin_memory: bool = False,
+        load_masks: OfModel[bool] = False,
+        pin_memory: Free[bool] = False,
         multiprocessing_context: Literal["fork", "spawn", "forkserver"] | None = None,
         min_side: Pixels = MIN_SIDE,
         negatives: bool = False,
-        leave_out: Text | Sequence[Text] | None = None,
-        orientation: Literal["upright", "stored"] = "upright",
-        max_pixels: Annotated[int, Interval(ge=1, le=10**10)] = MAX_PIXELS,
-        outside_links: bool = False,
-        check_pictures: bool = True,
+        leave_out: Free[Text | Sequence[Text] | None] = None,
+        orientation: OfModel[Literal["upright", "stored"]] = "upright",
+        max_pixels: Free[Annotated[int, Interval(ge=1, le=10**10)]] = MAX_PIXELS,
+        outside_links: Free[bool] = False,
+        check_pictures: Free[bool] = True,
     ) -> None:
         super().__init__()
         self.train, self.val = train, val

@@ -33,7 +33,7 @@ from bacl.detectors.region_detector import (
 from bacl.detectors.roi_pooling import RoIPooling
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.messages.errors import OptionError
-from bacl.options.ranges import Classes, Name, NotNegative, PositiveShare, Stds, Width
+from bacl.options.ranges import Classes, FeatureDim, Name, NotNegative, PositiveShare, Stds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class CascadeRCNN(RegionDetector):
     def __init__(
         self,
         num_classes: Classes,
-        feature_dim: Width,
+        feature_dim: FeatureDim,
         backbone: Backbone,
         fpn: Callable[[Sequence[int]], FeaturePyramid],
         rpn: Callable[[int], RegionProposalNetwork],

@@ -28,7 +28,7 @@ from bacl.detectors.region_detector import (
 )
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
-from bacl.options.ranges import Classes, Width
+from bacl.options.ranges import Classes, FeatureDim
 
 COUNTED_MASKS = 100
 """Masks of an image whose work is counted, as in MMDetection's counter."""
@@ -60,7 +60,7 @@ class FasterRCNN(RegionDetector):
     def __init__(
         self,
         num_classes: Classes,
-        feature_dim: Width,
+        feature_dim: FeatureDim,
         backbone: Backbone,
         fpn: Callable[[Sequence[int]], FeaturePyramid],
         rpn: Callable[[int], RegionProposalNetwork],

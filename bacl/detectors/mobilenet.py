@@ -11,7 +11,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 
 from bacl.detectors.backbone import Backbone, conv_norm
 from bacl.detectors.weights import load_weights
-from bacl.options.ranges import FrozenStages, Text
+from bacl.options.ranges import FrozenStages, Weights
 
 STAGES = (slice(0, 4), slice(4, 7), slice(7, 14), slice(14, 19))
 """Layers up to the last of strides 4, 8, 16 and 32."""
@@ -28,7 +28,7 @@ class MobileNetV2(Backbone):
 
     channels = (24, 32, 96, 1280)
 
-    def __init__(self, frozen_stages: FrozenStages, norm_eval: bool, weights: Text | None) -> None:
+    def __init__(self, frozen_stages: FrozenStages, norm_eval: bool, weights: Weights) -> None:
         super().__init__()
         self.features = mobilenet_v2(weights=None).features
         load_weights(self, weights, leave_out="classifier.")

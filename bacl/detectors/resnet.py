@@ -13,7 +13,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from bacl.detectors.backbone import Backbone, conv_norm
 from bacl.detectors.weights import load_weights
-from bacl.options.ranges import FrozenStages, Text
+from bacl.options.ranges import FrozenStages, Weights
 
 
 class FoldedBasicBlock(BasicBlock):
@@ -68,7 +68,7 @@ class ResNet(Backbone):
         depth: Literal[10, 18, 34, 50, 101],
         frozen_stages: FrozenStages,
         norm_eval: bool,
-        weights: Text | None,
+        weights: Weights,
         width: Annotated[int, Interval(ge=1, le=512)] = 64,
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.weights import WeightsError, read_weights
-from bacl.options.ranges import FrozenStages, Named, Text
+from bacl.options.ranges import FrozenStages, Named, Text, Weights
 
 STRIDES = (4, 8, 16, 32)
 SOURCES = {
@@ -46,7 +46,7 @@ class TimmBackbone(Backbone):
         name: Text,
         frozen_stages: FrozenStages,
         norm_eval: bool,
-        weights: Text | None,
+        weights: Weights,
         norm: bool = False,
         options: Named | None = None,
     ) -> None:

@@ -15,7 +15,7 @@ from bacl.heads.predictors import Predictor
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.rows import Rows
 from bacl.messages.errors import OptionError
-from bacl.options.ranges import Rate, Seed, Width
+from bacl.options.ranges import FeatureDim, Rate, Seed
 
 
 class Classifier(nn.Module):
@@ -41,7 +41,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        feature_dim: Width,
+        feature_dim: FeatureDim,
         loss: ClassificationLoss,
         hallucination: AddedFeatures | None = None,
         predictor: Callable[[int, int], nn.Module] | None = None,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
 from bacl.heads.box_generator import BoxGenerator
 from bacl.indicators import LongTermIndicator
-from bacl.options.ranges import Classes, Rows, Seed, Share, Width
+from bacl.options.ranges import Classes, FeatureDim, Rows, Seed, Share
 from bacl.processes.class_sums import ClassSums, sum_per_class
 from bacl.processes.own_draws import OwnDraws
 
@@ -93,7 +93,7 @@ class FeatureHallucination(OwnDraws, AddedFeatures):
     def __init__(
         self,
         num_classes: Classes,
-        feature_dim: Width,
+        feature_dim: FeatureDim,
         categories: Rows,
         samples: Rows,
         beta: Share,

@@ -23,7 +23,7 @@ from bacl.one_pass.plan import (
     write_plan,
 )
 from bacl.options.composed import changes, last_stage, plain
-from bacl.options.free import is_free
+from bacl.options.marked import is_free
 from bacl.options.signatures import find
 from bacl.runs.naming import variant_parts
 

@@ -1,5 +1,6 @@
 """A multirun whose jobs are processes of their own."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,8 @@ from bacl.launchers.summary import show_summary, write_summary
 from bacl.launchers.tasks import Task, run_all
 from bacl.messages.errors import BUSY, OptionError, UserError, require
 
-OURS = (
-    *("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper"),
-    *("hydra.sweep.", "hydra.mode", "hydra.run."),
-)
-"""Overrides of a multirun that mean nothing to one of its jobs."""
+STARTS_JOBS = re.compile(r"[+~]*hydra[/.](launcher|sweeper)\b")
+"""Overrides of the plugins that make and start the jobs, of which each job has Hydra's own."""
 
 
 class ProcessLauncher(Launcher):
@@ -87,9 +85,10 @@ class ProcessLauncher(Launcher):
 
     def command(self, overrides: Sequence[str], folder: Path) -> list[str]:
         """The ordinary command that trains in this folder."""
-        hydra = [text for text in self.master.hydra.overrides.hydra if not text.startswith(OURS)]
-        place = f"hydra.run.dir={quoted(str(folder))}"
-        return [sys.executable, sys.argv[0], *hydra, *overrides, place]
+        given = self.master.hydra.overrides.hydra
+        hydra = [text for text in given if not STARTS_JOBS.match(text)]
+        single = ["hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"]
+        return [sys.executable, sys.argv[0], *hydra, *overrides, *single]
 
 
 def _is_done(job: Job) -> bool:

@@ -89,7 +89,7 @@ def can_be_planned(config: DictConfig) -> bool:
         _require_harmless(parts, Path(PLAN))
     except StoredConfigurationError:
         return False
-    return without_files(parts, COUNTED) == parts
+    return without_files(parts, "", COUNTED) == parts
 
 
 def write_plan(folder: Path, jobs: Sequence[PlannedJob]) -> None:
@@ -137,7 +137,7 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedJob:
     if runs not in folder.resolve().parents:
         raise UserError(f"{path}: {str(folder)!r} lies outside {runs}, where its runs are")
     _require_harmless(parts, path)
-    config = OmegaConf.create(without_files(parts, COUNTED))
+    config = OmegaConf.create(without_files(parts, "", COUNTED))
     overrides, waiting, known_as = entry["overrides"], entry["waiting"], entry["identity"]
     texts = isinstance(overrides, list) and all(isinstance(text, str) for text in overrides)
     if not (texts and isinstance(waiting, bool) and isinstance(known_as, str) and known_as):

@@ -2,22 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
-from typing import Any, Never, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Never, get_args, get_origin, is_typeddict
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bacl.messages.errors import UserError, in_one_line
+from bacl.options.marks import SaidBy, bare, marks_of
 from bacl.options.parts import Part, element_of, part_of
 from bacl.options.problems import problem, shown
 from bacl.options.sections import Configuration
-from bacl.options.signatures import Options, options_of
+from bacl.options.signatures import Options, options_of, options_of_section
 
 HYDRAS = {"_target_", "_partial_", "_recursive_", "_convert_"}
 """What a part may have beside its options."""
-HOMES = {"num_classes": "data.num_classes", "feature_dim": "detector.feature_dim"}
-"""Options that many parts share, and the one that sets them all."""
 
 
 def wrong_options(
@@ -75,13 +73,14 @@ class _Comparison:
 
     def section(self, node: DictConfig, section: Any, path: str) -> Iterator[str]:
         """Lines about a node that names no class."""
-        hints = _hints(section)
+        hints = options_of_section(section)
         for name in sorted(section.__required_keys__ - set(node)):
             yield f"{_at(path, name)}: is missing, and cannot be left out"
         yield from self.named(node, hints, path)
 
     def named(self, node: DictConfig, hints: Mapping[str, Any], path: str) -> Iterator[str]:
         """Lines about the options of a node, of which these are the types."""
+        hints = {name: bare(hint) for name, hint in hints.items()}
         known = {name for name, hint in hints.items() if hint is not Never}
         for key in (key for key in node if key not in HYDRAS):
             at = _at(path, str(key))
@@ -121,7 +120,9 @@ class _Comparison:
     def part(self, node: DictConfig, part: Part, path: str) -> Iterator[str]:
         """Lines about a node that a class is built from."""
         target, factory = node.get("_target_"), node.get("_partial_", False)
-        if not isinstance(target, str):
+        if not part.named:
+            yield from self.named(node, options_of(str(part.makes)), path)
+        elif not isinstance(target, str):
             yield f"{path}._target_={shown(_plain(target))}: expected the name of a class"
         elif part.factory is not None and factory is not part.factory:
             yield f"{path}._partial_={shown(factory)}: expected {shown(part.factory)}"
@@ -144,20 +145,12 @@ class _Comparison:
             yield f"{_at(path, name)}: is missing, and cannot be left out"
         hints = dict.fromkeys(keys, Any) if options.takes_others else {}
         yield from self.named(node, hints | options, path)
-        for name in sorted(keys & set(HOMES)):
-            home = HOMES[name]
-            own, all_others = node[name], OmegaConf.select(self.root, home)
-            if isinstance(own, int) and own != all_others and _at(path, name) != home:
-                yield f"{_at(path, name)}={own}: is what {home} says; set that alone"
-
-
-@cache
-def _hints(section: Any) -> dict[str, Any]:
-    hints = get_type_hints(section, include_extras=True)
-    return {
-        name: get_args(hint)[0] if get_origin(hint) is NotRequired else hint
-        for name, hint in hints.items()
-    }
+        shared = [(x, mark) for x in sorted(keys & set(options)) for mark in marks_of(options[x])]
+        for name, mark in shared:
+            if isinstance(mark, SaidBy) and (at := _at(path, name)) != mark.option:
+                own, all_others = node[name], OmegaConf.select(self.root, mark.option)
+                if isinstance(own, int) and own != all_others:
+                    yield f"{at}={own}: is what {mark.option} says; set that alone"
 
 
 def _unresolved(node: Any, path: str) -> Iterator[tuple[bool, str]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bacl.options.free import is_free
+from bacl.options.marked import is_free
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Never, TypedDict
 
 from annotated_types import Interval, Len
 
+from bacl.options.marks import Free
 from bacl.options.parts import Part
 from bacl.options.ranges import Count, Positive, PositiveShare, Share, ShareBelowOne, Text, Whole
 
@@ -16,24 +17,26 @@ an AP of 0."""
 class Trainer(TypedDict, total=False):
     """Lightning's trainer."""
 
-    accelerator: Text
-    devices: Annotated[int, Interval(ge=-1, le=4096)] | Text | Sequence[Whole]
-    num_nodes: Count
-    strategy: Text | Annotated[Mapping[str, Any], Part("lightning.pytorch.strategies.Strategy")]
+    accelerator: Free[Text]
+    devices: Free[Annotated[int, Interval(ge=-1, le=4096)] | Text | Sequence[Whole]]
+    num_nodes: Free[Count]
+    strategy: Free[
+        Text | Annotated[Mapping[str, Any], Part("lightning.pytorch.strategies.Strategy")]
+    ]
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16]
     accumulate_grad_batches: Count
     gradient_clip_val: Positive | None
     gradient_clip_algorithm: Literal["norm", "value"] | None
-    log_every_n_steps: Count
+    log_every_n_steps: Free[Count]
     limit_train_batches: Batches
-    limit_val_batches: Batches
-    check_val_every_n_epoch: Count
-    num_sanity_val_steps: Annotated[int, Interval(ge=-1, le=10**6)]
+    limit_val_batches: Free[Batches]
+    check_val_every_n_epoch: Free[Count]
+    num_sanity_val_steps: Free[Annotated[int, Interval(ge=-1, le=10**6)]]
     deterministic: bool | Literal["warn"]
-    benchmark: bool | None
-    profiler: Literal["simple", "advanced", "pytorch"] | None
-    enable_progress_bar: bool
-    enable_model_summary: bool
+    benchmark: Free[bool | None]
+    profiler: Free[Literal["simple", "advanced", "pytorch"] | None]
+    enable_progress_bar: Free[bool]
+    enable_model_summary: Free[bool]
     use_distributed_sampler: Literal[False]
     max_epochs: Never
     logger: Never

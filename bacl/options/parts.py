@@ -21,6 +21,10 @@ class Part:
     """Whether the node is `_partial_`, for other code to complete; None where it is either."""
     optional: bool = False
     """Whether a function that makes nothing will do."""
+    named: bool = True
+    """Whether the node has a `_target_`; or else some options of what it makes."""
+    marked: tuple[str, ...] = ()
+    """Classes of such nodes of which options have marks for a configuration as a whole."""
 
     def is_made_by(self, target: str) -> bool:
         """Whether what `_target_` names makes such an object; a module cannot.

@@ -12,13 +12,16 @@ from typing import Annotated, Any
 
 from annotated_types import Interval, Len, Predicate
 
+from bacl.options.marks import NamesFile, SaidBy
+
 Count = Annotated[int, Interval(ge=1, le=10**6)]
 Whole = Annotated[int, Interval(ge=0, le=10**6)]
 """A count that may be 0."""
-Classes = Annotated[int, Interval(ge=1, le=10**5)]
+Classes = Annotated[int, Interval(ge=1, le=10**5), SaidBy("data.num_classes")]
 Steps = Annotated[int, Interval(ge=0, le=10**9)]
 Width = Annotated[int, Interval(ge=1, le=4096)]
 """Channels, or features."""
+FeatureDim = Annotated[Width, SaidBy("detector.feature_dim")]
 Layers = Annotated[int, Interval(ge=1, le=100)]
 FrozenStages = Annotated[int, Interval(ge=0, le=4)]
 """Of a backbone's four."""
@@ -66,6 +69,8 @@ def neither_detector_nor_weights(name: str) -> bool:
 
 HeadName = Annotated[Name, Predicate(neither_detector_nor_weights)]
 File = Text | Path
+Weights = NamesFile[Text | None]
+"""Of a backbone: a file, or the name of published ones."""
 Named = Annotated[Mapping[str, Any], Len(0)]
 """Options of another library."""
 

@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from annotated_types import Interval, Len, Predicate
 
+from bacl.options.marks import Free, NamesFile, OfModel, ReadBy
 from bacl.options.parts import Part
 from bacl.options.ranges import Count, HeadName, Name, Pixels, Seed, Share, Text, Whole
 
 Size = Annotated[Sequence[Pixels], Len(2, 2)]
 """Height and width."""
+DATAMODULE = "bacl.data.datamodule.DetectionDataModule"
+BUILDERS = ("bacl.data.builtin.data_set.build", "bacl.data.coco_lt.COCOLTBuilder")
+TRAINER = "lightning.pytorch.Trainer"
 
 
 def inside_runs(name: str | int) -> bool:
@@ -36,10 +40,11 @@ class Data(TypedDict):
 
     name: Text
     num_classes: Count | None
-    root: Text
-    train: Split
-    val: Split
-    builder: NotRequired[Annotated[Any, Part(factory=None)]]
+    root: Free[Text]
+    """Where the data lie is free, what they hold (`content`) is not."""
+    train: Free[Split]
+    val: Free[Split]
+    builder: NotRequired[Annotated[Any, Part(factory=None, marked=BUILDERS)]]
     content: NotRequired[Text]
 
 
@@ -85,7 +90,7 @@ class Export(TypedDict):
 class Init(TypedDict):
     """What a stage starts from."""
 
-    detector: Text | None
+    detector: NamesFile[Text | None]
     classifier: Literal["inherit", "fresh"]
 
 
@@ -103,12 +108,14 @@ class Stage(TypedDict):
 class Model(TypedDict):
     """What a model is built from."""
 
-    detector: Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector")]
-    metric: Annotated[Any, Part("bacl.evaluation.average_precision.AveragePrecision", factory=True)]
-    stages: Mapping[Name, Stage]
-    stage: Text | None
-    seed: Seed
-    masks: bool
+    detector: OfModel[Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector")]]
+    metric: OfModel[
+        Annotated[Any, Part("bacl.evaluation.average_precision.AveragePrecision", factory=True)]
+    ]
+    stages: OfModel[Mapping[Name, Stage]]
+    stage: Free[Text | None]
+    seed: Free[OfModel[Seed]]
+    masks: OfModel[bool]
 
 
 class Counted(TypedDict):
@@ -117,19 +124,11 @@ class Counted(TypedDict):
     num_classes: Count
 
 
-class Evaluated(TypedDict):
-    """How a model's pictures were read and put together."""
-
-    val_batch_size: NotRequired[Count]
-    load_masks: NotRequired[bool]
-    orientation: NotRequired[Literal["upright", "stored"]]
-
-
 class StoredModel(Model):
     """What a checkpoint says of its model."""
 
     data: Counted
-    datamodule: NotRequired[Evaluated]
+    datamodule: NotRequired[Annotated[Any, Part(DATAMODULE, named=False)]]
     report: NotRequired[Any]
 
 
@@ -140,16 +139,20 @@ class Configuration(Model):
     head: NotRequired[Annotated[Any, Part("bacl.heads.Classifier")]]
     """What stages make heads of; a finished stage has its own."""
     sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
-    trainer: Annotated[Any, Part("lightning.pytorch.Trainer")]
-    logger: Mapping[Name, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
-    datamodule: Annotated[Any, Part("bacl.data.datamodule.DetectionDataModule", factory=None)]
-    job: Text
-    name: Annotated[Text | int, Predicate(inside_runs)]
-    checkpoint: Text | None
-    output: Text | None
-    checkpoint_every_minutes: Annotated[float, Interval(ge=0, le=525_600)]  # a year
-    report: Report
-    cost: Cost
-    predict: Predict
-    export: Export
+    trainer: Annotated[Any, Part(TRAINER, marked=(TRAINER,))]
+    logger: Free[
+        Mapping[Name, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
+    ]
+    datamodule: Annotated[Any, Part(DATAMODULE, factory=None, marked=(DATAMODULE,))]
+    job: Free[Text]
+    name: Free[Annotated[Text | int, Predicate(inside_runs)]]
+    checkpoint: Annotated[
+        Free[Text | None], ReadBy(("test", "predict", "import", "export", "cost"))
+    ]
+    output: Annotated[Free[Text | None], ReadBy(("import",))]
+    checkpoint_every_minutes: Free[Annotated[float, Interval(ge=0, le=525_600)]]  # a year
+    report: Free[OfModel[Report]]
+    cost: Annotated[Free[Cost], ReadBy(("cost",))]
+    predict: Annotated[Free[Predict], ReadBy(("predict",))]
+    export: Annotated[Free[Export], ReadBy(("export",))]
     sweep: NotRequired[Mapping[str, Any]]

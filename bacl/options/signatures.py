@@ -1,10 +1,19 @@
-"""The options of what a `_target_` names, from the signatures of its constructors."""
+"""The options of what a `_target_` names, from the signatures of its constructors; of sections."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pkgutil import resolve_name
-from typing import Annotated, Any, Literal, Never, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Never,
+    NotRequired,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from bacl.messages.errors import OptionError, in_one_line
 from bacl.options.libraries import LIBRARIES
@@ -41,11 +50,21 @@ def options_of(target: str) -> Options:
         options.takes_others = any(each.kind == each.VAR_KEYWORD for each in parameters)
     for name in (target, *map(_place, _classes(made))):
         if name in LIBRARIES:
-            options.update(get_type_hints(LIBRARIES[name], include_extras=True))
+            options.update(options_of_section(LIBRARIES[name]))
             needed |= LIBRARIES[name].__required_keys__
             options.takes_others &= name == target  # of a base class, all options are listed
     options.needed = frozenset(name for name in needed & set(options) if options[name] != Never)
     return options
+
+
+@cache
+def options_of_section(section: Any) -> dict[str, Any]:
+    """Types of a `TypedDict`'s options by their names."""
+    hints = get_type_hints(section, include_extras=True)
+    return {
+        name: get_args(hint)[0] if get_origin(hint) is NotRequired else hint
+        for name, hint in hints.items()
+    }
 
 
 def _hints(call: Callable[..., Any], names: Iterable[str]) -> dict[str, Any]:
@@ -62,7 +81,7 @@ def _place(made: type) -> str:
 
 
 def _is_ours(call: Callable[..., Any]) -> bool:
-    return call.__module__.partition(".")[0] == "bacl"
+    return str(getattr(call, "__module__", "")).partition(".")[0] == "bacl"  # one of C's has none
 
 
 def found(target: str) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from bacl.options.free import is_free
+from bacl.options.marked import is_free
 
 CHOICES = ("experiment", "trainer", "sweep")
 """Groups whose choice names no folder: an experiment sets `name`, a trainer is hardware, a sweep is

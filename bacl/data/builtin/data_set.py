@@ -21,6 +21,7 @@ from bacl.data.builtin.scenes import SceneRules
 from bacl.files.atomic import telling_refusal
 from bacl.files.leftovers import sweep, unfinished_folder
 from bacl.messages.errors import OptionError, UserError
+from bacl.options.marks import Free
 from bacl.options.ranges import Count, File, NeverFalling, Processes, Seed, Share, Whole
 from bacl.processes.distributed import process_rank
 
@@ -43,7 +44,7 @@ class FolderInUseError(UserError, FileExistsError):
 
 
 def build(
-    root: File,
+    root: Free[File],
     num_categories: Annotated[int, Interval(ge=3, le=20_000)],
     num_train: Count,
     num_val: Count,
@@ -56,7 +57,7 @@ def build(
     negatives_per_image: Whole = 10,
     not_exhaustive_rate: Share = 0.1,
     annotations_only: bool = False,
-    processes: Processes = 1,
+    processes: Free[Processes] = 1,
 ) -> BuiltinPaths:
     """Makes the data set in `root`, unless it lies there already.
 
