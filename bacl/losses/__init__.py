@@ -4,6 +4,8 @@ Imports: indicators, detectors.levels, options.
 """
 
 from bacl.losses.acsl import ACSL
+from bacl.losses.bags import BAGS
+from bacl.losses.balms import BalancedSigmoid
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.bce import BinaryCrossEntropy, BinaryCrossEntropyWithObjectness
 from bacl.losses.c2am import C2AM
@@ -18,16 +20,20 @@ from bacl.losses.fcbl import FCBL
 from bacl.losses.federated import FederatedLoss
 from bacl.losses.gol import GOL
 from bacl.losses.gumbel import GumbelCrossEntropy
+from bacl.losses.iif import IIF
 from bacl.losses.rows import Rows
 from bacl.losses.seesaw import Seesaw
 
 __all__ = [
     "ACSL",
+    "BAGS",
     "C2AM",
     "ECM",
     "EQL",
     "FCBL",
     "GOL",
+    "IIF",
+    "BalancedSigmoid",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithObjectness",
     "ClassificationLoss",

@@ -14,11 +14,14 @@ from torch import Tensor
 from bacl.indicators import ConfusionMatrix, CumulativeInstances, TruePositiveRate
 from bacl.losses import (
     ACSL,
+    BAGS,
     C2AM,
     ECM,
     EQL,
     FCBL,
     GOL,
+    IIF,
+    BalancedSigmoid,
     BinaryCrossEntropy,
     ClassificationLoss,
     DropLoss,
@@ -216,6 +219,43 @@ def gumbel(loss: GumbelCrossEntropy, logits: Tensor, labels: Tensor) -> Tensor:
     return (sum(terms) / len(labels)).clamp(max=20)
 
 
+def group_softmax(z: Tensor, columns: list[int], target: int) -> Tensor:
+    return sum(z[k].exp() for k in columns).log() - z[target]
+
+
+def bags(loss: BAGS, logits: Tensor, labels: Tensor) -> Tensor:
+    draws = loss.uniform((3, len(labels)), CPU)
+    rows = list(enumerate(labels.tolist()))
+    total = sum(group_softmax(logits[row], [C, C + 1], C + (y < C)) for row, y in rows) / len(rows)
+    # Of 4000, 80, 6 and 0 instances, with boundaries at 10 and 100.
+    for group, classes in enumerate(([2, 3], [1], [0])):
+        inside = [row for row, label in rows if label in classes]
+        others = sorted({row for row, _ in rows} - set(inside), key=lambda row: draws[group, row])
+        kept = inside + others[: int(loss.others * len(inside))]
+        columns = [*classes, C + 2 + group]
+        losses = [
+            group_softmax(logits[row], columns, int(labels[row]) if row in inside else columns[-1])
+            for row in kept
+        ]
+        total = total + sum(losses) / max(1, len(kept))
+    return total
+
+
+def iif_row(loss: IIF, z: Tensor, label: int) -> Tensor:
+    factors = [math.log(2000 / max(1, n)) for n in COUNTS.image_counts]
+    scaled = [z[k] * w for k, w in enumerate([*factors, 1])]
+    return sum(value.exp() for value in scaled).log() - scaled[label]
+
+
+def balms_row(loss: BalancedSigmoid, z: Tensor, label: int) -> Tensor:
+    total = torch.zeros((), dtype=z.dtype)
+    for k, n in enumerate(COUNTS.image_counts):
+        share = max(1, n) / 2000
+        shift = math.log((1 - share) / share) if label < C else 0
+        total = total + bce(z[k] - shift, k == label)
+    return total
+
+
 PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     SoftmaxCrossEntropy: by_row(softmax_row),
     BinaryCrossEntropy: by_row(bce_row),
@@ -227,6 +267,9 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     ACSL: acsl,
     C2AM: by_row(c2am_row),
     FederatedLoss: federated,
+    BAGS: bags,
+    IIF: by_row(iif_row),
+    BalancedSigmoid: by_row(balms_row),
     ECM: by_row(ecm_row),
     GumbelCrossEntropy: gumbel,
     GOL: partial(droploss, term=gumbel_bce),

@@ -18,11 +18,14 @@ from bacl.indicators import (
 )
 from bacl.losses import (
     ACSL,
+    BAGS,
     C2AM,
     ECM,
     EQL,
     FCBL,
     GOL,
+    IIF,
+    BalancedSigmoid,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
@@ -74,6 +77,9 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "ecm": lambda: ECM(C, 2.0, COUNTS),
     "gumbel": lambda: GumbelCrossEntropy(C),
     "gol": lambda: GOL(C, 0.01, COUNTS, seed=0),
+    "bags": lambda: BAGS(C, [10, 100], 1.5, COUNTS, seed=0),
+    "iif": lambda: IIF(C, "raw", COUNTS),
+    "balms": lambda: BalancedSigmoid(C, PRIOR, COUNTS),
 }
 
 
@@ -173,14 +179,27 @@ def test_order_of_rows_does_not_matter(loss):
     )
 
 
+RANKED_OTHERWISE = (BAGS, IIF)
+"""Losses whose scores compare classes by more than their logits."""
+
+
 def test_probabilities_are_probabilities_and_follow_the_logits(loss):
     logits, _ = batch(loss)
     probabilities = loss.probabilities(logits)
     assert probabilities.shape == (7, C + 1)
     assert probabilities.dtype == torch.float32
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
-    order = logits[:, :C].argsort(dim=1)
-    torch.testing.assert_close(probabilities[:, :C].argsort(dim=1), order)
+    if not isinstance(loss, RANKED_OTHERWISE):
+        order = logits[:, :C].argsort(dim=1)
+        torch.testing.assert_close(probabilities[:, :C].argsort(dim=1), order)
+
+
+def test_a_class_is_more_probable_with_a_larger_logit(loss):
+    logits = batch(loss)[0].clamp(-3, 3)
+    before = loss.probabilities(logits)
+    for k in range(C):
+        after = loss.probabilities(logits + 0.1 * torch.eye(loss.num_logits)[k])
+        assert (after[:, k] > before[:, k]).all()
 
 
 def test_huge_logits_keep_loss_and_gradient_finite(loss):
@@ -223,6 +242,7 @@ FIRST: dict[type[ClassificationLoss], tuple[float, float]] = {
     ECM: (0.01, 0.0),
     GumbelCrossEntropy: (0.0, -2.0),
     GOL: (0.0, -2.0),
+    IIF: (0.0, 0.0),
 }
 """Deviation of a new predictor's weights, and its bias, by class or base."""
 

@@ -17,6 +17,7 @@ from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix, CumulativeInstances, MeanScore, TruePositiveRate
 from bacl.losses import (
     ACSL,
+    BAGS,
     C2AM,
     EQL,
     FCBL,
@@ -161,6 +162,7 @@ COLLECTIVES = {
     "c2am": (lambda: head(C2AM(C, 0.5), partial(ScaledCosine, scale=30.0)), 0),
     "tde": (lambda: head(SoftmaxCrossEntropy(C), causal_norm), 1),
     "federated": (lambda: FederatedLoss(C, 0.01, 3, 0.5, COUNTS, seed=0), 0),
+    "bags": (lambda: BAGS(C, [10], 8, COUNTS, seed=0), 0),
     "gol": (lambda: GOL(C, 0.01, COUNTS, seed=0), 1),
 }
 """Losses or heads, and the sums over processes of a step; the confusion matrix asks first which

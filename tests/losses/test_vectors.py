@@ -14,11 +14,14 @@ from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     ACSL,
+    BAGS,
     C2AM,
     ECM,
     EQL,
     FCBL,
     GOL,
+    IIF,
+    BalancedSigmoid,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     DropLoss,
@@ -237,6 +240,36 @@ def test_gol(vectors, rows, counts):
     loss.uniform = lambda shape, device: draws
     check(loss, vector, logits, labels)
     near(loss.probabilities(logits)[:, :3], vector["act"])
+
+
+def test_bags(vectors, rows, counts):
+    vector, labels = vectors["BAGS"], rows[1]
+    loss = BAGS(3, [10, 100], others=8, statistics=counts, seed=0)
+    assert loss.groups.tolist() == [2, 1, 0]
+    # Theirs is [background, object | others, c2 | others, c1 | others, c0].
+    ours = [7, 5, 3, 0, 1, 2, 4, 6]
+    logits = torch.tensor(vector["Z8"]).double()[:, ours]
+    grad = torch.tensor(vector["grad"])[:, ours].tolist()
+    check(loss, vector | {"grad": grad}, logits, labels)
+    near(loss.probabilities(logits), vector["act"])
+
+
+@pytest.mark.parametrize("factor", ["raw", "smooth", "base2", "base10", "rel", "gombit"])
+def test_iif_factors(vectors, counts, factor):
+    loss = IIF(3, {"rel": "relative"}.get(factor, factor), counts)
+    near(loss.factors, [*vectors["IIF_weights"][factor], 1.0])
+
+
+def test_iif(vectors, rows, counts):
+    loss = IIF(3, "raw", counts)
+    check(loss, vectors["IIF_raw"], *rows)
+    near(loss.probabilities(rows[0]), vectors["IIF_raw"]["act"])
+
+
+def test_balanced_sigmoid(vectors, rows, counts):
+    vector, loss = vectors["BALMS_sigmoid"], BalancedSigmoid(3, 0.001, counts)
+    near(loss.margin, vector["shift"])
+    check(loss, vector, rows[0][:, :3], rows[1])
 
 
 def test_normalised_linear(vectors):
