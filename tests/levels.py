@@ -8,6 +8,7 @@ from bacl.detectors.matching import BACKGROUND, SampledRoIs
 from bacl.heads import BoxGenerator, Classifier, Head
 
 ENCODE = nn.Identity()
+GENERATORS = (BoxGenerator(), BoxGenerator(shared=True))
 
 
 def single(classifier: Classifier) -> Head:
@@ -28,12 +29,12 @@ def training_level(
     objects: Tensor | None = None,
     object_boxes: Tensor | None = None,
 ) -> TrainingLevel:
-    """Of a training step; `jittered` are features and labels of jittered boxes."""
+    """Of a training step; `jittered` are features and labels of boxes jittered in any way."""
     boxes = torch.zeros(len(features), 4)
     none = torch.full_like(labels, BACKGROUND)
     found = none if objects is None else objects
     around = boxes if object_boxes is None else object_boxes
     rois = SampledRoIs([boxes], labels, found, around, none, [labels[:0]])
-    extra = {} if jittered is None else {BoxGenerator(): ExtraFeatures(*jittered)}
+    extra = {} if jittered is None else dict.fromkeys(GENERATORS, ExtraFeatures(*jittered))
     scores = torch.ones(0)
     return TrainingLevel(features, [boxes], lambda: features, ENCODE, lambda: [scores], rois, extra)

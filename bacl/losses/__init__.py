@@ -12,6 +12,7 @@ from bacl.losses.c2am import C2AM
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.losses.drawing import DrawingLoss
 from bacl.losses.droploss import DropLoss
+from bacl.losses.ebl import EquilibriumLoss
 from bacl.losses.ecm import ECM
 from bacl.losses.epochs import FollowsEpochs
 from bacl.losses.eql import EQL
@@ -40,6 +41,7 @@ __all__ = [
     "DrawingLoss",
     "DropLoss",
     "EQLv2",
+    "EquilibriumLoss",
     "FederatedLoss",
     "FollowsEpochs",
     "GumbelCrossEntropy",

@@ -24,6 +24,7 @@ from bacl.heads import (
 )
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.hallucination import jittered_sums
+from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
@@ -34,6 +35,7 @@ from bacl.losses import (
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
     DropLoss,
+    EquilibriumLoss,
     Rows,
     SoftmaxCrossEntropy,
 )
@@ -61,6 +63,11 @@ def bacl(seed: int = 0) -> Classifier:
 
 causal_norm = partial(CausalNorm, heads=2, scale=16.0, gamma=1 / 32, alpha=1.5, decay=0.9)
 
+
+def memory_sampling() -> MemorySampling:
+    return MemorySampling(C, D, 3, 4, size=20, seed=0, box_generator=BoxGenerator())
+
+
 HEADS: dict[str, Callable[[], Classifier]] = {
     "bacl": bacl,
     "bacl_other_seed": lambda: bacl(seed=7),
@@ -71,6 +78,7 @@ HEADS: dict[str, Callable[[], Classifier]] = {
     "droploss": lambda: Classifier(D, DropLoss(C, 0.001, 0.5, COUNTS, seed=0)),
     "acsl": lambda: Classifier(D, ACSL(C, 0.01, 0.7, 0.8, 0.5, COUNTS, seed=0)),
     "c2am": lambda: Classifier(D, C2AM(C, alpha=0.5), predictor=partial(ScaledCosine, scale=30.0)),
+    "loce": lambda: Classifier(D, EquilibriumLoss(C, 0.9, 0.01), memory_sampling()),
     "tde": lambda: Classifier(D, SoftmaxCrossEntropy(C), predictor=causal_norm),
 }
 

@@ -13,7 +13,7 @@ from bacl.jobs import fit
 from bacl.jobs import test as test_job
 from bacl.runs import evaluated as evaluate
 
-METHODS = ("c2am", "tde")
+METHODS = ("c2am", "tde", "loce")
 STEPS = 8
 
 

@@ -26,6 +26,7 @@ from bacl.losses import (
     ClassificationLoss,
     DropLoss,
     EQLv2,
+    EquilibriumLoss,
     FederatedLoss,
     GumbelCrossEntropy,
     Seesaw,
@@ -256,6 +257,19 @@ def balms_row(loss: BalancedSigmoid, z: Tensor, label: int) -> Tensor:
     return total
 
 
+def equilibrium(loss: EquilibriumLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    """With one object for each class among the labels."""
+    rows = list(zip(logits, labels.tolist(), strict=True))
+    scores = [*loss.indicator.scores.tolist(), loss.initial]
+    for j in range(C):
+        own = [float(z.detach().softmax(0)[j]) for z, label in rows if label == j]
+        if own:
+            scores[j] = loss.indicator.gamma * scores[j]
+            scores[j] += (1 - loss.indicator.gamma) * sum(own) / len(own)
+    margins = torch.tensor(scores, dtype=logits.dtype).log()
+    return sum(softmax_row(loss, z + margins, label) for z, label in rows) / len(rows)
+
+
 PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     SoftmaxCrossEntropy: by_row(softmax_row),
     BinaryCrossEntropy: by_row(bce_row),
@@ -265,6 +279,7 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     EQL: by_row(eql_row),
     DropLoss: droploss,
     ACSL: acsl,
+    EquilibriumLoss: equilibrium,
     C2AM: by_row(c2am_row),
     FederatedLoss: federated,
     BAGS: bags,

@@ -31,6 +31,7 @@ from bacl.losses import (
     ClassificationLoss,
     DropLoss,
     EQLv2,
+    EquilibriumLoss,
     FederatedLoss,
     GumbelCrossEntropy,
     Seesaw,
@@ -70,6 +71,7 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "seesaw": lambda: Seesaw(C, mitigation=0.8, compensation=2.0),
     "seesaw_mitigation": lambda: Seesaw(C, mitigation=0.8, compensation=0.0),
     "c2am": lambda: C2AM(C, alpha=0.5),
+    "ebl": lambda: EquilibriumLoss(C, gamma=0.9, initial=0.01),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),
     "droploss": lambda: DropLoss(C, PRIOR, 0.01, COUNTS, seed=0),
     "acsl": lambda: ACSL(C, PRIOR, 0.6, 0.7, 0.5, COUNTS, seed=0),
@@ -134,8 +136,8 @@ def test_loss_and_gradient_match_plain_loops(loss):
 
 
 def test_gradient_matches_finite_differences(loss):
-    if isinstance(loss, Seesaw) and loss.compensation:
-        pytest.skip("its compensation follows the logits but is a constant of the gradient")
+    if isinstance(loss, EquilibriumLoss) or (isinstance(loss, Seesaw) and loss.compensation):
+        pytest.skip("its margins follow the logits but are constants of the gradient")
     logits, labels = batch(loss)
     inputs = (logits.double().requires_grad_(), labels)
     assert torch.autograd.gradcheck(partial(value_of, loss), inputs)

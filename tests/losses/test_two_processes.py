@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import torch
@@ -10,11 +11,18 @@ from torch import Tensor
 
 from bacl.data.statistics import CategoryStatistics
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
-from bacl.heads import Classifier, FeatureHallucination
+from bacl.heads import BoxGenerator, Classifier, FeatureHallucination
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.hallucination import jittered_sums
+from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.scaled_cosine import ScaledCosine
-from bacl.indicators import ConfusionMatrix, CumulativeInstances, MeanScore, TruePositiveRate
+from bacl.indicators import (
+    ConfusionMatrix,
+    CumulativeInstances,
+    ImageFrequency,
+    MeanScore,
+    TruePositiveRate,
+)
 from bacl.losses import (
     ACSL,
     BAGS,
@@ -26,10 +34,12 @@ from bacl.losses import (
     ClassificationLoss,
     DropLoss,
     EQLv2,
+    EquilibriumLoss,
     FederatedLoss,
     Seesaw,
     SoftmaxCrossEntropy,
 )
+from bacl.processes.gathered_rows import gather_rows
 from tests.levels import training_level
 
 C, D = 5, 4
@@ -108,8 +118,16 @@ def head(loss: ClassificationLoss, predictor: Callable | None = None) -> Classif
     return Classifier(D, loss, predictor=predictor)
 
 
+def static() -> ClassificationLoss:
+    """A loss with an indicator that added rows do not move."""
+    counts = SimpleNamespace(image_counts=[1] * C, num_images=9)
+    return BinaryCrossEntropyWithObjectness(C, 0.001, ImageFrequency(C, counts))
+
+
 GATHERING = {
     "tde": lambda: head(SoftmaxCrossEntropy(C), causal_norm),
+    "ebl": lambda: head(EquilibriumLoss(C, 0.9, 0.01)),
+    "mfs": lambda: Classifier(D, static(), MemorySampling(C, D, 2, 2, 4, 0, BoxGenerator())),
 }
 """Heads with statistics of what their rows are."""
 
@@ -159,6 +177,7 @@ COLLECTIVES = {
     "eql": (lambda: EQL(C, 0.001, 0.01, COUNTS), 0),
     "droploss": (lambda: DropLoss(C, 0.001, 0.01, COUNTS, seed=0), 1),
     "acsl": (lambda: ACSL(C, 0.01, 0.7, 0.1, 0.01, COUNTS, seed=0), 0),
+    "ebl": (lambda: EquilibriumLoss(C, 0.9, 0.01), 1),
     "c2am": (lambda: head(C2AM(C, 0.5), partial(ScaledCosine, scale=30.0)), 0),
     "tde": (lambda: head(SoftmaxCrossEntropy(C), causal_norm), 1),
     "federated": (lambda: FederatedLoss(C, 0.01, 3, 0.5, COUNTS, seed=0), 0),
@@ -167,6 +186,18 @@ COLLECTIVES = {
 }
 """Losses or heads, and the sums over processes of a step; the confusion matrix asks first which
 classes occur, and then sends their rows alone."""
+
+
+def gather(rank: int) -> list[Tensor]:
+    rows = torch.arange(6.0).view(3, 2)
+    return [gather_rows(rows[slice(*part)] + 10 * rank) for part in ((rank, 3), (0, 2 * rank))]
+
+
+def test_rows_of_all_processes_come_in_their_order(two_processes):
+    rows = torch.arange(6.0).view(3, 2)
+    for both, second in two_processes(gather):
+        assert torch.equal(both, torch.cat((rows, rows[1:] + 10)))
+        assert torch.equal(second, rows[:2] + 10)
 
 
 def count_sums(rank: int) -> dict[str, list[int]]:

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from bacl.heads.causal_norm import CausalNorm
+from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.predictors import NormalisedLinear
 from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix
@@ -26,6 +28,7 @@ from bacl.losses import (
     BinaryCrossEntropyWithObjectness,
     DropLoss,
     EQLv2,
+    EquilibriumLoss,
     FederatedLoss,
     GumbelCrossEntropy,
     Rows,
@@ -196,6 +199,32 @@ def test_c2am(vectors, name):
     value.backward()
     near(value.detach(), vectors[name]["loss"])
     near(cosines.grad, vectors[name]["grad"], atol=1e-5)
+
+
+def test_equilibrium_loss(vectors, rows):
+    """The vector's memory value, 0.3 of class 1, comes of a row that is added, and taken off."""
+    vector, logits, labels = vectors["LOCE_EBL"], *rows
+    loss = EquilibriumLoss(3, gamma=0.9, initial=0.01)
+    near(logits[:3].softmax(dim=1).gather(1, labels[:3, None])[:, 0], vector["softmax_at_gt"])
+    replayed = torch.tensor([[0.3, 0.3, 0.2, 0.2]]).double().log()
+    every = torch.cat((logits, replayed)).requires_grad_()
+    objects = torch.tensor([0, 1, 2, -1])
+    level = training_level(logits, labels, objects=objects)
+    of_step = Rows(every, nn.Identity(), level, added=1)
+    value = loss(every, torch.cat((labels, torch.tensor([1]))), of_step)
+    value.backward()
+    scores = torch.tensor(vector["s_after"]).double()
+    replay = functional.cross_entropy(replayed + scores.log(), torch.tensor([1]))
+    near((5 * value.detach() - replay) / 4, vector["loss"], atol=1e-5)
+    near(5 / 4 * every.grad[:4], vector["grad"])
+    loss.observe(every.detach(), torch.cat((labels, torch.tensor([1]))), rows=of_step)
+    near(loss.indicator.scores, vector["s_after"][:3])
+
+
+def test_memory_sampling(vectors):
+    module = MemorySampling(3, 2, 8, 4, 80, seed=0)
+    weights = module.selection_weights(torch.tensor(vectors["LOCE_EBL"]["s_after"][:3]))
+    near(weights / weights.sum(), vectors["LOCE_MFS_prob"]["prob"], atol=1e-5)
 
 
 def test_causal_norm(vectors):
