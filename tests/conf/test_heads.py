@@ -46,7 +46,7 @@ def stored_heads(config) -> Mapping[str, Head]:
     require_harmless({"stages": node}, CONF, C)
     labels = [str(label) for label in range(C)]
     with open_dict(stored):
-        stored.stages = OmegaConf.create(without_files(node, unknown_counts(labels)))
+        stored.stages = OmegaConf.create(without_files(node, "stages", unknown_counts(labels)))
     return build_stage(stored, "classifier", pretrained=False).heads
 
 
