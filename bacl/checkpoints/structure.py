@@ -1,6 +1,6 @@
 """What a final.ckpt must hold, checked before anything is made of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +14,10 @@ MAX_DEPTH = 50
 LARGEST = 2**63
 COUNTS = {"frequency", "image_counts", "instance_counts", "num_images"}
 """Of the training data (`bacl.data.statistics.CategoryStatistics.plain`)."""
+DIMENSIONS = "fractal_dimensions"
+"""Of the same; earlier versions wrote none."""
+LARGEST_DIMENSION = 10.0
+"""Of box counts in a plane: they are about 2 at most."""
 FORBIDDEN = "/\\."
 """In the name of a head, which names files and a module."""
 MAX_NAME = 100
@@ -76,22 +80,36 @@ def _check_categories(categories: Any) -> None:
 
 def _check_counts(training: Any, num_categories: int) -> None:
     _mapping("training", training)
-    if set(training) != COUNTS:
+    if set(training) - {DIMENSIONS} != COUNTS:
         _refuse("training", list(training), ", ".join(sorted(COUNTS)))
     if not _is_count(training["num_images"]):
         _refuse("training.num_images", training["num_images"], "a count")
-    for name in ("image_counts", "instance_counts", "frequency"):
-        values, expected = training[name], "a count" if name != "frequency" else "r, c or f"
+    for name in sorted(set(training) - {"num_images"}):
+        values, (expected, fits) = training[name], OF_A_CATEGORY.get(name, ("a count", _is_count))
         if not isinstance(values, list) or len(values) != num_categories:
             _refuse(f"training.{name}", values, f"a list of {num_categories}")
         for number, value in enumerate(values):
-            fits = value in ("r", "c", "f") if name == "frequency" else _is_count(value)
-            if not fits:
+            if not fits(value):
                 _refuse(f"training.{name}[{number}]", value, expected)
 
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < LARGEST
+
+
+def _is_group(value: Any) -> bool:
+    return type(value) is str and value in ("r", "c", "f")
+
+
+def _is_dimension(value: Any) -> bool:
+    return type(value) is float and 1 <= value <= LARGEST_DIMENSION
+
+
+OF_A_CATEGORY: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "frequency": ("r, c or f", _is_group),
+    DIMENSIONS: (f"a dimension from 1 to {LARGEST_DIMENSION:g}", _is_dimension),
+}
+"""What is no count."""
 
 
 def _check_configuration(config: Any) -> None:

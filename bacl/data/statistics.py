@@ -28,6 +28,9 @@ class CategoryStatistics:
     """Images of the file, those without objects included."""
     num_annotated: int | None = None
     """Images with at least one annotation; None in what a checkpoint says."""
+    fractal_dimensions: Tensor | None = None
+    """(C,) float64, at least 1: how far the objects of the category spread over the pictures
+    (`bacl.data.annotations.fractal_dimension`); None where an earlier version counted."""
 
     @property
     def num_categories(self) -> int:
@@ -49,30 +52,44 @@ class CategoryStatistics:
             instance_counts=torch.from_numpy(table.instance_counts),
             num_images=table.num_images,
             num_annotated=int(np.count_nonzero(np.diff(table.offsets))),
+            fractal_dimensions=torch.from_numpy(table.fractal_dimensions),
         )
 
     def plain(self) -> dict[str, Any]:
-        """Groups and counts as plain lists, for a checkpoint."""
-        return {
+        """Groups, counts and dimensions as plain lists, for a checkpoint."""
+        plain = {
             "frequency": self.frequency.tolist(),
             "image_counts": self.image_counts.tolist(),
             "instance_counts": self.instance_counts.tolist(),
             "num_images": self.num_images,
         }
+        if self.fractal_dimensions is not None:
+            plain["fractal_dimensions"] = self.fractal_dimensions.tolist()
+        return plain
 
     @classmethod
     def of_plain(cls, names: Sequence[str], plain: Mapping[str, Any]) -> Self:
         """Statistics from what `plain` gave."""
+        dimensions = plain.get("fractal_dimensions")
         return cls(
             names=list(names),
             frequency=np.array(plain["frequency"], dtype="<U1"),
             image_counts=torch.tensor(plain["image_counts"], dtype=torch.int64),
             instance_counts=torch.tensor(plain["instance_counts"], dtype=torch.int64),
             num_images=plain["num_images"],
+            fractal_dimensions=dimensions and torch.tensor(dimensions, dtype=torch.float64),
         )
 
     @classmethod
     def unknown(cls, names: Annotated[list[str], Len(1)]) -> Self:
         """Every category once in one image: for a model whose true counts are loaded into it."""
         ones = torch.ones(len(names), dtype=torch.int64)
-        return cls(list(names), np.full(len(names), "r"), ones, ones.clone(), 1, 1)
+        return cls(
+            names=list(names),
+            frequency=np.full(len(names), "r"),
+            image_counts=ones,
+            instance_counts=ones.clone(),
+            num_images=1,
+            num_annotated=1,
+            fractal_dimensions=ones.double(),
+        )

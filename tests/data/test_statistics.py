@@ -1,5 +1,6 @@
 """Category statistics against hand-counted files and the published ones."""
 
+import dataclasses
 import json
 
 import pytest
@@ -46,3 +47,27 @@ def test_photographs(shared, tmp_path, name, groups, instances):
     person = statistics.names.index("person")
     assert statistics.image_counts[person] == 421
     assert statistics.instance_counts[person] == 1224
+
+
+def test_statistics_come_back_from_plain_values_and_those_of_an_earlier_version_too():
+    known = CategoryStatistics.unknown(["a", "b"])
+    dimensions = torch.tensor([1.5, 1.25], dtype=torch.float64)
+    known = dataclasses.replace(known, fractal_dimensions=dimensions)
+    again = CategoryStatistics.of_plain(["a", "b"], json.loads(json.dumps(known.plain())))
+    assert again.plain() == known.plain()
+    assert torch.equal(again.fractal_dimensions, dimensions)
+    earlier = {k: v for k, v in known.plain().items() if k != "fractal_dimensions"}
+    found = CategoryStatistics.of_plain(["a", "b"], earlier)
+    assert found.fractal_dimensions is None
+    assert found.plain() == earlier
+
+
+def test_a_files_statistics_have_its_fractal_dimensions(shared, tmp_path):
+    path = shared / "data/cocovoc_lt/annotations/train.json"
+    statistics = CategoryStatistics.load(path, cache=tmp_path)
+    person = statistics.names.index("person")
+    assert statistics.fractal_dimensions.shape == (80,)
+    assert 1.5 < statistics.fractal_dimensions[person] < 2
+    few = statistics.instance_counts < 4
+    assert few.any()
+    assert (statistics.fractal_dimensions[few] == 1).all()

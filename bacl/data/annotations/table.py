@@ -15,6 +15,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from bacl.data.annotations.column_files import Ragged, open_column
+from bacl.data.annotations.fractal_dimension import dimensions_of_table
 from bacl.data.annotations.segmentation import Segmentations
 from bacl.data.annotations.table_cache import table_folder
 from bacl.messages.errors import UserError
@@ -166,12 +167,18 @@ class AnnotationTable:
     @cached_property
     def image_counts(self) -> np.ndarray:
         """(C,) int64: images of this file with an object of the category (ignored ones aside)."""
-        return self._scattered("image_counts")
+        return self._scattered(open_column(self.folder, "image_counts"), 0)
 
     @cached_property
     def instance_counts(self) -> np.ndarray:
         """(C,) int64: objects of the category in this file (ignored ones aside)."""
-        return self._scattered("instance_counts")
+        return self._scattered(open_column(self.folder, "instance_counts"), 0)
+
+    @cached_property
+    def fractal_dimensions(self) -> np.ndarray:
+        """(C,) float64, at least 1: how far the category's objects spread (ignored ones aside)."""
+        own = dimensions_of_table(self.folder, len(self._own.ids))
+        return self._scattered(own, 1)
 
     def file_name(self, image: int) -> str:
         """Path of an image relative to the image folder: `file_name`, or from v1's `coco_url`."""
@@ -253,11 +260,11 @@ class AnnotationTable:
         mapping = self.categories.labels
         return labels if mapping is None else mapping[labels]
 
-    def _scattered(self, name: str) -> np.ndarray:
-        own = open_column(self.folder, name)
-        counts = np.zeros(self.num_categories, dtype=np.int64)
-        counts[self._relabelled(np.arange(len(own)))] = own
-        return counts
+    def _scattered(self, own: np.ndarray, absent: float) -> np.ndarray:
+        """(C,) by label of what is by the file's own categories."""
+        values = np.full(self.num_categories, absent, dtype=own.dtype)
+        values[self._relabelled(np.arange(len(own)))] = own
+        return values
 
 
 @cache
