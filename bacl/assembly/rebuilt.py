@@ -1,6 +1,6 @@
 """A trained model from what its final.ckpt holds: its own configuration, weights and categories."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -25,6 +25,8 @@ from bacl.checkpoints.handover import (
 from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.images.orientation import UPRIGHT
 from bacl.data.images.picture_file import MAX_PIXELS, Reading
+from bacl.data.statistics import CategoryStatistics
+from bacl.heads import Calibration, classifiers_by_name
 from bacl.messages.errors import OptionError, UserError, in_one_line
 from bacl.options.comparison import wrong_options
 from bacl.options.sections import StoredModel
@@ -116,7 +118,35 @@ def rebuilt(path: Path, content: State, categories: Categories, config: DictConf
         require_fitting(build, {key: content[key] for key in ("detector", "heads")}, path)
         stage = build()
     fill(stage.detector, dict(stage.heads.items()), content, path)
+    known = [saved_categories(content).training, categories.training]
+    for classifier in classifiers_by_name(stage.live_heads).values():
+        give_statistics(classifier.calibration, known, path)
     return Restored(path, name, stage.eval(), categories, config)
+
+
+def give_statistics(
+    calibration: Calibration, known: Sequence[CategoryStatistics | None], path: Path
+) -> None:
+    """Let a calibration go by the statistics that the classifier was trained with.
+
+    Args:
+        calibration: was built with any.
+        known: the first that have all that it reads are taken.
+        path: of the checkpoint.
+
+    Raises:
+        CheckpointError: none of them has it.
+    """
+    reads = calibration.reads
+    for statistics in known:
+        if statistics and all(getattr(statistics, name) is not None for name in reads):
+            return calibration.take(statistics)
+    if reads:
+        raise CheckpointError(
+            f"{path}: was written by an earlier version, without {' and '.join(reads)} of its "
+            f"training data, which {type(calibration).__name__} reads; job=test reads them of the "
+            "training file"
+        )
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bacl.assembly.build import build_data, build_stage, chosen_stages
 from bacl.assembly.harmless import counts_categories, unknown_counts
+from bacl.detectors.levels import uncut_level
+from bacl.heads.calibration import Uncalibrated
 from bacl.options.composed import plain
 from bacl.stages import DetectionStage
 
@@ -29,7 +31,17 @@ def try_to_build(config: DictConfig) -> dict[str, DetectionStage]:
         for name in chosen_stages(described):
             stages[name] = build_stage(described, name, pretrained=False)
             build_data(described, described.stages[name])
+            _try_calibrations(stages[name])
     return stages
+
+
+def _try_calibrations(stage: DetectionStage) -> None:
+    """Score an RoI without numbers, for what a calibration has against its classifier."""
+    width = stage.detector.feature_dim
+    roi = uncut_level(torch.empty(1, 1, 1, 1), lambda rois: rois.new_empty(len(rois), width))
+    for head in stage.live_heads.values():
+        if not isinstance(head.calibration, Uncalibrated):
+            head.scores([roi] * len(head.classifiers))
 
 
 def without_data(node: Any, labels: list[str]) -> Any:

@@ -21,6 +21,8 @@ State = dict[str, Any]
 PARTS = {"detector", "heads", "categories"}
 TRAINING = "training"
 """Part of a file with the counts of its training data."""
+CALIBRATION = ".calibration."
+"""In the names of what a head's calibration has gathered, which a command may exchange."""
 OTHERS = {
     "pytorch-lightning_version": "a last.ckpt, which only resumes its own run; name the final.ckpt "
     "that the stage writes when it is finished",
@@ -144,6 +146,8 @@ def saved_categories(content: State) -> Categories:
 def fill(detector: nn.Module, heads: Mapping[str, nn.Module], content: State, path: Path) -> None:
     """Load a finished stage into one like it: the detector and every head that is asked for.
 
+    Their calibrations may be others: what the file's have gathered is then left out.
+
     Raises:
         CheckpointError: the file lacks a head, is of other options, or names more or fewer
             categories than its model tells apart.
@@ -161,7 +165,16 @@ def fill(detector: nn.Module, heads: Mapping[str, nn.Module], content: State, pa
             f"{path}: has no head {sorted(missing)}; its heads are {sorted(content['heads'])}"
         )
     for name, head in heads.items():
-        load_strictly(head, content["heads"][name], path)
+        load_strictly(head, _calibrated_as(head, content["heads"][name]), path)
+
+
+def _calibrated_as(head: nn.Module, saved: State) -> State:
+    """A head's state with what it gathered for its calibration, if that is still the same one."""
+    own = head.state_dict()
+    mine, theirs = ({k for k in state if CALIBRATION in k} for state in (own, saved))
+    if mine == theirs:
+        return saved
+    return {k: v for k, v in saved.items() if k not in theirs} | {k: own[k] for k in mine}
 
 
 def inherit(

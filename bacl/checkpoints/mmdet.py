@@ -23,6 +23,7 @@ from bacl.checkpoints.mmdet_names import (
 from bacl.files.state_dicts import unusable
 from bacl.files.torch_file import printable
 from bacl.heads import Head
+from bacl.heads.calibration import Uncalibrated
 
 SHOWN = 100
 """Tensors that are listed of a file that does not fit."""
@@ -59,8 +60,15 @@ def published_state(detector: nn.Module, head: Head) -> dict[str, Tensor]:
     """Tensors by MMDetection's names, in our number formats, which it casts when it loads them.
 
     Raises:
-        CheckpointError: lists the parts that MMDetection and the paper's release do not have.
+        CheckpointError: lists the parts that MMDetection and the paper's release do not have, or
+            names the calibration, which they have not.
     """
+    calibration = head.classifiers[-1].calibration
+    if not isinstance(calibration, Uncalibrated):
+        raise CheckpointError(
+            f"format=mmdet: MMDetection has no {type(calibration).__name__}, and the weights alone "
+            "give other scores; export the head uncalibrated (its calibration null)"
+        )
     own = {k: v for k, v in named_state(detector, head).items() if not matches(k, OURS_ALONE)}
     named = {key: published_name(key) for key in own}
     foreign = [key for key, name in named.items() if name is None]

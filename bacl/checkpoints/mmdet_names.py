@@ -49,8 +49,9 @@ the order of classes (background last) and of deltas agree, so nothing but names
 OPTIONAL = ("detector.*.num_batches_tracked",)
 """Ours that a file may lack: the module keeps its own value. Old files have none of them."""
 
-OURS_ALONE = ("head.*_extra_state",)
-"""Ours that no published file has: how often features were drawn, which seeds the next draw."""
+OURS_ALONE = ("head.*_extra_state", "head.*calibration.*")
+"""Ours that no published file has: how often features were drawn, which seeds the next draw; and
+what a calibration has gathered of a finished classifier."""
 
 FIRST_HEADS = ("roi_head.bbox_head.", "roi_head.bbox_head.0.")
 """Where the first, or only, box head's names begin."""

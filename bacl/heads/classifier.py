@@ -122,6 +122,8 @@ class Classifier(nn.Module):
         logits: Tensor = self.predictor(features)
         return logits
 
-    def scores(self, logits: Tensor, level: Level) -> Tensor:
-        """Calibrated scores (R, C + 1) of logits (R, K), background last."""
-        return self.calibration(logits, self.criterion.probabilities, level)
+    def scores(
+        self, logits: Tensor, level: Level, calibration: Calibration | None = None
+    ) -> Tensor:
+        """Scores (R, C + 1) of logits (R, K), background last, by its calibration or another."""
+        return (calibration or self.calibration)(logits, self.criterion.probabilities, level)

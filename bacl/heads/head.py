@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from bacl.detectors.levels import Level, TrainingLevel
 from bacl.heads.box_generator import BoxGenerator
+from bacl.heads.calibration import Calibration
 from bacl.heads.classifier import Classifier
 from bacl.losses.base import in_float32
 
@@ -67,10 +68,55 @@ class Head(nn.Module):
         Args:
             levels: of the same R regions.
         """
+        return self.calibrated(self.logits(levels), levels)
+
+    def logits(self, levels: Sequence[Level]) -> list[Tensor]:
+        """(R, K) of each level, of the same R regions, in float32 at least."""
         rows = zip(self.classifiers, levels, strict=True)
-        logits = [in_float32(each.logits(level.features, level)) for each, level in rows]
-        mean = logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)
-        return self.classifiers[-1].scores(mean, levels[-1])
+        return [in_float32(each.logits(level.features, level)) for each, level in rows]
+
+    def calibrated(
+        self,
+        logits: Sequence[Tensor],
+        levels: Sequence[Level],
+        calibration: Calibration | None = None,
+    ) -> Tensor:
+        """Scores (R, C + 1) of logits (R, K) of each level, as the last level's classifier scores.
+
+        Args:
+            logits: what `logits` made of the levels.
+            levels: of the same R regions.
+            calibration: in place of the head's own.
+        """
+        mean = (calibration or self.calibration).mean(logits, self._predictors)
+        return self.classifiers[-1].scores(mean, levels[-1], calibration)
+
+    @property
+    def calibration(self) -> Calibration:
+        """The last level's, which scores."""
+        return self.classifiers[-1].calibration
+
+    @torch.no_grad()
+    def gather(
+        self, levels: Sequence[TrainingLevel], calibration: Calibration | None = None
+    ) -> None:
+        """Let a calibration that gathers observe the RoIs of a training step; nothing else moves.
+
+        The head is trained, and in eval mode. Of a cascade the last level is observed, as every
+        level samples RoIs of its own. Every process calls it together, also without RoIs.
+
+        Args:
+            levels: of the step.
+            calibration: in place of the head's own.
+        """
+        last, level = self.classifiers[-1], levels[-1]
+        observer = calibration or self.calibration
+        logits = in_float32(last.logits(level.features, level))
+        observer.observe(observer.mean([logits], [last.predictor]), level.labels)
+
+    @property
+    def _predictors(self) -> list[nn.Module]:
+        return [classifier.predictor for classifier in self.classifiers]
 
     def named_classifiers(self) -> Iterator[tuple[str, Classifier]]:
         """Every level's classifier, with the prefix of its names in the head's `state_dict`."""

@@ -46,6 +46,7 @@ ShareBelowOne = Annotated[float, Interval(ge=0, lt=1)]
 Probability = Annotated[float, Interval(gt=0, lt=1)]
 """One whose logit is finite."""
 Positive = Annotated[float, Interval(gt=0, le=10**6)]
+AboveOne = Annotated[float, Interval(gt=1, le=10**6)]
 NotNegative = Annotated[float, Interval(ge=0, le=10**6)]
 Rate = Annotated[float, Interval(ge=0, le=1000)]
 """Of learning, or of decay."""

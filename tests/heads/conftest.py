@@ -1,0 +1,3 @@
+from tests.losses.conftest import two_processes
+
+__all__ = ["two_processes"]
