@@ -7,20 +7,19 @@ P: foreground rows.
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bacl.indicators import LongTermIndicator
 from bacl.losses.base import in_float32
-from bacl.losses.cross_entropy import SoftmaxCrossEntropy
+from bacl.losses.cosines import CosineSoftmax
 from bacl.losses.rows import Rows
-from bacl.messages.errors import OptionError
 from bacl.options.ranges import Classes, NotNegative
 
 SMALLEST = 1e-12
 """Added to the square of a sine before its root is taken, whose derivative is then finite."""
 
 
-class C2AM(SoftmaxCrossEntropy):
+class C2AM(CosineSoftmax):
     """Softmax of scaled cosines; in a row of class i, class j is turned towards it by a margin.
 
     The logit s cos(theta_j) becomes s cos(theta_j + m_ij), m_ij = max(0, alpha / pi ·
@@ -38,41 +37,21 @@ class C2AM(SoftmaxCrossEntropy):
         indicator: see `ClassificationLoss`.
     """
 
-    reads_rows = True
-
     def __init__(
         self, num_classes: Classes, alpha: NotNegative, indicator: LongTermIndicator | None = None
     ) -> None:
         super().__init__(num_classes, indicator)
         self.alpha = alpha
 
-    def initialise(self, predictor: nn.Module) -> None:
-        """See `ClassificationLoss.initialise`.
-
-        Raises:
-            OptionError: the logits are no scaled cosines, and have no angles.
-        """
-        if not hasattr(predictor, "cosine_scale"):
-            raise OptionError(
-                f"{type(self).__name__} turns angles between features and classes, which the "
-                "logits of this head have not: take +predictor@head.predictor=cosine"
-            )
-        super().initialise(predictor)
-
     def forward(self, logits: Tensor, labels: Tensor, rows: Rows) -> Tensor:  # type: ignore[override]
         """Cross-entropy of turned logits (R, C + 1), summed over rows, divided by R."""
         logits = in_float32(logits)
         foreground = (labels < self.num_classes).nonzero().squeeze(1)
         margins = self.margins(rows, labels[foreground]).to(logits.dtype)
-        scale = float(rows.predictor.cosine_scale)  # type: ignore[arg-type]
         turned = logits.clone()
         own = logits[foreground, : self.num_classes]
-        turned[foreground, : self.num_classes] = _turned(own, margins, scale)
+        turned[foreground, : self.num_classes] = _turned(own, margins, self.scale(rows))
         return super().forward(turned, labels)
-
-    def observe(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> None:
-        """As any loss: nothing is gathered of the rows."""
-        super().observe(logits, labels)
 
     @torch.no_grad()
     def margins(self, rows: Rows, labels: Tensor) -> Tensor:

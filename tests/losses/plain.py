@@ -17,18 +17,24 @@ from bacl.losses import (
     BAGS,
     C2AM,
     ECM,
+    EFL,
     EQL,
     FCBL,
     GOL,
     IIF,
+    LDAM,
     BalancedSigmoid,
     BinaryCrossEntropy,
+    ClassBalancedSigmoid,
+    ClassBalancedSoftmax,
     ClassificationLoss,
     DropLoss,
     EQLv2,
     EquilibriumLoss,
     FederatedLoss,
+    Focal,
     GumbelCrossEntropy,
+    LogitAdjustment,
     Seesaw,
     SoftmaxCrossEntropy,
 )
@@ -270,6 +276,53 @@ def equilibrium(loss: EquilibriumLoss, logits: Tensor, labels: Tensor) -> Tensor
     return sum(softmax_row(loss, z + margins, label) for z, label in rows) / len(rows)
 
 
+INSTANCES = [max(1, n) for n in COUNTS.instance_counts]
+
+
+def logit_adjustment_row(loss: LogitAdjustment, z: Tensor, label: int) -> Tensor:
+    tau = 0.8  # as in the contract's test
+    priors = [(n / sum(INSTANCES)) ** tau for n in INSTANCES] + [1]
+    terms = [prior * value.exp() for prior, value in zip(priors, z, strict=True)]
+    return -(terms[label] / sum(terms)).log()
+
+
+def effective_weight(label: int, beta: float) -> float:
+    """By effective numbers of samples, with mean 1."""
+    if label == C:
+        return 1.0
+    effective = [sum(beta**k for k in range(n)) for n in INSTANCES]
+    return C / effective[label] / sum(1 / number for number in effective)
+
+
+def class_balanced_row(row: Callable[..., Tensor], loss, z: Tensor, label: int) -> Tensor:
+    weight = min(max(effective_weight(label, 0.9), 0.3), 2.0)  # as in the contract's test
+    return weight * row(loss, z, label)
+
+
+def focal_row(loss: Focal | EFL, z: Tensor, label: int) -> Tensor:
+    total = torch.zeros((), dtype=z.dtype)
+    for k in range(C):
+        gamma, weight = loss.gamma, 1.0
+        if isinstance(loss, EFL):
+            positive, negative = float(loss.positive[k]), float(loss.negative[k])
+            g = min(1.0, positive / (negative + 1e-10)) if positive + negative else 1.0
+            gamma += loss.scale * (1 - g)
+            weight = gamma / loss.gamma
+        p = 1 / (1 + (-z[k]).exp())
+        q, alpha = (p, loss.alpha) if k == label else (1 - p, 1 - loss.alpha)
+        total = total - weight * alpha * (1 - q) ** gamma * q.log()
+    return total
+
+
+def ldam_row(loss: LDAM, z: Tensor, label: int) -> Tensor:
+    scale, terms = Cosines(C + 1).cosine_scale, [value.exp() for value in z]
+    if label < C:
+        margin = 0.5 * (min(INSTANCES) / INSTANCES[label]) ** 0.25
+        terms[label] = (z[label] - scale * margin).exp()
+    weight = effective_weight(label, 0.9) if loss.weighted else 1
+    return -weight * (terms[label] / sum(terms)).log()
+
+
 PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     SoftmaxCrossEntropy: by_row(softmax_row),
     BinaryCrossEntropy: by_row(bce_row),
@@ -285,6 +338,12 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     BAGS: bags,
     IIF: by_row(iif_row),
     BalancedSigmoid: by_row(balms_row),
+    LogitAdjustment: by_row(logit_adjustment_row),
+    ClassBalancedSoftmax: by_row(partial(class_balanced_row, softmax_row)),
+    ClassBalancedSigmoid: by_row(partial(class_balanced_row, bce_row)),
+    Focal: by_row(focal_row),
+    EFL: by_row(focal_row),
+    LDAM: by_row(ldam_row),
     ECM: by_row(ecm_row),
     GumbelCrossEntropy: gumbel,
     GOL: partial(droploss, term=gumbel_bce),

@@ -21,19 +21,25 @@ from bacl.losses import (
     BAGS,
     C2AM,
     ECM,
+    EFL,
     EQL,
     FCBL,
     GOL,
     IIF,
+    LDAM,
     BalancedSigmoid,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
+    ClassBalancedSigmoid,
+    ClassBalancedSoftmax,
     ClassificationLoss,
     DropLoss,
     EQLv2,
     EquilibriumLoss,
     FederatedLoss,
+    Focal,
     GumbelCrossEntropy,
+    LogitAdjustment,
     Seesaw,
     SoftmaxCrossEntropy,
 )
@@ -48,6 +54,12 @@ PRIOR = 0.001
 
 def fcbl(indicator: LongTermIndicator | None = None, **switches: bool) -> FCBL:
     return FCBL(C, PRIOR, indicator or ConfusionMatrix(C), 0.85, threshold=0.3, **switches)
+
+
+def ldam_weighted() -> LDAM:
+    loss = LDAM(C, 0.5, 0.8, 0.9, COUNTS)
+    loss.begin_epoch(160, 200)
+    return loss
 
 
 LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
@@ -82,6 +94,13 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "bags": lambda: BAGS(C, [10, 100], 1.5, COUNTS, seed=0),
     "iif": lambda: IIF(C, "raw", COUNTS),
     "balms": lambda: BalancedSigmoid(C, PRIOR, COUNTS),
+    "logit_adjustment": lambda: LogitAdjustment(C, 0.8, COUNTS),
+    "class_balanced": lambda: ClassBalancedSoftmax(C, 0.9, [0.3, 2.0], COUNTS),
+    "class_balanced_sigmoid": lambda: ClassBalancedSigmoid(C, PRIOR, 0.9, [0.3, 2.0], COUNTS),
+    "focal": lambda: Focal(C, PRIOR, gamma=2.0, alpha=0.25),
+    "efl": lambda: EFL(C, PRIOR, 2.0, 8.0, 0.25),
+    "ldam": lambda: LDAM(C, 0.5, 0.8, 0.9, COUNTS),
+    "ldam_weighted": ldam_weighted,
 }
 
 

@@ -27,6 +27,7 @@ from bacl.losses import (
     ACSL,
     BAGS,
     C2AM,
+    EFL,
     EQL,
     FCBL,
     GOL,
@@ -182,6 +183,7 @@ COLLECTIVES = {
     "tde": (lambda: head(SoftmaxCrossEntropy(C), causal_norm), 1),
     "federated": (lambda: FederatedLoss(C, 0.01, 3, 0.5, COUNTS, seed=0), 0),
     "bags": (lambda: BAGS(C, [10], 8, COUNTS, seed=0), 0),
+    "efl": (lambda: EFL(C, 0.001, 2.0, 8.0, 0.25), 1),
     "gol": (lambda: GOL(C, 0.01, COUNTS, seed=0), 1),
 }
 """Losses or heads, and the sums over processes of a step; the confusion matrix asks first which

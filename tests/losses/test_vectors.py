@@ -1,6 +1,7 @@
 """Worked numbers of the reference data: losses, gradients, probabilities and statistics."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,18 +20,23 @@ from bacl.losses import (
     BAGS,
     C2AM,
     ECM,
+    EFL,
     EQL,
     FCBL,
     GOL,
     IIF,
+    LDAM,
     BalancedSigmoid,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
+    ClassBalancedSoftmax,
     DropLoss,
     EQLv2,
     EquilibriumLoss,
     FederatedLoss,
+    Focal,
     GumbelCrossEntropy,
+    LogitAdjustment,
     Rows,
     Seesaw,
     SoftmaxCrossEntropy,
@@ -299,6 +305,70 @@ def test_balanced_sigmoid(vectors, rows, counts):
     vector, loss = vectors["BALMS_sigmoid"], BalancedSigmoid(3, 0.001, counts)
     near(loss.margin, vector["shift"])
     check(loss, vector, rows[0][:, :3], rows[1])
+
+
+def without_background(logits: Tensor) -> Tensor:
+    """The vectors of classification: a background column that takes no part."""
+    return functional.pad(logits[:3, :3], (0, 1), value=-1e9)
+
+
+def with_background(vector) -> dict:
+    return vector | {"grad": [[*row, 0.0] for row in vector["grad"]]}
+
+
+def scaled(vector, factor: float) -> dict:
+    """A vector whose sum was divided by something else than the rows."""
+    grad = (factor * torch.tensor(vector["grad"]).double()).tolist()
+    return vector | {"loss": factor * vector["loss"], "grad": grad}
+
+
+def test_logit_adjustment(vectors, rows, counts):
+    vector, loss = vectors["LA_train"], LogitAdjustment(3, 1.0, counts)
+    near(loss.margin, [*vector["log_pi"], 0])
+    check(loss, with_background(vector), without_background(rows[0]), rows[1][:3])
+
+
+@pytest.mark.parametrize("beta", [0.999, 0.9999])
+def test_class_balanced_weights(vectors, counts, beta):
+    loss = ClassBalancedSoftmax(3, beta, [1e-6, 1e6], counts)
+    near(loss.weights, [*vectors[f"CB_{beta}"]["norm_sumC"], 1.0])
+
+
+def test_class_balanced_softmax(vectors, rows, counts):
+    loss = ClassBalancedSoftmax(3, 0.999, [1e-6, 1e6], counts)
+    labels = rows[1][:3]
+    vector = scaled(vectors["CB_softmax"], float(loss.weights[labels].sum()) / 3)
+    check(loss, with_background(vector), without_background(rows[0]), labels)
+
+
+def test_focal(vectors, rows):
+    loss = Focal(3, 0.01, gamma=2.0, alpha=0.25)
+    check(loss, scaled(vectors["Focal"], 3 / 4), rows[0][:, :3], rows[1])
+
+
+def test_efl(vectors, rows):
+    vector, (logits, labels) = vectors["EFL"], rows
+    loss, logits = EFL(3, 0.001, gamma=2.0, scale=8.0, alpha=0.25), logits[:, :3]
+    loss.positive.copy_(torch.tensor([2.0, 1.0, 0.0]))
+    loss.negative.fill_(2.0)
+    near(loss.ratio(), vector["g"])
+    near(loss.exponents(), vector["gamma"])
+    check(loss, scaled(vector, 3 / 4), logits, labels)
+    loss.observe(logits, labels)
+    gained = (loss.positive - torch.tensor([2.0, 1.0, 0.0])) / 3
+    near(gained, vector["pos_grad_sum"])
+    near((loss.negative - 2) / 3, vector["neg_grad_sum"])
+
+
+def test_ldam(vectors, rows, counts):
+    vector, loss = vectors["LDAM"], LDAM(3, 0.5, 0.8, 0.9999, counts)
+    near(loss.margins, [*vector["delta"], 0])
+    logits = 30 * torch.tensor(vector["cos"]).double()
+    step = Rows(torch.zeros(3, 2), SimpleNamespace(cosine_scale=30.0), None, added=0)
+    # With respect to the logits, where theirs is with respect to cosines.
+    grad = (torch.tensor(vector["grad"]).double() / 30).tolist()
+    expected = with_background(vector | {"grad": grad})
+    check(partial(loss, rows=step), expected, without_background(logits), rows[1][:3])
 
 
 def test_normalised_linear(vectors):
