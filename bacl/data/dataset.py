@@ -17,6 +17,7 @@ from bacl.data.batch import RunLengths, Target, padded_sides
 from bacl.data.images.image_files import ImageFiles
 from bacl.data.images.picture_file import Reading
 from bacl.data.selection import Choice, Selection, owners
+from bacl.data.statistics import CategoryStatistics
 from bacl.messages.errors import UserError
 
 MAX_DRAWS = 100
@@ -117,11 +118,23 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         height, width = self.table.image_sizes[self.records].T
         return width / height
 
+    @property
+    def statistics(self) -> CategoryStatistics:
+        """Counts of the whole annotation file."""
+        return CategoryStatistics.of(self.table)
+
     def category_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """(M,) index and (M,) label of every trainable object."""
+        return self._pairs(self.table.trainable)
+
+    def annotated_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same of every object that counts in the file: all but crowds and ignored ones."""
+        return self._pairs(~self.table.ignore)
+
+    def _pairs(self, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         position = np.full(self.table.num_images, -1)
         position[self.records] = np.arange(len(self.records))
-        rows = np.flatnonzero(self.table.trainable)
+        rows = np.flatnonzero(counted)
         index = position[owners(self.table)[rows]]
         return index[index >= 0], self.table.labels[rows][index >= 0]
 

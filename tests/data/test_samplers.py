@@ -1,29 +1,63 @@
+import json
+
 import numpy as np
 import pytest
+import torch
 
 from bacl.data.samplers import (
     ClassAwareBatches,
+    EpisodicBatches,
     EvaluationBatches,
+    InstanceAwareRepeatFactorBatches,
     RandomBatches,
     RepeatFactorBatches,
     category_repeat_factors,
     image_repeat_factors,
 )
+from bacl.data.statistics import CategoryStatistics
 
 
 class Images:
-    """A data set as samplers see it."""
+    """A data set as samplers see it: pairs of image and category, of a file of these counts.
 
-    def __init__(self, size, pairs=()):
+    By default the file has these images and objects, all of them to train on.
+    """
+
+    def __init__(self, size, pairs=(), counts=None, annotated=()):
         self.size = size
         self.aspect_ratios = np.where(np.arange(size) % 3 == 0, 0.75, 1.5)
         self.pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        self.annotated = np.array([*pairs, *annotated], dtype=np.int64).reshape(-1, 2).T
+        self.statistics = statistics(counts or self.counted())
+
+    def counted(self):
+        """Images and objects of each category, and images with objects."""
+        unique = np.unique(self.annotated, axis=1)
+        categories = self.annotated[1].max(initial=0) + 1
+        of = (np.bincount(rows, minlength=categories) for rows in (unique[1], self.annotated[1]))
+        return (*of, len(np.unique(self.annotated[0])))
+
+    def annotated_pairs(self):
+        return self.annotated[0], self.annotated[1]
 
     def __len__(self):
         return self.size
 
     def category_pairs(self):
         return self.pairs[0], self.pairs[1]
+
+
+def statistics(counts):
+    images, objects, annotated = counts
+    number = len(images)
+    return CategoryStatistics(
+        names=[str(label) for label in range(number)],
+        frequency=np.full(number, "r"),
+        image_counts=torch.as_tensor(images),
+        instance_counts=torch.as_tensor(objects),
+        num_images=annotated + 7,
+        num_annotated=annotated,
+    )
 
 
 def random_batches(size=20, batch_size=4, seed=5, group=False, **processes):
@@ -120,20 +154,25 @@ def test_category_repeat_factors(share, threshold, expected):
     np.testing.assert_allclose(factors, expected, rtol=1e-12)
 
 
+def test_categories_without_objects_are_not_repeated():
+    np.testing.assert_array_equal(category_repeat_factors(np.array([0.0, 1.0]), 0.5), [1, 1])
+
+
 def test_an_image_takes_the_factor_of_its_rarest_category():
     # 400 images; category 0 in 200, category 2 in one (twice there): f = 0.5 and 0.0025, t = 0.01
     pairs = [(number, 0) for number in range(200)] + [(7, 2), (7, 2)]
-    factors = image_repeat_factors(400, *np.array(pairs).T, threshold=0.01)
+    factors = image_repeat_factors(400, *np.array(pairs).T, factors=np.array([1.0, 1.0, 2.0]))
     expected = np.ones(400)
     expected[7] = 2
     np.testing.assert_allclose(factors, expected)
 
 
 def test_images_without_objects_keep_their_place_and_factor_one():
-    factors = image_repeat_factors(3, np.array([2]), np.array([5]), threshold=1.0)
+    of_categories = np.array([1.0, 3**0.5])
+    factors = image_repeat_factors(3, np.array([2]), np.array([1]), of_categories)
     np.testing.assert_allclose(factors, [1, 1, 3**0.5])
     none = np.zeros(0, dtype=np.int64)
-    np.testing.assert_allclose(image_repeat_factors(2, none, none, threshold=1.0), [1, 1])
+    np.testing.assert_allclose(image_repeat_factors(2, none, none, of_categories), [1, 1])
 
 
 def repeat_factor(pairs, threshold, size=10, batch_size=2):
@@ -165,6 +204,39 @@ def test_repeat_factor_sampling_shows_images_in_proportion_to_their_factors():
 def test_repeat_factors_of_one_are_random_sampling():
     pairs = [(number, 0) for number in range(10)]
     assert sorted(indices(repeat_factor(pairs, threshold=0.001))) == list(range(10))
+
+
+FILE = [1000, 50, 5], [4000, 80, 6], 2000
+"""Images and objects of three categories, and images with objects."""
+
+
+@pytest.mark.parametrize(
+    ("sampler", "threshold", "expected"),
+    [
+        (RepeatFactorBatches, 0.01, [1, 1, 2]),
+        (RepeatFactorBatches, 0.001, [1, 1, 1]),
+        # Geometric means of 0.5 and 4000 / 4086, 0.025 and 80 / 4086, 0.0025 and 6 / 4086.
+        (InstanceAwareRepeatFactorBatches, 0.01, [1, 1, 2.284556]),
+    ],
+)
+def test_factors_are_those_of_the_file_whatever_is_left_of_it(sampler, threshold, expected):
+    """Three of its images are trained on, one of each category; an object is not trained on."""
+    images = Images(3, [(0, 0), (1, 1)], FILE, annotated=[(2, 2)])
+    batches = sampler(
+        images, threshold=threshold, batch_size=1, seed=0, group_by_aspect_ratio=False
+    )
+    np.testing.assert_allclose(batches.factors, expected, rtol=1e-6)
+
+
+def test_worked_numbers_of_instance_aware_factors(shared):
+    vector = json.loads((shared / "methods_vectors.json").read_text())["IRFS"]
+    batches = InstanceAwareRepeatFactorBatches(
+        Images(3, [(0, 0)], FILE), threshold=0.01, batch_size=1, seed=0, group_by_aspect_ratio=True
+    )
+    shares = batches.shares(statistics(FILE))
+    np.testing.assert_allclose(shares, vector["f_gm"], atol=1e-6)
+    found = category_repeat_factors(shares, 0.01)
+    np.testing.assert_allclose(found, vector["r_t0.01"], atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
@@ -239,3 +311,62 @@ def test_class_aware_shares_and_resumes_as_the_others_do():
     later = class_aware(batch_size=4)
     later.start_at(0, 1)
     assert [index for batch in later for index, _ in batch] == whole[4:]
+
+
+def episodic(batch_size=4, pairs=None, size=12, **options):
+    """Category c has the images 2c and 2c + 1, and the last one image 11 alone."""
+    pairs = [*((image, image // 2) for image in range(10)), (11, 5)] if pairs is None else pairs
+    return EpisodicBatches(Images(size, pairs), batch_size=batch_size, seed=0, **options)
+
+
+def test_every_episode_has_distinct_categories_and_all_come_equally_often():
+    batches = episodic()
+    counts = np.zeros(12)
+    for epoch in range(400):
+        batches.set_epoch(epoch)
+        episodes = [[index for index, _ in batch] for batch in batches]
+        assert len(episodes) == 3
+        for episode in episodes:
+            assert len({index // 2 for index in episode}) == 4
+            counts += np.bincount(episode, minlength=12)
+    # 4 of 6 categories in each of 1,200 episodes, each with one of its images.
+    np.testing.assert_allclose(counts[:10], 400, atol=70)
+    assert counts[10] == 0
+    np.testing.assert_allclose(counts[11], 800, atol=70)
+
+
+def test_few_categories_come_round_again_within_an_episode():
+    (batch,) = episodic(batch_size=8, pairs=[(0, 0), (1, 1), (2, 2)], size=8)
+    drawn_indices = [index for index, _ in batch]
+    assert set(np.bincount(drawn_indices).tolist()) == {2, 3}
+    assert sorted(drawn_indices[:3]) == sorted(drawn_indices[3:6]) == [0, 1, 2]
+
+
+def test_an_episode_without_objects_takes_any_image():
+    assert {index for batch in episodic(pairs=[]) for index, _ in batch} <= set(range(12))
+
+
+def test_episodes_share_and_resume_as_the_others_do():
+    whole = list(episodic())
+    shares = [list(episodic(num_processes=2, process=rank)) for rank in (0, 1)]
+    assert [first + second for first, second in zip(*shares, strict=True)] == whole
+    later = episodic()
+    later.start_at(0, 1)
+    assert list(later) == whole[1:]
+    assert episodic(num_processes=2, process=1).fingerprint() == episodic().fingerprint()
+    assert list(EpisodicBatches(Images(12), batch_size=4, seed=1)) != whole
+
+
+def test_instance_aware_sampling_shares_and_resumes_as_the_others_do():
+    def batches(**processes):
+        images = Images(10, [(number, 0) for number in range(10)] + [(0, 1)])
+        return InstanceAwareRepeatFactorBatches(
+            images, threshold=0.625, batch_size=2, seed=0, group_by_aspect_ratio=True, **processes
+        )
+
+    whole = list(batches())
+    shares = [list(batches(num_processes=2, process=rank)) for rank in (0, 1)]
+    assert [first + second for first, second in zip(*shares, strict=True)] == whole
+    later = batches()
+    later.start_at(0, 2)
+    assert list(later) == whole[2:]

@@ -113,13 +113,28 @@ def test_copy_paste_pastes_into_pictures_without_objects_and_from_those_with_som
         assert target.image_id == 103
 
 
-def test_repeat_factors_count_pictures_without_objects(table):
-    data = dataset(table, negatives=True)
+@pytest.mark.parametrize(("min_side", "kept"), [(32, [0, 1, 3]), (1, [0, 1, 2, 3, 4])])
+def test_repeat_factors_are_those_of_the_file_whatever_is_left_out(table, min_side, kept):
+    """Four of its images have annotations, two of them kind 1, one kind 2, one kind 3."""
+    data = dataset(table, negatives=True, min_side=min_side)
+    assert data.records.tolist() == kept
     batches = RepeatFactorBatches(
-        data, threshold=0.6, batch_size=1, seed=0, group_by_aspect_ratio=True
+        data, threshold=0.8, batch_size=1, seed=0, group_by_aspect_ratio=True
     )
-    expected = np.sqrt(0.6 / (1 / 3))
-    np.testing.assert_allclose(batches.factors, [expected, expected, 1])
+    common, rare = np.sqrt(0.8 / 0.5), np.sqrt(0.8 / 0.25)
+    of_all = np.array([common, rare, rare, 1, 1])
+    np.testing.assert_allclose(batches.factors, of_all[kept])
+
+
+def test_repeat_factors_of_a_picture_count_what_is_too_small_to_train_on(tmp_path, write_set):
+    boxes = {0: [(*BOX, 1), (1, 1, 0.5, 9, 2)], 1: [(*BOX, 1)]}
+    table = AnnotationTable.open(write_set(tmp_path, [(40, 50)] * 2, boxes))
+    data = dataset(table)
+    assert data.category_pairs()[1].tolist() == [0, 0]
+    batches = RepeatFactorBatches(
+        data, threshold=1.0, batch_size=1, seed=0, group_by_aspect_ratio=True
+    )
+    np.testing.assert_allclose(batches.factors, [2**0.5, 1])
 
 
 def test_names_of_the_option_and_of_a_text_file(tmp_path, ten_pictures):
