@@ -66,7 +66,7 @@ def test_what_was_checked_is_not_checked_again(variable, value, monkeypatch):
         ("5", "metric._target_=5: expected the name of a class"),
         ("[os.system]", 'metric._target_=["os.system"]: expected the name of a class'),
         ("null", "metric._target_=null: expected the name of a class"),
-        ("builtins.dict", "no such class"),
+        ("builtins.dict", "expected options with _partial_: true and a _target_ that makes an Av"),
     ],
 )
 def test_a_target_that_is_no_class_is_told_in_one_line(compose_config, target, told):

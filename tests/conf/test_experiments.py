@@ -8,6 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from bacl.assembly.build import build_stage
 from bacl.command.check import CONF
+from bacl.command.overview import names
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
@@ -63,7 +64,7 @@ def test_the_papers_baseline():
     config = composed("+experiment=baseline_lvis1", "data.num_classes=1203")
     (stage,) = config.stages.values()
     assert (stage.schedule.epochs, list(stage.schedule.milestones)) == (24, [16, 22])
-    assert stage.heads.end_to_end.loss._target_.endswith("CrossEntropy")
+    assert stage.heads.cross_entropy.loss._target_.endswith("CrossEntropy")
     assert config.detector.rpn.training.total == 1000
 
 
@@ -126,6 +127,33 @@ def test_the_deeper_backbone_changes_nothing_else(data):
 def test_ablations_reach_the_classifier_head(override, option, value):
     config = composed("+experiment=bacl_demo", override)
     assert config.stages.classifier.heads.bacl.loss[option] == value
+
+
+@pytest.mark.parametrize(
+    ("overrides", "heads"),
+    [
+        (["+experiment=bacl_demo"], ["bacl", "baseline"]),
+        (["+experiment=bacl_demo", "head=seesaw"], ["seesaw", "baseline"]),
+        (["+experiment=bacl_demo_end_to_end", "head=gol"], ["gol"]),
+        (["+experiment=seesaw_coco_lt"], ["seesaw"]),
+        (["+experiment=seesaw_coco_lt", "head=bce"], ["bce"]),
+        (
+            ["+experiment=bacl_demo", "head@stages.classifier.heads.baseline=bce"],
+            ["bacl", "baseline"],
+        ),
+        (["+experiment=bacl_demo", "~stages.classifier.heads.bacl"], ["baseline"]),
+    ],
+)
+def test_the_head_that_is_chosen_bears_its_own_name(overrides, heads):
+    stages = composed(*overrides).stages
+    assert list(list(stages.values())[-1].heads) == heads
+
+
+@pytest.mark.parametrize("name", names("head"))
+def test_options_of_head_drive_the_head_that_is_chosen(name):
+    config = composed("+experiment=bacl_demo", f"head={name}", "head.learning_rate=0.125")
+    assert config.stages.classifier.heads[name] == config.head
+    assert config.stages.classifier.heads[name].learning_rate == 0.125
 
 
 def test_every_file_of_the_configuration_is_used_by_a_default_or_selectable():

@@ -270,9 +270,9 @@ def test_a_command_with_an_experiment_describes_the_model(command, tiny, checkpo
         restore_model(command(None, *overrides), tmp_path, overrides)
     fitting = restore_model(tiny(f"checkpoint={checkpoint}"), tmp_path, overrides)
     assert set(fitting.stage.heads) == {"baseline", "bacl"}
-    end_to_end = ["+experiment=bacl_demo_end_to_end"]
-    with pytest.raises(CheckpointError, match=r"its heads are .*end_to_end: end_to_end"):
-        restore_model(command(None, *end_to_end), tmp_path, end_to_end)
+    other = ["+experiment=bacl_demo_end_to_end", "head=bce"]
+    with pytest.raises(CheckpointError, match=r"its heads are .*end_to_end: bce"):
+        restore_model(command(None, *other), tmp_path, other)
 
 
 def test_a_head_can_be_left_out(command, tmp_path):
