@@ -15,11 +15,13 @@ from bacl.evaluation.groups import Grouping
 from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.heads import Classifier, FeatureHallucination
 from bacl.indicators import ConfusionMatrix
+from bacl.loggers.measurements import Quantity, named
 from bacl.losses.bce import BinaryCrossEntropy
 from bacl.losses.fcbl import FCBL
 from tests.levels import single, training_level
 
 C, D = 4, 6
+BOX = Quantity("train", None, "box")
 
 
 def target(image_id: int) -> Target:
@@ -83,14 +85,13 @@ class TinyStage(LightningModule):
         labels = torch.tensor([batch_idx % C, C])
         level = training_level(features, labels, (features[:1], labels[:1]))
         (bce,) = self.heads["bce"].classifiers
-        losses = {"box": features.mean() * bce.predictor.weight.sum()}
+        losses = {BOX: features.mean() * bce.predictor.weight.sum()}
         if self.global_step == self.nan_at:
-            losses["box"] = losses["box"] * torch.nan
+            losses[BOX] = losses[BOX] * torch.nan
         for name, head in self.heads.items():
-            losses[f"{name}_classification"] = head.loss([level])
-        self.step_losses = {name: loss.detach() for name, loss in losses.items()}
-        logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
-        self.log_dict(logged, prog_bar=True, batch_size=len(batch.targets))
+            losses[Quantity("train", name, "classification")] = head.loss([level])
+        self.step_losses = {quantity: loss.detach() for quantity, loss in losses.items()}
+        self.log_dict(named(self.step_losses), prog_bar=True, batch_size=len(batch.targets))
         return torch.stack(list(losses.values())).sum()
 
     def configure_optimizers(self):

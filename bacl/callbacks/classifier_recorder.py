@@ -17,6 +17,7 @@ from bacl.files.atomic import replacing
 from bacl.heads import Classifier, FeatureHallucination, Head, classifiers_by_name
 from bacl.heads.predictors import class_module
 from bacl.loggers.figures import log_figure
+from bacl.loggers.measurements import Quantity, named
 from bacl.loggers.spared_logger import attempt_all
 from bacl.messages.dispensable import Dispensable
 from bacl.messages.errors import in_one_line
@@ -55,13 +56,16 @@ class ClassifierRecorder(Callback):
         """Record the epoch and log the mean norms of the groups."""
         rows = self._record(trainer, pl_module, trainer.current_epoch + 1)
         groups = shared_grouping(pl_module.metrics).present  # type: ignore[arg-type]
-        for head, row in rows.items():
+        for name, row in rows.items():
+            head, _, level = name.partition(".")
             norms = row["weight_norm"][: _statistics(trainer).num_categories]
             means = {
-                f"classifier/{head}/weight_norm_{group.key}": float(norms[group.members].mean())
+                Quantity("classifier", head, f"{level}/weight_norm_{group.key}".lstrip("/")): float(
+                    norms[group.members].mean()
+                )
                 for group in groups
             }
-            pl_module.log_dict(means, sync_dist=True)  # equal on all processes
+            pl_module.log_dict(named(means), sync_dist=True)  # equal on all processes
 
     def _record(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> dict[str, Row]:
         heads: Mapping[str, Head] = pl_module.heads  # type: ignore[assignment]

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from bacl.loggers.measurements import Quantity
 from bacl.processes.distributed import num_processes
 
 _log = logging.getLogger(__name__)
@@ -149,5 +150,6 @@ class ProgressBar(RichProgressBar):
 
 
 def _short(name: str) -> str:
-    """`train/rpn_box` as rpn_box, `train/bacl_classification` as bacl: a bar has little room."""
-    return name.removeprefix("train/").removesuffix("_classification")
+    """`train/rpn_box` as rpn_box, `train/bacl/classification` as bacl: a bar has little room."""
+    quantity = Quantity.named(name)
+    return quantity.head or quantity.part

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bacl.data.batch import Batch, Target
 from bacl.files.saving import save
+from bacl.loggers.measurements import Quantity
 from bacl.messages.errors import UserError
 from bacl.processes.agreement import Agreement
 from bacl.processes.distributed import gather_objects, process_rank
@@ -45,9 +46,9 @@ _NOTHING_TO_LEARN = (
 class FiniteLoss(Callback):
     """Checks `pl_module.step_losses` before every backward pass, with one wait for the device.
 
-    The module must set `step_losses: dict[str, Tensor]` in each training step. All processes agree
-    on the check and stop together: one that stopped alone would leave the others waiting in the
-    gradient reduction.
+    The module must set `step_losses: dict[Quantity, Tensor]` in each training step. All processes
+    agree on the check and stop together: one that stopped alone would leave the others waiting in
+    the gradient reduction.
 
     The process whose loss is not finite writes `non_finite_loss.pt` (`non_finite_loss_rank<i>.pt`
     for the other processes) into the trainer's `default_root_dir`. `torch.load(path,
@@ -89,25 +90,25 @@ class FiniteLoss(Callback):
             NonFiniteLossError: on every process with the same message, if a loss of any process is
                 not finite.
         """
-        losses: Mapping[str, Tensor] = pl_module.step_losses  # type: ignore[assignment]
+        losses: Mapping[Quantity, Tensor] = pl_module.step_losses  # type: ignore[assignment]
         values = torch.stack([value.detach().float() for value in losses.values()])
         wrong = (~values.isfinite()).float()
         failed = self._agreement.reach(wrong)  # one wait for the device
-        names = [name for name, count in zip(losses, failed, strict=True) if count]
-        if not names or self._goes_on_without(trainer, pl_module, names):
+        lost = [each for each, count in zip(losses, failed, strict=True) if count]
+        if not lost or self._goes_on_without(trainer, pl_module, lost):
             return
-        self._stop(trainer, pl_module, {name: float(value) for name, value in losses.items()})
+        self._stop(trainer, pl_module, {str(each): float(value) for each, value in losses.items()})
 
     def _goes_on_without(
-        self, trainer: Trainer, pl_module: LightningModule, names: list[str]
+        self, trainer: Trainer, pl_module: LightningModule, lost: list[Quantity]
     ) -> bool:
-        """Drop the heads whose losses `names` are, where that is wanted and leaves one."""
+        """Drop the heads that these losses are of, where that is wanted and leaves one."""
         if not self.drops_heads:
             return False
-        guilty = pl_module.heads_of(names)  # type: ignore[operator]
-        if guilty is None or guilty >= pl_module.live_heads.keys():  # type: ignore[operator,union-attr]
+        guilty = {each.head for each in lost if each.head}
+        if not all(each.head for each in lost) or guilty >= pl_module.live_heads.keys():  # type: ignore[operator,union-attr]
             return False
-        pl_module.dropped |= guilty
+        pl_module.dropped |= guilty  # type: ignore[operator]
         for head in sorted(guilty):
             _log.warning(
                 "%s: its loss is not finite at step %d; the others go on without it",

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from bacl.loggers.measurements import Quantity, named
 from bacl.processes.distributed import num_processes
 
 _log = logging.getLogger(__name__)
@@ -113,12 +114,13 @@ class StepTimer(Callback):
     def _log_means(self, pl_module: LightningModule, batch_size: int) -> None:
         total, waiting, images = (sum(column) for column in zip(*self._steps, strict=True))
         count = len(self._steps)
-        values = {
-            "speed/data_seconds": waiting / count,
-            "speed/step_seconds": total / count,
-            "speed/images_per_second": images * num_processes() / total,
+        parts = {
+            "data_seconds": waiting / count,
+            "step_seconds": total / count,
+            "images_per_second": images * num_processes() / total,
         }
-        pl_module.log_dict(values, batch_size=batch_size)
+        values = {Quantity("speed", None, part): value for part, value in parts.items()}
+        pl_module.log_dict(named(values), batch_size=batch_size)
         if count == self._steps.maxlen and waiting > WAITING_HINT * total and not self._hinted:
             self._hinted = True
             _log.warning(

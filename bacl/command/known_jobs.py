@@ -11,7 +11,7 @@ JOBS = {
     "report": "bacl.jobs.report",
     "doctor": "bacl.jobs.doctor",
 }
-STARTED_BY_LAUNCHERS = {"fit_group": "bacl.jobs.fit_group"}
+STARTED_BY_LAUNCHERS = {"fit_group": "bacl.jobs.fit_group", "test_group": "bacl.jobs.test_group"}
 """Jobs that nobody asks for by name."""
-TRAINING = {"fit", *STARTED_BY_LAUNCHERS}
+TRAINING = {"fit", "fit_group"}
 """Jobs whose folder is a run."""

@@ -173,7 +173,11 @@ class RegionDetector(nn.Module, ABC):
         return Level(features, [boxes], pool, encode, own.objectness)
 
     def detect(
-        self, regions: ImageRegions, probabilities: Tensor, size: tuple[int, int]
+        self,
+        regions: ImageRegions,
+        probabilities: Tensor,
+        size: tuple[int, int],
+        postprocess: Postprocess | None = None,
     ) -> Detections:
         """Detections of one image in pixels of the network's input.
 
@@ -181,8 +185,10 @@ class RegionDetector(nn.Module, ABC):
             regions: one of `inference_regions`.
             probabilities: (P, C + 1) from a head, background last.
             size: (height, width) of the image inside its padding.
+            postprocess: in place of the detector's own.
         """
-        return self.postprocess(regions.proposals, regions.deltas, probabilities, size)
+        select = postprocess or self.postprocess
+        return select(regions.proposals, regions.deltas, probabilities, size)
 
     def segment(
         self,

@@ -13,12 +13,14 @@ from torchmetrics import Metric
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
 from bacl.evaluation.detection_columns import COLUMN_NAMES, DetectionColumns
-from bacl.evaluation.groups import MASKS, Grouping
-from bacl.evaluation.judging import Evaluation, evaluate
+from bacl.evaluation.groups import Grouping
+from bacl.evaluation.judging import Judgement, judge
 from bacl.evaluation.mask_overlap import mask_overlap
-from bacl.evaluation.object_matching import AREA_RANGES, box_overlap
+from bacl.evaluation.measures import MASKS, Measure
+from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.precision import Curves
 from bacl.evaluation.rules import Rules
+from bacl.evaluation.summary import summary
 from bacl.evaluation.truth import GroundTruth
 from bacl.processes.distributed import gather_objects
 
@@ -84,8 +86,8 @@ class AveragePrecision(Metric):
         results file does not list images without detections, so there all must count."""
         self.num_images = table.num_images
         """Images that the last `compute` judged."""
-        self.evaluation: Evaluation | None = None
-        self.mask_evaluation: Evaluation | None = None
+        self.judgement: Judgement | None = None
+        self.mask_judgement: Judgement | None = None
         self._known_images = np.sort(table.image_ids)
         for name in COLUMN_NAMES:
             self.add_state(name, default=[], dist_reduce_fx=None)
@@ -114,7 +116,7 @@ class AveragePrecision(Metric):
             detections.check_masks(self._image_sizes(detections.image_ids))
         else:
             detections = detections.without_masks()
-        self.evaluation = self.mask_evaluation = None
+        self.judgement = self.mask_judgement = None
         for name in COLUMN_NAMES:
             getattr(self, name).append(torch.from_numpy(getattr(detections, name)))
 
@@ -128,20 +130,26 @@ class AveragePrecision(Metric):
         detections = self._columns()
         truth = self._truth(detections)
         boxes = box_overlap(detections.boxes, truth.boxes, truth.crowd)
-        self.evaluation = evaluate(truth, detections, detections.areas, boxes, self.rules)
-        summary = self._summary(self.evaluation.curves)
+        self.judgement = judge(truth, detections, detections.areas, boxes, self.rules)
+        found = self._summary(self.judgement.curves)
         if self.masks:
             masks = mask_overlap(detections, truth, self.table)
             areas = detections.mask_areas
-            self.mask_evaluation = evaluate(truth, detections, areas, masks, self.rules)
-            of_masks = self._summary(self.mask_evaluation.curves)
-            summary |= {f"{MASKS}{name}": value for name, value in of_masks.items()}
+            self.mask_judgement = judge(truth, detections, areas, masks, self.rules)
+            of_masks = self._summary(self.mask_judgement.curves)
+            found |= {measure.as_masks(): value for measure, value in of_masks.items()}
         seconds = time.perf_counter() - began
         _log.debug("AP of %d detections took %.2f s", len(detections.scores), seconds)
         return {
-            name: torch.tensor(value, dtype=torch.float32, device=self.device)
-            for name, value in summary.items()
+            measure.name: torch.tensor(value, dtype=torch.float32, device=self.device)
+            for measure, value in found.items()
         }
+
+    @property
+    def measures(self) -> list[Measure]:
+        """What `compute` gives, in that order."""
+        boxes = list(summary(self.rules, self.grouping))
+        return boxes + [measure.as_masks() for measure in boxes] if self.masks else boxes
 
     def per_category(self) -> dict[str, np.ndarray]:
         """Figures of each category, after `compute`.
@@ -154,25 +162,31 @@ class AveragePrecision(Metric):
         Raises:
             RuntimeError: if nothing was computed since the last update.
         """
-        if self.evaluation is None:
+        if self.judgement is None:
             raise RuntimeError("per_category() reports what compute() found: call compute() first")
-        of_masks = self.mask_evaluation.curves.per_category() if self.mask_evaluation else {}
+        of_masks = self.mask_judgement.curves.per_category() if self.mask_judgement else {}
         return {
-            **self.evaluation.curves.per_category(),
+            **self.judgement.curves.per_category(),
             **{f"{MASKS}{name}": values for name, values in of_masks.items()},
-            "num_ground_truth": self.evaluation.num_objects,
-            "num_detections": self.evaluation.num_detections,
+            "num_ground_truth": self.judgement.num_objects,
+            "num_detections": self.judgement.num_detections,
         }
 
-    def detections(self) -> DetectionColumns:
-        """What all processes were given, each image once; every process must call it."""
-        with self.sync_context():
-            return self._columns()
+    def detections(self, image_ids: Sequence[int] | None = None) -> DetectionColumns:
+        """What all processes were given of these images, or of all, each image once.
+
+        Every process must call it.
+        """
+        own = self._columns()
+        if image_ids is not None:
+            own = own.only(np.isin(own.image_ids, image_ids))
+        everyone: list[Any] = gather_objects(own)
+        return DetectionColumns.concatenate(everyone).distinct()
 
     def reset(self) -> None:
         """Forget all images."""
         super().reset()
-        self.evaluation = self.mask_evaluation = None
+        self.judgement = self.mask_judgement = None
 
     @property
     def part(self) -> str:
@@ -204,21 +218,9 @@ class AveragePrecision(Metric):
         for name, value in zip(COLUMN_NAMES, _gathered(self._columns()), strict=True):
             setattr(self, name, value)
 
-    def _summary(self, curves: Curves) -> dict[str, float]:
-        ap, recall = curves.average_precision, f"@{self.rules.max_detections}"
-        return {
-            "AP": ap(),
-            "AP50": ap(iou=0.5),
-            "AP75": ap(iou=0.75),
-            **{f"AP{area[0]}": ap(area=area) for area in AREA_RANGES if area != "all"},
-            **{group.measure: ap(group.members) for group in self.grouping.groups},
-            f"AR{recall}": curves.average_recall(),
-            **{
-                f"AR{area[0]}{recall}": curves.average_recall(area)
-                for area in AREA_RANGES
-                if area != "all"
-            },
-        }
+    def _summary(self, curves: Curves) -> dict[Measure, float]:
+        read = summary(self.rules, self.grouping)
+        return {measure: of(curves) for measure, of in read.items()}
 
 
 def _gathered(columns: DetectionColumns) -> list[list[Tensor]]:

@@ -77,6 +77,20 @@ class DetectionColumns:
             *(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMN_NAMES)
         )
 
+    def of_image(self, image_id: int) -> Detections:
+        """Of one of its images, in pixels of the original file; empty where it has none."""
+        own = self.only(self.image_ids == image_id)
+        boxes = own.boxes.copy()
+        boxes[:, 2:] += boxes[:, :2]
+        packed = own.masks
+        masks = [packed[row] for row in range(len(own.scores))] if own.code_lengths.any() else None
+        return Detections(
+            torch.from_numpy(boxes).float(),
+            torch.from_numpy(own.scores).float(),
+            torch.from_numpy(own.labels).long(),
+            masks,
+        )
+
     @property
     def areas(self) -> np.ndarray:
         """(D,) width times height in square pixels."""
@@ -101,6 +115,10 @@ class DetectionColumns:
             return self
         kept = np.zeros(len(self.image_ids), bool)
         kept[first] = True
+        return self.only(kept)
+
+    def only(self, kept: np.ndarray) -> "DetectionColumns":
+        """The images that `kept` (I,) bool says."""
         rows = np.repeat(kept, self.counts)
         return DetectionColumns(
             self.image_ids[kept],

@@ -21,8 +21,8 @@ from bacl.evaluation.truth import GroundTruth
 
 
 @dataclass(slots=True, frozen=True)
-class Evaluation:
-    """What one evaluation found; C: categories."""
+class Judgement:
+    """What was found of boxes or of masks; C: categories."""
 
     curves: Curves
     num_objects: np.ndarray
@@ -31,13 +31,13 @@ class Evaluation:
     """(C,) int64, detections among the best of their images, judged or not."""
 
 
-def evaluate(
+def judge(
     truth: GroundTruth,
     detections: DetectionColumns,
     areas: np.ndarray,
     overlap: PairOverlap,
     rules: Rules,
-) -> Evaluation:
+) -> Judgement:
     """Judge the boxes or masks of `detections`, each image of which occurs once.
 
     Args:
@@ -64,7 +64,7 @@ def evaluate(
     blamed = np.where(truth.exhaustive(keys), area_conditions(areas[rows]), np.uint64(0))
     num_objects = _count_objects(truth)
     curves = accumulate(detections.labels[rows], right, blamed & ~(right | ignored), num_objects)
-    return Evaluation(curves, num_objects[:, 0], num_detections)
+    return Judgement(curves, num_objects[:, 0], num_detections)
 
 
 def _best(detections: DetectionColumns, owners: np.ndarray, limit: int) -> np.ndarray:

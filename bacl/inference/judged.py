@@ -76,7 +76,11 @@ def evaluate(
         with as_in_a_job():
             for number, batch in enumerate(loader):
                 stage.validation_step(batch.to(model.device), number)
-        return stage.measures()
+        metrics: dict[str, Any] = dict(stage.metrics.items())
+        return {
+            head: {name: float(value) for name, value in metric.compute().items()}
+            for head, metric in metrics.items()
+        }
     finally:
         stage.metrics = nn.ModuleDict()  # they hold all detections
 

@@ -18,6 +18,8 @@ from bacl.one_pass.plan import PlannedJob, read_plan
 from bacl.one_pass.share_out import share_out
 from bacl.options.comparison import require_right_options
 from bacl.options.composed import last_stage, plain
+from bacl.options.sections import Report
+from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import exclusive
 from bacl.runs.outcome import write_failed
 from bacl.runs.training import train_stages
@@ -34,13 +36,22 @@ def run(config: DictConfig, folder: Path) -> None:
         open_data(config)  # what the data decide is the same for every job: they name the same
         jobs = [job.completed(config) for job in planned]
         together, names = union(jobs)
-        stage, trainer = train_stages(together, folder, drops_heads=True)
-        trainer.validate(stage, datamodule=trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
+        group = train_stages(together, folder, drops_heads=True)
+        found = evaluate(group, wanted(jobs))
         seconds = time.monotonic() - began
         for job, heads in zip(jobs, names, strict=True):
             if job.waiting and heads:
-                share_out(folder, job, heads, stage, trainer, seconds)
-                trainer.strategy.barrier("job shared out")
+                share_out(group, job, heads, found, seconds)
+                group.trainer.strategy.barrier("job shared out")
+
+
+def wanted(jobs: Sequence[PlannedJob]) -> Report:
+    """A report that has what each of the jobs draws and saves."""
+    reports = [plain(job.config)["report"] for job in jobs]
+    return reports[0] | {
+        "images": max(report["images"] for report in reports),
+        "save_detections": any(report["save_detections"] for report in reports),
+    }
 
 
 def first_waiting(jobs: Sequence[PlannedJob]) -> PlannedJob:

@@ -21,10 +21,10 @@ from bacl.loggers.figures import log_figure
 from bacl.loggers.spared_logger import SparedLogger, attempt_all
 from bacl.messages.dispensable import Dispensable
 from bacl.options.composed import last_stage, plain
-from bacl.reporting.ablation import Ablation, Row
+from bacl.reporting.ablation import Ablation
 from bacl.reporting.ablation_text import HEADER, markdown, records, write_csv
 from bacl.reporting.figures.ablation_curves import draw_ablation
-from bacl.runs.finished import every_run, results
+from bacl.runs.finished import every_run, first_heads
 from bacl.runs.folder import write_text
 from bacl.runs.naming import variant
 
@@ -76,9 +76,10 @@ def ablation(
         stage: the last one of a row's runs, where the row does not name another.
     """
     rows = [
-        Row(
-            row["name"],
-            *results(runs / variant([*overrides, *row["set"]]), row_stage(row["set"], stage)),
+        first_heads(
+            runs / variant([*overrides, *row["set"]]),
+            row_stage(row["set"], stage),
+            name=row["name"],
             paper=row["paper"],
             default=row.get("default", False),
         )

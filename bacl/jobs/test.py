@@ -1,16 +1,18 @@
 """job=test: evaluate a finished stage on the validation data, without training."""
 
-import hashlib
-from collections.abc import Sequence
+import time
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.assembly.build import build_data, build_trainer, prepare_process
+from bacl.assembly.build import prepare_process
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
+from bacl.options.composed import plain
+from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
-from bacl.runs.naming import variant
+from bacl.runs.naming import test_folder
+from bacl.runs.run import Run
 
 
 def run(config: DictConfig, folder: Path) -> float:
@@ -21,17 +23,14 @@ def run(config: DictConfig, folder: Path) -> float:
 
     Results go beside the checkpoint, to `test_<validation file>_<digest of path and overrides>`.
     """
+    began = time.monotonic()
     prepare_process()
     overrides = command_overrides()
     restored = restore_on_data(config, folder, overrides)
-    model, stage, beside = restored.config, restored.stage, restored.path.parent
-    trainer = build_trainer(model, beside, stage.schedule, logs=False)
-    trainer.datamodule = build_data(model, model.stages[restored.name])  # type: ignore[attr-defined]
-    own = beside / results_folder(Path(model.data.val.annotations), overrides)
-    return next(iter(evaluate(model, own, stage, trainer).values()))["AP"]
-
-
-def results_folder(annotations: Path, overrides: Sequence[str]) -> str:
-    """A name for the results on these annotations, with these options."""
-    told = f"{annotations.resolve()}{variant(overrides)}"
-    return f"test_{annotations.stem}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    last, report = Run.of(restored), plain(restored.config)["report"]
+    found = evaluate(last, report)
+    own = last.folder / test_folder(Path(restored.config.data.val.annotations), overrides)
+    conclusion = Conclusion.of(last, found, report, own)
+    conclusion.write()
+    conclusion.note_done(own, restored.name, time.monotonic() - began)
+    return next(iter(found.values())).values["AP"]

@@ -16,6 +16,7 @@ from bacl.command.check import explanation, wrong_command
 from bacl.files.plain_values import read_yaml, select
 from bacl.messages.errors import UserError
 from bacl.options.composed import changes, last_stage, plain
+from bacl.runs.naming import test_folder
 from bacl.runs.outcome import Outcome, read_outcome
 
 
@@ -63,7 +64,16 @@ class Job:
         """How the job ended; what does not train is judged by its process."""
         if self.trains:
             return read_outcome(self.folder, last_stage(self.config))
-        return Outcome({None: "not run", 0: "done"}.get(self.exit_status, "failed"))
+        end = Outcome({None: "not run", 0: "done"}.get(self.exit_status, "failed"))
+        return read_outcome(self._tested) if end.status == "done" and self._tested else end
+
+    @property
+    def _tested(self) -> Path | None:
+        """Where job=test leaves the results of a checkpoint."""
+        if self.config.job != "test" or self.config.checkpoint is None:
+            return None
+        annotations = Path(self.config.data.val.annotations)
+        return Path(self.config.checkpoint).parent / test_folder(annotations, self.overrides)
 
     @property
     def conflict(self) -> str:

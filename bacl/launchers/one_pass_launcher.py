@@ -22,6 +22,7 @@ from bacl.one_pass.plan import (
     read_plan,
     write_plan,
 )
+from bacl.one_pass.variants import PlannedTest, can_vary, unvaried, write_variants
 from bacl.options.composed import changes, last_stage, plain
 from bacl.options.marked import is_free
 from bacl.options.signatures import find
@@ -37,23 +38,29 @@ class OnePassLauncher(ProcessLauncher):
     """Groups the jobs by everything but their last stage's heads and trains each group once.
 
     Every job gets the folder that a run of its own would have left. What differs elsewhere, or in a
-    stage whose heads are not independent of each other, is trained apart.
+    stage whose heads are not independent of each other, is trained apart. Of job=test, those that
+    evaluate one checkpoint with other calibrations or suppressions are one evaluation.
     """
 
     def tasks(self, jobs: Sequence[Job]) -> list[Task]:
         """A process for each group; a job that is alone, and of no earlier group, runs alone."""
-        groups = grouped(jobs)
+        tests = [job for job in jobs if can_vary(job.config, job.overrides)]
+        groups = grouped(job for job in jobs if job not in tests)
         explain(groups)
         return [
-            self._together(group)
+            self._together(group, group.jobs[0].overrides, "fit_group")
             if len(group.jobs) > 1 or group.is_planned
             else self.task(group.jobs[0])
             for group in groups
+        ] + [
+            self._together(group, unvaried(group.jobs[0].overrides), "test_group")
+            if len(group.jobs) > 1
+            else self.task(group.jobs[0])
+            for group in grouped_tests(tests)
         ]
 
-    def _together(self, group: "Group") -> Task:
-        overrides = [*group.jobs[0].overrides, "job=fit_group"]
-        command = self.command(overrides, group.folder)
+    def _together(self, group: "Group | TestGroup", overrides: Sequence[str], job: str) -> Task:
+        command = self.command([*overrides, f"job={job}"], group.folder)
         title = f"{len(group.jobs)} jobs in one pass"
         return Task(title, group.folder, command, group.jobs, before=group.write)
 
@@ -117,6 +124,32 @@ class Group:
             for head in plain(job.config)["stages"][last_stage(job.config)]["heads"].values()
         )
         return len({json.dumps(head, sort_keys=True) for head in heads})
+
+
+@dataclass
+class TestGroup:
+    """Evaluations of one checkpoint."""
+
+    jobs: list[Job] = field(default_factory=list)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the plan lies."""
+        told = json.dumps([job.overrides for job in self.jobs])
+        digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+        return Path(self.jobs[0].composed.hydra.sweep.dir, TRAININGS, f"test_{digest}").absolute()
+
+    def write(self) -> None:
+        """Write the plan."""
+        write_variants(self.folder, [PlannedTest.of(x.config, x.overrides) for x in self.jobs])
+
+
+def grouped_tests(jobs: Iterable[Job]) -> list[TestGroup]:
+    """The evaluations that one pass serves, in the order of their first ones."""
+    groups: dict[tuple[str, ...], TestGroup] = {}
+    for job in jobs:
+        groups.setdefault(tuple(unvaried(job.overrides)), TestGroup()).jobs.append(job)
+    return list(groups.values())
 
 
 def _readable_plan(folder: Path) -> list[PlannedJob]:

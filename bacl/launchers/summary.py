@@ -7,19 +7,20 @@ import rich
 from rich.table import Table
 from rich.text import Text
 
-from bacl.evaluation.groups import group_columns
+from bacl.evaluation.measures import Measure, shown_in
 from bacl.launchers.jobs import Job
 from bacl.messages.terminal import visible
 from bacl.reporting.spreadsheet import write_csv
 from bacl.runs.outcome import Outcome
 
-OVERALL = {"AP": "AP", "AP50": "AP50"}
+NOTHING_YET = [Measure("AP", "AP", "main"), Measure("AP50", "AP50", "more")]
+"""What a multirun without a result has columns of."""
 
 
 def write_summary(path: Path, jobs: Sequence[Job]) -> None:
     """Write a CSV with status, measures in percent, seconds, folder and reason of every job.
 
-    The measures are AP, AP50 and the AP of each group that a finished job has.
+    The measures are AP, AP50 and the AP of each group that the finished jobs have.
     """
     ends = [job.outcome for job in jobs]
     columns = _columns(ends)
@@ -49,7 +50,8 @@ def show_summary(jobs: Sequence[Job]) -> None:
 
 def _columns(ends: Sequence[Outcome]) -> dict[str, str]:
     """Title and measure of each column."""
-    return OVERALL | group_columns(name for end in ends for name in end.measures)
+    measures = [each for end in ends for each in end.declared if not each.of_masks]
+    return {each.title: each.name for each in shown_in(measures or NOTHING_YET, "main", "more")}
 
 
 def _percents(end: Outcome, measures: Iterable[str]) -> list[str]:

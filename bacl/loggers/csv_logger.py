@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger as LightningCSVLogger
 from torch import Tensor
 
 from bacl.files.atomic import remove, replacing, telling_refusal, telling_unreadable
+from bacl.loggers.measurements import Quantity
 
 _LOG = logging.getLogger(__name__)
 
@@ -109,12 +110,16 @@ class MetricsFile:
         self._columns = columns
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, int | float]]]:
-    """Step and values of every row of a metrics.csv, in the order in which they were logged."""
+def read_rows(path: Path) -> Iterator[tuple[int, dict[Quantity, int | float]]]:
+    """Step and values of every row of a metrics.csv, in the order in which they were logged.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     for row in _read(path)[1]:
         if row is not None:
             step = int(row.pop("step"))
-            yield step, {name: _number(text) for name, text in row.items() if text}
+            yield step, {Quantity.named(n): _number(text) for n, text in row.items() if text}
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str] | None]]:

@@ -3,36 +3,34 @@
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from bacl.assembly.build import build_loggers, chosen_stages
 from bacl.callbacks.classifier_recorder import draw_norms, last_norms
-from bacl.checkpoints.handover import Categories
-from bacl.evaluation.groups import shared_grouping
+from bacl.evaluation.evaluation import Evaluation
 from bacl.files.atomic import telling_refusal
 from bacl.loggers.csv_logger import read_rows
+from bacl.loggers.measurements import named
 from bacl.messages.dispensable import Dispensable
 from bacl.one_pass.plan import PlannedJob
 from bacl.options.composed import last_stage, plain
-from bacl.runs.evaluated import conclude
+from bacl.runs.conclusion import Conclusion
 from bacl.runs.folder import record
-from bacl.runs.outcome import write_done, write_failed
-from bacl.runs.training import finish
-from bacl.stages import DetectionStage
-from bacl.stages.stage import CLASSIFICATION
+from bacl.runs.outcome import write_failed
+from bacl.runs.run import Run
+from bacl.runs.training import save
 
 
 def share_out(
-    group: Path,
+    group: Run,
     job: PlannedJob,
     names: Mapping[str, str],
-    stage: DetectionStage,
-    trainer: Trainer,
+    found: Mapping[str, Evaluation],
     seconds: float,
 ) -> None:
     """Write one job's configuration, checkpoint, metrics, records, results and pictures.
@@ -40,35 +38,31 @@ def share_out(
     Every process calls it. DONE comes last: a kill leaves a job that is shared out again.
 
     Args:
-        group: folder of the one-pass training.
+        group: the one-pass training's last stage.
         job: whose folder is written.
-        names: the job's names of its heads, to the stage's.
-        stage: after a validation of all heads.
-        trainer: of the stage.
+        names: the job's names of its heads, to the group's.
+        found: of every head of the group.
         seconds: of the whole training, for the record.
     """
-    lost = [own for own, head in names.items() if head in stage.dropped]
+    lost = [own for own, head in names.items() if head in group.stage.dropped]
     if lost:
-        return _give_up(job, lost, group)
-    last = last_stage(job.config)
-    own = job.folder / last
-    part = stage.part(names)
-    _prepare(group, job, names, last)
-    categories = Categories.of(trainer.datamodule.train_table)  # type: ignore[attr-defined]
-    finish(own, part, categories, job.config)
+        return _give_up(job, lost, group.folder.parent)
+    own = job.folder / last_stage(job.config)
+    _prepare(group.folder, job, names)
+    heads = {own_name: group.stage.live_heads[head] for own_name, head in names.items()}
+    save(own, group.stage.detector, heads, group.categories, job.config)
     loggers = build_loggers(job.config, own)
-    metrics = group / last / "metrics.csv"
-    _replay(metrics, names, set(stage.heads), loggers, plain(job.config))
+    _replay(group.folder / "metrics.csv", names, loggers, plain(job.config))
     for logger in loggers:
         logger.save()
-    results = conclude(job.config, own, part, trainer, loggers)
+    evaluations = {own_name: found[head] for own_name, head in names.items()}
+    report, step = plain(job.config)["report"], group.trainer.global_step
+    conclusion = Conclusion(own, evaluations, heads, group.data, report, loggers, step)
+    conclusion.write()
     for logger in loggers:
         logger.finalize("success")
-    if trainer.is_global_zero:
-        records, statistics = own / "heads", trainer.datamodule.statistics  # type: ignore[attr-defined]
-        with Dispensable(f"{job.folder}: not drawn") as figures, figures.part("weight_norms.png"):
-            draw_norms(records, last_norms(records), statistics, shared_grouping(part.metrics))  # type: ignore[arg-type]
-        write_done(job.folder, last, results, seconds)
+    _draw_norms(own / "heads", job.folder, conclusion)
+    conclusion.note_done(job.folder, own.name, seconds)
 
 
 @rank_zero_only
@@ -79,21 +73,27 @@ def _give_up(job: PlannedJob, lost: Sequence[str], group: Path) -> None:
 
 
 @rank_zero_only
-def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str], last: str) -> None:
-    """The job's configuration, the stages before the last, and the records of its heads."""
+def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str]) -> None:
+    """The job's configuration, the stages before the last, and the records of its heads.
+
+    Args:
+        group: folder of the group's last stage.
+        job: see `share_out`.
+        names: see `share_out`.
+    """
     # What an interrupted sharing-out left would be continued.
-    shutil.rmtree(job.folder / last, ignore_errors=True)
-    record(job.config, job.folder, trained_in=str(group), overrides=job.overrides)
+    shutil.rmtree(job.folder / group.name, ignore_errors=True)
+    record(job.config, job.folder, trained_in=str(group.parent), overrides=job.overrides)
     for earlier in chosen_stages(job.config)[:-1]:
         shutil.copytree(
-            group / earlier, job.folder / earlier, copy_function=_link_checkpoints,
+            group.parent / earlier, job.folder / earlier, copy_function=_link_checkpoints,
             ignore=shutil.ignore_patterns("wandb*", "tensorboard"), dirs_exist_ok=True,
         )  # fmt: skip
-    records = job.folder / last / "heads"
+    records = job.folder / group.name / "heads"
     with telling_refusal(records):
         records.mkdir(parents=True, exist_ok=True)
     for own, head in names.items():
-        for path in (group / last / "heads").glob(f"{head}.*npz"):  # one per classifier
+        for path in (group / "heads").glob(f"{head}.*npz"):  # one per classifier
             shutil.copy(path, records / f"{own}{path.name.removeprefix(head)}")
 
 
@@ -109,43 +109,34 @@ def _link_checkpoints(source: str, target: str) -> None:
 
 @rank_zero_only
 def _replay(
-    metrics: Path,
-    names: Mapping[str, str],
-    heads: set[str],
-    loggers: Sequence[Logger],
-    config: dict[str, Any],
+    metrics: Path, names: Mapping[str, str], loggers: Sequence[Logger], config: dict[str, Any]
 ) -> None:
     """Log the training again, as if the job's heads had been alone in it.
 
     Args:
         metrics: the group's metrics.csv.
-        names: the job's names of its heads, to the group's.
-        heads: the group's names of all heads.
+        names: see `share_out`; heads of the job that are equal were trained as one.
         loggers: the job's.
         config: the job's.
     """
     for logger in loggers:
         logger.log_hyperparams(config)
+    owners: dict[str | None, list[str | None]] = {None: [None]}
+    for own, head in names.items():
+        owners.setdefault(head, []).append(own)
     for step, values in read_rows(metrics):
-        named = [(own, v) for name, v in values.items() for own in own_columns(name, names, heads)]
-        if any(name != "epoch" for name, _ in named):
+        shared = {
+            replace(quantity, head=own): value
+            for quantity, value in values.items()
+            for own in owners.get(quantity.head, [])
+        }
+        if any(quantity.section for quantity in shared):
             for logger in loggers:
-                logger.log_metrics(dict(named), step)
+                logger.log_metrics(named(shared), step)
 
 
-def own_columns(name: str, names: Mapping[str, str], heads: set[str]) -> list[str]:
-    """A metric's names in the job's own run: none if it belongs to a head of another job.
-
-    It has several where heads of the job are equal and trained as one.
-
-    >>> own_columns("train/bacl_3_classification", {"bacl": "bacl_3"}, {"bacl_3", "bacl_4"})
-    ['train/bacl_classification']
-    """
-    parts = name.split("/")
-    for place, part in enumerate(parts):
-        head = part.removesuffix(CLASSIFICATION).partition(".")[0]
-        if head in heads:
-            rest = part[len(head) :]
-            owners = [own for own, trained in names.items() if trained == head]
-            return ["/".join([*parts[:place], own + rest, *parts[place + 1 :]]) for own in owners]
-    return [name]
+@rank_zero_only
+def _draw_norms(records: Path, folder: Path, conclusion: Conclusion) -> None:
+    grouping = next(iter(conclusion.evaluations.values())).grouping
+    with Dispensable(f"{folder}: not drawn") as figures, figures.part("weight_norms.png"):
+        draw_norms(records, last_norms(records), conclusion.data.statistics, grouping)

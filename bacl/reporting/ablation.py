@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
-from bacl.evaluation.groups import MASKS, group_columns
+from bacl.evaluation.measures import Measure, shown_in, undeclared
 
 PAPER = {"AP": "AP", "AP_r": "APr", "AP_c": "APc", "AP_f": "APf"}
 """Columns of the paper's tables, and the metric's names of them."""
@@ -27,6 +27,14 @@ class Row:
     """In the order of `PAPER`, in percent."""
     default: bool = False
     """Whether this is the setting that the others are compared with."""
+    declared: Sequence[Measure] = ()
+    """What the runs' values are of; where nothing is said, their names tell."""
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        """What the finished runs measured."""
+        names = list(dict.fromkeys(name for run in self.runs.values() for name in run))
+        return [each for each in self.declared if each.name in names] or undeclared(names)
 
     def values(self, measure: str) -> list[float]:
         """A measure of every finished run that has it, in percent."""
@@ -72,15 +80,13 @@ class Ablation:
 
         Before there are runs, the columns are the paper's.
         """
-        names = list(
-            dict.fromkeys(n for row in self.rows for run in row.runs.values() for n in run)
-        )
-        if not names:
-            return PAPER
-        of_masks = [name.removeprefix(MASKS) for name in names if name.startswith(MASKS)]
-        masks = {"AP": "AP"} | group_columns(of_masks) if of_masks else {}
-        titled = {f"{title} masks": MASKS + measure for title, measure in masks.items()}
-        return {"AP": "AP"} | group_columns(names) | titled
+        return {each.full_title: each.name for each in self.measures} or PAPER
+
+    @property
+    def measures(self) -> list[Measure]:
+        """Of the columns, those of boxes first."""
+        found = dict.fromkeys(each for row in self.rows for each in row.measures)
+        return sorted(shown_in(found, "main"), key=lambda each: each.of_masks)
 
     def change(self, row: Row, measure: str) -> float:
         """Our mean against the default's; NaN for the default itself, or without either."""

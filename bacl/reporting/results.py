@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,80 +11,133 @@ from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 from rich.text import Text
 
-from bacl.evaluation.groups import MASKS, Grouping
+from bacl.data.statistics import CategoryStatistics
+from bacl.evaluation.evaluation import Evaluation
+from bacl.evaluation.groups import Grouping
+from bacl.evaluation.measures import Measure, shown_in
 from bacl.files.atomic import replacing
 from bacl.reporting.shown_names import as_markdown, shown
 from bacl.reporting.spreadsheet import write_csv
 
-# Column title -> metric; the average recall carries its number of detections in its name.
-OVERALL = {"AP": "AP", "AP50": "AP50", "AP75": "AP75"}
-RECALL = {"AR": "AR@"}
-# Row of a head -> what begins the names of its metrics; columns for masks would need a wider page.
-SHAPES = {"": "", " masks": MASKS}
 DASH = "–"
 
 
-def results_table(
-    results: Mapping[str, Mapping[str, float]],
-    grouping: Grouping,
-    image_counts: ArrayLike,
-    instance_counts: ArrayLike,
-    part: str = "",
-) -> Table:
-    """The heads' AP as a console table, with their differences to the first head.
+@dataclass(frozen=True)
+class RunResults:
+    """What an evaluation found of the variants of a run, the first of which is the reference."""
 
-    Args:
-        results: metrics by head, in [0, 1]; -1 (or absent) where there is nothing to average.
-        grouping: of the metric.
-        image_counts: (C,) training images that contain the category.
-        instance_counts: (C,) training instances of the category.
-        part: of the data, that was evaluated, such as "40 of 617 images"; empty for all.
+    evaluations: Mapping[str, Evaluation]
+    statistics: CategoryStatistics
+    """Of the training data."""
 
-    Returns:
-        One row per head in percent, and one for its masks where it has some, whose AP is the AP^m
-        of the paper; below them what the groups were trained on.
-    """
-    notes = _notes(grouping, image_counts, instance_counts, part)
-    table = Table(caption="\n".join(notes), caption_justify="left")
-    table.add_column("head", style="bold", no_wrap=True)
-    for title in _columns(grouping):
-        table.add_column(title, justify="right")
-    for head, cells in _rows(results, _columns(grouping)):
-        table.add_row(Text(shown(head)), *[_rich_cell(*cell) for cell in cells])
-    return table
+    @property
+    def notes(self) -> list[str]:
+        """What is said below the tables: of which images they are, and of which groups."""
+        first = self._first
+        evaluated = f"evaluated on {first.part}: not comparable with all of them"
+        groups = describe_groups(first.grouping, self.statistics)
+        return [evaluated, *groups] if first.part else groups
+
+    def console_table(self) -> Table:
+        """AP in percent, with the differences to the first variant, and the notes.
+
+        One row per variant, and one for its masks where it has some, whose AP is the AP^m of the
+        paper.
+        """
+        table = Table(caption="\n".join(self.notes), caption_justify="left")
+        table.add_column("head", style="bold", no_wrap=True)
+        for title in self._titles:
+            table.add_column(title, justify="right")
+        for name, cells in self._rows():
+            table.add_row(Text(shown(name)), *[_rich_cell(*cell) for cell in cells])
+        return table
+
+    def markdown(self) -> str:
+        """The same table in Markdown."""
+        titles = self._titles
+        lines = ["| head | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
+        for name, cells in self._rows():
+            texts = [f"{value} ({change})" if change else value for value, change in cells]
+            lines.append(f"| {as_markdown(shown(name))} | " + " | ".join(texts) + " |")
+        return "\n".join([*lines, "", *[f"- {text}" for text in self.notes]]) + "\n"
+
+    def write(self, folder: Path, category_ids: ArrayLike) -> None:
+        """Write results.json and per_category.csv, each as a whole or not at all.
+
+        results.json has the measures by variant, -1 as null, and `evaluated` where not all images
+        were judged. per_category.csv has columns `<variant>.<measure>`, with -1 left empty, and
+        names as `bacl.reporting.spreadsheet` says.
+
+        Args:
+            folder: made where it is missing.
+            category_ids: (C,) as in the annotation file.
+
+        Raises:
+            ValueError: a column without exactly C values; names it.
+        """
+        columns = self._columns(np.asarray(category_ids))
+        with replacing(folder / "results.json") as path:
+            part = {"evaluated": self._first.part} if self._first.part else {}
+            values = {name: _plain(each.values) for name, each in self.evaluations.items()}
+            path.write_text(json.dumps(part | values, indent=2) + "\n", encoding="utf-8")
+        rows = zip(*[_texts(column) for column in columns.values()], strict=True)
+        write_csv(folder / "per_category.csv", [list(columns), *rows])
+
+    @property
+    def _first(self) -> Evaluation:
+        return next(iter(self.evaluations.values()))
+
+    @property
+    def _titles(self) -> list[str]:
+        return list(dict.fromkeys(each.title for each in _in_tables(self._first)))
+
+    def _rows(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """Title and cells; a cell is its percentage and its difference to the first one's."""
+        first: dict[bool, list[float]] = {}
+        for name, evaluation in self.evaluations.items():
+            for of_masks in sorted({each.of_masks for each in _in_tables(evaluation)}):
+                numbers = self._percents(evaluation, of_masks)
+                reference = first.get(of_masks)
+                changes = [
+                    math.nan if reference is None else number - before
+                    for number, before in zip(numbers, reference or numbers, strict=True)
+                ]
+                first.setdefault(of_masks, numbers)
+                pairs = zip(numbers, changes, strict=True)
+                yield (
+                    f"{name} masks" if of_masks else name,
+                    [(_text(number, ""), _text(change, "+")) for number, change in pairs],
+                )
+
+    def _percents(self, evaluation: Evaluation, of_masks: bool) -> list[float]:
+        own = {e.title: e.name for e in _in_tables(evaluation) if e.of_masks == of_masks}
+        values = [evaluation.values.get(own.get(title, ""), -1) for title in self._titles]
+        return [100 * float(value) if value >= 0 else math.nan for value in values]
+
+    def _columns(self, category_ids: NDArray) -> dict[str, NDArray]:
+        counts = self.statistics
+        columns: dict[str, NDArray] = {
+            "id": category_ids,
+            "name": np.array(counts.names, dtype=object),  # of numpy's own a final NUL is lost
+            "group": self._first.grouping.keys,
+            "train_images": np.asarray(counts.image_counts),
+            "train_instances": np.asarray(counts.instance_counts),
+        }
+        for name, evaluation in self.evaluations.items():
+            found = evaluation.per_category.items()
+            columns |= {f"{name}.{measure}": np.asarray(values) for measure, values in found}
+        wrong = [key for key, column in columns.items() if column.shape != (len(counts.names),)]
+        if wrong:
+            raise ValueError(
+                f"per_category: {wrong} need one value for each of {len(counts.names)} categories"
+            )
+        return columns
 
 
-def results_markdown(
-    results: Mapping[str, Mapping[str, float]],
-    grouping: Grouping,
-    image_counts: ArrayLike,
-    instance_counts: ArrayLike,
-    part: str = "",
-) -> str:
-    """The same table in Markdown; arguments as `results_table`."""
-    titles = _columns(grouping)
-    lines = ["| head | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
-    for head, cells in _rows(results, _columns(grouping)):
-        texts = [f"{value} ({change})" if change else value for value, change in cells]
-        lines.append(f"| {as_markdown(shown(head))} | " + " | ".join(texts) + " |")
-    notes = _notes(grouping, image_counts, instance_counts, part)
-    return "\n".join([*lines, "", *[f"- {text}" for text in notes]]) + "\n"
-
-
-def _notes(
-    grouping: Grouping, image_counts: ArrayLike, instance_counts: ArrayLike, part: str
-) -> list[str]:
-    """What is said below the table."""
-    evaluated = [f"evaluated on {part}: not comparable with all of them"] if part else []
-    return [*evaluated, *describe_groups(grouping, image_counts, instance_counts)]
-
-
-def describe_groups(
-    grouping: Grouping, image_counts: ArrayLike, instance_counts: ArrayLike
-) -> list[str]:
+def describe_groups(grouping: Grouping, statistics: CategoryStatistics) -> list[str]:
     """One sentence per group: categories, images (or instances) of each category, instances."""
-    counts = np.asarray(grouping.counts(image_counts, instance_counts))
-    instances, unit = np.asarray(instance_counts), grouping.counts("images", "instances")
+    images, instances = np.asarray(statistics.image_counts), np.asarray(statistics.instance_counts)
+    counts, unit = grouping.counts(images, instances), grouping.counts("images", "instances")
     return [
         f"{group.name}: {int(group.members.sum()):,} "
         f"{'category' if group.members.sum() == 1 else 'categories'} of "
@@ -93,86 +147,8 @@ def describe_groups(
     ]
 
 
-def write_results(
-    folder: Path,
-    results: Mapping[str, Mapping[str, float]],
-    per_category: Mapping[str, Mapping[str, ArrayLike]],
-    names: Sequence[str],
-    grouping: Grouping,
-    image_counts: ArrayLike,
-    instance_counts: ArrayLike,
-    category_ids: ArrayLike,
-    part: str = "",
-) -> None:
-    """Write results.json and per_category.csv, each as a whole or not at all.
-
-    Args:
-        folder: made where it is missing.
-        results: metrics by head; written as they are, -1 as null.
-        per_category: by head and measure, (C,) each; columns are named `<head>.<measure>`, with -1
-            left empty. Names are written as `bacl.reporting.spreadsheet` says.
-        names: the categories' names.
-        grouping: of the metric.
-        image_counts: (C,) training images that contain the category.
-        instance_counts: (C,) training instances of the category.
-        category_ids: (C,) as in the annotation file.
-        part: as `results_table`; results.json then has it as `evaluated`.
-
-    Raises:
-        ValueError: a column without exactly C values; names it.
-    """
-    columns: dict[str, NDArray] = {
-        "id": np.asarray(category_ids),
-        "name": np.array(names, dtype=object),  # of numpy's own texts a final NUL is lost
-        "group": grouping.keys,
-        "train_images": np.asarray(image_counts),
-        "train_instances": np.asarray(instance_counts),
-    }
-    for head, measures in per_category.items():
-        columns |= {f"{head}.{measure}": np.asarray(v) for measure, v in measures.items()}
-    wrong = [name for name, column in columns.items() if column.shape != (len(names),)]
-    if wrong:
-        raise ValueError(
-            f"per_category: {wrong} need one value for each of {len(names)} categories"
-        )
-    with replacing(folder / "results.json") as path:
-        content = ({"evaluated": part} if part else {}) | _plain(results)
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    rows = zip(*[_texts(column) for column in columns.values()], strict=True)
-    write_csv(folder / "per_category.csv", [list(columns), *rows])
-
-
-def _columns(grouping: Grouping) -> dict[str, str]:
-    """Title and metric of each column."""
-    return OVERALL | grouping.columns | RECALL
-
-
-def _rows(
-    results: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]
-) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Title and cells; a cell is its percentage and its difference to the first head's."""
-    rows: list[tuple[str, list[tuple[str, str]]]] = []
-    first: dict[str, list[float]] = {}
-    for head, values in results.items():
-        for shape, prefix in SHAPES.items():
-            if prefix and f"{prefix}AP" not in values:
-                continue
-            numbers = [_percent(values, prefix + metric) for metric in columns.values()]
-            compared = shape in first
-            reference = first.setdefault(shape, numbers)
-            changes = [
-                b - a if compared else math.nan for a, b in zip(reference, numbers, strict=True)
-            ]
-            cells = [(_text(n, ""), _text(d, "+")) for n, d in zip(numbers, changes, strict=True)]
-            rows.append((head + shape, cells))
-    return rows
-
-
-def _percent(values: Mapping[str, float], metric: str) -> float:
-    found = [float(value) for name, value in values.items() if name == metric]
-    if metric.endswith("@"):
-        found += [float(value) for name, value in values.items() if name.startswith(metric)]
-    return 100 * found[0] if found and found[0] >= 0 else math.nan
+def _in_tables(evaluation: Evaluation) -> list[Measure]:
+    return shown_in(evaluation.measures, "main", "more", "all")
 
 
 def _text(number: float, sign: str) -> str:
@@ -186,11 +162,8 @@ def _rich_cell(value: str, change: str) -> Text:
     return Text(value) + Text(f"\n{change}" if change else "", style=colour)
 
 
-def _plain(results: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
-    return {
-        head: {name: float(v) if float(v) >= 0 else None for name, v in values.items()}
-        for head, values in results.items()
-    }
+def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: float(v) if float(v) >= 0 else None for name, v in values.items()}
 
 
 def _texts(column: NDArray) -> list[str]:

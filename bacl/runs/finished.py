@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from bacl.evaluation.measures import Measure
 from bacl.files.plain_values import read_overrides
 from bacl.messages.errors import UserError
 from bacl.reporting.ablation import Ablation, Row
@@ -13,15 +15,22 @@ from bacl.runs.naming import variant_parts
 from bacl.runs.outcome import FAILED, Outcome, read_outcome
 
 
-def results(
-    setting: Path, stage: str | None = None
-) -> tuple[dict[int, Mapping[str, float]], dict[int, str]]:
-    """Measures of the first head of a setting's finished runs by seed, and problems of the others.
+def first_heads(setting: Path, stage: str | None = None, **told: Any) -> Row:
+    """A row of the first head of a setting's finished runs.
 
-    Arguments as `finished`.
+    Args:
+        setting: see `finished`.
+        stage: see `finished`.
+        **told: what else the row has.
     """
     done, problems = finished(setting, stage)
-    return {seed: end.measures for seed, end in done.items()}, problems
+    runs = {seed: end.measures for seed, end in done.items()}
+    return Row(runs=runs, problems=problems, declared=declared(done), **told)
+
+
+def declared(done: Mapping[int, Outcome]) -> list[Measure]:
+    """What the results of finished runs are of."""
+    return list(dict.fromkeys(measure for end in done.values() for measure in end.declared))
 
 
 def finished(setting: Path, stage: str | None = None) -> tuple[dict[int, Outcome], dict[int, str]]:
@@ -106,6 +115,7 @@ def _heads(setting: Path, reference: str | None) -> dict[str, Row]:
             "",
             {seed: end.results[head] for seed, end in done.items() if head in end.results},
             problems,
+            declared=declared(done),
         )
         for head in heads
     }

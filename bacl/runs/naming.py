@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from bacl.options.marked import is_free
 
@@ -23,6 +24,12 @@ def variant(overrides: Sequence[str]) -> str:
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def test_folder(annotations: Path, overrides: Sequence[str]) -> str:
+    """A name for the results of job=test on these annotations, with these options."""
+    told = f"{annotations.resolve()}{variant(overrides)}"
+    return f"test_{annotations.stem}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
 def variant_parts(overrides: Sequence[str]) -> list[str]:

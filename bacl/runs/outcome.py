@@ -1,11 +1,12 @@
 """How a run ended: the DONE or FAILED file in its folder."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bacl.evaluation.measures import Measure, undeclared
 from bacl.files.atomic import remove, replacing
 
 DONE, FAILED = "DONE", "FAILED"
@@ -28,6 +29,8 @@ class Outcome:
 
     In [0, 1], -1 where there is nothing to average.
     """
+    declared: Sequence[Measure] = ()
+    """What these are measures of."""
 
     @property
     def head(self) -> str:
@@ -41,10 +44,27 @@ class Outcome:
 
 
 def write_done(
-    folder: Path, stage: str, results: Mapping[str, Mapping[str, float]], seconds: float
+    folder: Path,
+    stage: str,
+    results: Mapping[str, Mapping[str, float]],
+    seconds: float,
+    measures: Sequence[Measure] = (),
 ) -> None:
-    """Mark a run as finished, with the measures of every head of its last stage."""
-    content = {"stage": stage, "seconds": round(seconds, 1), "results": results}
+    """Mark a run as finished, with the results of every head of its last stage.
+
+    Args:
+        folder: of the run.
+        stage: its last one.
+        results: by head and the measures' names.
+        seconds: wall time of the process that finished it.
+        measures: what the results are of.
+    """
+    content = {
+        "stage": stage,
+        "seconds": round(seconds, 1),
+        "results": results,
+        "measures": [asdict(measure) for measure in measures],
+    }
     with replacing(folder / DONE) as path:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     remove(folder / FAILED)
@@ -80,7 +100,10 @@ def _done(content: Any) -> Outcome:
         str(head): {str(name): float(value) for name, value in measures.items()}
         for head, measures in content["results"].items()
     }
-    return Outcome("done", str(content["stage"]), float(content["seconds"]), results=results)
+    names = list(dict.fromkeys(name for measures in results.values() for name in measures))
+    measures = [Measure(**each) for each in content.get("measures", [])] or undeclared(names)
+    stage, seconds = str(content["stage"]), float(content["seconds"])
+    return Outcome("done", stage, seconds, results=results, declared=measures)
 
 
 def _read(path: Path, meaning: Callable[[Any], Outcome]) -> Outcome | None:

@@ -1,5 +1,6 @@
 """Trains the stages of a run in order, each from what it starts from to its final.ckpt."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -30,20 +31,20 @@ from bacl.checkpoints.handover import (
     saved_categories,
 )
 from bacl.checkpoints.whole_files import Restoring, not_restored
-from bacl.data.datamodule import DetectionDataModule
+from bacl.detectors.region_detector import RegionDetector
 from bacl.files.atomic import remove
+from bacl.heads import Head
 from bacl.options.comparison import require_right_options
 from bacl.options.composed import last_stage, plain
 from bacl.processes.interruption import INTERRUPTION
 from bacl.runs.folder import record
 from bacl.runs.outcome import read_outcome
+from bacl.runs.run import Run
 from bacl.runs.start import Start
 from bacl.stages import DetectionStage, Schedule
 
 
-def train_stages(
-    config: DictConfig, folder: Path, drops_heads: bool = False
-) -> tuple[DetectionStage, Trainer]:
+def train_stages(config: DictConfig, folder: Path, drops_heads: bool = False) -> Run:
     """Bring every chosen stage to its final.ckpt, in order; returns the last one as it was saved.
 
     Args:
@@ -63,7 +64,7 @@ def train_stages(
     schedule = instantiate(config.stages[names[0]].schedule, Schedule)
     trainer = build_trainer(config, folder / names[0], schedule, logs=False)
     seed_everything(config.seed, verbose=False)
-    table = open_data(config)
+    categories = Categories.of(open_data(config))
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
     stages = {name: build_stage(config, name, _is_new(config, folder, name)) for name in names}
     data = {name: build_data(config, config.stages[name]) for name in names}
@@ -71,67 +72,60 @@ def train_stages(
         starts[name].check_hand_over(stages)
     data[names[0]].check(trainer.world_size)
     record(config, folder)
-    categories = Categories.of(table)
     for name in names:
-        trainer = train_stage(
-            config, folder, name, stages[name], data[name], categories, drops_heads
-        )
+        INTERRUPTION.take_place()
+        INTERRUPTION.place = f"in the {name} stage, before its first step"
+        trainer = _trainer(config, folder, name, stages[name])
+        run = Run(stages[name], data[name], trainer, categories, folder / name)
+        finish_stage(run, starts[name], config, drops_heads)
     # What is evaluated is what was saved, on every process: batch norms follow their own images.
-    restore(stages[name], folder / name / "final.ckpt", categories, drops_heads)
-    return stages[name], trainer
+    restore(run, drops_heads)
+    return run
 
 
-def train_stage(
-    config: DictConfig,
-    folder: Path,
-    name: str,
-    stage: DetectionStage,
-    data: DetectionDataModule,
-    categories: Categories,
-    drops_heads: bool = False,
-) -> Trainer:
-    """Bring one stage to its final.ckpt, unless it is there."""
-    INTERRUPTION.take_place()
-    INTERRUPTION.place = f"in the {name} stage, before its first step"
-    own = folder / name
-    finished = (own / "final.ckpt").exists()
+def _trainer(config: DictConfig, folder: Path, name: str, stage: DetectionStage) -> Trainer:
+    """That of a stage; nothing is logged any more once it is finished and, as the last, judged."""
+    finished = (folder / name / "final.ckpt").exists()
     done = finished and read_outcome(folder, name).status == "done"
-    evaluated = done or name != last_stage(config)
-    trainer = build_trainer(config, own, stage.schedule, logs=not (finished and evaluated))
-    trainer.datamodule = data  # type: ignore[attr-defined]
+    silent = finished and (done or name != last_stage(config))
+    trainer = build_trainer(config, folder / name, stage.schedule, logs=not silent)
     for logger in trainer.loggers:
         logger.log_hyperparams(plain(config))
-    if finished:
-        rank_zero_info(f"{name}: finished before, see {own / 'final.ckpt'}")
-        remove(_interrupted(own))  # of a kill right after the last checkpoint
-        _log_after_training(trainer, stage.schedule.epochs)
-        return trainer
-    if not _interrupted(own).exists():
-        Start.of(config, folder, name).take(stage, categories)
-    train(trainer, stage, _interrupted(own), drops_heads)
-    finish(own, stage, categories, config)
-    trainer.strategy.barrier("stage finished")
-    INTERRUPTION.place = f"after the {name} stage"
-    INTERRUPTION.take_place()
     return trainer
 
 
-def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_heads: bool) -> None:
+def finish_stage(run: Run, start: Start, config: DictConfig, drops_heads: bool) -> None:
+    """Bring one stage to its final.ckpt, unless it is there."""
+    if run.final.exists():
+        rank_zero_info(f"{start.stage}: finished before, see {run.final}")
+        remove(run.interrupted)  # of a kill right after the last checkpoint
+        _log_after_training(run.trainer, run.stage.schedule.epochs)
+        return
+    if not run.interrupted.exists():
+        start.take(run.stage, run.categories)
+    train(run, drops_heads)
+    save(run.folder, run.stage.detector, run.stage.live_heads, run.categories, config)
+    run.trainer.strategy.barrier("stage finished")
+    INTERRUPTION.place = f"after the {start.stage} stage"
+    INTERRUPTION.take_place()
+
+
+def train(run: Run, drops_heads: bool) -> None:
     """Train a stage, from where it was interrupted or from the beginning.
 
     Raises:
         DivergedError: instead of an error that has no other cause.
         CheckpointError: the checkpoint of the interrupted training is damaged, or of another one.
     """
-    resumed: dict[str, Any] = {}
-    if interrupted.exists():
-        resumed = {"ckpt_path": str(interrupted), "weights_only": True}
+    trainer, resumed = run.trainer, {}
+    if run.interrupted.exists():
+        resumed = {"ckpt_path": str(run.interrupted), "weights_only": True}
     (watch,) = [callback for callback in trainer.callbacks if isinstance(callback, FiniteLoss)]  # type: ignore[attr-defined]
     watch.drops_heads = drops_heads
     restoring = Restoring()
     trainer.callbacks.append(restoring)  # type: ignore[attr-defined]
     try:
-        trainer.fit(stage, datamodule=trainer.datamodule, **resumed)  # type: ignore[attr-defined]
+        run.fit(**resumed)
     except SIGTERMException:
         raise INTERRUPTION.end(SIGTERM) from None  # Lightning's own leaves with 0, as if finished
     except Exception as error:
@@ -142,10 +136,16 @@ def train(trainer: Trainer, stage: DetectionStage, interrupted: Path, drops_head
 
 
 @rank_zero_only
-def finish(folder: Path, stage: DetectionStage, categories: Categories, config: DictConfig) -> None:
-    """Write the stage's final.ckpt; the checkpoint for resuming has served."""
-    save_stage(folder / "final.ckpt", stage.detector, stage.live_heads, categories, plain(config))
-    remove(_interrupted(folder))
+def save(
+    folder: Path,
+    detector: RegionDetector,
+    heads: Mapping[str, Head],
+    categories: Categories,
+    config: DictConfig,
+) -> None:
+    """Write a stage's final.ckpt into its folder; the checkpoint for resuming has served."""
+    save_stage(folder / "final.ckpt", detector, heads, categories, plain(config))
+    remove(folder / "last.ckpt")
 
 
 def _log_after_training(trainer: Trainer, epochs: int) -> None:
@@ -156,9 +156,7 @@ def _log_after_training(trainer: Trainer, epochs: int) -> None:
         loop.epoch_loop._batches_that_stepped = file.keep_training()
 
 
-def restore(
-    stage: DetectionStage, path: Path, categories: Categories, drops_heads: bool = False
-) -> None:
+def restore(run: Run, drops_heads: bool = False) -> None:
     """Load a finished stage: detector and every head.
 
     With `drops_heads` heads that the file lacks are those that diverged; they are dropped again,
@@ -167,18 +165,14 @@ def restore(
     Raises:
         CheckpointError: it is missing, or of other categories, options or heads.
     """
-    content = load_stage(path)
-    categories.check(saved_categories(content), path)
+    content, stage = load_stage(run.final), run.stage
+    run.categories.check(saved_categories(content), run.final)
     if drops_heads:
         stage.dropped = set(stage.heads) - finite_heads(content)
-    fill(stage.detector, stage.live_heads, content, path)
-
-
-def _interrupted(folder: Path) -> Path:
-    return folder / "last.ckpt"
+    fill(stage.detector, stage.live_heads, content, run.final)
 
 
 def _is_new(config: DictConfig, folder: Path, name: str) -> bool:
     """Whether the stage starts from the backbone's weights rather than from a checkpoint."""
-    saved = (_interrupted(folder / name), folder / name / "final.ckpt")
+    saved = (folder / name / "last.ckpt", folder / name / "final.ckpt")
     return config.stages[name].init.detector is None and not any(path.exists() for path in saved)

@@ -1,41 +1,77 @@
-"""Detections of every head from one pass over the images."""
+"""Detections of every variant from one pass over the images."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bacl.data.batch import Batch, Detections, Target
+from bacl.detectors.postprocess import Postprocess
 from bacl.detectors.region_detector import ImageRegions, RegionDetector
-from bacl.heads import Head
+from bacl.heads import Calibration, Head
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A head, and what may be changed of it and of the suppression once all is trained."""
+
+    head: str
+    """Name of the head."""
+    calibration: Calibration | None = None
+    """In place of the head's own."""
+    postprocess: Postprocess | None = None
+    """In place of the detector's."""
 
 
 @torch.no_grad()
 def detect(
-    detector: RegionDetector, heads: Mapping[str, Head], batch: Batch
+    detector: RegionDetector,
+    heads: Mapping[str, Head],
+    batch: Batch,
+    variants: Mapping[str, Variant] | None = None,
 ) -> dict[str, list[Detections]]:
-    """Every head's detections, per image, in pixels of the original files.
+    """Every variant's detections, per image, in pixels of the original files.
 
-    Backbone, proposals and boxes are computed once.
+    Backbone, proposals and boxes are computed once, and each head's logits too.
+
+    Args:
+        detector: in eval mode.
+        heads: by name.
+        batch: of images; of the targets only the sizes are read.
+        variants: by name; None takes the heads as they are.
     """
+    variants = variants or {name: Variant(name) for name in heads}
     pyramid = detector.pyramid(batch.images)
     regions = detector.inference_regions(pyramid, batch.sizes)
-    return {
-        name: _classified(detector, head, pyramid, regions, batch.targets)
-        for name, head in heads.items()
-    }
+    found = {}
+    for name, head in heads.items():
+        own = {key: each for key, each in variants.items() if each.head == name}
+        logits = [head.logits(each.levels) for each in regions] if own else []
+        for key, variant in own.items():
+            detections = _classified(detector, head, variant, regions, logits, batch.targets)
+            segmented = detector.segment(pyramid, detections, batch.targets)
+            pairs = zip(segmented, batch.targets, strict=True)
+            found[key] = [each.rescaled(target) for each, target in pairs]
+    return found
 
 
 def _classified(
     detector: RegionDetector,
     head: Head,
-    pyramid: Sequence[Tensor],
+    variant: Variant,
     regions: Sequence[ImageRegions],
+    logits: Sequence[Tensor],
     targets: Sequence[Target],
 ) -> list[Detections]:
-    detections = [
-        detector.detect(region, head.scores(region.levels), target.size)
-        for region, target in zip(regions, targets, strict=True)
+    """Detections of each image in pixels of the network's input, without masks."""
+    rows = zip(regions, logits, targets, strict=True)
+    return [
+        detector.detect(
+            region,
+            head.calibrated(own, region.levels, variant.calibration),
+            target.size,
+            variant.postprocess,
+        )
+        for region, own, target in rows
     ]
-    segmented = detector.segment(pyramid, detections, targets)
-    return [found.rescaled(target) for found, target in zip(segmented, targets, strict=True)]

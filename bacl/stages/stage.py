@@ -3,7 +3,7 @@
 B: images.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -20,17 +20,16 @@ from bacl.detectors.levels import ExtraBoxes
 from bacl.detectors.region_detector import RegionDetector
 from bacl.files.state_dicts import misfits, several
 from bacl.heads import BoxGenerator, Head
+from bacl.loggers.measurements import Quantity, named
 from bacl.losses import FollowsEpochs
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Text
-from bacl.stages.detection import detect
+from bacl.stages.detection import Variant, detect
 from bacl.stages.draws import JITTER, SAMPLING, seed_draws
 from bacl.stages.freezing import any_trains, frozen_modules, train_only
 from bacl.stages.parameter_groups import clip_each_group, parameter_groups
 from bacl.stages.schedule import Schedule
 
-CLASSIFICATION = "_classification"
-"""What the name of a head's loss ends with."""
 SHOWN_LOSSES = 8
 """Most losses that a progress bar has room for."""
 
@@ -75,11 +74,11 @@ class DetectionStage(LightningModule):
         self.heads = nn.ModuleDict(heads)
         self.schedule = schedule
         self.metrics = nn.ModuleDict()
-        self.step_losses: dict[str, Tensor] = {}
+        self.step_losses: dict[Quantity, Tensor] = {}
         self.dropped: set[str] = set()
         """Heads that diverged beside others, which go on without them."""
+        self._variants: Mapping[str, Variant] = {}
         self._build_metric = metric
-        self._trainable = trainable
         self._seed = seed
         train_only(self, trainable)
         self.extractor_trains = any_trains(detector.backbone, detector.fpn, detector.box_head)
@@ -98,22 +97,33 @@ class DetectionStage(LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """One metric per head, over the validation images that it will be given."""
+        """One metric per variant, over the validation images that it will be given."""
         self.judge_on(self.trainer.datamodule.val_table)  # type: ignore[attr-defined]
 
     def judge_on(
         self, table: AnnotationTable, metric: Callable[[AnnotationTable], Metric] | None = None
     ) -> None:
-        """Start new metrics, which judge the images of a table that the heads will be given.
+        """Start new metrics, which judge the images of a table that the variants will be given.
 
         Args:
             table: the truth.
-            metric: builds the metric of a head; None takes the stage's.
+            metric: builds the metric of a variant; None takes the stage's.
         """
         build = metric or self._build_metric
-        self.metrics = nn.ModuleDict({name: build(table) for name in self.live_heads})
+        self.metrics = nn.ModuleDict({name: build(table) for name in self.variants})
         for each in self.metrics.values():
             each.seen_only = True  # type: ignore[assignment]
+
+    @property
+    def variants(self) -> Mapping[str, Variant]:
+        """What is evaluated, by name: the live heads as they are, unless others were set."""
+        return self._variants or {name: Variant(name) for name in self.live_heads}
+
+    @variants.setter
+    def variants(self, variants: Mapping[str, Variant]) -> None:
+        self._variants = variants
+        calibrations = [each.calibration for each in variants.values() if each.calibration]
+        self.calibrations = nn.ModuleList(calibrations)  # they move with the stage
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""
@@ -123,13 +133,12 @@ class DetectionStage(LightningModule):
         extra = self._extra_boxes(batch)
         self._seed_step(SAMPLING)
         regions = self.detector.training_regions(pyramid, batch.targets, extra)
-        losses = dict(regions.losses)
+        losses = {Quantity("train", None, part): loss for part, loss in regions.losses.items()}
         for name, head in self.live_heads.items():
-            losses[f"{name}{CLASSIFICATION}"] = head.loss(regions.levels)
-        self.step_losses = {name: loss.detach() for name, loss in losses.items()}
-        logged = {f"train/{name}": loss for name, loss in self.step_losses.items()}
+            losses[Quantity("train", name, "classification")] = head.loss(regions.levels)
+        self.step_losses = {quantity: loss.detach() for quantity, loss in losses.items()}
         shown = len(losses) <= SHOWN_LOSSES
-        self.log_dict(logged, prog_bar=shown, batch_size=len(batch.targets))
+        self.log_dict(named(self.step_losses), prog_bar=shown, batch_size=len(batch.targets))
         idle = [_nothing(self.heads[name]) for name in self.dropped]
         return torch.stack([*losses.values(), *idle]).sum()
 
@@ -148,11 +157,6 @@ class DetectionStage(LightningModule):
         """The heads that have not been dropped, by name."""
         heads: dict[str, Any] = dict(self.heads.items())
         return {name: head for name, head in heads.items() if name not in self.dropped}
-
-    def heads_of(self, losses: Iterable[str]) -> set[str] | None:
-        """The heads whose losses (names in `step_losses`) these are; None if one is no head's."""
-        names = {name.removesuffix(CLASSIFICATION) for name in losses}
-        return names if names <= set(self.heads) else None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep which heads were dropped."""
@@ -191,47 +195,27 @@ class DetectionStage(LightningModule):
         return generator.around(batch.targets)
 
     def detect(self, batch: Batch) -> dict[str, list[Detections]]:
-        """Every head's detections, per image, in pixels of the original files."""
-        return detect(self.detector, self.live_heads, batch)
+        """Every variant's detections, per image, in pixels of the original files."""
+        return detect(self.detector, self.live_heads, batch, self.variants)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect every head's detections; backbone, proposals and boxes are computed once."""
+        """Collect every variant's detections; backbone, proposals and boxes are computed once."""
         image_ids = [target.image_id for target in batch.targets]
         for name, detections in self.detect(batch).items():
             self.metrics[name].update(detections, image_ids)  # type: ignore[operator]
 
     def on_validation_epoch_end(self) -> None:
-        """Log each head's AP under val/<head>/<measure>."""
+        """Log what every variant's metric says of all images."""
         for name, metric in self.metrics.items():
             values = metric.compute()  # type: ignore[operator]
-            named = {f"val/{name}/{key}": value for key, value in values.items()}
+            found = {Quantity("val", name, part): value for part, value in values.items()}
             if not self.trainer.sanity_checking:  # one batch, that errors come before the training
-                self.log_dict(named, sync_dist=True)  # equal on all processes
-
-    def measures(self) -> dict[str, dict[str, float]]:
-        """What every head's metric says of all it was given; every process must call it."""
-        return {
-            head: {key: float(value) for key, value in metric.compute().items()}  # type: ignore[operator]
-            for head, metric in self.metrics.items()
-        }
+                self.log_dict(named(found), sync_dist=True)  # equal on all processes
 
     def on_validation_epoch_start(self) -> None:
         """Start from empty metrics; after the epoch they keep their per-category values."""
         for metric in self.metrics.values():
             metric.reset()  # type: ignore[operator]
-
-    def part(self, names: Mapping[str, str]) -> "DetectionStage":
-        """A stage of some of the heads: this one's modules, its head `old` under the name `new`.
-
-        Args:
-            names: new names to old ones.
-        """
-        heads: dict[str, Any] = {new: self.heads[old] for new, old in names.items()}
-        stage = type(self)(
-            self.detector, heads, self.schedule, self._build_metric, self._trainable, self._seed
-        )  # fmt: skip
-        stage.metrics = nn.ModuleDict({new: self.metrics[old] for new, old in names.items()})
-        return stage
 
     def configure_gradient_clipping(
         self,

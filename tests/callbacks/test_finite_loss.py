@@ -22,7 +22,7 @@ def test_error_names_loss_step_rate_and_images(fit, stage):
         fit(FiniteLoss(Agreement()), stage=stage)
     message = str(error.value)
     assert "box is nan at step 5 of epoch 1, learning rate 0.02, images [102, 103]" in message
-    assert "bacl_classification" not in message
+    assert "bacl/classification" not in message
 
 
 def test_saved_step_loads_with_weights_only(fit, stage, tmp_path):

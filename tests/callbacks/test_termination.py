@@ -11,6 +11,7 @@ from bacl.callbacks.termination import Termination
 from bacl.loggers.csv_logger import CSVLogger, read_rows
 from bacl.processes.agreement import Agreement
 from bacl.processes.interruption import INTERRUPTION
+from tests.tiny_stage import BOX
 
 
 class Told(Callback):
@@ -36,6 +37,6 @@ def test_the_step_is_finished_and_logged_and_no_other_begins(fit, tmp_path, step
     watch = FiniteLoss(agreement)
     with pytest.raises(SIGTERMException):
         fit(watch, Told(step), Termination(agreement), logger=CSVLogger(tmp_path))
-    losses = [values for _, values in read_rows(tmp_path / "metrics.csv") if "train/box" in values]
+    losses = [values for _, values in read_rows(tmp_path / "metrics.csv") if BOX in values]
     assert len(losses) == step + 1
     assert INTERRUPTION.place.startswith(f"after step {step + 1} of the")

@@ -44,7 +44,7 @@ def assert_official(metric, reference):
     """Curves, AP and the AP of every group are pycocotools'."""
     found = {name: float(value) for name, value in metric.compute().items()}
     precision, recall = reference["precision"][..., 0], reference["recall"][..., 0]
-    curves = metric.evaluation.curves
+    curves = metric.judgement.curves
     np.testing.assert_allclose(curves.precision, precision, atol=1e-12)
     np.testing.assert_allclose(curves.recall, recall, atol=1e-12)
     own = {group.key: group.members for group in metric.grouping.groups}

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from bacl.evaluation.coco_ap import groups_by_count
-from bacl.evaluation.groups import UNGROUPED, CategoryGroup, Grouping, group_columns
+from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.lvis_ap import LVISAveragePrecision, groups_by_frequency
+from bacl.evaluation.measures import shown_in, undeclared
+from bacl.evaluation.summary import summary
+from tests.evaluations import RULES
 
 
 def grouping(*members, keys="xyz"):
@@ -35,15 +38,27 @@ def test_groups_share_out_the_categories():
 @pytest.mark.parametrize("keys", [["x", "x"], ["50", "x"], ["s", "x"], ["", "x"]])
 def test_measures_of_groups_have_names_of_their_own(keys):
     with pytest.raises(ValueError, match="not new names"):
-        grouping([True, False], [False, True], keys=keys)
+        summary(RULES, grouping([True, False], [False, True], keys=keys))
 
 
-def test_group_columns_are_what_a_metric_adds_for_its_groups(open_table):
+def test_a_metric_declares_what_it_computes(open_table):
     content = {
         "images": [{"id": 1, "file_name": "1.jpg", "height": 9, "width": 9}],
         "annotations": [],
         "categories": [{"id": 1, "name": "cup", "frequency": "c"}],
     }
-    measures = list(LVISAveragePrecision(open_table(content)[1]).compute())
-    assert group_columns(measures) == {"AP_r": "APr", "AP_c": "APc", "AP_f": "APf"}
-    assert {name for name in measures if name[:2] == "AP"} == {*UNGROUPED, "APr", "APc", "APf"}
+    metric = LVISAveragePrecision(open_table(content)[1])
+    assert [each.name for each in metric.measures] == list(metric.compute())
+    groups = {each.title: (each.name, each.group) for each in metric.measures if each.group}
+    assert groups == {"AP_r": ("APr", "r"), "AP_c": ("APc", "c"), "AP_f": ("APf", "f")}
+    main = [each.title for each in shown_in(metric.measures, "main")]
+    assert main == ["AP", "AP_r", "AP_c", "AP_f"]
+
+
+def test_results_of_earlier_versions_say_by_their_names_what_they_are(open_table):
+    names = ["AP", "AP50", "AP75", "APs", "APr", "AR@300", "segm/AP", "segm/APr", "segm/APs"]
+    told = [(each.full_title, each.group, each.of_masks) for each in undeclared(names)]
+    assert told == [
+        *[("AP", None, False), ("AP50", None, False), ("AP_r", "r", False)],
+        *[("AP masks", None, True), ("AP_r masks", "r", True)],
+    ]

@@ -64,7 +64,7 @@ def per_image(results, table):
 
 def assert_official(metric, reference):
     summary = metric.compute()
-    curves = metric.evaluation.curves
+    curves = metric.judgement.curves
     np.testing.assert_allclose(curves.precision, reference.eval["precision"], atol=1e-12)
     np.testing.assert_allclose(curves.recall, reference.eval["recall"], atol=1e-12)
     assert set(summary) == set(reference.results)
@@ -172,7 +172,7 @@ def test_small_blocks_change_nothing(open_table, random_case, monkeypatch):
         monkeypatch.setattr(matching, "_PAIRS_AT_ONCE", pairs)
         metric.update(*per_image(results, table))
         metric.compute()
-    one, other = (metric.evaluation.curves for metric in metrics)
+    one, other = (metric.judgement.curves for metric in metrics)
     assert (one.precision > 0).any()
     assert np.array_equal(one.precision, other.precision)
     assert np.array_equal(one.recall, other.recall)
@@ -281,7 +281,7 @@ def test_images_order_batches_and_repetitions_do_not_matter(open_table, random_c
         apart.update(detections[row : row + 1], ids[row : row + 1])
     assert together.compute() == apart.compute()
     assert float(together.compute()["AP"]) > 0
-    one, other = together.evaluation, apart.evaluation
+    one, other = together.judgement, apart.judgement
     assert np.array_equal(one.curves.precision, other.curves.precision)
     assert np.array_equal(one.num_detections, other.num_detections)
 

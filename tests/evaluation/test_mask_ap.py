@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWar
 
 def assert_official(metric, boxes, masks):
     summary = metric.compute()
-    pairs = ((metric.evaluation, boxes, ""), (metric.mask_evaluation, masks, "segm/"))
+    pairs = ((metric.judgement, boxes, ""), (metric.mask_judgement, masks, "segm/"))
     for evaluation, reference, prefix in pairs:
         curves = evaluation.curves
         np.testing.assert_allclose(curves.precision, reference.eval["precision"], atol=1e-12)
@@ -147,7 +147,7 @@ def test_the_mask_counts_and_not_the_box_by_hand(open_table):
     assert figures["segm/AP"] == pytest.approx([0.6])
     assert figures["AP"] == pytest.approx([1])
     metric.reset()
-    assert metric.mask_evaluation is None
+    assert metric.mask_judgement is None
 
 
 def test_more_masks_than_pycocotools_can_measure_at_once(open_table):

@@ -14,7 +14,6 @@ from bacl.assembly import build
 from bacl.jobs import fit, fit_group
 from bacl.losses import FCBL
 from bacl.one_pass.plan import PlannedJob, write_plan
-from bacl.one_pass.share_out import own_columns
 from bacl.runs import evaluated as evaluate
 from bacl.runs.outcome import read_outcome, write_done
 
@@ -206,20 +205,6 @@ def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
         assert "alpha=-1: expected a number of at least 0" in read_outcome(tmp_path / "bad").reason
     for name in ("alpha_0.7", "bce"):
         assert_same_run(tmp_path / name, alone / name)
-
-
-def test_metrics_belong_to_the_jobs_whose_heads_they_are():
-    names = {"bacl": "bacl_3", "same": "bacl_3"}
-    heads = {"bacl_3", "bacl_33", "baseline_0"}
-    named = {
-        "train/bacl_3_classification": ["train/bacl_classification", "train/same_classification"],
-        "val/bacl_3/AP": ["val/bacl/AP", "val/same/AP"],
-        "train/rpn_box": ["train/rpn_box"],
-        "epoch": ["epoch"],
-        "train/bacl_33_classification": [],
-        "val/baseline_0/AP": [],
-    }
-    assert {name: own_columns(name, names, heads) for name in named} == named
 
 
 def test_an_outcome_is_what_the_folder_tells(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import rich
 
+from bacl.evaluation.measures import undeclared
 from bacl.launchers.summary import show_summary, write_summary
 from bacl.runs.outcome import Outcome
 
@@ -21,7 +22,8 @@ class EndedJob:
 
 
 def done(title: str, **measures: float | None) -> EndedJob:
-    return EndedJob(title, Outcome("done", "classifier", 12.5, results={"bacl": measures}))
+    declared = undeclared(list(measures))
+    return EndedJob(title, Outcome("done", "classifier", 12.5, "", {"bacl": measures}, declared))
 
 
 FAILED = EndedJob("alpha=[2]", Outcome("failed", reason="diverged [step 3]"))

@@ -5,7 +5,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from bacl.loggers.csv_logger import CSVLogger, MetricsFile, read_rows
+from bacl.loggers.measurements import Quantity
 from bacl.messages.errors import UserError
+
+LOSS = Quantity("", None, "loss")
 
 
 def rows(folder):
@@ -113,7 +116,7 @@ DAMAGED = {
 def test_good_rows_of_a_damaged_file_are_kept(tmp_path, damage):
     path = tmp_path / "metrics.csv"
     path.write_bytes(b"step,loss\r\n0,1.0\r\n" + damage + b"2,0.5\r\n")
-    assert list(read_rows(path)) == [(0, {"loss": 1.0}), (2, {"loss": 0.5})]
+    assert list(read_rows(path)) == [(0, {LOSS: 1.0}), (2, {LOSS: 0.5})]
     log(tmp_path, (3, {"loss": 0.25}))
     assert [row["step"] for row in rows(tmp_path)] == ["0", "2", "3"]
 

@@ -9,6 +9,7 @@ from bacl.checkpoints.mmdet_names import published_name
 from bacl.data.batch import Batch
 from bacl.detectors.matching import BACKGROUND
 from bacl.heads import Classifier
+from bacl.loggers.measurements import Quantity
 from bacl.stages import DetectionStage
 from tests.published.difference import Difference, absolute, exact, relative
 from tests.published.recorded import images, new_stage, numbers, targets
@@ -58,7 +59,8 @@ def _step(stage: DetectionStage, replay: Replay, step: int, name: str) -> Iterat
     loss.backward()
     yield from _matches(replay, name)
     (head,) = stage.heads
-    for ours, theirs in (LOSSES | {f"{head}_classification": "cls"}).items():
+    shared = {Quantity("train", None, ours): theirs for ours, theirs in LOSSES.items()}
+    for ours, theirs in (shared | {Quantity("train", head, "classification"): "cls"}).items():
         found = stage.step_losses[ours]
         yield relative(f"{name}, loss {theirs}", found, replay[f"loss_{theirs}"])
     yield relative(f"{name}, loss", loss.detach(), replay["loss"])

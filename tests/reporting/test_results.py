@@ -8,12 +8,8 @@ from rich.console import Console
 
 from bacl.evaluation.coco_ap import groups_by_count
 from bacl.evaluation.lvis_ap import groups_by_frequency
-from bacl.reporting.results import (
-    describe_groups,
-    results_markdown,
-    results_table,
-    write_results,
-)
+from bacl.reporting.results import RunResults, describe_groups
+from tests.evaluations import evaluation, statistics
 
 RESULTS = {
     "baseline": {
@@ -25,12 +21,17 @@ RESULTS = {
         "APf": 0.29, "AR@300": 0.45, "ARs@300": 0.1,
     },
 }  # fmt: skip
-COUNTS = (torch.tensor([3, 50, 400, 1000]), np.array([4, 90, 12000, 345]))
-GROUPS = (groups_by_frequency(["r", "c", "f", "f"]), *COUNTS)
+COUNTS = statistics("abcd", "rcff", [3, 50, 400, 1000], [4, 90, 12000, 345])
+LVIS = groups_by_frequency(["r", "c", "f", "f"])
+
+
+def found(results=RESULTS, grouping=LVIS, part: str = "") -> RunResults:
+    values = {head: evaluation(own, grouping, part=part) for head, own in results.items()}
+    return RunResults(values, COUNTS)
 
 
 def test_markdown_in_percent_with_differences():
-    assert results_markdown(RESULTS, *GROUPS).splitlines() == [
+    assert found().markdown().splitlines() == [
         "| head | AP | AP50 | AP75 | AP_r | AP_c | AP_f | AR |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
         "| baseline | 22.4 | 35.0 | 24.0 | – | 20.0 | 30.1 | 40.0 |",
@@ -46,21 +47,19 @@ def test_markdown_in_percent_with_differences():
 def test_console_table_has_the_same_numbers():
     console = Console(width=120, color_system=None)
     with console.capture() as capture:
-        console.print(results_table(RESULTS, *GROUPS))
+        console.print(found().console_table())
     text = capture.get()
     for part in ("baseline", "AP_r", "22.4", "–", "+5.4", "-1.1", "12,345 instances"):
         assert part in text
 
 
 def test_single_head_has_no_differences():
-    text = results_markdown({"bce": RESULTS["bacl"]}, *GROUPS)
+    text = found({"bce": RESULTS["bacl"]}).markdown()
     assert "(" not in text
 
 
 def test_metric_that_was_not_computed_is_a_dash():
-    assert "| bce | 50.0 | – | – | – | – | – | – |" in results_markdown(
-        {"bce": {"AP": 0.5}}, *GROUPS
-    )
+    assert "| bce | 50.0 | – | – | – | – | – | – |" in found({"bce": {"AP": 0.5}}).markdown()
 
 
 def test_masks_have_rows_of_their_own_and_are_compared_with_masks():
@@ -69,7 +68,7 @@ def test_masks_have_rows_of_their_own_and_are_compared_with_masks():
         "bacl": {"AP": 0.3, "segm/AP": 0.254, "segm/APr": 0.177, "segm/AR@300": 0.2},
         "boxes": {"AP": 0.1},
     }
-    rows = results_markdown(results, *GROUPS).splitlines()[2:7]
+    rows = found(results).markdown().splitlines()[2:7]
     assert rows == [
         "| baseline | 20.0 | – | – | – | – | – | – |",
         "| baseline masks | 19.4 | – | – | 1.3 | – | – | 30.0 |",
@@ -80,9 +79,9 @@ def test_masks_have_rows_of_their_own_and_are_compared_with_masks():
 
 
 def test_groups_by_instances_stand_in_place_of_those_by_images():
-    judged = {"AP": 0.268, "AP1": 0.144, "AP2": 0.208, "AP3": -1.0, "AP4": 0.319, "AR@100": 0.4}
-    grouping = groups_by_count(COUNTS[1], [20, 400, 8000])
-    assert results_markdown({"bacl": judged}, grouping, *COUNTS).splitlines() == [
+    judged = {"AP": 0.268, "AP1": 0.144, "AP2": 0.208, "AP3": -1.0, "AP4": 0.319, "AR@300": 0.4}
+    grouping = groups_by_count(COUNTS.instance_counts.numpy(), [20, 400, 8000])
+    assert found({"bacl": judged}, grouping).markdown().splitlines() == [
         "| head | AP | AP50 | AP75 | AP_1 | AP_2 | AP_3 | AP_4 | AR |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
         "| bacl | 26.8 | – | – | 14.4 | 20.8 | – | 31.9 | 40.0 |",
@@ -94,28 +93,29 @@ def test_groups_by_instances_stand_in_place_of_those_by_images():
 
 
 def test_only_groups_with_categories_are_described():
-    assert describe_groups(groups_by_frequency(["r", "r"]), [0, 5], [0, 7]) == [
+    counts = statistics("ab", "rr", [0, 5], [0, 7])
+    assert describe_groups(groups_by_frequency(["r", "r"]), counts) == [
         "rare: 2 categories of 0 to 5 training images, 7 instances"
     ]
 
 
-def write(folder, **changes):
-    arguments = {
-        "results": RESULTS,
-        "per_category": {"bce": {"AP": np.array([0.5, -1.0]), "num_detections": np.array([7, 0])}},
-        "names": ["cup, small", "lamp"],
-        "grouping": groups_by_frequency(["f", "r"]),
-        "image_counts": torch.tensor([120, 3]),
-        "instance_counts": [500, 4],
-        "category_ids": np.array([17, 3]),
+PER_CATEGORY = {"AP": np.array([0.5, -1.0]), "num_detections": np.array([7, 0])}
+
+
+def write(folder, per_category=PER_CATEGORY, part: str = ""):
+    grouping = groups_by_frequency(["f", "r"])
+    counts = statistics(["cup, small", "lamp"], "fr", [120, 3], [500, 4])
+    evaluations = {
+        "bce": evaluation(RESULTS["baseline"], grouping, per_category, part),
+        "bacl": evaluation(RESULTS["bacl"], grouping, part=part),
     }
-    write_results(folder, **{**arguments, **changes})
+    RunResults(evaluations, counts).write(folder, np.array([17, 3]))
 
 
 def test_files(tmp_path):
     write(tmp_path / "run")
     content = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert content["baseline"]["APr"] is None
+    assert content["bce"]["APr"] is None
     assert content["bacl"]["AP"] == 0.278
     rows = list(csv.DictReader((tmp_path / "run" / "per_category.csv").open(newline="")))
     assert rows == [
@@ -133,16 +133,17 @@ def test_files(tmp_path):
 
 def test_column_of_another_length_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"bce\.AP.*2 categories"):
-        write(tmp_path, per_category={"bce": {"AP": np.zeros(3)}})
+        write(tmp_path, per_category={"AP": np.zeros(3)})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_part_of_the_data_is_told_wherever_results_are(tmp_path):
-    text = results_markdown(RESULTS, *GROUPS, "40 of 617 images")
+    results = found(part="40 of 617 images")
+    text = results.markdown()
     assert "- evaluated on 40 of 617 images: not comparable with all of them" in text.splitlines()
     console = Console(width=120, color_system=None)
     with console.capture() as capture:
-        console.print(results_table(RESULTS, *GROUPS, "40 of 617 images"))
+        console.print(results.console_table())
     assert "40 of 617 images" in capture.get()
     write(tmp_path, part="40 of 617 images")
     assert json.loads((tmp_path / "results.json").read_text())["evaluated"] == "40 of 617 images"

@@ -20,9 +20,10 @@ from bacl.reporting.figures import draw_ap_by_count, draw_weight_norms
 from bacl.reporting.figures.ablation_curves import draw_ablation
 from bacl.reporting.figures.letters import label, legend_label
 from bacl.reporting.figures.style import new_figure, save, styled
-from bacl.reporting.results import results_markdown, results_table, write_results
+from bacl.reporting.results import RunResults
 from bacl.reporting.shown_names import as_markdown, shown
 from bacl.reporting.spreadsheet import cell_of, text_of
+from tests.evaluations import evaluation, statistics
 
 NAMES = [
     r"US$ \foo $", "$1 (50%), $2", "price_$5_$10", '=HYPERLINK("http://x")', "[red]x[/red]", "a|b",
@@ -32,6 +33,7 @@ NAMES = [
 ]  # fmt: skip
 GROUPING = groups_by_frequency(["rcf"[number % 3] for number in range(len(NAMES))])
 COUNTS = np.arange(1, len(NAMES) + 1)
+COUNTED = statistics(NAMES, ["f"] * len(NAMES), COUNTS, COUNTS)
 
 
 @pytest.fixture(autouse=True)
@@ -83,11 +85,9 @@ def test_a_letter_is_taken_from_another_font_of_the_machine(tmp_path):
 
 
 def test_csv_gives_the_names_back_and_no_cell_acts(tmp_path):
-    measures = {"=head": {"AP": np.full(len(NAMES), 0.5)}}
-    ids = np.arange(len(NAMES))
-    write_results(
-        tmp_path, {"=head": {"AP": 0.5}}, measures, NAMES, GROUPING, COUNTS, COUNTS, ids
-    )  # fmt: skip
+    measures = {"AP": np.full(len(NAMES), 0.5)}
+    results = RunResults({"=head": evaluation({"AP": 0.5}, GROUPING, measures)}, COUNTED)
+    results.write(tmp_path, np.arange(len(NAMES)))
     content = (tmp_path / "per_category.csv").read_text(encoding="utf-8")
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", content.replace("\r\n", "\n"))
     rows = list(csv.DictReader(StringIO(content)))
@@ -121,8 +121,9 @@ def test_a_table_in_markdown_has_as_many_cells_as_columns_and_reads_as_the_names
 
 
 def test_markup_of_the_terminal_is_text():
-    results = {"[red]x[/red]": {"AP": 0.5}, "\x1b[31m": {"AP": 0.5}, "[/x]": {"AP": 0.5}}
+    heads = ("[red]x[/red]", "\x1b[31m", "[/x]")
+    results = RunResults({head: evaluation({"AP": 0.5}, GROUPING) for head in heads}, COUNTED)
     console = Console(file=StringIO(), width=200)
-    console.print(results_table(results, GROUPING, COUNTS, COUNTS))
-    assert all(shown(head) in console.file.getvalue() for head in results)
-    assert r"| \[red\]x\[/red\] |" in results_markdown(results, GROUPING, COUNTS, COUNTS)
+    console.print(results.console_table())
+    assert all(shown(head) in console.file.getvalue() for head in heads)
+    assert r"| \[red\]x\[/red\] |" in results.markdown()

@@ -8,7 +8,7 @@ import pytest
 
 from bacl.files.atomic import UnwritableError
 from bacl.jobs import test as test_job
-from bacl.runs import evaluated as evaluate
+from bacl.reporting.results import RunResults
 from bacl.runs import pictures as draw
 
 
@@ -33,7 +33,7 @@ def failing(*arguments, **options):
 def test_figures_that_cannot_be_drawn_are_one_warning_after_the_results(alone, monkeypatch, caplog):
     monkeypatch.setattr(draw, "draw_ap_by_count", failing)
     monkeypatch.setattr(draw, "draw_detection_grid", failing)
-    monkeypatch.setattr(evaluate, "results_table", failing)
+    monkeypatch.setattr(RunResults, "console_table", failing)
     folder = alone()
     assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["bacl"]
     assert (folder / "results.md").exists()

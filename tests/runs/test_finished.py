@@ -3,7 +3,7 @@
 import pytest
 
 from bacl.messages.errors import UserError
-from bacl.runs.finished import every_run, results
+from bacl.runs.finished import every_run, first_heads
 from bacl.runs.folder import write_text
 from bacl.runs.outcome import write_failed
 
@@ -15,7 +15,8 @@ def rows_of(table):
 
 def test_results_are_those_of_the_first_head(tmp_path, mark_done):
     mark_done("default", 0, {"bacl": 0.25, "baseline": 0.1})
-    assert results(tmp_path / "default") == ({0: {"AP": 0.25}}, {})
+    row = first_heads(tmp_path / "default", name="x")
+    assert (row.runs, row.problems) == ({0: {"AP": 0.25}}, {})
 
 
 def test_every_run_of_a_name_is_a_table(tmp_path, mark_done):
@@ -96,7 +97,8 @@ def test_folders_that_are_no_seeds_are_passed_over(tmp_path, mark_done):
     mark_done("default", 0, {"bacl": 0.25})
     for name in ("seed_abc", "seed_", "seed_0.old"):
         write_text(tmp_path / "default" / name / "config.yaml", "")
-    assert results(tmp_path / "default") == ({0: {"AP": 0.25}}, {})
+    row = first_heads(tmp_path / "default", name="x")
+    assert (row.runs, row.problems) == ({0: {"AP": 0.25}}, {})
     (table,) = every_run(tmp_path, "demo")
     assert len(table.rows) == 1
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from bacl.evaluation.measures import Measure, undeclared
 from bacl.runs.outcome import DONE, FAILED, Outcome, read_outcome, write_done, write_failed
 
 RESULTS = {"bacl": {"AP": 0.25}}
@@ -12,7 +13,12 @@ RESULTS = {"bacl": {"AP": 0.25}}
 def test_a_finished_run_says_what_it_measured(tmp_path):
     write_failed(tmp_path, "killed")
     write_done(tmp_path, "classifier", RESULTS, 1.0)
-    assert read_outcome(tmp_path) == Outcome("done", "classifier", 1.0, results=RESULTS)
+    told = undeclared(list(RESULTS["bacl"]))
+    expected = Outcome("done", "classifier", 1.0, results=RESULTS, declared=told)
+    assert read_outcome(tmp_path) == expected  # as versions did that said names alone
+    measures = [Measure("AP", "mean", "main", "r"), Measure("segm/AP", "AP", "all", of_masks=True)]
+    write_done(tmp_path, "classifier", RESULTS, 1.0, measures)
+    assert read_outcome(tmp_path).declared == measures
     assert read_outcome(tmp_path, "representation").status == "unfinished"
     assert not (tmp_path / FAILED).exists()
 
@@ -27,6 +33,7 @@ DAMAGED = {
     "an object": b"{}", "nested": b"[" * 100_000, "another encoding": "{}".encode("utf-16"),
     "cut short": json.dumps({"stage": "classifier", "results": RESULTS}).encode()[:-9],
     "no numbers": b'{"stage": "a", "seconds": 1, "results": {"bacl": {"AP": "much"}}}',
+    "no measure": b'{"stage": "a", "seconds": 1, "results": {}, "measures": [{"name": 5}]}',
     "no measures": b'{"stage": "a", "seconds": 1, "results": {"bacl": 5}}',
 }  # fmt: skip
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from bacl.evaluation.groups import MASKS
 from bacl.reporting.ablation import Ablation
 from bacl.reporting.figures.letters import LONGEST, label
 from bacl.reporting.figures.style import MUTED, head_colour, new_figure, save, styled
@@ -32,8 +31,9 @@ def draw_ablation(path: Path, ablation: Ablation) -> Path:
     """
     height = 3.4 if ablation.axis else 1.2 + 0.34 * len(ablation.rows)
     columns = list(ablation.columns.items())
-    boxes = [column for column in columns if not column[1].startswith(MASKS)]
-    lines = [boxes, columns[len(boxes) :]] if len(columns) > len(boxes) else [boxes]
+    masks = sum(measure.of_masks for measure in ablation.measures)
+    lines = [columns[: len(columns) - masks], columns[len(columns) - masks :]]
+    lines = [line for line in lines if line]
     wide = max(len(line) for line in lines)
     size = (max(3 * wide, 6), height * len(lines))
     figure, axes = new_figure(*size, len(lines), wide, sharey=True)

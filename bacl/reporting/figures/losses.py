@@ -1,6 +1,5 @@
 """Training curves from the CSV logger's metrics."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from bacl.loggers.csv_logger import read_rows
+from bacl.loggers.measurements import Quantity
 from bacl.reporting.figures.letters import label, legend_label
 from bacl.reporting.figures.style import (
     INK,
@@ -22,24 +23,24 @@ from bacl.reporting.figures.style import (
 )
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-CLASSIFICATION = "_classification"  # the classification losses of all heads share a panel
+LOSSES = "train"  # the section of training losses
 SMOOTHED = 40  # a running mean over 1/40 of the curve
 
 
 @styled
 def draw_losses(path: Path, metrics_csv: Path, heads: Sequence[str] = ()) -> Path:
-    """Draw every training loss over the steps: the heads' classification losses in one panel.
+    """Draw every training loss over the steps: those of one kind of all heads in one panel.
 
     Args:
         path: PNG to write.
-        metrics_csv: the CSV logger's file; its columns `train/...` are the losses.
+        metrics_csv: the CSV logger's file.
         heads: those that come first, in the order of the other figures' colours.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: the file has no column `train/...`.
+        ValueError: the file has no training loss.
     """
     panels = _panels(read_curves(metrics_csv), heads)
     columns = min(3, len(panels))
@@ -53,40 +54,27 @@ def draw_losses(path: Path, metrics_csv: Path, heads: Sequence[str] = ()) -> Pat
     return save(figure, path)
 
 
-def has_losses(metrics_csv: Path, prefix: str = "train/") -> bool:
+def has_losses(metrics_csv: Path) -> bool:
     """Whether any training loss was logged: a run of a few steps ends before the first time."""
-    with Path(metrics_csv).open(encoding="utf-8", newline="") as file:
-        return any(name.startswith(prefix) for name in next(csv.reader(file), []))
+    return any(each.section == LOSSES for _, row in read_rows(Path(metrics_csv)) for each in row)
 
 
-def read_curves(metrics_csv: Path, prefix: str = "train/") -> dict[str, Curve]:
-    """Steps and values of every metric whose name begins with `prefix`, without the prefix.
+def read_curves(metrics_csv: Path, section: str = LOSSES) -> dict[Quantity, Curve]:
+    """Steps and values of every quantity of a section.
 
     A run that was interrupted repeats the steps after its last checkpoint; the later values count.
 
     Raises:
-        ValueError: no such metric, or a record that is not a number.
+        ValueError: no such quantity.
     """
-    points: dict[str, dict[int, float]] = {}
-    with Path(metrics_csv).open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            for name, text in row.items():
-                if name is not None and name.startswith(prefix) and text:
-                    curve = points.setdefault(name.removeprefix(prefix), {})
-                    place = f"{metrics_csv}: line {number}"
-                    curve[int(_number(row["step"], f"{place}, step"))] = _number(
-                        text, f"{place}, {name}"
-                    )
+    points: dict[Quantity, dict[int, float]] = {}
+    for step, row in read_rows(Path(metrics_csv)):
+        for quantity, value in row.items():
+            if quantity.section == section:
+                points.setdefault(quantity, {})[step] = value
     if not points:
-        raise ValueError(f"{metrics_csv}: no column {prefix}… with a value; was the run logged?")
-    return {name: _sorted(curve) for name, curve in sorted(points.items())}
-
-
-def _number(text: str | None, place: str) -> float:
-    try:
-        return float(text or "")
-    except ValueError:
-        raise ValueError(f"{place}: {text!r} is not a number") from None
+        raise ValueError(f"{metrics_csv}: no column {section}/… with a value; was the run logged?")
+    return {each: _sorted(points[each]) for each in sorted(points, key=str)}
 
 
 def _sorted(curve: Mapping[int, float]) -> Curve:
@@ -99,17 +87,14 @@ def _finite(curve: Curve) -> Curve:
     return curve[0][kept], curve[1][kept]
 
 
-def _panels(curves: Mapping[str, Curve], first: Sequence[str]) -> dict[str, dict[str, Curve]]:
-    found = {
-        name.removesuffix(CLASSIFICATION): curve
-        for name, curve in curves.items()
-        if name.endswith(CLASSIFICATION)
-    }
-    others = {
-        name: {"": curve} for name, curve in curves.items() if not name.endswith(CLASSIFICATION)
-    }
-    heads = {name: found[name] for name in (*first, *found) if name in found}
-    return ({"classification": heads} if heads else {}) | others
+def _panels(curves: Mapping[Quantity, Curve], first: Sequence[str]) -> dict[str, dict[str, Curve]]:
+    """Curves by part and head, what heads have before what they share."""
+    order: dict[str | None, int] = {head: number for number, head in enumerate(first)}
+    ranked = sorted(curves, key=lambda each: (not each.head, order.get(each.head, len(order))))
+    panels: dict[str, dict[str, Curve]] = {}
+    for quantity in ranked:
+        panels.setdefault(quantity.part, {})[quantity.head or ""] = curves[quantity]
+    return panels
 
 
 def _draw_panel(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:

@@ -1,0 +1,53 @@
+"""What an evaluation found of one variant, as a value: tables, files and pictures read it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from bacl.evaluation.average_precision import AveragePrecision
+from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.groups import Grouping
+from bacl.evaluation.measures import Measure
+from bacl.evaluation.truth import GroundTruth
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Of a head as it was trained, or of one with another calibration or suppression.
+
+    C: categories.
+    """
+
+    measures: Sequence[Measure]
+    values: Mapping[str, float]
+    """By the measures' names, in [0, 1]; -1 where there is nothing to average."""
+    per_category: Mapping[str, np.ndarray]
+    """(C,) each, see `AveragePrecision.per_category`."""
+    grouping: Grouping
+    truth: GroundTruth
+    """What was judged by."""
+    part: str
+    """Of the images, where not all were judged, such as "40 of 617 images"; otherwise empty."""
+    detections: DetectionColumns
+    """In the images that were asked for."""
+
+    @classmethod
+    def of(cls, metric: AveragePrecision, image_ids: Sequence[int] | None = None) -> Self:
+        """What a metric found in all that it was given; every process must call it.
+
+        Args:
+            metric: of the variant.
+            image_ids: whose detections are kept; None keeps all.
+        """
+        values = {name: float(value) for name, value in metric.compute().items()}
+        return cls(
+            metric.measures,
+            values,
+            metric.per_category(),
+            metric.grouping,
+            GroundTruth.from_table(metric.table, metric.rules),
+            metric.part,
+            metric.detections(image_ids),
+        )

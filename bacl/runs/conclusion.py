@@ -1,0 +1,100 @@
+"""What is left of an evaluation: files of results, which must be written, and pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import rich
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from bacl.data.datamodule import DetectionDataModule
+from bacl.evaluation.evaluation import Evaluation
+from bacl.evaluation.results_json import ResultsWriter
+from bacl.heads import Head
+from bacl.loggers.figures import log_figure
+from bacl.messages.dispensable import Dispensable
+from bacl.options.sections import Report
+from bacl.reporting.results import RunResults
+from bacl.runs.folder import write_text
+from bacl.runs.outcome import write_done
+from bacl.runs.pictures import draw
+from bacl.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What is written of the variants of a stage."""
+
+    folder: Path
+    """results.json, results.md, per_category.csv and figures/*.png go there."""
+    evaluations: Mapping[str, Evaluation]
+    heads: Mapping[str, Head]
+    """Of the variants, by their names."""
+    data: DetectionDataModule
+    report: Report
+    """Which variant the others are compared with, and what is drawn and saved."""
+    loggers: Sequence[Logger] = ()
+    """Figures are shown in these."""
+    step: int = 0
+    """Of the training, for the loggers."""
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        evaluations: Mapping[str, Evaluation],
+        report: Report,
+        folder: Path | None = None,
+    ) -> Self:
+        """Of heads of a run as they are; `folder` stands for that of the stage."""
+        heads = {name: run.stage.live_heads[name] for name in evaluations}
+        trainer = run.trainer
+        loggers, step = trainer.loggers, trainer.global_step
+        return cls(folder or run.folder, evaluations, heads, run.data, report, loggers, step)
+
+    @property
+    def ordered(self) -> dict[str, Evaluation]:
+        """The evaluations, the one that the others are compared with first."""
+        first = self.report["reference"]
+        names = sorted(self.evaluations, key=lambda name: name != first)
+        return {name: self.evaluations[name] for name in names}
+
+    @rank_zero_only
+    def write(self) -> None:
+        """Write what was found, then draw and print it, which cannot end the run.
+
+        Raises:
+            UnwritableError: a file of results cannot be written; the same command tries again.
+        """
+        if self.report["save_detections"]:
+            self._save_detections()
+        results = RunResults(self.ordered, self.data.statistics)
+        results.write(self.folder, self.data.val_table.category_ids)
+        write_text(self.folder / "results.md", results.markdown())
+        for path in draw(self.folder, self.ordered, self.heads, self.data, self.report):
+            log_figure(self.loggers, f"figures/{path.stem}", path, self.step)
+        with Dispensable("not shown") as shown, shown.part("table of results"):
+            rich.print(results.console_table())
+            print(f"Results, AP per category and pictures: {self.folder}")
+
+    @rank_zero_only
+    def note_done(self, folder: Path, stage: str, seconds: float) -> None:
+        """Mark a run as finished.
+
+        Args:
+            folder: of the run.
+            stage: its last one.
+            seconds: wall time of this process.
+        """
+        results = {name: each.values for name, each in self.evaluations.items()}
+        first = next(iter(self.evaluations.values()))
+        write_done(folder, stage, results, seconds, first.measures)
+
+    def _save_detections(self) -> None:
+        """Every variant's detections in the LVIS results format."""
+        for name, evaluation in self.evaluations.items():
+            path = self.folder / f"detections_{name}.json.gz"
+            with ResultsWriter(path, self.data.val_table) as writer:
+                writer.write_columns(evaluation.detections)

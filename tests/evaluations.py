@@ -1,0 +1,36 @@
+"""Evaluations of given numbers, as a metric would have found them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from bacl.data.statistics import CategoryStatistics
+from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.evaluation import Evaluation
+from bacl.evaluation.groups import Grouping
+from bacl.evaluation.rules import Rules
+from bacl.evaluation.summary import summary
+
+RULES = Rules(300, limit_per_category=False, federated=True, without_area=False)
+
+
+def evaluation(
+    values: Mapping[str, float],
+    grouping: Grouping,
+    per_category: Mapping[str, np.ndarray] | None = None,
+    part: str = "",
+) -> Evaluation:
+    """Of all measures of LVIS, with those of masks where a value is one of theirs."""
+    boxes = list(summary(RULES, grouping))
+    masks = [each.as_masks() for each in boxes] if any("segm/" in name for name in values) else []
+    nothing = DetectionColumns.concatenate([])
+    return Evaluation([*boxes, *masks], values, per_category or {}, grouping, None, part, nothing)
+
+
+def statistics(
+    names: Sequence[str], frequency: Sequence[str], images: Sequence[int], instances: Sequence[int]
+) -> CategoryStatistics:
+    """Counts of a training file."""
+    counts = (torch.tensor(images), torch.tensor(instances))
+    return CategoryStatistics(list(names), np.array(frequency), *counts, num_images=2000)
