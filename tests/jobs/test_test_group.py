@@ -1,0 +1,90 @@
+"""Many evaluations in one pass leave what each would have left alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from bacl.assembly.build import build_data, open_data
+from bacl.assembly.restored import restore_model
+from bacl.heads import Calibration
+from bacl.jobs import test as test_job
+from bacl.jobs import test_group
+from bacl.one_pass.variants import PlannedTest, write_variants
+from bacl.stages.detection import Variant, detect
+
+COMMON = ["job=test", "data=builtin"]
+SETTINGS = (["detector.postprocess.nms_iou=0.3"], ["detector.postprocess.max_detections=5"], [])
+
+
+@pytest.fixture
+def commanded(monkeypatch):
+    """Lets jobs see the overrides of a command."""
+
+    def command(overrides: list[str]) -> None:
+        for job in (test_job, test_group):
+            monkeypatch.setattr(job, "command_overrides", lambda: overrides)
+
+    return command
+
+
+def copied(finished: Path, tmp_path: Path, name: str) -> Path:
+    folder = tmp_path / name / "classifier"
+    folder.mkdir(parents=True)
+    return Path(shutil.copy(finished / "classifier/final.ckpt", folder))
+
+
+def test_each_setting_ends_as_alone(finished, tiny, tmp_path, commanded):
+    alone, together = (copied(finished, tmp_path, name) for name in ("alone", "together"))
+    tests = []
+    for setting in SETTINGS:
+        overrides = [*COMMON, *setting]
+        commanded(overrides)
+        test_job.run(tiny(f"checkpoint={alone}", *overrides), tmp_path)
+        tests.append(PlannedTest.of(tiny(*overrides), overrides))
+    write_variants(tmp_path / "group", tests)
+    commanded(COMMON)
+    test_group.run(tiny(f"checkpoint={together}", *COMMON), tmp_path / "group")
+    folders = sorted(path.name for path in alone.parent.glob("test_*"))
+    assert sorted(path.name for path in together.parent.glob("test_*")) == folders
+    results = set()
+    for folder in folders:
+        for name in ("results.json", "per_category.csv", "figures/detections.png"):
+            own = (together.parent / folder / name).read_bytes()
+            assert own == (alone.parent / folder / name).read_bytes(), name
+        results.add((alone.parent / folder / "per_category.csv").read_text())
+        assert json.loads((together.parent / folder / "DONE").read_text())["stage"] == "classifier"
+    assert len(results) == len(SETTINGS)
+
+
+class Inverted(Calibration):
+    """Ranks everything the other way round."""
+
+    def forward(self, logits, probabilities, level):
+        return 1 - probabilities(logits)
+
+
+def test_variants_of_a_head_share_its_logits_and_nothing_else(tiny, finished, monkeypatch):
+    stage = restore_model(tiny(), finished).stage
+    config = tiny()
+    open_data(config)
+    data = next(iter(build_data(config, config.stages.classifier).val_dataloader()))
+    head, calls = stage.heads["bacl"], []
+    logits = head.logits
+    monkeypatch.setattr(head, "logits", lambda levels: calls.append(1) or logits(levels))
+    variants = {
+        "plain": Variant("bacl"),
+        "inverted": Variant("bacl", Inverted()),
+        "other": Variant("baseline"),
+    }
+    found = detect(stage.detector, stage.live_heads, data, variants)
+    assert len(calls) == len(data.targets)
+    as_trained = detect(stage.detector, stage.live_heads, data)
+    assert set(as_trained) == {"bacl", "baseline"}
+    for mine, theirs in (("plain", "bacl"), ("other", "baseline")):
+        for one, other in zip(found[mine], as_trained[theirs], strict=True):
+            assert torch.equal(one.scores, other.scores)
+            assert torch.equal(one.boxes, other.boxes)
+    assert not torch.equal(found["inverted"][0].scores, found["plain"][0].scores)
