@@ -161,22 +161,28 @@ def build_parts(
         detector_node.backbone.weights = None
     torch.manual_seed(config.seed)
     detector = instantiate(detector_node, RegionDetector)
+    calibration = plain(config).get("calibration")
     heads = {
-        head: build_head(options, detector.level_weights)
+        head: build_head(with_calibration(plain(options), calibration), detector.level_weights)
         for head, options in config.stages[name].heads.items()
     }
     return detector, heads
 
 
-def build_head(options: DictConfig, level_weights: Mapping[str, float]) -> Head:
+def with_calibration(head: dict[str, Any], calibration: Any) -> dict[str, Any]:
+    """A head's options, with the calibration of all heads where it has none of its own."""
+    return head | {"calibration": head.get("calibration") or calibration}
+
+
+def build_head(options: dict[str, Any], level_weights: Mapping[str, float]) -> Head:
     """A head of equal classifiers, one for each level of a detector."""
     levels = enumerate(level_weights)
     return Head({name: build_classifier(options, n) for n, name in levels}, level_weights)
 
 
-def build_classifier(options: DictConfig, number: int) -> Classifier:
+def build_classifier(options: dict[str, Any], number: int) -> Classifier:
     """The classifier of a detector's level `number`; no two levels draw alike."""
-    return instantiate(_with_own_seeds(plain(options), number), Classifier)
+    return instantiate(_with_own_seeds(options, number), Classifier)
 
 
 def _with_own_seeds(node: Any, number: int) -> Any:

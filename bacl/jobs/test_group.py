@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bacl.assembly.build import instantiate, prepare_process
+from bacl.assembly.build import instantiate, prepare_process, with_calibration
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
@@ -61,11 +61,11 @@ def variants(
     postprocess: Postprocess = factory(decode=restored.stage.detector.postprocess.decode)
     heads = described.stages[restored.name].heads
     return {
-        f"{head}_{number}": (head, Variant(head, _calibration(node), postprocess))
+        f"{head}_{number}": (head, Variant(head, _calibration(node, described), postprocess))
         for head, node in heads.items()
     }
 
 
-def _calibration(head: DictConfig) -> Calibration | None:
-    node = head.get("calibration")
+def _calibration(head: DictConfig, described: DictConfig) -> Calibration | None:
+    node = with_calibration(plain(head), plain(described).get("calibration"))["calibration"]
     return None if node is None else instantiate(node, Calibration)

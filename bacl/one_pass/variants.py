@@ -19,7 +19,7 @@ from bacl.messages.errors import UserError, in_one_line
 from bacl.options.composed import plain
 
 VARIANTS = "variants.yaml"
-_VARIED = re.compile(r"(detector\.postprocess|stages\.[^.]+\.heads\.[^.]+\.calibration)(\.|$)")
+_VARIED = re.compile(r"(detector\.postprocess|calibration)(\.|$)")
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,8 @@ class Model(TypedDict):
     stage: Free[Text | None]
     seed: Free[OfModel[Seed]]
     masks: OfModel[bool]
+    calibration: NotRequired[OfModel[Annotated[Any, Part("bacl.heads.Calibration")] | None]]
+    """Of every head that has none of its own."""
 
 
 class Counted(TypedDict):

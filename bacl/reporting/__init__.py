@@ -1,4 +1,4 @@
 """Tables and figures of what was measured.
 
-Imports: data, evaluation, speed.
+Imports: data, evaluation, loggers, speed.
 """

@@ -1,6 +1,6 @@
 """The two stages of BACL as LightningModules; plain modules do the work.
 
-Imports: data, detectors, heads, losses, options.
+Imports: data, detectors, heads, loggers, losses, options.
 """
 
 from bacl.stages.classifier_stage import ClassifierStage

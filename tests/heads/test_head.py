@@ -17,6 +17,7 @@ from bacl.heads import (
 )
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import FCBL, BinaryCrossEntropyWithObjectness, SoftmaxCrossEntropy
+from bacl.options.composed import plain
 from tests.levels import level, training_level
 
 C, D, ROWS = 5, 8, (12, 9, 14)
@@ -211,13 +212,13 @@ OPTIONS = {
 
 def test_no_two_levels_draw_alike_and_the_first_as_without_a_cascade():
     config = OmegaConf.create({"seed": 3, "head": OPTIONS})
-    built = [build_classifier(config.head, number) for number in range(3)]
+    built = [build_classifier(plain(config.head), number) for number in range(3)]
     assert torch.equal(built[0].predictor.weight, bacl(3).predictor.weight)
     assert built[0].hallucination.seed == 7
     for other in (built[1], built[2]):
         assert not torch.equal(built[0].predictor.weight, other.predictor.weight)
     assert len({classifier.hallucination.seed for classifier in built}) == 3
-    again = build_classifier(config.head, 2)
+    again = build_classifier(plain(config.head), 2)
     assert torch.equal(built[2].predictor.weight, again.predictor.weight)
     assert config.head.seed == 3
 
@@ -225,7 +226,7 @@ def test_no_two_levels_draw_alike_and_the_first_as_without_a_cascade():
 def test_options_reach_every_level():
     changed = OmegaConf.create({"seed": 0, "head": OPTIONS})
     changed.head.loss.alpha = 0.4
-    built = [build_classifier(changed.head, number) for number in range(3)]
+    built = [build_classifier(plain(changed.head), number) for number in range(3)]
     assert [classifier.criterion.alpha for classifier in built] == [0.4] * 3
     indicators = [classifier.criterion.indicator for classifier in built]
     assert len({id(indicator) for indicator in indicators}) == 3

@@ -26,7 +26,7 @@ def planned(tiny, *overrides: str) -> PlannedTest:
 
 
 def test_what_is_varied_is_of_after_the_training(tiny):
-    given = [*OVERRIDES, "stages.classifier.heads.bacl.loss.alpha=0.5"]
+    given = [*OVERRIDES, "head.loss.alpha=0.5"]
     assert unvaried(given) == [*OVERRIDES[:2], given[-1]]
     test = planned(tiny, *given)
     assert list(test.nodes) == ["detector.postprocess"]
