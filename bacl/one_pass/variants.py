@@ -44,7 +44,7 @@ class PlannedTest:
         counts = {"_target_": f"{COUNTS}.load", "annotations": model.data.train.annotations}
         described = model.copy()
         for path, node in self.nodes.items():
-            own = without_files(node, counts)
+            own = without_files(node, path, counts)
             OmegaConf.update(described, path, own, merge=False, force_add=True)
         return described
 
