@@ -13,7 +13,7 @@ import pytest
 
 from bacl.jobs import fit
 from bacl.messages.errors import UserError
-from bacl.runs import evaluated as evaluate
+from bacl.runs import conclusion
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +97,7 @@ def check(config, run: Path, expected: Path, capsys) -> None:
 @pytest.fixture
 def run(finished, tmp_path, monkeypatch):
     """A copy of a finished run; it is not drawn again."""
-    monkeypatch.setattr(evaluate, "draw", lambda *args: iter(()))
+    monkeypatch.setattr(conclusion, "draw", lambda *args: iter(()))
     monkeypatch.setenv("HOME", "of-this-user-alone")
     monkeypatch.chdir(tmp_path)
     return shutil.copytree(finished, tmp_path / "run")

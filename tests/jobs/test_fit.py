@@ -23,6 +23,7 @@ from bacl.jobs import fit, prepare
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError, UserError
 from bacl.runs import training
+from bacl.runs.naming import test_folder as folder_of_test
 
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ("representation", "classifier")
@@ -116,7 +117,7 @@ def test_test_takes_model_and_transform_from_the_checkpoint(
     monkeypatch.setattr(test_job, "command_overrides", lambda: typed)
     config = compose_config(f"checkpoint={checkpoint}", *typed)
     average_precision = test_job.run(config, tmp_path)
-    place = test_job.results_folder(Path(data.val.annotations), typed)
+    place = folder_of_test(Path(data.val.annotations), typed)
     own = checkpoint.parent / place / "results.json"
     found, trained = json.loads(own.read_text()), results(finished)
     assert list(found.items()) == list(trained.items())  # the reference is the first again
@@ -233,20 +234,23 @@ def test_prepare_makes_the_data_and_their_tables(tiny, tmp_path):
 
 def test_what_is_evaluated_is_what_was_saved(tiny, tmp_path, monkeypatch):
     """Of several processes only the first one saves; batch norms of the others have moved on."""
-    finish, evaluated = training.finish, []
+    save, evaluated = training.save, []
 
-    def finish_elsewhere(folder, stage, *others):
-        finish(folder, stage, *others)
-        stage.detector.backbone.bn1.running_mean.add_(1)
+    def save_elsewhere(folder, detector, *others):
+        save(folder, detector, *others)
+        detector.backbone.bn1.running_mean.add_(1)
 
-    monkeypatch.setattr(training, "finish", finish_elsewhere)
+    class Seen(Exception):
+        pass
 
-    def evaluate(config, folder, stage, trainer):
-        evaluated.append(stage)
-        return {"representation": {"AP": 0.5}}
+    def evaluate(run, report):
+        evaluated.append(run.stage)
+        raise Seen
 
+    monkeypatch.setattr(training, "save", save_elsewhere)
     monkeypatch.setattr(fit, "evaluate", evaluate)
-    fit.run(tiny("stage=representation"), tmp_path)
+    with pytest.raises(Seen):
+        fit.run(tiny("stage=representation"), tmp_path)
     saved = load_stage(tmp_path / "representation/final.ckpt")["detector"]
     name = "backbone.bn1.running_mean"
     assert torch.equal(evaluated[0].detector.get_buffer(name), saved[name])
@@ -294,7 +298,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     monkeypatch.setattr(build, "callbacks", watchers)
     steps = []
     monkeypatch.setattr(
-        training, "finish", lambda *args, original=training.finish: steps.append(original(*args))
+        training, "save", lambda *args, original=training.save: steps.append(original(*args))
     )
     fit.run(tiny(often), folder)
     assert not differing(folder, finished)

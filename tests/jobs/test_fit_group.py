@@ -14,7 +14,7 @@ from bacl.assembly import build
 from bacl.jobs import fit, fit_group
 from bacl.losses import FCBL
 from bacl.one_pass.plan import PlannedJob, write_plan
-from bacl.runs import evaluated as evaluate
+from bacl.runs import conclusion
 from bacl.runs.outcome import read_outcome, write_done
 
 NO_FHM = "fhm@head.hallucination=none"
@@ -44,7 +44,7 @@ def job_config(tiny, finished):
 def undrawn():
     """Pictures take most of a tiny run's time and are tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "draw", lambda *args: iter(()))
+        patch.setattr(conclusion, "draw", lambda *args: iter(()))
         yield
 
 

@@ -11,7 +11,7 @@ from bacl.assembly import build
 from bacl.checkpoints.handover import load_stage
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
-from bacl.runs import evaluated as evaluate
+from bacl.runs import conclusion
 
 METHODS = ("c2am", "tde", "loce")
 STEPS = 8
@@ -31,7 +31,7 @@ def trained(config, tmp_path_factory) -> Path:
     """The folder of the run, without pictures, which are tested elsewhere."""
     folder = tmp_path_factory.mktemp("methods")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "draw", lambda *args: iter(()))
+        patch.setattr(conclusion, "draw", lambda *args: iter(()))
         fit.run(config(), folder)
     return folder
 
@@ -51,7 +51,7 @@ class Crash(Callback):
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     config, trained, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(evaluate, "draw", lambda *args: iter(()))
+    monkeypatch.setattr(conclusion, "draw", lambda *args: iter(()))
     watchers = build.callbacks
     with monkeypatch.context() as patch:
         patch.setattr(build, "callbacks", lambda *args: [*watchers(*args), Crash()])
@@ -67,7 +67,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
 
 def test_what_is_stored_comes_back_and_scores_as_before(tiny, trained, monkeypatch):
     """By the checkpoint's own configuration, which says what the heads are made of."""
-    monkeypatch.setattr(evaluate, "draw", lambda *args: iter(()))
+    monkeypatch.setattr(conclusion, "draw", lambda *args: iter(()))
     monkeypatch.setattr(test_job, "command_overrides", lambda: ["data=builtin"])
     test_job.run(tiny(f"checkpoint={trained / 'classifier/final.ckpt'}"), trained)
     (again,) = (trained / "classifier").glob("test_val_*/results.json")
