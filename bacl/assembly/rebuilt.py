@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bacl.assembly.bounded import require_fitting
-from bacl.assembly.build import build_stage, instantiate
+from bacl.assembly.build import build_stage, instantiate, with_calibration
 from bacl.assembly.harmless import unknown_counts
 from bacl.assembly.stored import taken
 from bacl.checkpoints.handover import (
@@ -29,6 +29,7 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.heads import Calibration, classifiers_by_name
 from bacl.messages.errors import OptionError, UserError, in_one_line
 from bacl.options.comparison import wrong_options
+from bacl.options.composed import plain
 from bacl.options.sections import StoredModel
 from bacl.stages import DetectionStage
 
@@ -50,6 +51,23 @@ class Restored:
     categories: Categories
     config: DictConfig
     """What it was built from."""
+    statistics: Sequence[CategoryStatistics | None] = ()
+    """Of the training file, as the checkpoint holds them and as the data say that it is judged on.
+    """
+
+    def calibration(self, head: DictConfig, config: DictConfig) -> Calibration | None:
+        """What calibrates a head's scores by a configuration other than its own, if anything does.
+
+        Args:
+            head: options of the head.
+            config: of the model, for what all heads have.
+        """
+        options = with_calibration(plain(head), plain(config).get("calibration"))
+        if options["calibration"] is None:
+            return None
+        made = instantiate(OmegaConf.create(options["calibration"]), Calibration)
+        give_statistics(made, self.statistics, self.path)
+        return made.eval()
 
     @cached_property
     def augmentation(self) -> Augmentation:
@@ -121,7 +139,7 @@ def rebuilt(path: Path, content: State, categories: Categories, config: DictConf
     known = [saved_categories(content).training, categories.training]
     for classifier in classifiers_by_name(stage.live_heads).values():
         give_statistics(classifier.calibration, known, path)
-    return Restored(path, name, stage.eval(), categories, config)
+    return Restored(path, name, stage.eval(), categories, config, known)
 
 
 def give_statistics(

@@ -27,6 +27,8 @@ from bacl.stages import DetectionStage
 
 WHOLE = ("experiment", "pipeline")
 """Groups whose choice describes the model as a whole."""
+CALIBRATION = "calibration"
+"""What may be chosen for all heads, also of a finished stage."""
 
 
 def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Restored:
@@ -105,22 +107,23 @@ def _described(
             OmegaConf.update(described, node, value, merge=False, force_add=True)
         for key, text in zip(keys, overrides, strict=True):
             if key.split(".")[0] == "head":
-                raise OptionError(_not_of_a_checkpoint(text, path, stored))
+                raise OptionError(
+                    f"{text}: stages make heads of it when they train, and those of {path} are "
+                    "trained; describe the model with +experiment=…, or calibrate its scores with "
+                    "calibration=…"
+                )
             if key.split(".")[0] in of_model:
                 _take(described, key, values, removed=text.startswith("~"))
+            if key.split(".")[0] == CALIBRATION:
+                _calibrate_alike(described)
     return described
 
 
-def _not_of_a_checkpoint(override: str, path: Path, stored: dict[str, Any]) -> str:
-    heads = [
-        f"stages.{stage}.heads.{head}"
-        for stage, node in stored.get("stages", {}).items()
-        for head in node["heads"]
-    ]
-    return (
-        f"{override}: stages make heads of it when they train, and those of {path} are trained: "
-        f"set it for one of {', '.join(heads)}, or describe the model with +experiment=…"
-    )
+def _calibrate_alike(described: DictConfig) -> None:
+    """Take from heads the calibrations of their own: the command chose one for all of them."""
+    for stage in described.stages.values():
+        for head in stage.heads.values():
+            head.pop(CALIBRATION, None)
 
 
 def _key(override: str) -> str:

@@ -49,6 +49,11 @@ class Calibration(nn.Module, ABC):
     gathers = False
     """Whether it wants a pass over training images with the trained classifier: see `observe`."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has yet to observe what it gathers."""
+        return self.gathers
+
     @abstractmethod
     def forward(
         self, logits: Tensor, probabilities: Callable[[Tensor], Tensor], level: Level

@@ -11,12 +11,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bacl.assembly.build import instantiate, prepare_process, with_calibration
+from bacl.assembly.build import instantiate, prepare_process
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
 from bacl.detectors.postprocess import Postprocess
-from bacl.heads import Calibration
 from bacl.one_pass.variants import PlannedTest, read_variants
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
@@ -61,11 +60,9 @@ def variants(
     postprocess: Postprocess = factory(decode=restored.stage.detector.postprocess.decode)
     heads = described.stages[restored.name].heads
     return {
-        f"{head}_{number}": (head, Variant(head, _calibration(node, described), postprocess))
+        f"{head}_{number}": (
+            head,
+            Variant(head, restored.calibration(node, described), postprocess),
+        )
         for head, node in heads.items()
     }
-
-
-def _calibration(head: DictConfig, described: DictConfig) -> Calibration | None:
-    node = with_calibration(plain(head), plain(described).get("calibration"))["calibration"]
-    return None if node is None else instantiate(node, Calibration)

@@ -16,7 +16,6 @@ from bacl.assembly.stored import without_files
 from bacl.files.atomic import replacing
 from bacl.files.plain_values import MISSING, read_yaml, select
 from bacl.messages.errors import UserError, in_one_line
-from bacl.options.composed import plain
 
 VARIANTS = "variants.yaml"
 _VARIED = re.compile(r"(detector\.postprocess|calibration)(\.|$)")
@@ -29,12 +28,12 @@ class PlannedTest:
     overrides: list[str]
     """As an ordinary command would have them."""
     nodes: Mapping[str, Any]
-    """What it varies: plain values by path."""
+    """What it varies: values by path, interpolations not resolved."""
 
     @classmethod
     def of(cls, config: DictConfig, overrides: Sequence[str]) -> "PlannedTest":
         """That of a composed command."""
-        values = plain(config)
+        values = OmegaConf.to_container(config)
         paths = [found[1] for text in overrides if (found := _VARIED.match(_path(text)))]
         nodes = {path: select(values, path) for path in dict.fromkeys(paths)}
         return cls(list(overrides), {p: None if v is MISSING else v for p, v in nodes.items()})
@@ -102,7 +101,8 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedTest:
 
 
 def _require_harmless(nodes: Mapping[str, Any], path: Path) -> None:
-    require_harmless({key: node for key, node in nodes.items() if node is not None}, path)
+    given = {key: node for key, node in nodes.items() if node is not None}
+    require_harmless(given, path, refers=True)
 
 
 def _path(override: str) -> str:

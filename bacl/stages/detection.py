@@ -61,7 +61,7 @@ def _classified(
     head: Head,
     variant: Variant,
     regions: Sequence[ImageRegions],
-    logits: Sequence[Tensor],
+    logits: Sequence[Sequence[Tensor]],
     targets: Sequence[Target],
 ) -> list[Detections]:
     """Detections of each image in pixels of the network's input, without masks."""

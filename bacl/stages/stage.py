@@ -27,6 +27,7 @@ from bacl.options.ranges import Text
 from bacl.stages.detection import Variant, detect
 from bacl.stages.draws import JITTER, SAMPLING, seed_draws
 from bacl.stages.freezing import any_trains, frozen_modules, train_only
+from bacl.stages.gathering import gather, waiting
 from bacl.stages.parameter_groups import clip_each_group, parameter_groups
 from bacl.stages.schedule import Schedule
 
@@ -197,6 +198,13 @@ class DetectionStage(LightningModule):
     def detect(self, batch: Batch) -> dict[str, list[Detections]]:
         """Every variant's detections, per image, in pixels of the original files."""
         return detect(self.detector, self.live_heads, batch, self.variants)
+
+    def on_validation_start(self) -> None:
+        """Let calibrations observe what they gather, before they score."""
+        pairs = waiting(self.live_heads, self.variants)
+        if pairs and not self.trainer.sanity_checking:
+            batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+            gather(self.detector, pairs, batches, self.device, self._seed)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect every variant's detections; backbone, proposals and boxes are computed once."""

@@ -36,7 +36,7 @@ def calibrated(tiny):
     """A checkpoint calibrated as a command says; unless they are asked for, no data are read."""
 
     def restore(path, name, on_data=False):
-        overrides = [f"+calibration@{HEAD}={name}"]
+        overrides = [f"calibration={name}"]
         config = tiny(*overrides, f"checkpoint={path}")
         if not on_data:
             config.data.train.annotations = "gone.json"

@@ -19,10 +19,10 @@ from bacl.runs import training
         (["detector.pooling.strides=[8,16]"], r"pooling\.strides=\[8, 16\]: the levels of the"),
         (["stages.classifier.module.trainable=[nothing]"], "no parameter matches 'nothing'"),
         (["stages.representation.init.detector=nowhere.ckpt"], "no file nowhere.ckpt"),
-        (["calibration@head.calibration=logn"], "LogN has gathered no statistics: .* train withou"),
-        (["head=bce", "calibration@head.calibration=norcal"], "this loss does not score backgroun"),
+        (["calibration=logn"], "LogN has gathered no statistics: .* train withou"),
+        (["head=bce", "calibration=norcal"], "this loss does not score backgroun"),
         (
-            ["head=seesaw", "calibration@head.calibration=tau_norm"],
+            ["head=seesaw", "calibration=tau_norm"],
             "weights of a linear layer, and this classifier is a NormalisedLinear",
         ),
         (["trainer.strategy=foo"], r"trainer\.strategy=foo"),

@@ -88,3 +88,27 @@ def test_variants_of_a_head_share_its_logits_and_nothing_else(tiny, finished, mo
             assert torch.equal(one.scores, other.scores)
             assert torch.equal(one.boxes, other.boxes)
     assert not torch.equal(found["inverted"][0].scores, found["plain"][0].scores)
+
+
+def test_what_gathers_observes_training_images_before_it_scores(
+    tiny, finished, tmp_path, commanded
+):
+    path = copied(finished, tmp_path, "run")
+    calibrations = ("logn", "norcal")
+    tests = []
+    for name in calibrations:
+        overrides = [*COMMON, f"calibration={name}"]
+        tests.append(PlannedTest.of(tiny(*overrides), overrides))
+        assert [*tests[-1].nodes] == ["calibration"]
+    write_variants(tmp_path / "group", tests)
+    commanded(COMMON)
+    test_group.run(tiny(f"checkpoint={path}", *COMMON), tmp_path / "group")
+    together = {f.name: (f / "per_category.csv").read_bytes() for f in path.parent.glob("test_*")}
+    assert len(set(together.values())) == 2
+    alone = copied(finished, tmp_path, "alone")
+    for name in calibrations:
+        overrides = [*COMMON, f"calibration={name}"]
+        commanded(overrides)
+        test_job.run(tiny(f"checkpoint={alone}", *overrides), tmp_path)
+    found = {f.name: (f / "per_category.csv").read_bytes() for f in alone.parent.glob("test_*")}
+    assert found == together

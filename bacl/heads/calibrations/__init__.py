@@ -1,4 +1,4 @@
-"""Calibrations of finished classifiers, one paper each; `calibration@head.calibration=norcal`."""
+"""Calibrations of finished classifiers, one paper each; `calibration=norcal`."""
 
 from bacl.heads.calibrations.fracal import FRACAL, SigmoidFRACAL
 from bacl.heads.calibrations.logit_adjustment import LogitAdjustment

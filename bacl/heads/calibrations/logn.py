@@ -43,6 +43,11 @@ class LogN(Calibration):
         self.register_buffer("means", torch.zeros(num_classes, dtype=torch.float64))
         self.register_buffer("variances", torch.ones(num_classes, dtype=torch.float64))
 
+    @property
+    def waits(self) -> bool:
+        """Until its first step."""
+        return not self.steps
+
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor) -> None:
         """See `Calibration`."""
