@@ -23,6 +23,7 @@ from bacl.losses import (
     GOL,
     IIF,
     LDAM,
+    ROG,
     BalancedSigmoid,
     BinaryCrossEntropy,
     ClassBalancedSigmoid,
@@ -323,6 +324,32 @@ def ldam_row(loss: LDAM, z: Tensor, label: int) -> Tensor:
     return -weight * (terms[label] / sum(terms)).log()
 
 
+def rog(loss: ROG, logits: Tensor, labels: Tensor) -> Tensor:
+    """The term's gradient is not its derivative, but that of `pulled`, whose value is not used."""
+    z, labels_list = logits.detach().tolist(), labels.tolist()
+    present = sorted(set(labels_list) - {C})
+    shares = [(1 / int(n)) ** loss.gamma for n in loss.samples]
+    value, pulled = 0.0, torch.zeros((), dtype=logits.dtype)
+
+    def smooth(gap: float) -> float:
+        return min(max(gap / (2 * loss.delta) + 0.5, 0.0), 1.0)
+
+    for m in present:
+        rows = [row for row, label in enumerate(labels_list) if label == m]
+        weight = loss.weight * shares[m] / sum(shares) * C / len(rows) / len(present)
+        negatives = [(r, k) for r, y in enumerate(labels_list) for k in range(C) if k != y]
+        for row in rows:
+            rank = sum(smooth(z[other][m] - z[row][m]) for other in rows)
+            false = sum(smooth(z[r][k] - z[row][m]) for r, k in negatives)
+            error = false / (rank + false)
+            value += error / len(rows) / len(present)
+            pulled = pulled - weight * error * logits[row, m]
+            for r, k in negatives:
+                share = smooth(z[r][k] - z[row][m]) / (rank + false)
+                pulled = pulled + weight * share * logits[r, k]
+    return loop(loss.base, logits, labels) + value + pulled - pulled.detach()
+
+
 PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     SoftmaxCrossEntropy: by_row(softmax_row),
     BinaryCrossEntropy: by_row(bce_row),
@@ -344,6 +371,7 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     Focal: by_row(focal_row),
     EFL: by_row(focal_row),
     LDAM: by_row(ldam_row),
+    ROG: rog,
     ECM: by_row(ecm_row),
     GumbelCrossEntropy: gumbel,
     GOL: partial(droploss, term=gumbel_bce),

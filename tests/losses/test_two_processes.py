@@ -31,6 +31,7 @@ from bacl.losses import (
     EQL,
     FCBL,
     GOL,
+    ROG,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
     DropLoss,
@@ -184,6 +185,7 @@ COLLECTIVES = {
     "federated": (lambda: FederatedLoss(C, 0.01, 3, 0.5, COUNTS, seed=0), 0),
     "bags": (lambda: BAGS(C, [10], 8, COUNTS, seed=0), 0),
     "efl": (lambda: EFL(C, 0.001, 2.0, 8.0, 0.25), 1),
+    "rog": (lambda: ROG(EQLv2(C, 0.001, 12, 0.8, 4), 0.1, 1.0, 0.5), 2),
     "gol": (lambda: GOL(C, 0.01, COUNTS, seed=0), 1),
 }
 """Losses or heads, and the sums over processes of a step; the confusion matrix asks first which

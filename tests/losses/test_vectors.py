@@ -26,6 +26,7 @@ from bacl.losses import (
     GOL,
     IIF,
     LDAM,
+    ROG,
     BalancedSigmoid,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
@@ -369,6 +370,20 @@ def test_ldam(vectors, rows, counts):
     grad = (torch.tensor(vector["grad"]).double() / 30).tolist()
     expected = with_background(vector | {"grad": grad})
     check(partial(loss, rows=step), expected, without_background(logits), rows[1][:3])
+
+
+def test_rog(vectors, rows):
+    vector, base = vectors["ROG_GAP"], vectors["BCEstar"]
+    loss = ROG(BinaryCrossEntropyWithObjectness(3, 0.001), weight=0.1, gamma=1.0, delta=0.5)
+    loss.samples.copy_(torch.tensor(vector["num_samples"]))
+    error = {"loss": vector["value"], "grad": vector["grad"]}
+    check(loss.error, error, rows[0][:, :3], rows[1])
+    term = functional.pad(torch.tensor(vector["grad"]), (0, 1))
+    total = {
+        "loss": vector["value"] + base["loss"],
+        "grad": (term + torch.tensor(base["grad"])).tolist(),
+    }
+    check(partial(loss, rows=None), total, *rows)
 
 
 def test_normalised_linear(vectors):
