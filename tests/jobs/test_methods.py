@@ -13,7 +13,9 @@ from bacl.jobs import fit
 from bacl.jobs import test as test_job
 from bacl.runs import conclusion
 
-METHODS = ("c2am", "tde", "loce")
+METHODS = ("c2am", "tde", "loce", "droploss", "acsl", "federated", "bags", "efl", "ldam", "rog")
+LOGITS = {"droploss": 12, "federated": 12, "efl": 12, "bags": 12 + 6}
+"""Of those that have not one for each of 12 classes and one for background."""
 STEPS = 8
 
 
@@ -79,6 +81,6 @@ def test_it_is_recorded_and_has_learned(trained, name):
     with np.load(trained / f"classifier/heads/{name}.npz") as record:
         assert record["epochs"].tolist() == [0, 1, 2]
         norms = record["weight_norm"]
-    assert norms.shape == (3, 13)
+    assert norms.shape == (3, LOGITS.get(name, 13))
     assert np.isfinite(norms).all()
     assert name in (trained / "classifier/results.json").read_text()

@@ -27,6 +27,11 @@ CASCADE = 2 * 4
 """Each later stage of a cascade: finite boxes (1), sampled RoIs (2), their pyramid levels (1)."""
 EXTRA = {"cascade_small": CASCADE, "mask_small": 1}
 """Beside those of a Faster R-CNN; the mask branch's are the levels of its RoIs."""
+WAITING_FOR_NOTHING = (
+    *("eql", "droploss", "gol", "gumbel", "ecm", "federated", "balms", "iif", "acsl", "bags"),
+    *("logit_adjustment", "class_balanced", "class_balanced_sigmoid", "focal", "efl", "ldam"),
+)
+"""Heads whose losses need no number from the device."""
 JITTERED = 1
 """Classes that occur among the jittered boxes, once for all heads."""
 BACL = 5
@@ -143,8 +148,16 @@ def test_waits_of_other_detectors(waits, name):
     assert others == DETECTOR + EXTRA[name]
 
 
+def test_most_losses_wait_for_nothing(waits):
+    at = "+head@stages.classifier.heads"
+    others = [f"{at}.{name}={name}" for name in WAITING_FOR_NOTHING]
+    _, counted = waits(*heads("cross_entropy", 1), *others)
+    assert counted == DETECTOR
+
+
 @pytest.mark.parametrize(
-    ("name", "once", "each"), [("bacl", JITTERED, BACL), ("eqlv2", 0, 0), ("seesaw", 0, 1)]
+    ("name", "once", "each"),
+    [("bacl", JITTERED, BACL), ("eqlv2", 0, 0), ("seesaw", 0, 1), ("rog", 0, 1)],
 )
 def test_waits_of_a_head_are_few_beside_others_too(waits, name, once, each):
     for count in (1, 8):
