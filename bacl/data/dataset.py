@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.augmentation.copy_paste import CopyPaste
+from bacl.data.augmentation.sources import WeightedDraw, category_weights, picture_shares
 from bacl.data.augmentation.transforms import Sample
 from bacl.data.batch import RunLengths, Target, padded_sides
 from bacl.data.images.image_files import ImageFiles
@@ -108,6 +109,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
             raise NothingToTrainOnError(
                 f"{table.source}: no image is left. {self.selection.summary()}"
             )
+        self._draw_source = self._draw_of_sources()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -198,10 +200,21 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         may_be_empty = self.keep_empty or (negatives and not len(raw.rows))
         return sample if len(sample["boxes"]) or may_be_empty else None
 
+    def _draw_of_sources(self) -> WeightedDraw | None:
+        """Of the images whose objects are pasted into others; None where all are alike."""
+        if not isinstance(self.transform, CopyPaste):
+            return None
+        self.transform.open(self.table)
+        if self.transform.source_power is None:
+            return None
+        weights = category_weights(self.table.image_counts, self.transform.source_power)
+        return WeightedDraw(picture_shares(len(self), *self.category_pairs(), weights))
+
     def _load_random(self) -> _RawSample:
         """An image with objects."""
         while True:
-            record = int(self.records[self._random_index()])
+            drawn = self._draw_source() if self._draw_source else self._random_index()
+            record = int(self.records[drawn])
             if self._has_objects[record] and not self._named[record]:
                 return self._load(record)
 

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from bacl.data.annotations.table import AnnotationTable
+from bacl.data.augmentation.cut_outs import CutOuts
+from bacl.data.augmentation.instance_bank import InstanceBank
 from bacl.data.dataset import DetectionDataset
 from bacl.data.images.picture_check import check_pictures
 from bacl.data.selection import shortened
@@ -14,7 +16,7 @@ from bacl.messages.errors import OptionError
 from bacl.processes.distributed import gather_objects, process_rank
 
 _LOG = logging.getLogger(__name__)
-_CHECKED: set[tuple[Hashable, bytes]] = set()
+_CHECKED: set[Hashable] = set()
 """Pictures that this process found good."""
 
 
@@ -66,6 +68,8 @@ def tell_splits(splits: Sequence[DetectionDataset], masks: bool) -> None:
                     f"{split.table.source.name}: {len(lost)} categories have objects in images "
                     f"left out alone and are never learnt: {shortened(lost)}",
                 )
+            if (cut_outs := _cut_outs(split)) is not None:
+                _tell(logging.INFO, cut_outs.summary())
         if masks:
             _tell_boxes(split)
 
@@ -76,16 +80,26 @@ def tell_pictures(split: DetectionDataset) -> None:
     Once is enough: a later stage or validation of the same pictures begins at once.
 
     Raises:
-        PictureError: names all pictures that cannot be used.
+        PictureError: names all pictures, or cut-outs, that cannot be used.
     """
     rows = split.records[~split.selection.named[split.records]]
-    pictures = split.files.identity, hashlib.blake2b(rows.tobytes()).digest()
+    cut_outs = _cut_outs(split)
+    bank = cut_outs and cut_outs.folder
+    pictures = split.files.identity, hashlib.blake2b(rows.tobytes()).digest(), bank
     # Together, or those who check would wait for those who do not.
     if all(gather_objects(pictures in _CHECKED)):
         return
     for line in check_pictures(split.files, rows):
         _tell(logging.WARNING, line)
+    if cut_outs is not None:
+        cut_outs.check()
     _CHECKED.add(pictures)
+
+
+def _cut_outs(split: DetectionDataset) -> CutOuts | None:
+    """Those that are pasted into the split's pictures."""
+    bank = getattr(split.transform, "bank", None)
+    return bank.cut_outs if isinstance(bank, InstanceBank) else None
 
 
 def _tell_boxes(split: DetectionDataset) -> None:

@@ -1,12 +1,16 @@
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
 from torch import nn
 from torchvision.transforms import v2
 
 from bacl.callbacks.last_checkpoint import LastCheckpoint
+from bacl.data.augmentation.copy_paste import CopyPaste
+from bacl.data.augmentation.instance_bank import InstanceBank
 from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.samplers import RandomBatches, RepeatFactorBatches
@@ -14,6 +18,7 @@ from bacl.messages.errors import OptionError
 from bacl.processes.agreement import Agreement
 
 EPOCHS, BATCHES = 3, 5
+PLAIN = CopyPaste(64, (0.8, 1.25), 0.5, 99, 2, 5)
 
 
 @pytest.fixture
@@ -24,13 +29,14 @@ def data(ten_pictures):
 
     def build(**options):
         unchanged = {
+            "augment": augment,
             "sampler": partial(RandomBatches, group_by_aspect_ratio=False),
             "batch_size": 2,
             "val_batch_size": 1,
             "num_workers": 0,
             "seed": 3,
         }
-        return DetectionDataModule(folder, folder, augment, **{**unchanged, **options})
+        return DetectionDataModule(folder, folder, **{**unchanged, **options})
 
     return build
 
@@ -178,6 +184,27 @@ def test_repeat_factor_sampling_resumes_exactly(data, tmp_path):
         fit(first, data(sampler=sampler), SaveAndDie("on_train_batch_end", 7, path))
     resumed = fit(Seen(), data(sampler=sampler), checkpoint=path)
     assert first.batches + resumed.batches == straight.batches
+
+
+def test_copy_paste_from_a_bank_resumes_exactly(data, tmp_path):
+    (tmp_path / "bank/2").mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(128, 256, (20, 30, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "bank/2/one.png")
+
+    def build():
+        bank = InstanceBank(tmp_path / "bank", 5, 0.0, 0.5, 4, 0.5, 0.2)
+        paste = CopyPaste(64, (0.8, 1.25), 0.5, 99, 2, 5, source_power=1.0, bank=bank)
+        return data(augment=Augmentation(train=paste, test=v2.Identity()))
+
+    straight = fit(Seen(), build())
+    path, first = tmp_path / "killed.ckpt", Seen()
+    with pytest.raises(Killed):
+        fit(first, build(), SaveAndDie("on_train_batch_end", 7, path))
+    resumed = fit(Seen(), build(), checkpoint=path)
+    assert first.batches + resumed.batches == straight.batches
+    assert torch.equal(resumed.weight, straight.weight)
+    without = fit(Seen(), data(augment=Augmentation(train=PLAIN, test=v2.Identity())))
+    assert not torch.equal(without.weight, straight.weight)
 
 
 def test_validation_shows_every_image_once(data):

@@ -6,7 +6,6 @@ N: objects of the destination. M: objects of the source.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -14,12 +13,13 @@ import torch
 from annotated_types import Interval, Len
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
-from torchvision import tv_tensors
 
 from bacl.data.annotations.segmentation import mask_areas
+from bacl.data.annotations.table import AnnotationTable
+from bacl.data.augmentation.canvas import Canvas
+from bacl.data.augmentation.instance_bank import InstanceBank
 from bacl.data.augmentation.placement import Placement, boxes_of, without
 from bacl.data.augmentation.transforms import Sample, scaled_size
-from bacl.data.batch import RunLengths
 from bacl.options.ranges import NeverFalling, NotNegative, Positive, Share, Whole
 
 MAX_SOURCE_DRAWS = 100
@@ -35,43 +35,6 @@ class OutlinedSample(Protocol):
     """(N,) int64."""
     outlines: list[list[np.ndarray] | np.ndarray]
     """N outlines: polygons, each (P, 2) x and y in pixels, or one (H, W) uint8 mask."""
-
-
-@dataclass(slots=True)
-class Canvas:
-    """A picture on its canvas; objects without a pixel are gone."""
-
-    image: Tensor
-    """(3, S, S) uint8, zero below and right of the picture."""
-    size: tuple[int, int]
-    """Height and width of the picture."""
-    masks: list[RunLengths]
-    boxes: np.ndarray
-    """(N, 4) float64 xyxy around the masks."""
-    labels: np.ndarray
-    """(N,) int64."""
-
-    def select(self, index: np.ndarray) -> "Canvas":
-        """The same picture with the objects at (n,) positions `index`, in that order."""
-        masks = [self.masks[position] for position in index]
-        return Canvas(self.image, self.size, masks, self.boxes[index], self.labels[index])
-
-    def sample(self, with_masks: bool) -> Sample:
-        """The canvas as a sample."""
-        sides = (self.image.shape[-2], self.image.shape[-1])
-        boxes = torch.from_numpy(self.boxes).float()
-        sample: Sample = {
-            "image": tv_tensors.Image(self.image),
-            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=sides),
-            "labels": torch.from_numpy(self.labels),
-            "size": self.size,
-        }
-        if with_masks:
-            bitmaps = np.zeros((0, *sides), dtype=np.uint8)
-            if self.masks:
-                bitmaps = coco_mask.decode(self.masks).transpose(2, 0, 1)
-            sample["masks"] = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(bitmaps)))
-        return sample
 
 
 class CopyPaste(nn.Module):
@@ -90,6 +53,11 @@ class CopyPaste(nn.Module):
         box_tolerance: pixels; a destination object stays if none of its box' sides moves farther...
         area_threshold: pixels; ... or if more of its mask is left. An object without any pixel
             never stays (the published code can keep its box of no size).
+        source_power: how much rarer categories are preferred as the source. A category is drawn
+            in proportion to n^-source_power, with n the training images that show it, and then one
+            of these: 0 takes all categories alike, 1 the rare ones first. None is the published
+            draw, of which every picture is the source alike.
+        bank: cut-outs that are pasted after the objects of the second picture.
     """
 
     def __init__(
@@ -100,6 +68,8 @@ class CopyPaste(nn.Module):
         max_pasted: Whole,
         box_tolerance: NotNegative,
         area_threshold: NotNegative,
+        source_power: NotNegative | None = None,
+        bank: InstanceBank | None = None,
     ) -> None:
         super().__init__()
         self.canvas = canvas
@@ -108,6 +78,17 @@ class CopyPaste(nn.Module):
         self.max_pasted = max_pasted
         self.box_tolerance = box_tolerance
         self.area_threshold = area_threshold
+        self.source_power = source_power
+        self.bank = bank
+
+    def open(self, table: AnnotationTable) -> None:
+        """Look for the bank's cut-outs, of the categories of the training annotations.
+
+        Raises:
+            OptionError: there are none, or of other categories.
+        """
+        if self.bank is not None:
+            self.bank.open(table)
 
     def forward(
         self,
@@ -129,6 +110,7 @@ class CopyPaste(nn.Module):
 
         Raises:
             RuntimeError: no source shows an object after its crop.
+            PictureError: a cut-out of the bank is missing, broken, or has no alpha channel.
         """
         destination = self.place(first, keep_empty)
         if destination is None:
@@ -139,6 +121,9 @@ class CopyPaste(nn.Module):
         if count:
             chosen = torch.randperm(len(source.masks))[:count].numpy()
             destination = self.paste(destination, source.select(chosen))
+        if self.bank is not None:
+            for pasted in self.bank(destination.size, self.canvas):
+                destination = self.paste(destination, pasted)
         return destination.sample(with_masks)
 
     def place(self, sample: OutlinedSample, keep_empty: bool = False) -> Canvas | None:
