@@ -47,6 +47,6 @@ def test_every_head_is_built_for_a_cascade(head, counts_file):
     counted = f"data.train.annotations={counts_file}"
     config = composed("detector=cascade_small", f"head={head}", counted, *options)
     stage = build_stage(config, "classifier", pretrained=False)
-    criteria = [classifier.criterion for _, classifier in stage.heads["bacl"].named_classifiers()]
+    criteria = [classifier.criterion for _, classifier in stage.heads[head].named_classifiers()]
     assert len({id(criterion) for criterion in criteria}) == 3
     assert len({type(criterion) for criterion in criteria}) == 1
