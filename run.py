@@ -20,7 +20,7 @@ from bacl.command.completion import completed
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.command.overview import overview
 from bacl.messages.errors import UserError
-from bacl.messages.terminal import accept_all_letters, visible_lines
+from bacl.messages.shown import accept_all_letters, visible_lines
 from bacl.processes.peers import telling_losses
 from bacl.runs.naming import variant
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bacl.messages.terminal import visible
+from bacl.messages.shown import visible
 
 REPOSITORY = Path(__file__).parents[1]
 OPENING = {"open", "read_text", "write_text", "TextIOWrapper", "NamedTemporaryFile"}
@@ -61,7 +61,7 @@ def test_what_tests_read_from_processes_is_utf_8():
 
 def test_what_the_terminal_cannot_show_is_escaped_and_ends_nothing():
     script = (
-        "from bacl.messages.terminal import accept_all_letters; accept_all_letters(); import sys; "
+        "from bacl.messages.shown import accept_all_letters; accept_all_letters(); import sys; "
         r"print('\u732b \udce9'); print('\u732b', file=sys.stderr)"
     )
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(REPOSITORY)}

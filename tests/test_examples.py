@@ -15,7 +15,7 @@ WITH_EXAMPLES = [
 
 
 def test_examples_are_found():
-    assert "bacl.messages.terminal" in WITH_EXAMPLES
+    assert "bacl.messages.shown" in WITH_EXAMPLES
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

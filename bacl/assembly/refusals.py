@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from bacl.messages.errors import OptionError, UserError
+from bacl.messages.errors import OptionError, UserError, in_one_line
 
 REFUSED = (MisconfigurationException, ValueError, TypeError, RuntimeError, LookupError)
 """What Lightning raises for options that do not exist, or not on this machine."""
@@ -30,7 +30,7 @@ def naming_refused(options: Mapping[str, Any]) -> Iterator[None]:
         keys = [refused] if refused else [key for key in HARDWARE if key in options]
         named = ", ".join(f"trainer.{key}={options[key]}" for key in keys)
         mend = "; trainer=auto has options for any machine" if set(keys) <= set(HARDWARE) else ""
-        raise OptionError(f"{named}: {' '.join(str(error).split())}{mend}") from error
+        raise OptionError(f"{named}: {in_one_line(error)}{mend}") from error
 
 
 def _refused(options: Mapping[str, Any]) -> str | None:

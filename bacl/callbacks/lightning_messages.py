@@ -5,7 +5,7 @@ import warnings
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from bacl.messages.terminal import visible_lines
+from bacl.messages.shown import visible_lines
 
 # Lightning 2.6 says all of this on one logger, without a switch: it recommends two other products
 # at every start, and it looks for accelerators once for every stage.

@@ -21,9 +21,9 @@ from bacl.checkpoints.mmdet_names import (
     published_name,
 )
 from bacl.files.state_dicts import unusable
-from bacl.files.torch_file import printable
 from bacl.heads import Head
 from bacl.heads.calibration import Uncalibrated
+from bacl.messages.shown import quoted, shown
 
 SHOWN = 100
 """Tensors that are listed of a file that does not fit."""
@@ -104,8 +104,8 @@ def _compared(
     for theirs, value in published.items():
         ours = our_name(theirs)
         if ours is None or ours not in own:
-            told = f" (ours would be {printable(ours)})" if ours else ""
-            problems.append(f"unexpected {printable(theirs)}{told}")
+            told = f" (ours would be {shown(ours)})" if ours else ""
+            problems.append(f"unexpected {shown(theirs)}{told}")
             continue
         found[ours] = value
         problem = unusable(value, own[ours], ours, converts=True)
@@ -128,7 +128,7 @@ def _check_categories(file: PublishedFile, categories: Categories) -> None:
     for label, name in enumerate(file.category_names or ()):
         if label_of.get(name, label) != label and categories.names.count(name) == 1:
             raise CheckpointError(
-                f"{file.path}: its label {label} is {printable(repr(name))}, which is label "
+                f"{file.path}: its label {label} is {quoted(name)}, which is label "
                 f"{label_of[name]} in the training annotations: choose the data set that it was "
                 "trained on (data=…)"
             )

@@ -13,7 +13,8 @@ from bacl.checkpoints.handover import PARTS, CheckpointError
 from bacl.checkpoints.stand_ins import stand_ins
 from bacl.files.saving import save
 from bacl.files.state_dicts import no_plain_tensor
-from bacl.files.torch_file import UnreadableFileError, printable, read_torch_file
+from bacl.files.torch_file import UnreadableFileError, read_torch_file
+from bacl.messages.shown import shown
 
 MMDET_VERSION = "2.8.0"
 """The version whose layout we write; it is the same in all versions since 2.0."""
@@ -82,14 +83,10 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     named = isinstance(state, Mapping) and all(isinstance(key, str) for key in state)
     if not named or not state:
         held = [key for key in keys if isinstance(key, str)][:8] or type(content).__name__
-        raise CheckpointError(
-            f"{path}: holds no state_dict of tensors (it holds {printable(held)})"
-        )
+        raise CheckpointError(f"{path}: holds no state_dict of tensors (it holds {shown(held)})")
     for key, value in state.items():
         if problem := no_plain_tensor(value):
-            raise CheckpointError(
-                f"{path}: holds no state_dict of tensors: {printable(key)} {problem}"
-            )
+            raise CheckpointError(f"{path}: holds no state_dict of tensors: {shown(key)} {problem}")
     if all(key.startswith(PREFIX) for key in state):
         return {key.removeprefix(PREFIX): value for key, value in state.items()}
     return dict(state)
@@ -102,7 +99,7 @@ def _check_conventions(state: Mapping[str, Tensor], meta: Mapping[str, Any], pat
     old_names = any(re.fullmatch(r"bbox_head\.(\d\.)?fc_cls\.weight", key) for key in state)
     if old_names or (version and int(version[0]) < 2):
         raise CheckpointError(
-            f"{path}: of MMDetection {printable(noted) or '1.x'}; before 2.0 background was "
+            f"{path}: of MMDetection {shown(noted or '1.x')}; before 2.0 background was "
             "the first class, boxes were a pixel wider and RoIAlign was shifted by half a pixel, "
             "and a converted file keeps the last two; take a checkpoint of version 2 or 3"
         )

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from bacl.files.torch_file import UnreadableFileError, is_archive, printable
+from bacl.files.torch_file import UnreadableFileError, is_archive
+from bacl.messages.shown import shown
 
 DEFAULTS = "collections.defaultdict"
 DATA = (
@@ -56,7 +57,7 @@ def stand_ins(path: Path) -> dict[str, Any]:
     for name in sorted(names):
         if name not in DATA and _foundation(name):
             raise UnreadableFileError(
-                f"it asks for {printable(name)}, which is neither a tensor nor a plain value"
+                f"it asks for {shown(name)}, which is neither a tensor nor a plain value"
             )
     return {name: _stand_in(name) for name in names}
 

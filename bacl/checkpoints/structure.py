@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bacl.files.torch_file import printable
+from bacl.messages.shown import quoted, shown
 
 PLAIN = (str, int, float, bool, type(None))
 MAX_NODES = 100_000
@@ -148,5 +148,4 @@ def _mapping(place: str, value: Any) -> None:
 
 
 def _refuse(place: str, value: Any, expected: str) -> None:
-    told = printable(repr(value)) if type(value) in PLAIN else type(value).__name__
-    raise StructureError(f"{printable(place)} is {told}, expected {expected}")
+    raise StructureError(f"{shown(place)} is {quoted(value)}, expected {expected}")

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from bacl.checkpoints.handover import PARTS, CheckpointError
 from bacl.files.saving import save
-from bacl.files.torch_file import UnreadableFileError, printable, read_torch_file
+from bacl.files.torch_file import UnreadableFileError, read_torch_file
 from bacl.messages.errors import UserError
+from bacl.messages.shown import shown
 
 RESUMES = {
     "state_dict": dict, "loops": dict, "callbacks": dict,
@@ -115,7 +116,7 @@ def not_restored(
     path = getattr(trainer.strategy.checkpoint_io, "taken_up", None)
     if path is None or restoring.is_over or isinstance(error, UserError):
         return None
-    return _lost(path, printable(f"{type(error).__name__}: {error}", 300), "if it is to blame, ")
+    return _lost(path, shown(f"{type(error).__name__}: {error}", 300), "if it is to blame, ")
 
 
 def _lost(path: Path, reason: str, doubt: str = "") -> CheckpointError:

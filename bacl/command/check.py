@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.command.overview import CONF, names, overview
+from bacl.messages.errors import in_one_line
 from bacl.options.comparison import unknown, wrong_options
 from bacl.options.marked import readers
 
@@ -97,7 +98,7 @@ def explanation(overrides: Sequence[str], error: HydraException) -> str:
             accepted.append(text)
         except HydraException as reason:
             return _explain_one(text, _compose(accepted), reason)
-    return " ".join(str(error).split())
+    return in_one_line(error)
 
 
 def _key(override: str) -> str:
@@ -127,7 +128,7 @@ def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
     if (CONF / group).is_dir() and override.value() is not None:
         return unknown(f"{group}={override.get_value_element_as_str()}", set(names(group)))
     if override.is_add() or "Could not override" not in str(reason):
-        return f"{text}: {' '.join(str(reason).split())}"
+        return f"{text}: {in_one_line(reason)}"
     node: Any = config
     depth = 0
     while isinstance(node, DictConfig) and keys[depth] in node:

@@ -17,8 +17,9 @@ from torch import nn
 from torchvision.models import get_weight
 
 from bacl.files.state_dicts import no_plain_tensor, not_finite, unusable
-from bacl.files.torch_file import UnreadableFileError, file_kind, printable, read_torch_file
+from bacl.files.torch_file import UnreadableFileError, file_kind, read_torch_file
 from bacl.messages.errors import UserError
+from bacl.messages.shown import shown
 
 State = dict[str, Any]
 FILES = (".pth", ".pt", ".bin", ".safetensors")
@@ -52,7 +53,7 @@ def load_weights(module: nn.Module, weights: str | None, leave_out: str) -> None
     shared = [key for key in own if key in state]
     problems = {
         "missing": [k for k in own if k not in state and not k.endswith("num_batches_tracked")],
-        "unexpected": [printable(k) for k in state if k not in own],
+        "unexpected": [shown(k) for k in state if k not in own],
         "of another shape": [k for k in shared if state[k].shape != own[k].shape],
         "of no use": [
             f"{k} {problem}"
@@ -92,9 +93,7 @@ def read_weights(path: Path) -> State:
         raise WeightsError(f"{path}: holds no state dict (names with tensors) of a backbone")
     for key, value in state.items():
         if problem := no_plain_tensor(value) or not_finite(value):
-            raise WeightsError(
-                f"{path}: holds no state dict of a backbone: {printable(key)} {problem}"
-            )
+            raise WeightsError(f"{path}: holds no state dict of a backbone: {shown(key)} {problem}")
     return dict(state)
 
 
@@ -117,7 +116,7 @@ def _read(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    reason = printable(str(error) or type(error).__name__, 200)
+    reason = shown(str(error) or type(error).__name__, 200)
     return WeightsError(
         f"{path}: damaged, not complete, or no file of weights ({reason}); delete it and fetch it "
         "again"

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bacl.files.torch_file import printable
+from bacl.messages.shown import shown
 
 CONVERTIBLE = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -21,7 +21,7 @@ def misfits(module: nn.Module, state: Mapping[str, Any]) -> list[str]:
     """What keeps a state dict from being a module's, by name: all of it must be as the module's."""
     own = module.state_dict()
     problems = [f"missing {key}" for key in own if key not in state]
-    problems += [f"unexpected {printable(key)}" for key in state if key not in own]
+    problems += [f"unexpected {shown(key)}" for key in state if key not in own]
     compared = {key: _misfit(state[key], own[key], key) for key in own if key in state}
     return problems + [f"{key} {problem}" for key, problem in compared.items() if problem]
 

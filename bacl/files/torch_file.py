@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from bacl.messages.shown import shown
+
 ZIP = b"PK\x03\x04"
 LFS = b"version https://git-lfs.github.com/spec/"
 PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
@@ -54,12 +56,6 @@ def read_torch_file(
     # A pickle is a program: a damaged one fails with any error there is.
     except Exception as error:
         raise UnreadableFileError(_reason(error)) from error
-
-
-def printable(text: object, length: int = 80) -> str:
-    """A name out of a file, fit for a line of a terminal."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text)[:length])
-    return shown if len(str(text)) <= length else f"{shown}…"
 
 
 def file_kind(path: Path) -> str | None:
@@ -118,7 +114,7 @@ def _check_archive(path: Path) -> None:
     except Exception as error:
         raise UnreadableFileError("damaged or not complete: no whole archive") from error
     if damaged is not None:
-        raise UnreadableFileError(f"damaged: the checksum of {printable(damaged)} is another")
+        raise UnreadableFileError(f"damaged: the checksum of {shown(damaged)} is another")
 
 
 def _reason(error: Exception) -> str:
@@ -126,7 +122,7 @@ def _reason(error: Exception) -> str:
     text = str(error)
     asked = re.search(r"(?:unsupported global: GLOBAL|unsupported GLOBAL|GLOBAL) (\S+)", text, re.I)
     if asked:
-        return f"it asks for {printable(asked[1])}, which is neither a tensor nor a plain value"
+        return f"it asks for {shown(asked[1])}, which is neither a tensor nor a plain value"
     if isinstance(error, MemoryError) or "allocate" in text:
         return "it asks for more memory than there is"
     return f"damaged, or no file that torch wrote ({type(error).__name__})"

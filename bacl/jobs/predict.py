@@ -31,7 +31,7 @@ from bacl.data.images.traits import Trait, told_traits
 from bacl.evaluation.prediction_files import PredictionFiles
 from bacl.messages.dispensable import Dispensable
 from bacl.messages.errors import OptionError, UserError
-from bacl.messages.terminal import visible
+from bacl.messages.shown import visible
 from bacl.processes.progress import count_progress
 from bacl.reporting import figures
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from bacl.evaluation.measures import Measure, shown_in
 from bacl.launchers.jobs import Job
-from bacl.messages.terminal import visible
+from bacl.messages.shown import visible
 from bacl.reporting.spreadsheet import write_csv
 from bacl.runs.outcome import Outcome
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from bacl.messages.errors import UserError
-from bacl.messages.terminal import visible
+from bacl.messages.errors import UserError, in_one_line
+from bacl.messages.shown import visible
 
 _log = logging.getLogger(__name__)
 
@@ -58,5 +58,5 @@ class Dispensable:
 
 def reason(error: Exception) -> str:
     """Why, in one line: a user's mistake in its own words, anything else with its kind."""
-    text = visible(" ".join(str(error).split()))
+    text = visible(in_one_line(error))
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -8,9 +8,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bacl.messages.errors import UserError, in_one_line
+from bacl.messages.shown import as_typed
 from bacl.options.marks import SaidBy, bare, marks_of
 from bacl.options.parts import Part, element_of, part_of
-from bacl.options.problems import problem, shown
+from bacl.options.problems import problem
 from bacl.options.sections import Configuration
 from bacl.options.signatures import Options, options_of, options_of_section
 
@@ -103,7 +104,7 @@ class _Comparison:
         elif isinstance(value, DictConfig) and _is_node(element := element_of(hint, Mapping)):
             yield from self.parts(value, hint, element, path)
         elif told := problem(_plain(value), hint):
-            yield f"{path}={shown(_plain(value))}: {told}"
+            yield f"{path}={as_typed(_plain(value))}: {told}"
         elif isinstance(value, ListConfig) and _is_node(element := element_of(hint, Sequence)):
             for number, each in enumerate(value):
                 yield from self.option(each, element, f"{path}[{number}]")
@@ -113,7 +114,7 @@ class _Comparison:
         of_names = get_args(hint)[0] if get_origin(hint) is not None else str
         wrong = {key: told for key in node if (told := problem(key, of_names))}
         for key, told in wrong.items():
-            yield f"{_at(path, shown(key))}: {told}, as its name"
+            yield f"{_at(path, as_typed(key))}: {told}, as its name"
         if not wrong:
             yield from self.named(node, dict.fromkeys(map(str, node), element), path)
 
@@ -123,14 +124,14 @@ class _Comparison:
         if not part.named:
             yield from self.named(node, options_of(str(part.makes)), path)
         elif not isinstance(target, str):
-            yield f"{path}._target_={shown(_plain(target))}: expected the name of a class"
+            yield f"{path}._target_={as_typed(_plain(target))}: expected the name of a class"
         elif part.factory is not None and factory is not part.factory:
-            yield f"{path}._partial_={shown(factory)}: expected {shown(part.factory)}"
+            yield f"{path}._partial_={as_typed(factory)}: expected {as_typed(part.factory)}"
         elif self.classes:
             try:
                 options, fits = options_of(target), part.is_made_by(target)
             except Exception as error:  # importing a module runs it, and raises whatever it does
-                yield f"{path}._target_={shown(target)}: no such class ({in_one_line(error)})"
+                yield f"{path}._target_={as_typed(target)}: no such class ({in_one_line(error)})"
                 return
             if fits:
                 yield from self.built(node, options, part, path)

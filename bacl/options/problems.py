@@ -1,6 +1,5 @@
 """Whether a value is what a type allows, and how that is said."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import UnionType
@@ -9,12 +8,12 @@ from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
 from annotated_types import Predicate
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from bacl.messages.shown import as_typed
 from bacl.options.parts import element_of, part_of
 from bacl.options.ranges import Text
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 """No text for a number, no switch for a number, neither infinity nor NaN."""
-LONGEST = 60
 
 
 def problem(value: Any, hint: Any) -> str:
@@ -28,8 +27,8 @@ def problem(value: Any, hint: Any) -> str:
     if any(_allows(each, value) for each in alternatives):
         return ""
     told = f"expected {' or '.join(dict.fromkeys(map(expected, alternatives)))}"
-    is_other = isinstance(value, int | float)
-    return f"{told}; as text: '\"{shown(value)}\"'" if is_other and Text in alternatives else told
+    may_be_text = isinstance(value, int | float) and Text in alternatives
+    return f"{told}; as text: '\"{as_typed(value)}\"'" if may_be_text else told
 
 
 def expected(hint: Any) -> str:
@@ -54,13 +53,6 @@ def _allows(hint: Any, value: Any) -> bool:
     return True
 
 
-def shown(value: Any) -> str:
-    """A value as one would type it, in one line."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = " ".join(text.split()) or "''"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-
-
 @cache
 def _adapter(hint: Any) -> TypeAdapter[Any]:
     return TypeAdapter(hint, config=STRICT)
@@ -71,7 +63,7 @@ def _words(schema: Mapping[str, Any]) -> str:
         return " or ".join(dict.fromkeys(_words(each) for each in schema["anyOf"]))
     if "enum" in schema or "const" in schema:
         choices = schema.get("enum", [schema.get("const")])
-        return " or ".join(dict.fromkeys(shown(choice) for choice in choices))
+        return " or ".join(dict.fromkeys(as_typed(choice) for choice in choices))
     return KINDS.get(schema.get("type", ""), lambda _: "another value")(schema)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
 
-from bacl.messages.errors import UserError
+from bacl.messages.errors import UserError, in_one_line
 
 AFTER_THE_FIRST = 3.0
 """Seconds between the end of the first process and that of the others, where all is well."""
@@ -110,7 +110,7 @@ def telling_losses() -> Iterator[None]:
         if not lost_connection(error):
             raise
         time.sleep(PATIENCE)  # who knows which process it is ends this one, with a line
-        told = " ".join(str(error).split())
+        told = in_one_line(error)
         raise LostProcessError(f"another process is no more ({told}); {AGAIN}") from error
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from bacl.messages.shown import as_markdown, shown
 from bacl.reporting import spreadsheet
 from bacl.reporting.ablation import PAPER, Ablation, Row
-from bacl.reporting.shown_names import as_markdown, shown
 
 HEADER = (
     *("table", "row", "default", "measure", "runs", "mean", "deviation", "change"),

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from bacl.messages.terminal import visible
-from bacl.reporting.shown_names import as_markdown, shown
+from bacl.messages.shown import as_markdown, shown, visible
 from bacl.speed.image_times import Times
 from bacl.speed.work import MultiplyAdds, Parameters
 

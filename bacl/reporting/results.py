@@ -16,7 +16,7 @@ from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.measures import Measure, shown_in
 from bacl.files.atomic import replacing
-from bacl.reporting.shown_names import as_markdown, shown
+from bacl.messages.shown import as_markdown, shown
 from bacl.reporting.spreadsheet import write_csv
 
 DASH = "–"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bacl.files.atomic import replacing
-from bacl.messages.terminal import visible
+from bacl.messages.shown import visible
 
 _FORMULA = re.compile(r"['\s]*[=+\-@＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

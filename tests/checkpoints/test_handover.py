@@ -129,11 +129,11 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path):
 
 CHANGES: list[tuple[tuple[str, ...], Any, str]] = [
     (("detector",), None, "detector is None, expected a dictionary"),
-    (("detector",), [], "detector is list, expected a dictionary"),
+    (("detector",), [], r"detector is \[\], expected a dictionary"),
     (("detector", "weight"), 3, "detector.weight is 3, expected a tensor"),
     (("detector", "weight"), None, "detector.weight is None, expected a tensor"),
-    (("heads",), torch.zeros(2), "heads is Tensor, expected a dictionary"),
-    (("heads",), {5: {}}, "heads is dict, expected a dictionary with names"),
+    (("heads",), torch.zeros(2), "heads is a Tensor, expected a dictionary"),
+    (("heads",), {5: {}}, r"heads is \{5: \{\}\}, expected a dictionary with names"),
     (("heads",), {"/tmp/one": {}}, "heads is '/tmp/one', expected names without"),
     (("heads",), {"..": {}}, r"heads is '\.\.', expected names without"),
     (("heads",), {"": {}}, "heads is '', expected names without"),
@@ -141,7 +141,7 @@ CHANGES: list[tuple[tuple[str, ...], Any, str]] = [
     (("heads",), {"keys": {}}, "heads is 'keys', expected other names"),
     (("heads", "one"), "x", "heads.one is 'x', expected a dictionary"),
     (("categories",), None, "categories is None"),
-    (("categories",), {"names": []}, "categories is list, expected ids and names"),
+    (("categories",), {"names": []}, r"categories is \['names'\], expected ids and names"),
     (("categories", "ids"), "ab", "categories.ids is 'ab', expected a list"),
     (("categories", "ids"), [1, "2"], r"categories.ids\[1\] is '2', expected of type int"),
     (("categories", "ids"), [1, True], r"categories.ids\[1\] is True, expected of type int"),
@@ -151,13 +151,17 @@ CHANGES: list[tuple[tuple[str, ...], Any, str]] = [
     (("categories", "names"), ["cat", 5], r"categories.names\[1\] is 5, expected of type str"),
     (("config",), None, "holds no configuration"),
     (("config",), {}, "holds no configuration"),
-    (("config",), torch.zeros(2), "config is Tensor"),
-    (("config", "stages"), [], "config.stages is list"),
+    (("config",), torch.zeros(2), "config is a Tensor"),
+    (("config", "stages"), [], r"config.stages is \[\]"),
     (("config", "stages", "only"), 1, "config.stages.only is 1"),
     (("config", "stages", "only", "heads"), None, "config.stages.only.heads is None"),
-    (("config", "seed"), torch.zeros(2), "config.seed is Tensor, expected a plain value"),
+    (("config", "seed"), torch.zeros(2), "config.seed is a Tensor, expected a plain value"),
     (("config", "seed"), 10**30, "config.seed is 10+, expected a plain value"),
-    (("config", "seed"), [{1: 2}], r"config.seed\[\] is dict, expected a dictionary with names"),
+    (
+        ("config", "seed"),
+        [{1: 2}],
+        r"config.seed\[\] is \{1: 2\}, expected a dictionary with names",
+    ),
 ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bacl.files.torch_file import UnreadableFileError, printable, read_torch_file
+from bacl.files.torch_file import UnreadableFileError, read_torch_file
 
 CONTENT = {"weight": torch.arange(600.0), "name": "cat", "counts": [1, 2]}
 
@@ -168,8 +168,3 @@ def test_files_from_before_torch_1_6_have_no_checksums(tmp_path):
     torch.save(CONTENT, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     refusal(tmp_path / "old.pt")
     assert read_torch_file(tmp_path / "old.pt", checksums=False)["name"] == "cat"
-
-
-def test_names_are_fit_for_a_terminal():
-    assert printable("a\x1b[31m\n\ud800é") == "a\\x1b[31m\\n\\ud800é"
-    assert printable("x" * 100) == "x" * 80 + "…"

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from bacl.evaluation.lvis_ap import groups_by_frequency
+from bacl.messages.shown import as_markdown, shown
 from bacl.reporting.ablation import Ablation, Row
 from bacl.reporting.ablation_text import markdown as ablation_markdown
 from bacl.reporting.figures import draw_ap_by_count, draw_weight_norms
@@ -21,7 +22,6 @@ from bacl.reporting.figures.ablation_curves import draw_ablation
 from bacl.reporting.figures.letters import label, legend_label
 from bacl.reporting.figures.style import new_figure, save, styled
 from bacl.reporting.results import RunResults
-from bacl.reporting.shown_names import as_markdown, shown
 from bacl.reporting.spreadsheet import cell_of, text_of
 from tests.evaluations import evaluation, statistics
 

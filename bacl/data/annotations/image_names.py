@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
-from bacl.data.annotations.validation import AnnotationError, shown
+from bacl.data.annotations.validation import AnnotationError
+from bacl.messages.shown import quoted
 
 LONGEST_NAME = 255
 """Bytes of a file's or folder's name on every common file system."""
@@ -31,7 +32,7 @@ def check_file_name(file: Path, place: str, name: str) -> None:
     problem = _problem(name)
     if problem:
         expected = "expected the path of a file below the image folder"
-        raise AnnotationError(file, place, f"{shown(name)} {problem}, {expected}")
+        raise AnnotationError(file, place, f"{quoted(name)} {problem}, {expected}")
 
 
 def readings(name: str) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bacl.data.annotations.json_reader import JsonReader
-from bacl.data.annotations.validation import AnnotationError, shown
+from bacl.data.annotations.validation import AnnotationError
+from bacl.messages.shown import quoted
 
 _STARTS = {
     b"\xff\xfe": "text in UTF-16",
@@ -73,7 +74,7 @@ def stream_list(path: Path, place: str, block: int = 1 << 22) -> Iterator[tuple[
     with _opened(path) as file:
         reader = JsonReader(path, file.read, lambda _: None, block)
         if reader.peek() not in ("[", ""):
-            problem = f"expected a JSON list, found text that starts {shown(reader.text[:20])}"
+            problem = f"expected a JSON list, found text that starts {quoted(reader.text[:20])}"
             raise AnnotationError(path, "", problem)
         yield from reader.records("", place)
         if reader.peek():

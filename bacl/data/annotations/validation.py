@@ -1,6 +1,5 @@
 """What is said of a bad annotation file: one error that names file, record and field."""
 
-import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bacl.messages.errors import UserError
+from bacl.messages.shown import quoted
 
 SECTIONS = ("images", "annotations", "categories")
 """The three arrays of a COCO- or LVIS-format file."""
@@ -17,8 +17,6 @@ LARGEST = 2**32
 """Pixels in all of a picture: run lengths are 32-bit numbers in every tool."""
 NUMBERS = frozenset((int, float))
 """The types of a number; `bool`, which Python takes for one, is none."""
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring = 4, 30, 10, 60
 
 
 class AnnotationError(UserError, ValueError):
@@ -32,19 +30,13 @@ class MissingAnnotationsError(UserError, FileNotFoundError):
     """There is no annotation file of that name."""
 
 
-def shown(value: object, limit: int = 60) -> str:
-    """`value`, of whatever size and depth, in an error message: one line of `limit` characters."""
-    text = _SHORT.repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def check_identifier(file: Path, place: str, record: Mapping[str, Any], field: str) -> None:
     """Raise unless `record[field]` is a 64-bit integer."""
     if field not in record:
         raise AnnotationError(file, f"{place}.{field}", "is missing, expected an integer")
     value = record[field]
     if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise AnnotationError(file, f"{place}.{field}", f"{shown(value)}, expected an integer")
+        raise AnnotationError(file, f"{place}.{field}", f"{quoted(value)}, expected an integer")
 
 
 def check_size(file: Path, place: str, record: Mapping[str, Any]) -> None:
@@ -52,7 +44,7 @@ def check_size(file: Path, place: str, record: Mapping[str, Any]) -> None:
     for field in ("height", "width"):
         check_identifier(file, place, record, field)
         if not 0 < record[field] <= FARTHEST:
-            problem = f"{shown(record[field])}, expected pixels from 1 to {FARTHEST:.0f}"
+            problem = f"{quoted(record[field])}, expected pixels from 1 to {FARTHEST:.0f}"
             raise AnnotationError(file, f"{place}.{field}", problem)
     if record["height"] * record["width"] >= LARGEST:
         problem = f"{record['height']} x {record['width']} pixels are more than masks can have"
@@ -63,12 +55,12 @@ def check_text(file: Path, place: str, record: Mapping[str, Any], field: str) ->
     """Raise unless `record[field]` is a text that is not empty and can be written."""
     value = record.get(field)
     if not isinstance(value, str) or not value:
-        found = shown(value) if field in record else "is missing"
+        found = quoted(value) if field in record else "is missing"
         raise AnnotationError(file, f"{place}.{field}", f"{found}, expected a text")
     try:
         value.encode()
     except UnicodeEncodeError:
-        problem = f"{shown(value)} holds half a character, expected a text"
+        problem = f"{quoted(value)} holds half a character, expected a text"
         raise AnnotationError(file, f"{place}.{field}", problem) from None
 
 
@@ -79,17 +71,17 @@ def check_annotation(file: Path, place: str, record: Mapping[str, Any]) -> None:
     check_box(file, place, record.get("bbox"), found="bbox" in record)
     area = record.get("area")
     if area is not None and not is_number(area, FARTHEST**2):
-        raise AnnotationError(file, f"{place}.area", f"{shown(area)}, expected a number of pixels")
+        raise AnnotationError(file, f"{place}.area", f"{quoted(area)}, expected a number of pixels")
     for field in ("iscrowd", "ignore"):
         value = record.get(field, 0)
         if type(value) not in (int, bool) or value not in (0, 1):
-            raise AnnotationError(file, f"{place}.{field}", f"{shown(value)}, expected 0 or 1")
+            raise AnnotationError(file, f"{place}.{field}", f"{quoted(value)}, expected 0 or 1")
 
 
 def check_box(file: Path, place: str, box: object, found: bool = True) -> None:
     """Raise unless `box` is a list of four numbers of pixels."""
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-        what = shown(box) if found else "is missing"
+        what = quoted(box) if found else "is missing"
         raise AnnotationError(file, f"{place}.bbox", f"{what}, expected [x, y, width, height]")
 
 

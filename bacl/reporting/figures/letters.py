@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.font_manager import FontEntry, findfont, fontManager
 from matplotlib.ft2font import FT2Font
 
-from bacl.reporting.shown_names import shown
+from bacl.messages.shown import shown
 
 FONT = "DejaVu Sans"
 """Comes with matplotlib: the same look everywhere."""
