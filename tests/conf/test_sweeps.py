@@ -10,9 +10,12 @@ from bacl.command.check import CONF, wrong_command
 from bacl.options.composed import last_stage, plain
 
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
-FULL_TRAININGS = ("representation", "pipeline")
+FULL_TRAININGS = ("representation", "pipeline", "methods")
+OF_METHODS = ("methods", "methods_decoupled")
+"""Their default row is another method than BACL."""
 NUMBER_OF_ROWS = {
-    "alpha": 6, "beta": 3, "components": 8, "confusion": 2, "indicator": 7, "pipeline": 2,
+    "alpha": 6, "beta": 3, "components": 8, "confusion": 2, "indicator": 7, "methods": 9,
+    "methods_decoupled": 20, "pipeline": 2,
     "representation": 6, "samples": 5, "threshold": 5, "weight_term": 3,
 }  # fmt: skip
 
@@ -47,7 +50,7 @@ def test_every_row_composes_and_has_the_papers_figures(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in SWEEPS if name not in ("paper", *FULL_TRAININGS)]
+    "name", [name for name in SWEEPS if name not in ("paper", *FULL_TRAININGS, *OF_METHODS)]
 )
 def test_the_default_row_is_the_experiment_as_it_is(name):
     (table,) = tables(name).values()
@@ -70,7 +73,7 @@ def test_every_sweep_carries_its_command_and_is_launched_as_it_should(name):
 
 
 def test_the_papers_sweep_is_all_ablations_of_the_classifier_stage():
-    assert set(tables("paper")) == set(NUMBER_OF_ROWS) - set(FULL_TRAININGS)
+    assert set(tables("paper")) == set(NUMBER_OF_ROWS) - {*FULL_TRAININGS, *OF_METHODS}
     # imported once Hydra has looked for plugins: it loads the module of the base class anew
     from bacl.launchers.row_sweeper import RowSweeper
 
