@@ -27,6 +27,7 @@ from bacl.losses.gumbel import GumbelCrossEntropy
 from bacl.losses.iif import IIF
 from bacl.losses.ldam import LDAM
 from bacl.losses.logit_adjustment import LogitAdjustment
+from bacl.losses.reweighted import ReweightedCrossEntropy
 from bacl.losses.rog import ROG
 from bacl.losses.rows import Rows
 from bacl.losses.seesaw import Seesaw
@@ -58,6 +59,7 @@ __all__ = [
     "FollowsEpochs",
     "GumbelCrossEntropy",
     "LogitAdjustment",
+    "ReweightedCrossEntropy",
     "Rows",
     "Seesaw",
     "SoftmaxCrossEntropy",

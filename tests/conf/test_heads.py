@@ -1,5 +1,6 @@
 """Every head of the configuration: tried before data are opened, trained, stored and restored."""
 
+import shlex
 from collections.abc import Mapping
 
 import pytest
@@ -60,6 +61,24 @@ def test_every_head_says_what_it_is(name):
     assert (CONF / "head" / f"{name}.yaml").read_text(encoding="utf-8").startswith("# ")
 
 
+COMMANDS = {
+    name: shlex.split(line.removeprefix("# python run.py ").replace("…", "data"))
+    for name in HEADS
+    for line in (CONF / "head" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    if line.startswith("# python run.py ")
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_command_of_a_head_can_be_meant(compose_config, name):
+    config = compose_config(*COMMANDS[name])
+    assert not wrong_command(config, COMMANDS[name])
+    *_, last = config.stages.values()
+    (head,) = last.heads.values()
+    assert head == config.head
+    assert f"head={name}" in COMMANDS[name]
+
+
 def train(classifier: Classifier) -> None:
     """Three steps."""
     generator = torch.Generator().manual_seed(0)
@@ -72,7 +91,7 @@ def train(classifier: Classifier) -> None:
         assert value.isfinite()
         value.backward()
         with torch.no_grad():
-            for parameter in classifier.parameters():
+            for parameter in filter(lambda each: each.requires_grad, classifier.parameters()):
                 parameter -= 0.1 * parameter.grad
                 parameter.grad = None
 

@@ -23,7 +23,10 @@ from bacl.heads import (
     Predictor,
 )
 from bacl.heads.causal_norm import CausalNorm
+from bacl.heads.class_means import NearestClassMean
+from bacl.heads.disalign import DisAlign
 from bacl.heads.hallucination import jittered_sums
+from bacl.heads.learnable_scales import LearnableScales
 from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix
@@ -36,6 +39,7 @@ from bacl.losses import (
     ClassificationLoss,
     DropLoss,
     EquilibriumLoss,
+    ReweightedCrossEntropy,
     Rows,
     SoftmaxCrossEntropy,
 )
@@ -64,6 +68,10 @@ def bacl(seed: int = 0) -> Classifier:
 causal_norm = partial(CausalNorm, heads=2, scale=16.0, gamma=1 / 32, alpha=1.5, decay=0.9)
 
 
+def reweighted() -> ReweightedCrossEntropy:
+    return ReweightedCrossEntropy(C, 0.8, SimpleNamespace(instance_counts=[9, 1, 50, 2, 3]))
+
+
 def memory_sampling() -> MemorySampling:
     return MemorySampling(C, D, 3, 4, size=20, seed=0, box_generator=BoxGenerator())
 
@@ -79,6 +87,11 @@ HEADS: dict[str, Callable[[], Classifier]] = {
     "acsl": lambda: Classifier(D, ACSL(C, 0.01, 0.7, 0.8, 0.5, COUNTS, seed=0)),
     "c2am": lambda: Classifier(D, C2AM(C, alpha=0.5), predictor=partial(ScaledCosine, scale=30.0)),
     "loce": lambda: Classifier(D, EquilibriumLoss(C, 0.9, 0.01), memory_sampling()),
+    "disalign": lambda: Classifier(D, reweighted(), predictor=DisAlign),
+    "lws": lambda: Classifier(D, SoftmaxCrossEntropy(C), predictor=LearnableScales),
+    "ncm": lambda: Classifier(
+        D, SoftmaxCrossEntropy(C), predictor=partial(NearestClassMean, scale=20.0)
+    ),
     "tde": lambda: Classifier(D, SoftmaxCrossEntropy(C), predictor=causal_norm),
 }
 

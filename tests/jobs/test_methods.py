@@ -9,13 +9,13 @@ from lightning.pytorch import Callback
 
 from bacl.assembly import build
 from bacl.checkpoints.handover import load_stage
+from bacl.command.check import CONF
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
+from bacl.messages.errors import OptionError
 from bacl.runs import conclusion
 
-METHODS = ("c2am", "tde", "loce", "droploss", "acsl", "federated", "bags", "efl", "ldam", "rog")
-LOGITS = {"droploss": 12, "federated": 12, "efl": 12, "bags": 12 + 6}
-"""Of those that have not one for each of 12 classes and one for background."""
+METHODS = sorted({path.stem for path in (CONF / "head").glob("*.yaml")} - {"bacl"})
 STEPS = 8
 
 
@@ -25,6 +25,7 @@ def config(tiny, finished):
     start = f"stages.classifier.init.detector={finished / 'representation/final.ckpt'}"
     heads = [f"+head@stages.classifier.heads.{name}={name}" for name in METHODS]
     common = [start, "stage=classifier", "checkpoint_every_minutes=0.0001", *heads]
+    common.append("stages.classifier.init.classifier=fresh")  # losses of any number of logits
     return lambda *overrides: tiny(*common, *overrides)
 
 
@@ -76,11 +77,29 @@ def test_what_is_stored_comes_back_and_scores_as_before(tiny, trained, monkeypat
     assert again.read_text() == (trained / "classifier/results.json").read_text()
 
 
+@pytest.mark.parametrize("name", ["disalign", "lws", "ncm"])
+def test_what_builds_on_an_earlier_classifier_has_it_unchanged(finished, trained, name):
+    (earlier,) = load_stage(finished / "representation/final.ckpt")["heads"].values()
+    ours = heads_of(trained)[name]
+    for part in ("weight", "bias"):
+        assert torch.equal(ours[f"first.predictor.base.{part}"], earlier[f"first.predictor.{part}"])
+
+
+@pytest.mark.parametrize("name", ["disalign", "lws", "ncm"])
+def test_a_base_that_nothing_was_learned_by_is_refused(compose_config, tmp_path, name):
+    options = [f"head={name}", f"data.root={tmp_path / 'data'}"]
+    with pytest.raises(OptionError, match=r"would inherit a classifier, but init\.detector=null"):
+        fit.run(compose_config("+experiment=bacl_demo_end_to_end", *options), tmp_path / "run")
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_it_is_recorded_and_has_learned(trained, name):
     with np.load(trained / f"classifier/heads/{name}.npz") as record:
         assert record["epochs"].tolist() == [0, 1, 2]
         norms = record["weight_norm"]
-    assert norms.shape == (3, LOGITS.get(name, 13))
     assert np.isfinite(norms).all()
+    assert norms.shape[1] >= 12
+    rows = (value for value in heads_of(trained)[name].values() if getattr(value, "ndim", 0) == 2)
+    lengths = [row.float().norm(dim=1).numpy() for row in rows if row.shape[0] == norms.shape[1]]
+    assert any(np.allclose(norms[-1], each) for each in lengths)
     assert name in (trained / "classifier/results.json").read_text()

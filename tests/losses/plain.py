@@ -36,6 +36,7 @@ from bacl.losses import (
     Focal,
     GumbelCrossEntropy,
     LogitAdjustment,
+    ReweightedCrossEntropy,
     Seesaw,
     SoftmaxCrossEntropy,
 )
@@ -264,6 +265,14 @@ def balms_row(loss: BalancedSigmoid, z: Tensor, label: int) -> Tensor:
     return total
 
 
+def reweighted(loss: ReweightedCrossEntropy, logits: Tensor, labels: Tensor) -> Tensor:
+    inverse = [max(1, n) ** -loss.rho for n in COUNTS.instance_counts]
+    weights = [C * each / sum(inverse) for each in inverse] + [1.0]
+    own = [weights[label] for label in labels.tolist()]
+    rows = zip(own, logits, labels.tolist(), strict=True)
+    return sum(w * softmax_row(loss, z, label) for w, z, label in rows) / sum(own)
+
+
 def equilibrium(loss: EquilibriumLoss, logits: Tensor, labels: Tensor) -> Tensor:
     """With one object for each class among the labels."""
     rows = list(zip(logits, labels.tolist(), strict=True))
@@ -359,6 +368,7 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     EQL: by_row(eql_row),
     DropLoss: droploss,
     ACSL: acsl,
+    ReweightedCrossEntropy: reweighted,
     EquilibriumLoss: equilibrium,
     C2AM: by_row(c2am_row),
     FederatedLoss: federated,

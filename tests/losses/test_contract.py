@@ -41,6 +41,7 @@ from bacl.losses import (
     Focal,
     GumbelCrossEntropy,
     LogitAdjustment,
+    ReweightedCrossEntropy,
     Seesaw,
     SoftmaxCrossEntropy,
 )
@@ -84,6 +85,7 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "seesaw": lambda: Seesaw(C, mitigation=0.8, compensation=2.0),
     "seesaw_mitigation": lambda: Seesaw(C, mitigation=0.8, compensation=0.0),
     "c2am": lambda: C2AM(C, alpha=0.5),
+    "reweighted": lambda: ReweightedCrossEntropy(C, 0.8, COUNTS),
     "ebl": lambda: EquilibriumLoss(C, gamma=0.9, initial=0.01),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),
     "droploss": lambda: DropLoss(C, PRIOR, 0.01, COUNTS, seed=0),

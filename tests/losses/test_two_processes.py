@@ -13,6 +13,7 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
 from bacl.heads import BoxGenerator, Classifier, FeatureHallucination
 from bacl.heads.causal_norm import CausalNorm
+from bacl.heads.class_means import NearestClassMean
 from bacl.heads.hallucination import jittered_sums
 from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.scaled_cosine import ScaledCosine
@@ -38,6 +39,7 @@ from bacl.losses import (
     EQLv2,
     EquilibriumLoss,
     FederatedLoss,
+    ReweightedCrossEntropy,
     Seesaw,
     SoftmaxCrossEntropy,
 )
@@ -120,6 +122,10 @@ def head(loss: ClassificationLoss, predictor: Callable | None = None) -> Classif
     return Classifier(D, loss, predictor=predictor)
 
 
+def reweighted() -> ClassificationLoss:
+    return ReweightedCrossEntropy(C, 0.8, SimpleNamespace(instance_counts=[9, 1, 50, 2, 3]))
+
+
 def static() -> ClassificationLoss:
     """A loss with an indicator that added rows do not move."""
     counts = SimpleNamespace(image_counts=[1] * C, num_images=9)
@@ -129,6 +135,7 @@ def static() -> ClassificationLoss:
 GATHERING = {
     "tde": lambda: head(SoftmaxCrossEntropy(C), causal_norm),
     "ebl": lambda: head(EquilibriumLoss(C, 0.9, 0.01)),
+    "ncm": lambda: head(SoftmaxCrossEntropy(C), partial(NearestClassMean, scale=20.0)),
     "mfs": lambda: Classifier(D, static(), MemorySampling(C, D, 2, 2, 4, 0, BoxGenerator())),
 }
 """Heads with statistics of what their rows are."""
@@ -179,6 +186,8 @@ COLLECTIVES = {
     "eql": (lambda: EQL(C, 0.001, 0.01, COUNTS), 0),
     "droploss": (lambda: DropLoss(C, 0.001, 0.01, COUNTS, seed=0), 1),
     "acsl": (lambda: ACSL(C, 0.01, 0.7, 0.1, 0.01, COUNTS, seed=0), 0),
+    "reweighted": (reweighted, 1),
+    "ncm": (GATHERING["ncm"], 2),
     "ebl": (lambda: EquilibriumLoss(C, 0.9, 0.01), 1),
     "c2am": (lambda: head(C2AM(C, 0.5), partial(ScaledCosine, scale=30.0)), 0),
     "tde": (lambda: head(SoftmaxCrossEntropy(C), causal_norm), 1),

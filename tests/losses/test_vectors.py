@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bacl.heads.causal_norm import CausalNorm
+from bacl.heads.disalign import DisAlign
 from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.predictors import NormalisedLinear
 from bacl.heads.scaled_cosine import ScaledCosine
@@ -38,6 +39,7 @@ from bacl.losses import (
     Focal,
     GumbelCrossEntropy,
     LogitAdjustment,
+    ReweightedCrossEntropy,
     Rows,
     Seesaw,
     SoftmaxCrossEntropy,
@@ -206,6 +208,26 @@ def test_c2am(vectors, name):
     value.backward()
     near(value.detach(), vectors[name]["loss"])
     near(cosines.grad, vectors[name]["grad"], atol=1e-5)
+
+
+def test_disalign(vectors, rows):
+    """The last feature is the confidence, the others are the logits."""
+    vector, logits = vectors["DisAlign"], rows[0].clone().requires_grad_()
+    layer = DisAlign(5, 4).double()
+    layer.base.weight.data, layer.base.bias.data = torch.eye(4, 5).double(), torch.zeros(4).double()
+    last = torch.tensor([[0.0, 0, 0, 0, 1]]).double()
+    layer.confidence.weight.data, layer.confidence.bias.data = last, torch.zeros(1).double()
+    layer.alpha.data = torch.tensor(vector["alpha"]).double()
+    layer.beta.data = torch.tensor(vector["beta"]).double()
+    confidence = torch.tensor(vector["conf_logit"]).double().unsqueeze(1)
+    aligned = layer(torch.cat((logits, confidence), dim=1))
+    near(aligned.detach(), vector["aligned"])
+    loss = ReweightedCrossEntropy(3, 0.8, SimpleNamespace(instance_counts=[4000, 80, 6]))
+    near(loss.weights, vector["grw_weight"])
+    value = loss(aligned, rows[1])
+    value.backward()
+    near(value.detach(), vector["loss"])
+    near(logits.grad, vector["grad"])
 
 
 def test_equilibrium_loss(vectors, rows):
