@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from bacl.command.check import check_command, is_override, require_understood
 from bacl.command.known_jobs import TRAINING
-from bacl.command.quoting import with_quoted_paths
 
 MULTIRUN = {"-m", "--multirun"}
 SEVERAL = re.compile(r"^\+sweep=([^\[,]+,.*)$")
@@ -32,7 +31,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
     chosen = ("experiment=", "sweep=")
     given = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
     # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
-    given = [with_quoted_paths(SEVERAL.sub(r"+sweep=[\1]", text)) for text in given]
+    given = [SEVERAL.sub(r"+sweep=[\1]", text) for text in given]
     for text in filter(is_override, given):
         require_understood(text)
     sweeps = any(text.startswith("+sweep=") for text in given)

@@ -24,7 +24,7 @@ from bacl.options.composed import last_stage, plain
 from bacl.reporting.ablation import Ablation
 from bacl.reporting.ablation_text import HEADER, markdown, records, write_csv
 from bacl.reporting.figures.ablation_curves import draw_ablation
-from bacl.runs.finished import every_run, first_heads
+from bacl.runs.finished import every_run, first_heads, folder_of
 from bacl.runs.folder import write_text
 from bacl.runs.naming import variant
 
@@ -77,7 +77,7 @@ def ablation(
     """
     rows = [
         first_heads(
-            runs / variant([*overrides, *row["set"]]),
+            folder_of(runs, [*overrides, *row["set"]]),
             row_stage(row["set"], stage),
             name=row["name"],
             paper=row["paper"],

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from bacl.command.quoting import quoted
 from bacl.launchers.jobs import Job, compose_jobs
 from bacl.launchers.summary import show_summary, write_summary
 from bacl.launchers.tasks import Task, run_all
@@ -89,6 +89,12 @@ class ProcessLauncher(Launcher):
         hydra = [text for text in given if not STARTS_JOBS.match(text)]
         single = ["hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"]
         return [sys.executable, sys.argv[0], *hydra, *overrides, *single]
+
+
+def quoted(text: str) -> str:
+    """A value that Hydra takes as this very text, whatever is in it."""
+    escaped = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", text)  # or it would stand for another option
+    return QuotedString(escaped, Quote.single).with_quotes()
 
 
 def _is_done(job: Job) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,16 @@ from bacl.evaluation.measures import Measure
 from bacl.files.plain_values import read_overrides
 from bacl.messages.errors import UserError
 from bacl.reporting.ablation import Ablation, Row
-from bacl.runs.naming import variant_parts
+from bacl.runs.naming import variant, variant_parts
 from bacl.runs.outcome import FAILED, Outcome, read_outcome
+
+
+def folder_of(runs: Path, overrides: Sequence[str]) -> Path:
+    """The folder of a setting: the one of its name, or one of an earlier version's names."""
+    named = runs / variant(overrides)
+    parts = sorted(variant_parts(overrides))
+    earlier = [] if named.exists() else _recorded(runs.glob("*[=~@]*/seed_*"))
+    return next((path for path, own in earlier if sorted(own) == parts), named)
 
 
 def first_heads(setting: Path, stage: str | None = None, **told: Any) -> Row:
@@ -67,9 +75,7 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
     """
     records = [path for file in ("config.yaml", FAILED) for path in runs.glob(f"*/seed_*/{file}")]
     begun = sorted({path.parent for path in records if _seed(path.parent) is not None})
-    paths = [path for run in begun if (path := run / ".hydra/overrides.yaml").exists()]
-    given = {path.parents[2]: read_overrides(path) for path in paths}
-    settings = {path: set(variant_parts(overrides)) for path, overrides in given.items()}
+    settings = {path: set(parts) for path, parts in _recorded(begun)}
     if not settings:
         raise UserError(f"{runs}: no run to report; train first, or name runs with name=…")
     common = set.intersection(*settings.values()) if len(settings) > 1 else set()
@@ -85,6 +91,13 @@ def every_run(runs: Path, name: str, reference: str | None = None) -> list[Ablat
             for head in different
         ]
     return [Ablation("runs", title, _rows(heads, len(different) > 1), axis)]
+
+
+def _recorded(runs: Iterable[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """Settings of runs, with the overrides that change the result."""
+    for path in (run / ".hydra/overrides.yaml" for run in sorted(runs)):
+        if path.exists():
+            yield path.parents[2], variant_parts(read_overrides(path))
 
 
 def _seed(run: Path) -> int | None:

@@ -1,6 +1,7 @@
 """What names a run: its folder is found again by the same command, on any machine."""
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +12,30 @@ CHOICES = ("experiment", "trainer", "sweep")
 """Groups whose choice names no folder: an experiment sets `name`, a trainer is hardware, a sweep is
 many runs."""
 LONGEST = 150  # file systems allow 255 bytes
+KEY = r"[a-zA-Z][\w.]*(@[\w.]+)?"
+SAID = re.compile(rf"\+{{0,2}}{KEY}=[\w.+-]*|~{KEY}", re.ASCII)
+"""Overrides that a name says to the letter."""
+BETWEEN = "__"
 
 
 def variant(overrides: Sequence[str]) -> str:
     """A folder name from command-line overrides, `default` where none of them changes the result.
 
+    It needs quotes neither in a shell nor, as part of a path, for Hydra. `=` is a minus, `@` is a
+    plus, and `~` is `no.`; other lists of overrides have other names, if need be by a digest.
+
     >>> variant(["+experiment=bacl_demo", "seed=1", "head.loss.alpha=0.7"])
-    'head.loss.alpha=0.7'
+    'head.loss.alpha-0.7'
+    >>> variant(["head.loss.alpha=0", "fhm@head.hallucination=none"])
+    'fhm+head.hallucination-none__head.loss.alpha-0'
     """
-    named = sorted(variant_parts(overrides))
-    text = re.sub(r"[^A-Za-z0-9_.,=+~@-]+", "_", ",".join(named)) or "default"
-    if len(text) <= LONGEST:
+    parts = sorted(variant_parts(overrides))
+    text = BETWEEN.join(map(_spelt, parts)) or "default"
+    said = all(SAID.fullmatch(part) and BETWEEN not in part for part in parts)
+    if said and len(text) <= LONGEST:
         return text
-    return f"{text[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+    return f"{text[:LONGEST]}{BETWEEN}{digest}"
 
 
 def test_folder(annotations: Path, overrides: Sequence[str]) -> str:
@@ -36,3 +48,9 @@ def variant_parts(overrides: Sequence[str]) -> list[str]:
     """The overrides that change what is learned or how it is judged."""
     keys = ((text, text.split("=")[0].lstrip("+~")) for text in overrides)
     return [text for text, key in keys if key not in CHOICES and not is_free(key)]
+
+
+def _spelt(override: str) -> str:
+    key, equals, value = override.partition("=")
+    text = key.replace("~", "no.").replace("@", "+") + equals.replace("=", "-") + value
+    return re.sub(r"[^\w.+-]+", "_", re.sub(r"[][{}()'\"]+", "", text), flags=re.ASCII)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bacl.command.completion import completed
+from bacl.runs.naming import variant
 
 REPOSITORY = Path(__file__).parents[2]
 QUIET = ["hydra.output_subdir=null", "hydra/job_logging=stdout"]
@@ -42,7 +43,7 @@ def left(folder: Path) -> set[str]:
         ),
         (["sweep=alpha,beta"], ["--multirun", "+sweep=[alpha,beta]"]),
         (["job=report", "sweep=alpha"], ["job=report", "+sweep=alpha", *QUIET]),
-        (["output=a=b/c", "job=import"], ["output='a=b/c'", "job=import", *QUIET]),
+        (["output=a-b/c", "job=import"], ["output=a-b/c", "job=import", *QUIET]),
     ],
 )
 def test_what_goes_without_saying_is_filled_in(given, wanted):
@@ -52,6 +53,9 @@ def test_what_goes_without_saying_is_filled_in(given, wanted):
 def test_a_value_that_hydra_cannot_read_is_told_with_the_mend():
     with pytest.raises(SystemExit, match=r"""alpha==3: not understood.*head\.loss\.alpha='"=3"'"""):
         completed(["head.loss.alpha==3"])
+    path = "runs/run/head.loss.alpha=0.7,head=bce/seed_0/final.ckpt"  # of an earlier version
+    with pytest.raises(SystemExit, match=rf"""not understood.* checkpoint='"{path}"'"""):
+        completed(["job=test", f"checkpoint={path}"])
 
 
 def test_an_unknown_job_is_refused_before_anything_is_written(tmp_path):
@@ -66,7 +70,7 @@ def test_a_job_that_writes_nothing_leaves_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_jobs_take_a_runs_path_as_it_is_and_leave_only_what_they_write(finished, tiny, tmp_path):
-    setting = "head.loss.alpha=0.7,head.hallucination.box_generator.shared=true"
+    setting = variant(["head.loss.alpha=0.7", "fhm@head.hallucination=bacl", "~head", "x=[1,2]"])
     own = tmp_path / "runs/name" / setting / "seed_0/classifier"
     own.mkdir(parents=True)
     shutil.copy(finished / "classifier/final.ckpt", own)

@@ -7,11 +7,11 @@ from bacl.runs.outcome import write_failed
 
 
 def test_rows_find_the_folders_of_their_runs(tmp_path, mark_done):
-    mark_done("head.loss.alpha=0", 0, {"bacl": 0.25, "baseline": 0.1})
-    mark_done("head.loss.alpha=0", 3, {"bacl": 0.5, "baseline": 0.1})
-    write_failed(tmp_path / "head.loss.alpha=0.7/seed_0", "the disk is full")
-    (tmp_path / "head.loss.alpha=0.7/seed_1").mkdir()
-    write_text(tmp_path / "head.loss.alpha=0.7/seed_1/config.yaml", "")
+    mark_done("head.loss.alpha-0", 0, {"bacl": 0.25, "baseline": 0.1})
+    mark_done("head.loss.alpha-0", 3, {"bacl": 0.5, "baseline": 0.1})
+    write_failed(tmp_path / "head.loss.alpha-0.7/seed_0", "the disk is full")
+    (tmp_path / "head.loss.alpha-0.7/seed_1").mkdir()
+    write_text(tmp_path / "head.loss.alpha-0.7/seed_1/config.yaml", "")
     rows = [
         {"name": str(alpha), "set": [f"head.loss.alpha={alpha}"], "paper": None}
         for alpha in (0, 0.7, 1.0)
@@ -23,6 +23,20 @@ def test_rows_find_the_folders_of_their_runs(tmp_path, mark_done):
     assert {seed: run["AP"] for seed, run in first.runs.items()} == {0: 0.25, 3: 0.5}
     assert second.problems == {0: "seed 0 failed: the disk is full", 1: "seed 1 unfinished"}
     assert third.problems == {-1: "not run"}
+
+
+def test_runs_in_folders_of_earlier_versions_are_found(tmp_path, mark_done):
+    mark_done("seed", 0, {"bacl": 0.75}, "head.loss.beta=1", "head.loss.alpha=0.5")
+    for name in ("head.loss.alpha=0.5,head.loss.beta=1", "head.loss.alpha=0.5,head.loss.beta=2"):
+        recorded = [*reversed(name.split(",")), "seed=0", "+experiment=bacl_demo"]
+        mark_done(name, 0, {"bacl": 0.25 if name.endswith("1") else 0.5}, *recorded)
+    rows = [{"name": str(n), "set": [f"head.loss.beta={n}"], "paper": None} for n in (1, 2, 3)]
+    common = ["+experiment=bacl_demo", "head.loss.alpha=0.5"]
+    table = ablation("beta", {"title": "β", "rows": rows}, tmp_path, common, "classifier")
+    assert [row.runs for row in table.rows] == [{0: {"AP": 0.25}}, {0: {"AP": 0.5}}, {}]
+    mark_done("head.loss.alpha-0.5__head.loss.beta-1", 0, {"bacl": 0.125})
+    table = ablation("beta", {"title": "β", "rows": rows[:1]}, tmp_path, common, "classifier")
+    assert table.rows[0].runs == {0: {"AP": 0.125}}
 
 
 def test_a_picture_is_drawn_where_there_is_something_to_compare(tmp_path):
