@@ -79,7 +79,7 @@ def test_jobs_take_a_runs_path_as_it_is_and_leave_only_what_they_write(finished,
     checkpoint = f"checkpoint={path}"
     images = tiny().data.val.images
     fast = ["cost.images=2", "cost.warm_up=1", "datamodule.num_workers=0", "trainer=cpu"]
-    data = ["data=builtin", f"data.root={tiny().data.root}", "data.builder=null"]
+    data = ["data=builtin", f"data.root={tiny().data.root}", "~data.builder"]
     assert "data=custom data.train.annotations=" in run(tmp_path, "job=cost", checkpoint, status=1)
     run(tmp_path, "job=cost", checkpoint, *data, *fast)
     assert left(own) == {"final.ckpt", "cost", "cost/cost.json", "cost/cost.md"}

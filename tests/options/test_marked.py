@@ -105,8 +105,9 @@ def test_every_backbone_says_which_option_names_its_weights():
     readers_of_files = {name for name in classes if names_of_files({"_target_": name}, "")}
     found = {name: resolve_name(name) for name in classes - FUNCTIONS}
     backbones = {name for name, made in found.items() if issubclass(made, Backbone)}
-    assert readers_of_files == {name for name in backbones if "weights" in options_of(name)}
-    assert len(readers_of_files) >= 3
+    with_weights = {name for name in backbones if "weights" in options_of(name)}
+    assert with_weights <= readers_of_files
+    assert len(with_weights) >= 3
 
 
 @pytest.mark.parametrize(
