@@ -79,6 +79,41 @@ def test_the_command_of_a_head_can_be_meant(compose_config, name):
     assert f"head={name}" in COMMANDS[name]
 
 
+PUBLISHED = {
+    "eql": {"prior": 0.001, "tail": 0.00177},
+    "droploss": {"prior": 0.001, "tail": 0.00177},
+    "gol": {"tail": 0.00177},
+    "acsl": {"prior": 0.01, "threshold": 0.7, "common": 0.1, "rare": 0.01},
+    "federated": {"prior": 0.01, "classes": 50, "power": 0.5},
+    "ecm": {"background": 6.3313},
+    "bags": {"boundaries": [10, 100, 1000], "others": 8},
+    "iif": {"factor": "raw"},
+    "balms": {"prior": 0.001},
+    "logit_adjustment": {"tau": 1},
+    "class_balanced": {"beta": 0.999, "limits": [0.1, 5]},
+    "class_balanced_sigmoid": {"prior": 0.001, "beta": 0.999, "limits": [0.1, 5]},
+    "focal": {"prior": 0.01, "gamma": 2, "alpha": 0.25},
+    "efl": {"prior": 0.001, "gamma": 2, "scale": 8, "alpha": 0.25},
+    "ldam": {"margin": 0.5, "deferred": 0.8, "beta": 0.9999},
+    "rog": {"weight": 0.1, "gamma": 1, "delta": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_numbers_of_losses(config, name):
+    loss = plain(config.stages.classifier.heads[name].loss)
+    parts = ("_target_", "num_classes", "statistics", "seed", "base")
+    assert {key: value for key, value in loss.items() if key not in parts} == PUBLISHED[name]
+
+
+def test_published_ways_of_heads(config, heads):
+    assert heads["bags"].learning_rate == 0.01
+    assert heads["ecm"].classifiers[0].predictor.temperature == 20
+    assert heads["ldam"].classifiers[0].predictor.cosine_scale == 30
+    continuing = {name for name in PUBLISHED if heads[name].init is None}
+    assert continuing == {"acsl", "class_balanced", "logit_adjustment", "rog"}
+
+
 def train(classifier: Classifier) -> None:
     """Three steps."""
     generator = torch.Generator().manual_seed(0)

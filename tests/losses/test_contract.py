@@ -89,6 +89,7 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "ebl": lambda: EquilibriumLoss(C, gamma=0.9, initial=0.01),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),
     "droploss": lambda: DropLoss(C, PRIOR, 0.01, COUNTS, seed=0),
+    "droploss_observing": lambda: DropLoss(C, PRIOR, 0.01, COUNTS, 0, ConfusionMatrix(C)),
     "acsl": lambda: ACSL(C, PRIOR, 0.6, 0.7, 0.5, COUNTS, seed=0),
     "federated": lambda: FederatedLoss(C, PRIOR, 3, 0.5, COUNTS, seed=0),
     "ecm": lambda: ECM(C, 2.0, COUNTS),
