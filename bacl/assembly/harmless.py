@@ -6,7 +6,7 @@ from typing import Any
 
 from bacl.assembly.allowed import may_be_built
 from bacl.messages.errors import UserError
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 from bacl.options.marked import names_of_files
 
 COUNTS = "bacl.data.statistics.CategoryStatistics"
@@ -80,7 +80,7 @@ class _Check:
     def _refused_node(self, node: dict[Any, Any], path: str) -> Iterator[tuple[str, str]]:
         for key, value in node.items():
             if reason := self._refused_key(key, value):
-                yield f"{path}.{key if _is_word(key) else quoted(key)}", reason
+                yield f"{path}.{key if _is_word(key) else written(key)}", reason
                 return  # before a class is asked for its options
         files = names_of_files(node, path)
         for key, value in node.items():
@@ -91,15 +91,17 @@ class _Check:
         if not _is_word(key):
             return "no name of an option"
         if key == "_target_":
-            return None if may_be_built(value) else f"a file may not name {quoted(value)}"
+            return None if may_be_built(value) else f"a file may not name {written(value)}"
         if key == "_partial_":
-            return None if isinstance(value, bool) else f"{quoted(value)} is neither true nor false"
+            return (
+                None if isinstance(value, bool) else f"{written(value)} is neither true nor false"
+            )
         if key.startswith("_"):
             return "no option of a saved configuration"
         if key != "num_classes" or self.num_classes is None:
             return None
         fits = type(value) is int and value == self.num_classes
-        return None if fits else f"{quoted(value)}, but the file has {self.num_classes} categories"
+        return None if fits else f"{written(value)}, but the file has {self.num_classes} categories"
 
     def _refused_value(self, value: Any, path: str) -> str | None:
         if value is None or isinstance(value, bool):
@@ -109,11 +111,11 @@ class _Check:
             largest = LONGEST_SIDE if is_side else LARGEST
             return None if path.endswith("seed") or abs(value) <= largest else f"above {largest:,}"
         if not isinstance(value, str):
-            return f"{quoted(value)} is no value of a configuration"
+            return f"{written(value)} is no value of a configuration"
         if "${" in value and not (self.refers and ":" not in value):
-            return f"{quoted(value)} is text, where a saved configuration has the value"
+            return f"{written(value)} is text, where a saved configuration has the value"
         if set(value) & set("/\\:"):
-            return f"{quoted(value)}: paths and addresses are never taken from a file"
+            return f"{written(value)}: paths and addresses are never taken from a file"
         return None
 
 

@@ -11,24 +11,18 @@ from bacl.checkpoints.earlier import brought_up_to_date
 from bacl.checkpoints.structure import StructureError, check_structure
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.statistics import CategoryStatistics
+from bacl.files.kinds import FINAL, UnreadableFileError, checkpoint_kind
 from bacl.files.saving import save
 from bacl.files.state_dicts import misfits, not_finite, several
-from bacl.files.torch_file import UnreadableFileError, read_torch_file
+from bacl.files.torch_file import read_torch_file
 from bacl.heads.predictors import class_module
 from bacl.messages.errors import UserError
 
 State = dict[str, Any]
-PARTS = {"detector", "heads", "categories"}
 TRAINING = "training"
 """Part of a file with the counts of its training data."""
 CALIBRATION = ".calibration."
 """In the names of what a head's calibration has gathered, which a command may exchange."""
-OTHERS = {
-    "pytorch-lightning_version": "a last.ckpt, which only resumes its own run; name the final.ckpt "
-    "that the stage writes when it is finished",
-    "state_dict": "a checkpoint of another project; make one of ours of it with job=import",
-}
-"""What else a file can be, by a key of it; the first that it has counts."""
 
 
 class CheckpointError(UserError, ValueError):
@@ -112,8 +106,8 @@ def load_stage(path: Path) -> State:
         )
     try:
         content = read_torch_file(path)
-        if not isinstance(content, dict) or not set(content) >= PARTS:
-            raise UnreadableFileError(_other(content))
+        if (kind := checkpoint_kind(content)) != FINAL:
+            raise UnreadableFileError(kind)
         check_structure(content)
     except UnreadableFileError as error:
         raise CheckpointError(
@@ -126,14 +120,6 @@ def load_stage(path: Path) -> State:
             "wrote, or train anew"
         ) from error
     return brought_up_to_date(content)
-
-
-def _other(content: object) -> str:
-    """What a file is that torch can read, but that no finished stage has left."""
-    if not isinstance(content, dict):
-        return f"it holds a {type(content).__name__}"
-    told = [told for key, told in OTHERS.items() if key in content]
-    return told[0] if told else f"it lacks {', '.join(sorted(PARTS - set(content)))}"
 
 
 def saved_categories(content: State) -> Categories:

@@ -23,7 +23,7 @@ from bacl.checkpoints.mmdet_names import (
 from bacl.files.state_dicts import unusable
 from bacl.heads import Head
 from bacl.heads.calibration import Uncalibrated
-from bacl.messages.shown import quoted, shown
+from bacl.messages.shown import shown, written
 
 SHOWN = 100
 """Tensors that are listed of a file that does not fit."""
@@ -128,7 +128,7 @@ def _check_categories(file: PublishedFile, categories: Categories) -> None:
     for label, name in enumerate(file.category_names or ()):
         if label_of.get(name, label) != label and categories.names.count(name) == 1:
             raise CheckpointError(
-                f"{file.path}: its label {label} is {quoted(name)}, which is label "
+                f"{file.path}: its label {label} is {written(name)}, which is label "
                 f"{label_of[name]} in the training annotations: choose the data set that it was "
                 "trained on (data=…)"
             )

@@ -9,18 +9,18 @@ from typing import Any
 
 from torch import Tensor
 
-from bacl.checkpoints.handover import PARTS, CheckpointError
+from bacl.checkpoints.handover import CheckpointError
 from bacl.checkpoints.stand_ins import stand_ins
+from bacl.files.kinds import FINAL, LAST, UnreadableFileError, checkpoint_kind
 from bacl.files.saving import save
 from bacl.files.state_dicts import no_plain_tensor
-from bacl.files.torch_file import UnreadableFileError, read_torch_file
+from bacl.files.torch_file import read_torch_file
 from bacl.messages.shown import shown
 
 MMDET_VERSION = "2.8.0"
 """The version whose layout we write; it is the same in all versions since 2.0."""
 WRAPPERS = ("state_dict", "model")
 PREFIX = "module."  # of a model that was saved inside its data-parallel wrapper
-LIGHTNING = "pytorch-lightning_version"
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ def _load(path: Path) -> Any:
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
-    keys = set(content) if isinstance(content, Mapping) else set()
-    if keys >= PARTS or LIGHTNING in keys:
+    if (kind := checkpoint_kind(content)) in (FINAL, LAST):
         raise CheckpointError(
-            f"{path}: a checkpoint of this project, which is used as it is, without job=import (a "
-            "final.ckpt; a last.ckpt only resumes its own run)"
+            f"{path}: a checkpoint of this project, which is used as it is, without job=import: "
+            f"{kind}"
         )
+    keys = set(content) if isinstance(content, Mapping) else set()
     wrapped = [key for key in WRAPPERS if key in keys]
     state = content[wrapped[0]] if wrapped else content
     named = isinstance(state, Mapping) and all(isinstance(key, str) for key in state)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from bacl.files.torch_file import UnreadableFileError, is_archive
+from bacl.files.kinds import UnreadableFileError, is_archive
 from bacl.messages.shown import shown
 
 DEFAULTS = "collections.defaultdict"

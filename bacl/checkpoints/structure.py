@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bacl.messages.shown import quoted, shown
+from bacl.messages.shown import shown, written
 
 PLAIN = (str, int, float, bool, type(None))
 MAX_NODES = 100_000
@@ -148,4 +148,4 @@ def _mapping(place: str, value: Any) -> None:
 
 
 def _refuse(place: str, value: Any, expected: str) -> None:
-    raise StructureError(f"{shown(place)} is {quoted(value)}, expected {expected}")
+    raise StructureError(f"{shown(place)} is {written(value)}, expected {expected}")

@@ -8,9 +8,10 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from bacl.checkpoints.handover import PARTS, CheckpointError
+from bacl.checkpoints.handover import CheckpointError
+from bacl.files.kinds import FINAL, UnreadableFileError, checkpoint_kind
 from bacl.files.saving import save
-from bacl.files.torch_file import UnreadableFileError, read_torch_file
+from bacl.files.torch_file import read_torch_file
 from bacl.messages.errors import UserError
 from bacl.messages.shown import shown
 
@@ -58,8 +59,8 @@ class WholeFiles(TorchCheckpointIO):
 def _lacking(content: Any) -> str | None:
     if not isinstance(content, dict):
         return "no checkpoint of a training"
-    if set(content) >= PARTS:
-        return "a final.ckpt"
+    if checkpoint_kind(content) == FINAL:
+        return FINAL
     for key, kind in RESUMES.items():
         value = content.get(key)
         if not isinstance(value, kind) or (key in NEVER_EMPTY and not value):

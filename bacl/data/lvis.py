@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bacl.data.annotations.image_names import readings
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 _LVIS = "https://dl.fbaipublicfiles.com/LVIS"  # lvisdataset.org/dataset
 _COCO = "http://images.cocodataset.org/zips"  # cocodataset.org/#download
@@ -208,12 +208,12 @@ def find_image(folders: Sequence[Path], name: str) -> Path:
                 return path
     searched = ", ".join(map(str, folders))
     raise FileNotFoundError(
-        f"image {quoted(name)} is in none of the image folders: {searched}{tried(name)}"
+        f"image {written(name)} is in none of the image folders: {searched}{tried(name)}"
     )
 
 
 def tried(name: str) -> str:
     """The other paths at which an image was looked for, as an addition to a message."""
-    others = [quoted(path) for path in candidate_names(name) if path != name]
+    others = [written(path) for path in candidate_names(name) if path != name]
     rest = ", …" if len(others) > _TOLD else ""
     return f" (also looked for {', '.join(others[:_TOLD])}{rest})" if others else ""

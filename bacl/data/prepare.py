@@ -12,7 +12,7 @@ from bacl.data.categories import check_categories
 from bacl.data.download import download, unpack
 from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names, tried
 from bacl.messages.errors import UserError
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 _LOG = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def _missing_of_split(
     missing = [name for name, path in zip(names, found, strict=True) if path is None]
     if not missing:
         return _shared_files(annotations, names, found)
-    told = ", ".join(map(quoted, missing[:3])) + (", …" if len(missing) > 3 else "")
+    told = ", ".join(map(written, missing[:3])) + (", …" if len(missing) > 3 else "")
     return [
         f"{len(missing)} of {len(names)} images of {annotations} are not in "
         f"{' or '.join(map(str, folders))}: {told}{tried(missing[0])}"
@@ -172,7 +172,7 @@ def _shared_files(annotations: Path, names: list[str], found: list[str | None]) 
         names_of.setdefault(path, set()).add(name)
     for path, same in names_of.items():
         if len(same) > 1:
-            told = " and ".join(map(quoted, sorted(same)[:2]))
+            told = " and ".join(map(written, sorted(same)[:2]))
             return [f"{len(same)} images of {annotations} are one file {path}: {told}"]
     return []
 

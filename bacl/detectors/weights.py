@@ -16,8 +16,9 @@ import torch
 from torch import nn
 from torchvision.models import get_weight
 
+from bacl.files.kinds import UnreadableFileError, file_kind
 from bacl.files.state_dicts import no_plain_tensor, not_finite, unusable
-from bacl.files.torch_file import UnreadableFileError, file_kind, read_torch_file
+from bacl.files.torch_file import read_torch_file
 from bacl.messages.errors import UserError
 from bacl.messages.shown import shown
 

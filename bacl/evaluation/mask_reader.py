@@ -12,7 +12,7 @@ from bacl.data.annotations.segmentation import decoded_runs
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.annotations.validation import AnnotationError
 from bacl.evaluation.mask_codes import take_codes
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 
 class MaskReader:
@@ -47,12 +47,12 @@ class MaskReader:
                 code = counts.encode("ascii", errors="replace")
             case _:
                 expected = f"compressed run lengths {{size: [{height}, {width}], counts: text}}"
-                problem = f"{quoted(segmentation)}, expected {expected}"
+                problem = f"{written(segmentation)}, expected {expected}"
                 raise AnnotationError(self._file, place, problem)
         try:
             runs = decoded_runs(code)
         except ValueError as error:
-            raise AnnotationError(self._file, place, f"{quoted(counts)}, {error}") from None
+            raise AnnotationError(self._file, place, f"{written(counts)}, {error}") from None
         if runs.sum() != height * width:
             problem = f"the runs add up to {runs.sum()}, expected {height} x {width} pixels"
             raise AnnotationError(self._file, place, problem)

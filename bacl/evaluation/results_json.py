@@ -26,7 +26,7 @@ from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.mask_reader import MaskReader
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 _CHUNK = 1 << 20  # characters
 _PLACE = "record %d"
@@ -178,5 +178,5 @@ def _field_error(path: Path, place: str, record: dict[str, Any]) -> AnnotationEr
         check_box(path, place, record.get("bbox"), found="bbox" in record)
     except AnnotationError as error:
         return error
-    found = quoted(record["score"]) if "score" in record else "is missing"
+    found = written(record["score"]) if "score" in record else "is missing"
     return AnnotationError(path, f"{place}.score", f"{found}, expected a number")

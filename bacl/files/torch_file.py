@@ -1,4 +1,4 @@
-"""Files that `torch.save` wrote, read without executing anything in them; what the others are."""
+"""Files that `torch.save` wrote, read without executing anything in them."""
 
 import re
 import warnings
@@ -9,17 +9,11 @@ from typing import Any
 
 import torch
 
+from bacl.files.kinds import UnreadableFileError, file_kind, is_archive
 from bacl.messages.shown import shown
 
-ZIP = b"PK\x03\x04"
-LFS = b"version https://git-lfs.github.com/spec/"
-PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
 PROGRAM = "constants.pkl"
 """A file of the archives that `torch.jit.save` writes."""
-
-
-class UnreadableFileError(ValueError):
-    """Why a file cannot be read, in a few words of ours without its path."""
 
 
 def read_torch_file(
@@ -56,39 +50,6 @@ def read_torch_file(
     # A pickle is a program: a damaged one fails with any error there is.
     except Exception as error:
         raise UnreadableFileError(_reason(error)) from error
-
-
-def file_kind(path: Path) -> str | None:
-    """What a file is by its beginning, if it is known and none of weights.
-
-    Raises:
-        UnreadableFileError: the system refuses to read it.
-    """
-    head = _begins(path, 512)
-    if not head:
-        return "an empty file"
-    if head.startswith(LFS):
-        return "a Git LFS pointer in place of the file; fetch the file itself with `git lfs pull`"
-    if PAGE.match(head):
-        return "a web page in place of the file; download the file itself"
-    if head.startswith(b"\x1f\x8b"):
-        return "a gzip archive; unpack it"
-    if all(byte in b"\t\n\r" or byte >= 32 for byte in head):
-        return "a text file"
-    return None
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file is an archive to torch, by its beginning; zipfile looks at the end."""
-    return _begins(path, len(ZIP)) == ZIP
-
-
-def _begins(path: Path, length: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(length)
-    except OSError as error:
-        raise UnreadableFileError(f"cannot be read: {error.strerror}") from error
 
 
 def _check_archive(path: Path) -> None:

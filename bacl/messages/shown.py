@@ -13,8 +13,6 @@ JOINERS = "\u200c\u200d"
 """Also of them, and needed: Persian and Indic words, and many emoji, are spelt with them."""
 LONGEST = 80
 """Characters of a name in a table, and of a value in a message."""
-LONGEST_NUMBER = 128
-"""Bits of a whole number that is shown; Python refuses to write those of thousands of digits."""
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
 
 
@@ -63,10 +61,10 @@ def as_markdown(text: str) -> str:
     return _MARKDOWN.sub(lambda found: f"\\{found[0]}", visible(text))
 
 
-def quoted(value: object) -> str:
+def written(value: object) -> str:
     """A plain value, of whatever size and depth, as Python writes it; of any other its kind.
 
-    >>> print(quoted({"bbox": [1, 2.5, None]}), quoted("two words"), quoted(print))
+    >>> print(written({"bbox": [1, 2.5, None]}), written("two words"), written(print))
     {'bbox': [1, 2.5, None]} 'two words' a builtin_function_or_method
     """
     return shown(_SHORT.repr(value))
@@ -90,8 +88,10 @@ class _Short(reprlib.Repr):
         self.maxlevel, self.maxlist, self.maxdict, self.maxstring = 4, 30, 10, LONGEST
 
     def repr_int(self, x: int, level: int) -> str:
-        short = x.bit_length() <= LONGEST_NUMBER
-        return super().repr_int(x, level) if short else self._kind(x)
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # Python writes no number of more than 4300 digits
+            return self._kind(x)
 
     def repr_instance(self, x: object, level: int) -> str:
         return str(x) if x is None or isinstance(x, Number) else self._kind(x)

@@ -117,8 +117,8 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path):
     for content, told in (
         ({"state_dict": {}, "pytorch-lightning_version": "2.6"}, "a last.ckpt, which only resumes"),
         ({"state_dict": {}}, "another project; make one of ours of it with job=import"),
-        ({"detector": {}, "heads": {}}, "it lacks categories"),
-        ([1, 2], "it holds a list"),
+        ({"detector": {}, "heads": {}}, "a file that lacks categories"),
+        ([1, 2], "a list"),
     ):
         torch.save(content, tmp_path / "bad.ckpt")
         with pytest.raises(

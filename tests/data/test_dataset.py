@@ -201,7 +201,7 @@ def test_a_stored_rotation_counts_only_if_the_size_asks_for_it(tmp_path, write_s
     [
         (lambda path: path.unlink(), PictureError, "set the folder"),
         (lambda path: path.write_bytes(path.read_bytes()[:1500]), PictureError, "cannot be read"),
-        (lambda path: path.write_text("no image"), PictureError, "no picture of a known format"),
+        (lambda path: path.write_text("no image"), PictureError, "is a text file"),
         (
             lambda path: Image.new("RGB", (51, 40)).save(path),
             PictureError,

@@ -188,16 +188,19 @@ def test_every_cut_of_a_good_file_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"PK\x03\x04\xff\xfe", "packed by zip"),
-        (b"\x1f\x8b\x08\x00", "packed by gzip"),
+        (b"PK\x03\x04\xff\xfe", "a zip archive"),
+        (b"\x1f\x8b\x08\x00", "a gzip archive"),
         ("{}".encode("utf-16"), "text in UTF-16"),
-        ('{"info": "é"}'.encode("latin-1"), "invalid continuation byte"),
+        (
+            '{"info": "é"}'.encode("latin-1"),
+            r"not a text file .*continuation byte",
+        ),
     ],
 )
 def test_file_that_is_no_text(tmp_path, content, found):
     path = tmp_path / "train.json"
     path.write_bytes(content)
-    with pytest.raises(AnnotationError, match=rf"train\.json: not a text file in UTF-8 \({found}"):
+    with pytest.raises(AnnotationError, match=rf"train\.json: {found}"):
         AnnotationTable.open(path)
 
 

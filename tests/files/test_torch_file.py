@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bacl.files.torch_file import UnreadableFileError, read_torch_file
+from bacl.files.kinds import UnreadableFileError
+from bacl.files.torch_file import read_torch_file
 
 CONTENT = {"weight": torch.arange(600.0), "name": "cat", "counts": [1, 2]}
 

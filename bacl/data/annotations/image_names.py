@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from bacl.data.annotations.validation import AnnotationError
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 LONGEST_NAME = 255
 """Bytes of a file's or folder's name on every common file system."""
@@ -32,7 +32,7 @@ def check_file_name(file: Path, place: str, name: str) -> None:
     problem = _problem(name)
     if problem:
         expected = "expected the path of a file below the image folder"
-        raise AnnotationError(file, place, f"{quoted(name)} {problem}, {expected}")
+        raise AnnotationError(file, place, f"{written(name)} {problem}, {expected}")
 
 
 def readings(name: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bacl.data.annotations.validation import AnnotationError
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NEXT = re.compile(r"[ \t\n\r]*,[ \t\n\r]*(?=\{)")
@@ -77,7 +77,7 @@ class JsonReader:
         while self._has_next(place, number):
             record = self._decode(place % number, _RECORDS)
             if not isinstance(record, dict):
-                problem = f"{quoted(record)}, expected an object"
+                problem = f"{written(record)}, expected an object"
                 raise AnnotationError(self.path, place % number, problem)
             yield number, record
             number += 1
@@ -119,7 +119,7 @@ class JsonReader:
             except RecursionError:
                 raise AnnotationError(self.path, place, "is nested too deeply") from None
             except _TwiceError as error:
-                problem = f"{quoted(error.args[0])} stands twice in it"
+                problem = f"{written(error.args[0])} stands twice in it"
                 raise AnnotationError(self.path, place, problem) from None
             except ValueError:  # Python reads no integer of more than 4300 digits
                 problem = "holds a number of thousands of digits"

@@ -9,15 +9,8 @@ from typing import Any, TextIO
 
 from bacl.data.annotations.json_reader import JsonReader
 from bacl.data.annotations.validation import AnnotationError
-from bacl.messages.shown import quoted
-
-_STARTS = {
-    b"\xff\xfe": "text in UTF-16",
-    b"\xfe\xff": "text in UTF-16",
-    b"\x1f\x8b": "packed by gzip",
-    b"PK": "packed by zip",
-}
-"""What the first bytes of a file tell that cannot be read as text."""
+from bacl.files.kinds import PLAIN_TEXT, file_kind, is_archive
+from bacl.messages.shown import written
 
 
 def stream_records(
@@ -74,7 +67,7 @@ def stream_list(path: Path, place: str, block: int = 1 << 22) -> Iterator[tuple[
     with _opened(path) as file:
         reader = JsonReader(path, file.read, lambda _: None, block)
         if reader.peek() not in ("[", ""):
-            problem = f"expected a JSON list, found text that starts {quoted(reader.text[:20])}"
+            problem = f"expected a JSON list, found text that starts {written(reader.text[:20])}"
             raise AnnotationError(path, "", problem)
         yield from reader.records("", place)
         if reader.peek():
@@ -88,10 +81,10 @@ def _opened(path: Path) -> Iterator[TextIO]:
         with opened(path, "rt", encoding="utf-8-sig") as file:
             yield file
     except UnicodeDecodeError as error:
-        with path.open("rb") as file:
-            found = _STARTS.get(file.read(2), error.reason)
-        problem = f"not a text file in UTF-8 ({found}); save it as UTF-8, or unpack it"
-        raise AnnotationError(path, "", problem) from None
+        found = "a zip archive; unpack it" if is_archive(path) else file_kind(path)
+        if found in (None, PLAIN_TEXT):
+            found = f"not a text file in UTF-8 ({error.reason}); save it as UTF-8"
+        raise AnnotationError(path, "", found) from None
     except (EOFError, zlib.error, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AnnotationError(path, "", f"cannot be read: {reason}") from error

@@ -16,7 +16,7 @@ from bacl.data.annotations.validation import (
     check_text,
 )
 from bacl.data.lvis import image_name
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 FEDERATED = {"negative": "neg_category_ids", "not_exhaustive": "not_exhaustive_category_ids"}
 """Column name and field of the lists that only LVIS-format images have."""
@@ -52,7 +52,7 @@ class RecordColumns:
         check_text(self.file, place, record, "name")
         frequency = record.get("frequency")
         if frequency not in (None, "r", "c", "f"):
-            problem = f"{quoted(frequency)}, expected 'r', 'c' or 'f'"
+            problem = f"{written(frequency)}, expected 'r', 'c' or 'f'"
             raise AnnotationError(self.file, f"{place}.frequency", problem)
         self.categories.append({key: record.get(key) for key in ("id", "name", "frequency")})
 
@@ -63,7 +63,7 @@ class RecordColumns:
         check_size(self.file, place, record)
         name = image_name(record)
         if not isinstance(name, str):
-            found = "is missing" if name is None else quoted(name)
+            found = "is missing" if name is None else written(name)
             raise AnnotationError(self.file, f"{place}.file_name", f"{found}, expected a text")
         check_file_name(self.file, f"{place}.file_name", name)
         self.image_ids.append(record["id"])
@@ -77,7 +77,7 @@ class RecordColumns:
                     raise TypeError
                 self.federated[kind].extend(listed)
             except (TypeError, OverflowError):
-                problem = f"{quoted(listed)}, expected a list of category ids"
+                problem = f"{written(listed)}, expected a list of category ids"
                 raise AnnotationError(self.file, f"{place}.{field}", problem) from None
             self.federated_lengths[kind].append(len(listed))
 

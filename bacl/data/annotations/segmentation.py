@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 from bacl.data.annotations.column_files import ColumnWriter, Ragged, open_column, save_column
 from bacl.data.annotations.validation import FARTHEST, NUMBERS, AnnotationError
 from bacl.data.batch import RunLengths
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 LONGEST = 4 * FARTHEST
 """Pixels around a polygon: pycocotools takes room for each, and crashes where there is none."""
@@ -66,7 +66,7 @@ class SegmentationWriter:
         elif isinstance(segmentation, dict):
             code = self._run_lengths(number, segmentation)
         elif segmentation is not None:
-            raise self._error(number, f"{quoted(segmentation)}, {_FORM}")
+            raise self._error(number, f"{written(segmentation)}, {_FORM}")
         self.polygon_first.append(first)
         self.polygon_count.append(len(self._point_ends) - 1 - first)
         self.code.append(code)
@@ -108,7 +108,7 @@ class SegmentationWriter:
 
     def _polygon(self, number: int, polygon: object) -> None:
         if not isinstance(polygon, list):
-            raise self._error(number, f"{quoted(polygon)} among the polygons, {_FORM}")
+            raise self._error(number, f"{written(polygon)} among the polygons, {_FORM}")
         # Packing takes true and false for numbers.
         if not NUMBERS.issuperset(map(type, polygon)) or len(polygon) % 2:
             raise self._error(number, _not_pixels(polygon))
@@ -130,15 +130,15 @@ class SegmentationWriter:
         counts = segmentation.get("counts")
         if isinstance(counts, list):
             if not {int}.issuperset(map(type, counts)) or (counts and min(counts) < 0):
-                raise self._error(number, f"{quoted(counts)}, expected run lengths", ".counts")
+                raise self._error(number, f"{written(counts)}, expected run lengths", ".counts")
             self._check_sum(number, sum(counts), height, width)
             counts = coco_mask.frPyObjects(segmentation, height, width)["counts"].decode()
         if not isinstance(counts, str) or not counts.isascii():
-            raise self._error(number, f"{quoted(counts)}, expected a text or a list", ".counts")
+            raise self._error(number, f"{written(counts)}, expected a text or a list", ".counts")
         try:
             runs = decoded_runs(counts.encode())
         except ValueError as error:
-            raise self._error(number, f"{quoted(counts)}, {error}", ".counts") from None
+            raise self._error(number, f"{written(counts)}, {error}", ".counts") from None
         self._check_sum(number, int(runs.sum()), height, width)
         for column, value in zip(
             (self.code_owner, self.code_height, self.code_width),
@@ -155,7 +155,7 @@ class SegmentationWriter:
     def _check_sum(self, number: int, total: int, height: int, width: int) -> None:
         # The decoder of pycocotools gives uninitialised pixels where the runs are too short.
         if total != height * width:
-            problem = f"the runs add up to {quoted(total)}, expected {height} x {width} pixels"
+            problem = f"the runs add up to {written(total)}, expected {height} x {width} pixels"
             raise self._error(number, problem, ".counts")
 
     def _code_size(self, number: int, size: object) -> tuple[int, int]:
@@ -163,7 +163,7 @@ class SegmentationWriter:
             case [height, width] if type(height) is int and type(width) is int:
                 if 0 < height <= FARTHEST and 0 < width <= FARTHEST:
                     return height, width
-        raise self._error(number, f"{quoted(size)}, expected [height, width]", ".size")
+        raise self._error(number, f"{written(size)}, expected [height, width]", ".size")
 
     def _error(self, number: int, problem: str, field: str = "") -> AnnotationError:
         return AnnotationError(self.file, f"annotations[{number}].segmentation{field}", problem)
@@ -203,7 +203,7 @@ class Segmentations:
 
 
 def _not_pixels(polygon: list[Any]) -> str:
-    return f"{quoted(polygon)}, expected pixels x1, y1, x2, y2, …"
+    return f"{written(polygon)}, expected pixels x1, y1, x2, y2, …"
 
 
 def _drawable(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bacl.messages.errors import UserError
-from bacl.messages.shown import quoted
+from bacl.messages.shown import written
 
 SECTIONS = ("images", "annotations", "categories")
 """The three arrays of a COCO- or LVIS-format file."""
@@ -36,7 +36,7 @@ def check_identifier(file: Path, place: str, record: Mapping[str, Any], field: s
         raise AnnotationError(file, f"{place}.{field}", "is missing, expected an integer")
     value = record[field]
     if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise AnnotationError(file, f"{place}.{field}", f"{quoted(value)}, expected an integer")
+        raise AnnotationError(file, f"{place}.{field}", f"{written(value)}, expected an integer")
 
 
 def check_size(file: Path, place: str, record: Mapping[str, Any]) -> None:
@@ -44,7 +44,7 @@ def check_size(file: Path, place: str, record: Mapping[str, Any]) -> None:
     for field in ("height", "width"):
         check_identifier(file, place, record, field)
         if not 0 < record[field] <= FARTHEST:
-            problem = f"{quoted(record[field])}, expected pixels from 1 to {FARTHEST:.0f}"
+            problem = f"{written(record[field])}, expected pixels from 1 to {FARTHEST:.0f}"
             raise AnnotationError(file, f"{place}.{field}", problem)
     if record["height"] * record["width"] >= LARGEST:
         problem = f"{record['height']} x {record['width']} pixels are more than masks can have"
@@ -55,12 +55,12 @@ def check_text(file: Path, place: str, record: Mapping[str, Any], field: str) ->
     """Raise unless `record[field]` is a text that is not empty and can be written."""
     value = record.get(field)
     if not isinstance(value, str) or not value:
-        found = quoted(value) if field in record else "is missing"
+        found = written(value) if field in record else "is missing"
         raise AnnotationError(file, f"{place}.{field}", f"{found}, expected a text")
     try:
         value.encode()
     except UnicodeEncodeError:
-        problem = f"{quoted(value)} holds half a character, expected a text"
+        problem = f"{written(value)} holds half a character, expected a text"
         raise AnnotationError(file, f"{place}.{field}", problem) from None
 
 
@@ -71,17 +71,19 @@ def check_annotation(file: Path, place: str, record: Mapping[str, Any]) -> None:
     check_box(file, place, record.get("bbox"), found="bbox" in record)
     area = record.get("area")
     if area is not None and not is_number(area, FARTHEST**2):
-        raise AnnotationError(file, f"{place}.area", f"{quoted(area)}, expected a number of pixels")
+        raise AnnotationError(
+            file, f"{place}.area", f"{written(area)}, expected a number of pixels"
+        )
     for field in ("iscrowd", "ignore"):
         value = record.get(field, 0)
         if type(value) not in (int, bool) or value not in (0, 1):
-            raise AnnotationError(file, f"{place}.{field}", f"{quoted(value)}, expected 0 or 1")
+            raise AnnotationError(file, f"{place}.{field}", f"{written(value)}, expected 0 or 1")
 
 
 def check_box(file: Path, place: str, box: object, found: bool = True) -> None:
     """Raise unless `box` is a list of four numbers of pixels."""
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-        what = quoted(box) if found else "is missing"
+        what = written(box) if found else "is missing"
         raise AnnotationError(file, f"{place}.bbox", f"{what}, expected [x, y, width, height]")
 
 

@@ -25,6 +25,7 @@ from bacl.data.images.orientation import (
 )
 from bacl.data.images.pixels import rgb
 from bacl.data.images.traits import Trait, traits_of
+from bacl.files.kinds import file_kind
 from bacl.messages.errors import UserError
 
 DECODERS = (
@@ -34,10 +35,6 @@ DECODERS = (
 """Formats that are read, in Pillow's names: raster images. Not EPS, which runs another program."""
 MAX_PIXELS = 178_956_970
 """Pillow's own limit: larger pictures are likely a decompression bomb."""
-_NOT_PICTURES = {
-    b"version https://git-lfs": "is a Git LFS pointer; fetch the file with: git lfs pull",
-    b"<": "is a web page or other text",
-}
 
 
 class PictureError(UserError):
@@ -185,9 +182,6 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, Image.UnidentifiedImageError):
-        with path.open("rb") as file:
-            start = file.read(64).lstrip()
-        kinds = (text for mark, text in _NOT_PICTURES.items() if start.startswith(mark))
-        return "is empty" if not start else next(kinds, "is no picture of a known format")
+        return f"is {file_kind(path) or 'no picture of a known format'}"
     lines = str(error).splitlines()
     return f"cannot be read ({lines[0] if lines else type(error).__name__})"

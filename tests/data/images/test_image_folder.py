@@ -125,7 +125,7 @@ def test_broken_files_are_named_and_the_others_go_on(tmp_path, picture, workers)
     assert ids == [[1], None, [5]]
     reasons = {each.name: each.reason for collated in batches for each in collated.unreadable}
     assert list(reasons) == ["b.jpg", "c.png", "d.png", "f.jpg"]
-    told = ("truncated", "no picture of a known", "400 x 40 pixels are more", "no such file")
+    told = ("truncated", "a text file", "400 x 40 pixels are more", "no such file")
     for (name, reason), words in zip(reasons.items(), told, strict=True):
         assert words in reason, name
 

@@ -42,13 +42,14 @@ def swapped_size(path):
 DAMAGES = {
     "missing": (lambda path: path.unlink(), "in none of the image folders"),
     "cut off": (cut, r"3\.png: cannot be read \("),
-    "empty": (lambda path: path.write_bytes(b""), r"3\.png: is empty"),
+    "empty": (lambda path: path.write_bytes(b""), r"3\.png: is an empty file"),
     "web page": (lambda path: path.write_text("<html>404</html>"), "is a web page"),
     "pointer": (
         lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid x\n"),
         "is a Git LFS pointer",
     ),
-    "text": (lambda path: path.write_text("x"), "is no picture of a known format"),
+    "text": (lambda path: path.write_text("x"), "is a text file"),
+    "other": (lambda path: path.write_bytes(bytes(9)), "is no picture of a known format"),
     "other size": (swapped_size, r"is 48 x 64 pixels, not 64 x 48|is 64 x 48 pixels, not 48 x 64"),
 }
 
@@ -232,7 +233,7 @@ def test_no_size_limit_of_pillow_is_in_the_way(tmp_path):
 
 def test_postscript_is_not_run(tmp_path):
     (tmp_path / "x.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n")
-    with pytest.raises(PictureError, match="is no picture of a known format"):
+    with pytest.raises(PictureError, match="is a text file"):
         read_picture(tmp_path / "x.jpg")
 
 
