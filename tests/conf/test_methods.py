@@ -8,7 +8,7 @@ from bacl.command.check import CONF, wrong_command
 from bacl.options.composed import changes, plain
 
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-DECOUPLED = {"acsl", "bacl", "bags", "balms", "loce"}
+DECOUPLED = {"acsl", "bacl", "bags", "balms", "disalign", "loce"}
 
 
 def composed(*overrides: str):
