@@ -4,12 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bacl.assembly.harmless import (
-    StoredConfigurationError,
-    counts_categories,
-    require_harmless,
-)
-from bacl.files.plain_values import MISSING, require_small, select
+from bacl.assembly.harmless import counts_categories, require_harmless
+from bacl.files.plain_values import MISSING, select
 from bacl.options.marked import names_of_files, paths_of_model
 
 
@@ -22,7 +18,7 @@ def taken(
     done.
 
     Args:
-        config: as it was in the file.
+        config: as it was in the file, which is built as ours are (`check_structure`).
         source: the file, for messages.
         typed: paths of options that the command sets: None stands for what the file says of them.
         counts: configuration that stands for every count of categories.
@@ -31,12 +27,6 @@ def taken(
     Raises:
         StoredConfigurationError: names file, path in the configuration and reason.
     """
-    try:
-        require_small(config)
-        if not isinstance(config, dict):
-            raise ValueError(f"a {type(config).__name__}")
-    except ValueError as error:
-        raise StoredConfigurationError(f"{source}: no configuration of a run ({error})") from None
     for path in typed:
         config = _without(config, path.split("."))
     found = {path: select(config, path) for path in paths_of_model()}

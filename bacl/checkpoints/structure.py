@@ -5,12 +5,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bacl.files.plain_values import require_small
 from bacl.messages.shown import shown, written
 
 PLAIN = (str, int, float, bool, type(None))
-MAX_NODES = 100_000
-"""Of a configuration: ours have about 300."""
-MAX_DEPTH = 50
 LARGEST = 2**63
 COUNTS = {"frequency", "image_counts", "instance_counts", "num_images"}
 """Of the training data (`bacl.data.statistics.CategoryStatistics.plain`)."""
@@ -121,25 +119,24 @@ def _check_configuration(config: Any) -> None:
     for name, stage in config["stages"].items():
         _mapping(f"config.stages.{name}", stage)
         _mapping(f"config.stages.{name}.heads", stage.get("heads"))
-    _check_plain(config)
+    try:
+        require_small(config)
+    except ValueError as error:
+        raise StructureError(f"config: {error}") from None
+    _check_plain("config", config)
 
 
-def _check_plain(config: Mapping[str, Any]) -> None:
-    """Lists and mappings of plain values, no deeper or larger than a configuration is."""
-    waiting: list[tuple[str, Any, int]] = [("config", config, 0)]
-    seen = 0
-    while waiting:
-        place, node, depth = waiting.pop()
-        seen += 1
-        if depth > MAX_DEPTH or seen > MAX_NODES:
-            raise StructureError("config: deeper or larger than any configuration")
-        if isinstance(node, dict):
-            _mapping(place, node)
-            waiting += [(f"{place}.{key}", value, depth + 1) for key, value in node.items()]
-        elif isinstance(node, list):
-            waiting += [(f"{place}[]", value, depth + 1) for value in node]
-        elif type(node) not in PLAIN or (type(node) is int and abs(node) >= LARGEST):
-            _refuse(place, node, "a plain value")
+def _check_plain(place: str, node: Any) -> None:
+    """Lists and mappings of plain values; `require_small` holds for them."""
+    if isinstance(node, dict):
+        _mapping(place, node)
+        for key, value in node.items():
+            _check_plain(f"{place}.{key}", value)
+    elif isinstance(node, list):
+        for value in node:
+            _check_plain(f"{place}[]", value)
+    elif type(node) not in PLAIN or (type(node) is int and abs(node) >= LARGEST):
+        _refuse(place, node, "a plain value")
 
 
 def _mapping(place: str, value: Any) -> None:

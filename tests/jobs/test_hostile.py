@@ -9,7 +9,8 @@ import torch
 from omegaconf import OmegaConf
 
 from bacl.assembly import restored
-from bacl.checkpoints.handover import load_stage
+from bacl.checkpoints import handover
+from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.messages.errors import UserError
 
 HEAD = "stages.classifier.heads.bacl"
@@ -170,12 +171,15 @@ def endless(config):
 
 
 @pytest.mark.parametrize("shape", [nested, repeated, endless, str, lambda config: [config]])
-def test_a_configuration_without_end_or_structure_is_refused(restore, shape):
-    def change(content):
-        content["config"] = shape(content["config"])
-
-    with pytest.raises(UserError, match=r"^[^\n]*bad\.ckpt: [^\n]*$"):
-        restore(change)
+def test_a_configuration_without_end_or_structure_is_refused(
+    finished, tmp_path, monkeypatch, shape
+):
+    content = load_stage(finished / "classifier/final.ckpt")
+    content["config"] = shape(content["config"])
+    monkeypatch.setattr(handover, "read_torch_file", lambda path: content)
+    (tmp_path / "bad.ckpt").touch()
+    with pytest.raises(CheckpointError, match=r"^[^\n]*bad\.ckpt: config[^\n]*$"):
+        load_stage(tmp_path / "bad.ckpt")
 
 
 IGNORED = {
