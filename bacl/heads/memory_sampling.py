@@ -8,7 +8,7 @@ from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.class_memory import ClassMemory, features_of_all
 from bacl.heads.hallucination import AddedFeatures
 from bacl.indicators import LongTermIndicator
-from bacl.options.ranges import Classes, Rows, Seed, Width
+from bacl.options.ranges import Classes, FeatureDim, Rows, Seed
 from bacl.processes.own_draws import OwnDraws
 
 SMALLEST = 1e-7
@@ -46,7 +46,7 @@ class MemorySampling(OwnDraws, AddedFeatures):
     def __init__(
         self,
         num_classes: Classes,
-        feature_dim: Width,
+        feature_dim: FeatureDim,
         categories: Rows,
         samples: Rows,
         size: Rows,

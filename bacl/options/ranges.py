@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from annotated_types import Interval, Len, Predicate
 
 from bacl.options.marks import NamesFile, SaidBy
+from bacl.options.taken_names import ATTRIBUTES
 
 Count = Annotated[int, Interval(ge=1, le=10**6)]
 Whole = Annotated[int, Interval(ge=0, le=10**6)]
@@ -68,7 +69,18 @@ def neither_detector_nor_weights(name: str) -> bool:
     return name not in ("detector", "weights")
 
 
-HeadName = Annotated[Name, Predicate(neither_detector_nor_weights)]
+def no_attribute_of_a_module(name: str) -> bool:
+    """Whether a name is free in the `nn.ModuleDict` that holds the heads.
+
+    >>> no_attribute_of_a_module("half"), no_attribute_of_a_module("bacl")
+    (False, True)
+    """
+    return not name.startswith("_") and name not in ATTRIBUTES
+
+
+HeadName = Annotated[
+    Name, Predicate(neither_detector_nor_weights), Predicate(no_attribute_of_a_module)
+]
 File = Text | Path
 Weights = NamesFile[Text | None]
 """Of a backbone: a file, or the name of published ones."""

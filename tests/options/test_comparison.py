@@ -4,9 +4,11 @@ import math
 
 import pytest
 from omegaconf import OmegaConf
+from torch import nn
 
 from bacl.command.check import wrong_command
 from bacl.options.comparison import wrong_options
+from bacl.options.ranges import no_attribute_of_a_module
 
 ABOVE = "expected a whole number of at least 1 and at most 1,000,000"
 FROM_ZERO = "expected a number of at least 0 and at most 1,000,000"
@@ -207,6 +209,25 @@ def test_a_head_takes_no_other_parts_place(demo, name):
     (line,) = told(demo, "stages.classifier.heads", {name: "${head}"})
     assert line.startswith(f"stages.classifier.heads.{name}: expected")
     assert "neither detector nor weights" in line
+
+
+@pytest.mark.parametrize("name", ["half", "items", "type", "_modules", "__init__"])
+def test_a_head_is_not_called_like_an_attribute_of_what_holds_it(demo, name):
+    (line,) = told(demo, "stages.classifier.heads", {name: "${head}"})
+    assert line.startswith(f"stages.classifier.heads.{name}: expected")
+    assert "no attribute of a module" in line
+
+
+def test_all_attributes_that_torch_has_are_known():
+    has = set(dir(nn.ModuleDict()))
+    assert not {name for name in has if no_attribute_of_a_module(name)}
+
+
+@pytest.mark.parametrize("fhm", ["bacl", "mfs"])
+def test_added_features_are_as_wide_as_the_detectors(compose_config, fhm):
+    demo = compose_config("+experiment=bacl_demo", "head=eql", f"fhm@head.hallucination={fhm}")
+    (line,) = told(demo, "head.hallucination.feature_dim", 7)
+    assert "hallucination.feature_dim=7: is what detector.feature_dim says" in line
 
 
 def test_pictures_and_the_built_in_data_set_have_ranges(compose_config):
