@@ -155,17 +155,24 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
 def build_parts(
     config: DictConfig, name: str, pretrained: bool
 ) -> tuple[RegionDetector, dict[str, Head]]:
-    """The detector and the heads of a stage before the stage freezes anything."""
+    """The detector and the heads of a stage before the stage freezes anything.
+
+    Raises:
+        OptionError: a part refuses its options; that of a head begins with the head's path.
+    """
     detector_node = config.detector.copy()
     if not pretrained:
         detector_node.backbone.weights = None
     torch.manual_seed(config.seed)
     detector = instantiate(detector_node, RegionDetector)
     calibration = plain(config).get("calibration")
-    heads = {
-        head: build_head(with_calibration(plain(options), calibration), detector.level_weights)
-        for head, options in config.stages[name].heads.items()
-    }
+    heads = {}
+    for head, node in config.stages[name].heads.items():
+        options = with_calibration(plain(node), calibration)
+        try:
+            heads[head] = build_head(options, detector.level_weights)
+        except OptionError as error:
+            raise OptionError(f"stages.{name}.heads.{head}: {error}") from error
     return detector, heads
 
 

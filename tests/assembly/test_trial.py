@@ -46,6 +46,16 @@ def test_a_trial_reads_nothing(compose_config, experiment):
     assert config.data.num_classes is None or config.data.num_classes > 1
 
 
+@pytest.mark.parametrize(
+    ("head", "place"), [("baseline", "stages.classifier.heads.baseline"), ("bacl", "head")]
+)
+def test_what_a_heads_part_refuses_is_told_with_the_heads_path(tiny, head, place):
+    """LDAM wants a predictor of cosines, and not every head is made of `head`."""
+    config = tiny(f"loss@{place}.loss=ldam", "fhm@head.hallucination=none")
+    with pytest.raises(OptionError, match=rf"^stages\.classifier\.heads\.{head}: LDAM turns"):
+        try_to_build(config)
+
+
 def test_a_head_called_like_a_part_of_every_module_is_refused(tiny):
     config = tiny("+stages.classifier.heads.items=${head}")
     with pytest.raises(OptionError, match="items"):
