@@ -21,6 +21,7 @@ from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.command.overview import overview
 from bacl.messages.errors import UserError
 from bacl.messages.shown import accept_all_letters, visible_lines
+from bacl.options.comparison import require_right_options
 from bacl.processes.peers import telling_losses
 from bacl.runs.naming import variant
 
@@ -44,6 +45,7 @@ def main(config: DictConfig) -> float | None:
     INTERRUPTION.place = f"in job={config.job}"
     try:
         with telling_losses():
+            require_right_options(config)  # not every way to here has compared them
             return job.run(config, folder)
     except (UserError, InstantiationException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or "HYDRA_FULL_ERROR" in os.environ:

@@ -27,7 +27,6 @@ from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import padded_sides
 from bacl.data.lvis import RELEASES
 from bacl.messages.errors import OptionError
-from bacl.options.comparison import require_right_options
 from bacl.reporting.cost_table import CostRow, cost_markdown, cost_table
 from bacl.runs.folder import environment, write_text
 from bacl.speed.image_times import Image, Subject, time_images
@@ -48,7 +47,6 @@ def run(config: DictConfig, folder: Path) -> None:
         model = restore_on_data(config, folder, command_overrides())
         config, name, stage, folder = model.config, model.name, model.stage, model.path.parent
     else:
-        require_right_options(config)
         with open_dict(config):
             config.data.num_classes = number_of_classes(config)
         name = chosen_stages(config)[-1]

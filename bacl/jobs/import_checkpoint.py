@@ -15,7 +15,6 @@ from bacl.checkpoints.handover import Categories, CheckpointError, save_stage
 from bacl.checkpoints.mmdet import load_published
 from bacl.checkpoints.mmdet_file import read_published
 from bacl.messages.errors import OptionError
-from bacl.options.comparison import require_right_options
 from bacl.runs.folder import plain
 
 
@@ -30,7 +29,6 @@ def run(config: DictConfig, folder: Path) -> None:
         CheckpointError: the file does not fit, or there is a file in place of the output.
     """
     prepare_process()
-    require_right_options(config)
     if config.checkpoint is None:
         raise OptionError("job=import needs checkpoint=FILE.pth, the published file")
     name = chosen_stages(config)[-1]

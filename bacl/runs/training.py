@@ -34,7 +34,6 @@ from bacl.checkpoints.whole_files import Restoring, not_restored
 from bacl.detectors.region_detector import RegionDetector
 from bacl.files.atomic import remove
 from bacl.heads import Head
-from bacl.options.comparison import require_right_options
 from bacl.options.composed import last_stage, plain
 from bacl.processes.interruption import INTERRUPTION
 from bacl.runs.folder import record
@@ -54,7 +53,6 @@ def train_stages(config: DictConfig, folder: Path, drops_heads: bool = False) ->
             others go on, instead of ending the run.
     """
     prepare_process()
-    require_right_options(config)
     names = chosen_stages(config)
     # What can be refused before data are read, which may take minutes, is.
     tried = try_to_build(config)

@@ -100,3 +100,8 @@ def test_options_with_dashes_are_told(text):
     with pytest.raises(SystemExit, match=f"options have no dashes: {text.lstrip('-')}"):
         completed([text])
     assert completed(["--cfg=job", "+experiment=bacl_demo"])[0] == "--cfg=job"
+
+
+def test_jobs_of_a_launcher_of_hydras_own_are_compared_too(tmp_path):
+    told = run(tmp_path, "-m", "hydra/launcher=basic", "job=doctor", "report.images=-1", status=1)
+    assert "report.images=-1: expected a whole number of at least 1" in told

@@ -32,13 +32,13 @@ def test_everything_that_is_wrong_is_told_at_once(compose_config, tmp_path, caps
         CPU,
         "data=custom",
         f"data.root={tmp_path}",
-        "+head.loss.strange=1",
+        "masks=true",
         "trainer.accelerator=no",
     )
     with pytest.raises(doctor.NotReadyError) as caught:
         doctor.run(config, tmp_path)
     for part in (
-        r"head.loss.strange",
+        "masks=true: the detector has no mask branch",
         "no file",
         "train.json",
         "val.json",
