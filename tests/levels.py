@@ -37,4 +37,5 @@ def training_level(
     rois = SampledRoIs([boxes], labels, found, around, none, [labels[:0]])
     extra = {} if jittered is None else dict.fromkeys(GENERATORS, ExtraFeatures(*jittered))
     scores = torch.ones(0)
-    return TrainingLevel(features, [boxes], lambda: features, ENCODE, lambda: [scores], rois, extra)
+    proposed = lambda: [scores]  # noqa: E731
+    return TrainingLevel(features, [boxes], lambda: features, ENCODE, proposed, rois, [], extra)

@@ -11,7 +11,7 @@ from torch import nn
 from bacl.assembly.build import chosen_stages
 from bacl.assembly.harmless import COUNTS
 from bacl.assembly.rebuilt import Restored, rebuilt, telling_misfits
-from bacl.assembly.stored import taken
+from bacl.assembly.stored import CALIBRATION, calibrate_alike, taken
 from bacl.assembly.trial import without_data
 from bacl.checkpoints.handover import (
     CheckpointError,
@@ -27,8 +27,6 @@ from bacl.stages import DetectionStage
 
 WHOLE = ("experiment", "pipeline")
 """Groups whose choice describes the model as a whole."""
-CALIBRATION = "calibration"
-"""What may be chosen for all heads, also of a finished stage."""
 
 
 def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Restored:
@@ -115,15 +113,8 @@ def _described(
             if key.split(".")[0] in of_model:
                 _take(described, key, values, removed=text.startswith("~"))
             if key.split(".")[0] == CALIBRATION:
-                _calibrate_alike(described)
+                calibrate_alike(described)
     return described
-
-
-def _calibrate_alike(described: DictConfig) -> None:
-    """Take from heads the calibrations of their own: the command chose one for all of them."""
-    for stage in described.stages.values():
-        for head in stage.heads.values():
-            head.pop(CALIBRATION, None)
 
 
 def _key(override: str) -> str:

@@ -8,6 +8,9 @@ from bacl.assembly.harmless import counts_categories, require_harmless
 from bacl.files.plain_values import MISSING, select
 from bacl.options.marked import names_of_files, paths_of_model
 
+CALIBRATION = "calibration"
+"""What may be chosen for all heads, also of a finished stage."""
+
 
 def taken(
     config: Any, source: Path, typed: Iterable[str], counts: Mapping[str, Any], num_classes: int
@@ -54,3 +57,14 @@ def without_files(node: Any, path: str, counts: Mapping[str, Any]) -> Any:
         key: None if key in files else without_files(value, f"{path}.{key}".lstrip("."), counts)
         for key, value in node.items()
     }
+
+
+def calibrate_alike(described: Any) -> None:
+    """Take from heads the calibrations of their own: one was chosen for all of them.
+
+    Args:
+        described: configuration of a model; is changed.
+    """
+    for stage in described["stages"].values():
+        for head in stage["heads"].values():
+            head.pop(CALIBRATION, None)

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from bacl.assembly.build import build_data, build_stage, chosen_stages
 from bacl.assembly.harmless import counts_categories, unknown_counts
 from bacl.detectors.levels import uncut_level
+from bacl.heads import Calibration, Head
 from bacl.heads.calibration import Uncalibrated
 from bacl.options.composed import plain
 from bacl.stages import DetectionStage
@@ -37,11 +38,25 @@ def try_to_build(config: DictConfig) -> dict[str, DetectionStage]:
 
 def _try_calibrations(stage: DetectionStage) -> None:
     """Score an RoI without numbers, for what a calibration has against its classifier."""
-    width = stage.detector.feature_dim
-    roi = uncut_level(torch.empty(1, 1, 1, 1), lambda rois: rois.new_empty(len(rois), width))
     for head in stage.live_heads.values():
         if not isinstance(head.calibration, Uncalibrated):
-            head.scores([roi] * len(head.classifiers))
+            try_calibration(head, head.calibration, stage.detector.feature_dim)
+
+
+def try_calibration(head: Head, calibration: Calibration, feature_dim: int) -> None:
+    """Score an RoI.
+
+    Args:
+        head: makes its logits.
+        calibration: makes scores of them.
+        feature_dim: D.
+
+    Raises:
+        UserError: what the calibration has against the head.
+    """
+    roi = uncut_level(torch.zeros(1, 1, 1, 1), lambda rois: rois.new_zeros(len(rois), feature_dim))
+    levels = [roi] * len(head.classifiers)
+    head.calibrated(head.logits(levels), levels, calibration)
 
 
 def without_data(node: Any, labels: list[str]) -> Any:

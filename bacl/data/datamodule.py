@@ -156,6 +156,11 @@ class DetectionDataModule(LightningDataModule):
             self._resumed = None
         return self._loader(self.train_set, self._batches, persistent=self.num_workers > 0)
 
+    def observed_dataloader(self) -> DataLoader:
+        """This process' share of an epoch of training `Batch`es, to look at beside any training."""
+        batches = self._training_batches(num_processes(), process_rank())
+        return self._loader(self.train_set, batches, persistent=False)
+
     def val_dataloader(self) -> DataLoader:
         """This process' share of the validation images."""
         share = EvaluationBatches(

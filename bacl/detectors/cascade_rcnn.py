@@ -132,7 +132,9 @@ class CascadeRCNN(RegionDetector):
             box_losses.append(self.level_weights[name] * loss)
             found = {key: self._encoded_extra(name, pooled[key], extra[key]) for key in extra}
             levels.append(
-                TrainingLevel(features, rois.boxes, cut, self.box_head[name], proposed, rois, found)
+                TrainingLevel(
+                    features, rois.boxes, cut, self.box_head[name], proposed, rois, targets, found
+                )
             )
             if name != self.last:
                 boxes = self._refined(name, features, rois.boxes, sizes)

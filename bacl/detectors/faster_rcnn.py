@@ -98,7 +98,7 @@ class FasterRCNN(RegionDetector):
         }
         cut = partial(self.pooled, pyramid, rois.boxes)
         level = TrainingLevel(
-            features, rois.boxes, cut, self.box_head, proposals.objectness, rois, found
+            features, rois.boxes, cut, self.box_head, proposals.objectness, rois, targets, found
         )
         return Regions([level], losses)
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from bacl.data.batch import Target
 from bacl.detectors.boxes import paired_iou
 from bacl.detectors.matching import SampledRoIs
 from bacl.detectors.roi_pooling import with_image_index
@@ -80,6 +81,8 @@ class TrainingLevel(Level):
     """A level of a training step: the RoIs were sampled from proposals, and have labels."""
 
     rois: SampledRoIs = field(repr=False)
+    targets: Sequence[Target] = field(repr=False)
+    """Of the batch: ids and sizes of the images, their objects, and the federated lists."""
     extra: Mapping[Hashable, ExtraFeatures] = field(default_factory=dict)
     """Features of the boxes that heads asked for, by what asked."""
     _made: dict[Hashable, object] = field(default_factory=dict, repr=False)

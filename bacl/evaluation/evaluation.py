@@ -34,11 +34,14 @@ class Evaluation:
     """In the images that were asked for."""
 
     @classmethod
-    def of(cls, metric: AveragePrecision, image_ids: Sequence[int] | None = None) -> Self:
+    def of(
+        cls, metric: AveragePrecision, truth: GroundTruth, image_ids: Sequence[int] | None = None
+    ) -> Self:
         """What a metric found in all that it was given; every process must call it.
 
         Args:
             metric: of the variant.
+            truth: of the metric's table and rules; variants share it.
             image_ids: whose detections are kept; None keeps all.
         """
         values = {name: float(value) for name, value in metric.compute().items()}
@@ -47,7 +50,7 @@ class Evaluation:
             values,
             metric.per_category(),
             metric.grouping,
-            GroundTruth.from_table(metric.table, metric.rules),
+            truth,
             metric.part,
             metric.detections(image_ids),
         )

@@ -5,64 +5,85 @@ variants.yaml lists the jobs. They differ in calibrations and suppression alone.
 """
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from bacl.assembly.build import instantiate, prepare_process
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
+from bacl.assembly.trial import try_calibration
 from bacl.detectors.postprocess import Postprocess
+from bacl.files.atomic import remove
+from bacl.heads.calibration import Uncalibrated
+from bacl.messages.errors import UserError
 from bacl.one_pass.variants import PlannedTest, read_variants
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.naming import test_folder
+from bacl.runs.outcome import DONE, write_failed
 from bacl.runs.run import Run
 from bacl.stages.detection import Variant
 
 
 def run(config: DictConfig, folder: Path) -> None:
-    """Evaluate every variant once; leave each job the results of an evaluation of its own."""
+    """Evaluate every variant once; leave each job the results of an evaluation of its own.
+
+    What cannot be evaluated fails alone: its folder says why.
+    """
     began = time.monotonic()
     prepare_process()
     tests = read_variants(folder)
     restored = restore_on_data(config, folder, command_overrides())
     last, report = Run.of(restored), plain(restored.config)["report"]
-    owned = [variants(test, restored, number) for number, test in enumerate(tests)]
-    together = {name: each for own in owned for name, (_, each) in own.items()}
-    found = evaluate(last, report, together)
-    seconds = time.monotonic() - began
     annotations = Path(restored.config.data.val.annotations)
-    for test, own in zip(tests, owned, strict=True):
-        results = {head: found[name] for name, (head, _) in own.items()}
-        place = last.folder / test_folder(annotations, test.overrides)
+    places = [last.folder / test_folder(annotations, test.overrides) for test in tests]
+    owned = {}
+    for number, (test, place) in enumerate(zip(tests, places, strict=True)):
+        try:
+            owned[place] = variants(test, restored, number)
+        except UserError as error:
+            note_failure(place, str(error))
+    together = {name: each for own in owned.values() for name, each in own.items()}
+    found = evaluate(last, report, together) if together else {}
+    seconds = time.monotonic() - began
+    for place, own in owned.items():
+        results = {each.head: found[name] for name, each in own.items()}
         conclusion = Conclusion.of(last, results, report, place)
         conclusion.write()
         conclusion.note_done(place, restored.name, seconds)
 
 
-def variants(
-    test: PlannedTest, restored: Restored, number: int
-) -> Mapping[str, tuple[str, Variant]]:
-    """The heads of one test: name in the evaluation of all, name of the head, and what is varied.
+@rank_zero_only
+def note_failure(place: Path, reason: str) -> None:
+    """Say in the folder of results why there are none, or none any more."""
+    remove(place / DONE)
+    write_failed(place, reason)
+
+
+def variants(test: PlannedTest, restored: Restored, number: int) -> dict[str, Variant]:
+    """The heads of one test, by their names in the evaluation of all.
 
     Args:
         test: one of the tests.
         restored: the finished stage.
         number: of the test, which tells its variants from the others'.
+
+    Raises:
+        UserError: one of them cannot be.
     """
     described = test.described(restored.config)
-    factory: Any = instantiate(described.detector.postprocess)
-    postprocess: Postprocess = factory(decode=restored.stage.detector.postprocess.decode)
-    heads = described.stages[restored.name].heads
-    return {
-        f"{head}_{number}": (
-            head,
-            Variant(head, restored.calibration(node, described), postprocess),
-        )
-        for head, node in heads.items()
-    }
+    detector = restored.stage.detector
+    decode = detector.postprocess.decode
+    postprocess = instantiate(described.detector.postprocess, Postprocess, decode=decode)
+    made = {}
+    for name, node in described.stages[restored.name].heads.items():
+        head = restored.stage.live_heads[name]
+        calibration = restored.calibration(node, described) or Uncalibrated()
+        if not calibration.waits:
+            try_calibration(head, calibration, detector.feature_dim)
+        made[f"{name}_{number}"] = Variant(name, calibration, postprocess)
+    return made

@@ -98,7 +98,8 @@ def quoted(text: str) -> str:
 
 
 def _is_done(job: Job) -> bool:
-    done = job.outcome.status == "done"
+    end = job.outcome
+    done = end.status == "done" and not end.part  # one of a part is evaluated again
     if done:
         print(f"{job.title}: done before, see {job.folder}", flush=True)
     return done

@@ -1,6 +1,6 @@
 """What is measured while a run goes on, and the names that loggers have for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -46,8 +46,3 @@ class Quantity:
 def named(values: Mapping[Quantity, Value]) -> dict[str, Value]:
     """The values by the names that loggers have for them."""
     return {quantity.name: value for quantity, value in values.items()}
-
-
-def quantities(values: Mapping[str, Value]) -> Iterable[tuple[Quantity, Value]]:
-    """What a logger's names and values are of."""
-    return ((Quantity.named(name), value) for name, value in values.items())

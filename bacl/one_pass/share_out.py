@@ -20,7 +20,7 @@ from bacl.messages.dispensable import Dispensable
 from bacl.one_pass.plan import PlannedJob
 from bacl.options.composed import last_stage, plain
 from bacl.runs.conclusion import Conclusion
-from bacl.runs.folder import record
+from bacl.runs.folder import exclusive, record
 from bacl.runs.outcome import write_failed
 from bacl.runs.run import Run
 from bacl.runs.training import save
@@ -47,6 +47,17 @@ def share_out(
     lost = [own for own, head in names.items() if head in group.stage.dropped]
     if lost:
         return _give_up(job, lost, group.folder.parent)
+    with exclusive(job.folder):
+        _share(group, job, names, found, seconds)
+
+
+def _share(
+    group: Run,
+    job: PlannedJob,
+    names: Mapping[str, str],
+    found: Mapping[str, Evaluation],
+    seconds: float,
+) -> None:
     own = job.folder / last_stage(job.config)
     _prepare(group.folder, job, names)
     heads = {own_name: group.stage.live_heads[head] for own_name, head in names.items()}
@@ -81,9 +92,9 @@ def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str]) -> None:
         job: see `share_out`.
         names: see `share_out`.
     """
+    record(job.config, job.folder, trained_in=str(group.parent), overrides=job.overrides)
     # What an interrupted sharing-out left would be continued.
     shutil.rmtree(job.folder / group.name, ignore_errors=True)
-    record(job.config, job.folder, trained_in=str(group.parent), overrides=job.overrides)
     for earlier in chosen_stages(job.config)[:-1]:
         shutil.copytree(
             group.parent / earlier, job.folder / earlier, copy_function=_link_checkpoints,

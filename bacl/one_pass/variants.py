@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.assembly.harmless import COUNTS, StoredConfigurationError, require_harmless
-from bacl.assembly.stored import without_files
+from bacl.assembly.stored import CALIBRATION, calibrate_alike, without_files
 from bacl.files.atomic import replacing
 from bacl.files.plain_values import MISSING, read_yaml, select
 from bacl.messages.errors import UserError, in_one_line
@@ -45,6 +45,8 @@ class PlannedTest:
         for path, node in self.nodes.items():
             own = without_files(node, path, counts)
             OmegaConf.update(described, path, own, merge=False, force_add=True)
+        if any(path == CALIBRATION or path.startswith(f"{CALIBRATION}.") for path in self.nodes):
+            calibrate_alike(described)
         return described
 
 

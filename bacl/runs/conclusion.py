@@ -90,7 +90,7 @@ class Conclusion:
         """
         results = {name: each.values for name, each in self.evaluations.items()}
         first = next(iter(self.evaluations.values()))
-        write_done(folder, stage, results, seconds, first.measures)
+        write_done(folder, stage, results, seconds, first.measures, first.part)
 
     def _save_detections(self) -> None:
         """Every variant's detections in the LVIS results format."""

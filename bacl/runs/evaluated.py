@@ -8,6 +8,7 @@ import numpy as np
 from bacl.data.annotations.table import AnnotationTable
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping, shared_grouping
+from bacl.evaluation.truth import GroundTruth
 from bacl.options.sections import Report
 from bacl.processes.interruption import INTERRUPTION
 from bacl.runs.run import Run
@@ -34,7 +35,13 @@ def evaluate(
     run.validate()
     metrics: dict[str, Any] = dict(run.stage.metrics.items())
     kept = None if report["save_detections"] else pictured(run, report)
-    return {name: Evaluation.of(metric, kept) for name, metric in metrics.items()}
+    first = next(iter(metrics.values()))
+    truth = GroundTruth.from_table(first.table, first.rules)
+    found = {}
+    for name, metric in metrics.items():
+        found[name] = Evaluation.of(metric, truth, kept)
+        metric.reset()  # it holds the detections of all images
+    return found
 
 
 def pictured(run: Run, report: Report) -> list[int]:

@@ -50,11 +50,14 @@ def finished(setting: Path, stage: str | None = None) -> tuple[dict[int, Outcome
     """
     seeds = {path: _seed(path) for path in sorted(setting.glob("seed_*"))}
     ends = {seed: read_outcome(path, stage) for path, seed in seeds.items() if seed is not None}
-    done = {seed: end for seed, end in ends.items() if end.status == "done"}
+    done = {seed: end for seed, end in ends.items() if end.status == "done" and not end.part}
     others = {
         seed: f"seed {seed} {end.status}" + f": {end.reason}" * bool(end.reason)
         for seed, end in ends.items()
         if end.status in ("failed", "unfinished")
+    }
+    others |= {
+        seed: f"seed {seed} evaluated on {end.part}" for seed, end in ends.items() if end.part
     }
     return done, others if done or others else {-1: "not run"}
 

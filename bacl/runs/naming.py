@@ -40,7 +40,8 @@ def variant(overrides: Sequence[str]) -> str:
 
 def test_folder(annotations: Path, overrides: Sequence[str]) -> str:
     """A name for the results of job=test on these annotations, with these options."""
-    told = f"{annotations.resolve()}{variant(overrides)}"
+    # Also what a run may go on with, as a limit of images, makes other results.
+    told = json.dumps([str(annotations.resolve()), *sorted(overrides)])
     return f"test_{annotations.stem}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 

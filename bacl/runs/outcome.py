@@ -31,6 +31,8 @@ class Outcome:
     """
     declared: Sequence[Measure] = ()
     """What these are measures of."""
+    part: str = ""
+    """Of the images, where not all were judged; see `Evaluation.part`."""
 
     @property
     def head(self) -> str:
@@ -49,6 +51,7 @@ def write_done(
     results: Mapping[str, Mapping[str, float]],
     seconds: float,
     measures: Sequence[Measure] = (),
+    part: str = "",
 ) -> None:
     """Mark a run as finished, with the results of every head of its last stage.
 
@@ -58,12 +61,14 @@ def write_done(
         results: by head and the measures' names.
         seconds: wall time of the process that finished it.
         measures: what the results are of.
+        part: of the images, where not all were judged.
     """
     content = {
         "stage": stage,
         "seconds": round(seconds, 1),
         "results": results,
         "measures": [asdict(measure) for measure in measures],
+        "evaluated": part,
     }
     with replacing(folder / DONE) as path:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -103,7 +108,8 @@ def _done(content: Any) -> Outcome:
     names = list(dict.fromkeys(name for measures in results.values() for name in measures))
     measures = [Measure(**each) for each in content.get("measures", [])] or undeclared(names)
     stage, seconds = str(content["stage"]), float(content["seconds"])
-    return Outcome("done", stage, seconds, results=results, declared=measures)
+    part = str(content.get("evaluated", ""))
+    return Outcome("done", stage, seconds, "", results, measures, part)
 
 
 def _read(path: Path, meaning: Callable[[Any], Outcome]) -> Outcome | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Len
 from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -200,10 +201,10 @@ class DetectionStage(LightningModule):
         return detect(self.detector, self.live_heads, batch, self.variants)
 
     def on_validation_start(self) -> None:
-        """Let calibrations observe what they gather, before they score."""
+        """Let calibrations observe what they gather, before they score, once all is trained."""
         pairs = waiting(self.live_heads, self.variants)
-        if pairs and not self.trainer.sanity_checking:
-            batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        if pairs and self.trainer.state.fn == TrainerFn.VALIDATING:
+            batches = self.trainer.datamodule.observed_dataloader()  # type: ignore[attr-defined]
             gather(self.detector, pairs, batches, self.device, self._seed)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -219,6 +220,8 @@ class DetectionStage(LightningModule):
             found = {Quantity("val", name, part): value for part, value in values.items()}
             if not self.trainer.sanity_checking:  # one batch, that errors come before the training
                 self.log_dict(named(found), sync_dist=True)  # equal on all processes
+            if self.trainer.state.fn == TrainerFn.FITTING:
+                metric.reset()  # type: ignore[operator]  # it holds all detections
 
     def on_validation_epoch_start(self) -> None:
         """Start from empty metrics; after the epoch they keep their per-category values."""

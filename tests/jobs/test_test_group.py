@@ -13,6 +13,7 @@ from bacl.heads import Calibration
 from bacl.jobs import test as test_job
 from bacl.jobs import test_group
 from bacl.one_pass.variants import PlannedTest, write_variants
+from bacl.runs.outcome import read_outcome
 from bacl.stages.detection import Variant, detect
 
 COMMON = ["job=test", "data=builtin"]
@@ -112,3 +113,15 @@ def test_what_gathers_observes_training_images_before_it_scores(
         test_job.run(tiny(f"checkpoint={alone}", *overrides), tmp_path)
     found = {f.name: (f / "per_category.csv").read_bytes() for f in alone.parent.glob("test_*")}
     assert found == together
+
+
+def test_what_cannot_be_fails_alone(tiny, finished, tmp_path, commanded):
+    path = copied(finished, tmp_path, "run")
+    tests = [PlannedTest.of(tiny(*COMMON, *each), [*COMMON, *each]) for each in SETTINGS[:2]]
+    tests[0].nodes["detector.postprocess"]["nms_iou"] = 0.0
+    write_variants(tmp_path / "group", tests)
+    commanded(COMMON)
+    test_group.run(tiny(f"checkpoint={path}", *COMMON), tmp_path / "group")
+    ends = sorted(path.parent.glob("test_*"), key=lambda folder: (folder / "DONE").exists())
+    assert [read_outcome(folder).status for folder in ends] == ["failed", "done"]
+    assert "nms_iou is 0.0" in read_outcome(ends[0]).reason

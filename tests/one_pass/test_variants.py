@@ -42,6 +42,17 @@ def test_a_model_with_what_is_varied(tiny):
     assert described.stages == model.stages
 
 
+def test_a_calibration_for_all_heads_stands_for_those_of_their_own(tiny):
+    model = tiny()
+    own = OmegaConf.to_container(tiny("calibration=norcal").calibration)
+    model.stages.classifier.heads.bacl = {**model.head, "calibration": own}
+    described = planned(tiny, "calibration=none").described(model)
+    assert "calibration" not in described.stages.classifier.heads.bacl
+    assert described.calibration._target_.endswith("Uncalibrated")
+    kept = planned(tiny, *OVERRIDES).described(model)
+    assert "calibration" in kept.stages.classifier.heads.bacl
+
+
 def test_only_tests_of_a_checkpoint_that_a_file_may_describe_go_together(tiny):
     assert can_vary(tiny(*OVERRIDES), OVERRIDES)
     for missing in ("job=test", "checkpoint=x.ckpt"):

@@ -5,7 +5,7 @@ import pytest
 from bacl.messages.errors import UserError
 from bacl.runs.finished import every_run, first_heads
 from bacl.runs.folder import write_text
-from bacl.runs.outcome import write_failed
+from bacl.runs.outcome import write_done, write_failed
 
 
 def rows_of(table):
@@ -106,3 +106,11 @@ def test_folders_that_are_no_seeds_are_passed_over(tmp_path, mark_done):
 def test_nothing_to_report_is_told(tmp_path):
     with pytest.raises(UserError, match="no run to report"):
         every_run(tmp_path, "demo")
+
+
+def test_results_of_a_part_are_no_results(tmp_path, mark_done):
+    mark_done("default", 0, {"bacl": 0.25})
+    write_done(tmp_path / "default/seed_1", "classifier", {"bacl": {"AP": 0.5}}, 1.0, part="4 of 6")
+    row = first_heads(tmp_path / "default", name="x")
+    assert row.runs == {0: {"AP": 0.25}}
+    assert row.problems == {1: "seed 1 evaluated on 4 of 6"}

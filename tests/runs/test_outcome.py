@@ -51,3 +51,8 @@ def test_a_folder_in_place_of_the_file_does_not_count(tmp_path, capsys):
     (tmp_path / DONE).mkdir()
     assert read_outcome(tmp_path).status == "not run"
     assert "is damaged" in capsys.readouterr().out
+
+
+def test_a_part_of_the_images_is_told(tmp_path):
+    write_done(tmp_path, "classifier", RESULTS, 1.0, part="4 of 6 images")
+    assert read_outcome(tmp_path).part == "4 of 6 images"
