@@ -14,17 +14,21 @@ from bacl.options.composed import plain
 from bacl.stages import DetectionStage
 
 
-def try_to_build(config: DictConfig) -> dict[str, DetectionStage]:
+def try_to_build(config: DictConfig, num_classes: int = 1) -> dict[str, DetectionStage]:
     """The chosen stages with all their parts, without numbers in them and without any file.
 
     What one option says of another is known to the classes that take both.
+
+    Args:
+        config: of a run.
+        num_classes: stands for the categories, where the configuration has no number of them.
 
     Raises:
         UserError: one of them refuses its options.
     """
     config = config.copy()
     with open_dict(config):
-        config.data.num_classes = config.data.num_classes or 1  # any: the annotations will say
+        config.data.num_classes = config.data.num_classes or num_classes
     labels = [str(label) for label in range(config.data.num_classes)]
     described = OmegaConf.create(without_data(plain(config), labels))
     stages = {}

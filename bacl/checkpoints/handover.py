@@ -1,6 +1,6 @@
 """What a finished stage leaves: weights and statistics, with the categories they belong to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,13 +178,19 @@ def inherit(
             "with one: start anew with stages.….init.classifier=fresh"
         )
     for head in heads.values():
-        (source,) = content["heads"].values()
-        for prefix, classifier in head.named_classifiers():  # type: ignore[operator]
-            predictor = _below(f"{prefix}predictor.", source)
-            classes = class_module(classifier.predictor)
-            # Of a predictor of the same kind, its classes; or a plain layer.
-            own = _below(f"{_name(classes, classifier.predictor)}.", predictor)
-            load_strictly(classes, own or predictor, path)
+        for classes, state in continued(head, content):
+            load_strictly(classes, state, path)
+
+
+def continued(head: nn.Module, content: State) -> Iterator[tuple[nn.Module, State]]:
+    """What a head inherits, and the part of a checkpoint with one head that it inherits it from."""
+    (source,) = content["heads"].values()
+    for prefix, classifier in head.named_classifiers():  # type: ignore[operator]
+        predictor = _below(f"{prefix}predictor.", source)
+        classes = class_module(classifier.predictor)
+        # Of a predictor of the same kind, its classes; or a plain layer.
+        own = _below(f"{_name(classes, classifier.predictor)}.", predictor)
+        yield classes, own or predictor
 
 
 def _below(start: str, state: State) -> State:

@@ -15,6 +15,8 @@ class OnFrozenClassifier(Predictor):
         out_features: K.
     """
 
+    needs_start = True
+
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
         self.base = nn.Linear(in_features, out_features).requires_grad_(False)

@@ -39,6 +39,11 @@ class Head(nn.Module):
         return self.classifiers[0].init
 
     @property
+    def needs_start(self) -> bool:
+        """Whether a part of its predictors does not train, and has to be inherited."""
+        return any(getattr(predictor, "needs_start", False) for predictor in self._predictors)
+
+    @property
     def learning_rate(self) -> float | None:
         """Of this head, where it is not the stage's."""
         return self.classifiers[0].learning_rate

@@ -20,7 +20,12 @@ class Predictor(nn.Module, ABC):
     """What stands in place of `nn.Linear` in a classifier; made from D and K.
 
     It uses no global random generator but in its constructor, and keeps what it gathers in buffers.
+
+    Attributes:
+        needs_start: whether a part of it does not train, and makes sense only once it is inherited.
     """
+
+    needs_start: bool = False
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:

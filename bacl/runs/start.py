@@ -1,22 +1,26 @@
 """What a stage starts from: an earlier stage of the run, a finished checkpoint, or nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from omegaconf import DictConfig
 
+from bacl.assembly.build import chosen_stages
+from bacl.assembly.trial import try_to_build
 from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
+    State,
     inherit,
     load_stage,
     saved_categories,
 )
+from bacl.detectors.region_detector import RegionDetector
 from bacl.heads import Head
-from bacl.heads.predictors import class_module
 from bacl.messages.errors import OptionError
+from bacl.runs.continued import built, misfit, saved
 from bacl.stages import DetectionStage
 
 
@@ -29,53 +33,93 @@ class Start:
     path: Path | None
     """The finished stage that the detector starts from; None for the backbone's own weights."""
     earlier: str | None
-    """That stage's name, where it is one of the same run."""
+    """That stage's name, where it is one of the same command."""
     classifier: Literal["inherit", "fresh"]
     """Of heads that do not say otherwise."""
+    over: bool = False
+    """Whether the stage is finished, or goes on from where it was interrupted."""
 
     @classmethod
     def of(cls, config: DictConfig, folder: Path, name: str) -> "Start":
-        """That of a stage of a run in this folder."""
-        init = config.stages[name].init
+        """That of a stage of a run in this folder.
+
+        Raises:
+            OptionError: it would start from itself, or from a later stage.
+        """
+        init, known = config.stages[name].init, list(config.stages)
         source = init.detector
-        own = source is not None and source in config.stages
+        own = source is not None and source in known
+        if own and known.index(source) >= known.index(name):
+            earlier = " or ".join(known[: known.index(name)]) or "null"
+            raise OptionError(
+                f"stages.{name}.init.detector={source}: is no earlier stage of the pipeline; take "
+                f"{earlier}, or the final.ckpt of another run"
+            )
         path = folder / source / "final.ckpt" if own else source and Path(source)
-        return cls(name, path, source if own else None, init.classifier)
+        saved = (folder / name / file for file in ("last.ckpt", "final.ckpt"))
+        together = own and source in chosen_stages(config)
+        over = any(file.exists() for file in saved)
+        return cls(name, path, source if together else None, init.classifier, over)
 
     def take(self, stage: DetectionStage, categories: Categories) -> None:
         """Fill a new stage with what it starts from, if anything."""
         if self.path is not None:
             content = load_stage(self.path)
             categories.check(saved_categories(content), self.path)
-            inherit(stage.detector, self.inheriting(stage), content, self.path)
+            inherit(stage.detector, self.starting(stage, "inherit"), content, self.path)
 
-    def inheriting(self, stage: DetectionStage) -> dict[str, Head]:
-        """The heads that continue the earlier stage's classifier."""
+    def starting(self, stage: DetectionStage, init: Literal["inherit", "fresh"]) -> dict[str, Head]:
+        """The heads whose classifiers start so."""
         heads = stage.live_heads.items()
-        return {name: head for name, head in heads if (head.init or self.classifier) == "inherit"}
+        return {name: head for name, head in heads if (head.init or self.classifier) == init}
 
-    def check(self, stage: DetectionStage) -> None:
-        """Refuse what cannot start, before data are read and an earlier stage trains for hours.
+    def source(self) -> State | None:
+        """Content of the file that the stage has yet to start from, if it is there before the run.
 
         Raises:
-            CheckpointError: a file that is missing or damaged.
-            OptionError: a frozen extractor without a start, or heads with nothing to inherit.
+            CheckpointError: it is missing or damaged.
         """
+        if self.path is None or self.earlier is not None or self.over:
+            return None
+        try:
+            return load_stage(self.path)
+        except CheckpointError as error:
+            raise CheckpointError(f"stages.{self.stage}.init.detector: {error}") from error
+
+    def check(self, stage: DetectionStage, source: State | None) -> None:
+        """Refuse what cannot start, before data are read and an earlier stage trains for hours.
+
+        Args:
+            stage: without numbers, of as many categories as the file if the data may have them.
+            source: what `source` gave.
+
+        Raises:
+            OptionError: something is frozen that has no start, or heads have nothing to inherit.
+        """
+        for name, head in self.starting(stage, "fresh").items():
+            if head.needs_start:
+                at = f"stages.{self.stage}.heads.{name}"
+                raise OptionError(
+                    f"{at}: a part of its predictor does not train, and fresh it would stay as it "
+                    f"was drawn: {at}.init=inherit"
+                )
         if self.path is None:
             self._check_alone(stage)
-        elif self.earlier is None:
-            if not self.path.is_file():
-                raise CheckpointError(f"stages.{self.stage}.init.detector: no file {self.path}")
-            load_stage(self.path)
+        elif source is not None:
+            whose, categories = f"that of {self.path}", saved_categories(source)
+            self._check_single(stage, list(source["heads"]), str(self.path))
+            for name, head in self.starting(stage, "inherit").items():
+                if len(categories.ids) == stage.detector.num_classes:
+                    self._check_fit(name, misfit(head, saved(head, source), whose))
 
     def _check_alone(self, stage: DetectionStage) -> None:
-        if not stage.extractor_trains:
+        if frozen := _frozen_without_weights(stage.detector):
             raise OptionError(
-                f"stages.{self.stage}.init.detector=null: the stage freezes its extractor, which "
-                "would stay as the backbone's weights have left it; name an earlier stage of this "
-                "run, or the final.ckpt of another"
+                f"stages.{self.stage}.init.detector=null: the stage freezes its extractor, or a "
+                f"part of it, and {' and '.join(frozen)} would stay as drawn; name an earlier "
+                "stage of this run, or the final.ckpt of another"
             )
-        if heads := self.inheriting(stage):
+        if heads := self.starting(stage, "inherit"):
             raise OptionError(
                 f"stages.{self.stage}: {', '.join(heads)} would inherit a classifier, but "
                 f"init.detector=null names nothing to inherit it from: "
@@ -91,31 +135,46 @@ class Start:
         earlier = stages.get(self.earlier or "")
         if earlier is None:
             return
-        (source,) = earlier.live_heads.values()
-        for name, head in self.inheriting(stages[self.stage]).items():
-            if problem := _misfit(head, source, f"that of stages.{self.earlier}"):
-                at = f"stages.{self.stage}.heads.{name}"
-                raise OptionError(f"{at}: {problem} start it anew with {at}.init=fresh")
+        whose = f"stages.{self.earlier}"
+        self._check_single(stages[self.stage], list(earlier.live_heads), whose)
+        for name, head in self.starting(stages[self.stage], "inherit").items():
+            (source,) = earlier.live_heads.values()
+            self._check_fit(name, misfit(head, built(source), f"that of {whose}"))
+
+    def _check_single(self, stage: DetectionStage, sources: Sequence[str], whose: str) -> None:
+        """Refuse heads that would have several to inherit from."""
+        for name in self.starting(stage, "inherit") if len(sources) != 1 else ():
+            at = f"stages.{self.stage}.heads.{name}"
+            raise OptionError(
+                f"{at}: would inherit a classifier from {whose}, which has several heads "
+                f"({', '.join(sources)}); start it anew with {at}.init=fresh"
+            )
+
+    def _check_fit(self, name: str, problem: str) -> None:
+        if problem:
+            at = f"stages.{self.stage}.heads.{name}"
+            raise OptionError(f"{at}: {problem} start it anew with {at}.init=fresh")
 
 
-def _misfit(head: Head, source: Head, whose: str) -> str:
-    """Why a head cannot continue the classifiers of another; empty if it can."""
-    own, theirs = (_num_logits(each) for each in (head, source))
-    if own != theirs:
-        return (
-            f"its classifier has {own} logits and is to continue {whose}, which has {theirs}: "
-            "take a loss of as many logits, or"
-        )
-    mine, others = (_weights(each) for each in (head, source))
-    if mine != others:
-        return f"its classifier has {mine} and is to continue {whose}, which has {others}:"
-    return ""
+def check_starts(config: DictConfig, starts: Mapping[str, Start]) -> None:
+    """Build every stage without numbers, and refuse what cannot start: see `Start.check`.
+
+    Raises:
+        CheckpointError: a file that is missing or damaged.
+        OptionError: a part refuses its options, or a stage has no start.
+    """
+    sources = {name: start.source() for name, start in starts.items()}
+    counts = [len(saved_categories(each).ids) for each in sources.values() if each is not None]
+    tried = try_to_build(config, *counts[:1])
+    for name, start in starts.items():
+        start.check(tried[name], sources[name])
 
 
-def _num_logits(head: Head) -> list[int]:
-    return [classifier.criterion.num_logits for classifier in head.classifiers]
-
-
-def _weights(head: Head) -> str:
-    """Names of what is inherited, such as weight and bias."""
-    return " and ".join(class_module(head.classifiers[0].predictor).state_dict())
+def _frozen_without_weights(detector: RegionDetector) -> list[str]:
+    """Parts of an extractor that have no weights of their own and, at least in part, are frozen."""
+    parts = {"detector.fpn": detector.fpn, "detector.box_head": detector.box_head}
+    return [
+        name
+        for name, part in parts.items()
+        if not all(parameter.requires_grad for parameter in part.parameters())
+    ]

@@ -19,7 +19,6 @@ from bacl.assembly.build import (
     open_data,
     prepare_process,
 )
-from bacl.assembly.trial import try_to_build
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import metrics_files
 from bacl.checkpoints.handover import (
@@ -39,7 +38,7 @@ from bacl.processes.interruption import INTERRUPTION
 from bacl.runs.folder import record
 from bacl.runs.outcome import read_outcome
 from bacl.runs.run import Run
-from bacl.runs.start import Start
+from bacl.runs.start import Start, check_starts
 from bacl.stages import DetectionStage, Schedule
 
 
@@ -55,10 +54,8 @@ def train_stages(config: DictConfig, folder: Path, drops_heads: bool = False) ->
     prepare_process()
     names = chosen_stages(config)
     # What can be refused before data are read, which may take minutes, is.
-    tried = try_to_build(config)
     starts = {name: Start.of(config, folder, name) for name in names}
-    for name in names:
-        starts[name].check(tried[name])
+    check_starts(config, starts)
     schedule = instantiate(config.stages[names[0]].schedule, Schedule)
     trainer = build_trainer(config, folder / names[0], schedule, logs=False)
     seed_everything(config.seed, verbose=False)
@@ -68,7 +65,8 @@ def train_stages(config: DictConfig, folder: Path, drops_heads: bool = False) ->
     data = {name: build_data(config, config.stages[name]) for name in names}
     for name in names:
         starts[name].check_hand_over(stages)
-    data[names[0]].check(trainer.world_size)
+    for of_stage in data.values():
+        of_stage.check(trainer.world_size)
     record(config, folder)
     for name in names:
         INTERRUPTION.take_place()

@@ -18,7 +18,10 @@ from bacl.runs import training
         (["detector.rpn.anchors.strides=[4,8,16]"], r"strides=\[4, 8, 16\]: the levels of the"),
         (["detector.pooling.strides=[8,16]"], r"pooling\.strides=\[8, 16\]: the levels of the"),
         (["stages.classifier.module.trainable=[nothing]"], "no parameter matches 'nothing'"),
-        (["stages.representation.init.detector=nowhere.ckpt"], "no file nowhere.ckpt"),
+        (
+            ["stages.representation.init.detector=nowhere.ckpt"],
+            "detector: nowhere.ckpt: no such",
+        ),
         (["calibration=logn"], "LogN has gathered no statistics: .* train withou"),
         (["head=bce", "calibration=norcal"], "this loss does not score backgroun"),
         (

@@ -138,7 +138,7 @@ def test_a_classifier_of_other_parts_is_refused_before_training(tiny, tmp_path):
     parts = (
         r"has weight and is to continue that of stages\.representation, which has weight and bias"
     )
-    with pytest.raises(OptionError, match=rf"heads\.bacl: .*{parts}.*heads\.bacl\.init=fresh"):
+    with pytest.raises(OptionError, match=rf"heads\.c2am: .*{parts}.*heads\.c2am\.init=fresh"):
         fit.run(tiny("head=c2am", "head.init=inherit"), tmp_path)
     assert not list(tmp_path.rglob("*.ckpt"))
 
