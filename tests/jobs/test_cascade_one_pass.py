@@ -8,16 +8,8 @@ import pytest
 from bacl.checkpoints.handover import load_stage
 from bacl.jobs import fit, fit_group
 from bacl.one_pass.plan import PlannedJob, write_plan
-from bacl.one_pass.share_out import own_columns
 
 JOBS = (["head.loss.alpha=0.3"], ["head.loss.alpha=0.9", "head.learning_rate=0.01"])
-
-
-def test_metrics_of_a_stages_classifier_belong_to_its_head():
-    heads, names = {"bacl_3", "bacl_4"}, {"bacl": "bacl_3"}
-    named = own_columns("classifier/bacl_3.first/weight_norm_r", names, heads)
-    assert named == ["classifier/bacl.first/weight_norm_r"]
-    assert own_columns("classifier/bacl_4.first/weight_norm_r", names, heads) == []
 
 
 def columns(path) -> dict[str, list[float]]:
