@@ -60,7 +60,7 @@ def test_fresh_heads_start_beside_a_stage_of_several(with_third, tmp_path):
 
 
 def test_a_stage_of_several_heads_leaves_no_classifier(with_third, left_by, tiny, tmp_path):
-    told = rf"third\.heads\.baseline: .*stages\.classifier, which {TWO_HEADS}; .*\.init=fresh"
+    told = rf"third\.heads\.\w+: .*stages\.classifier, which {TWO_HEADS}; .*\.init=fresh"
     with pytest.raises(OptionError, match=told):
         check(with_third("classifier", "inherit"), tmp_path)
     path = left_by("classifier", tmp_path / "other/final.ckpt")
