@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.groups import Grouping, shared_grouping
 from bacl.files.atomic import replacing
-from bacl.heads import Classifier, FeatureHallucination, Head, classifiers_by_name
+from bacl.heads import Classifier, FeatureDistributions, Head, classifiers_by_name
 from bacl.heads.predictors import class_module
 from bacl.loggers.figures import log_figure
 from bacl.loggers.measurements import Quantity, named
@@ -37,7 +37,7 @@ class ClassifierRecorder(Callback):
     - `weight_norm` (E, K) float32: L2 norm of each row of the predictor's weights; rows [0, C) are
       the foreground categories';
     - `strength` (E, C) float32: the long-term indicator's l_i, where the loss has an indicator;
-    - `seen` (E, C) bool: categories with a feature distribution, where the head hallucinates.
+    - `seen` (E, C) bool: categories with a feature distribution, where the head follows them.
 
     Mean norms per group go to the loggers, and Fig. 5 is drawn beside the records. All
     state is in the files: a resumed run replaces the rows that it repeats. The groups are those of
@@ -103,7 +103,7 @@ def measure(classifier: Classifier) -> Row:
     }
     if classifier.criterion.indicator is not None:
         row["strength"] = classifier.criterion.indicator.strength().float()
-    if isinstance(classifier.hallucination, FeatureHallucination):
+    if isinstance(classifier.hallucination, FeatureDistributions):
         row["seen"] = classifier.hallucination.seen
     return {name: value.cpu().numpy() for name, value in row.items()}
 

@@ -3,10 +3,12 @@
 Imports: detectors.levels, losses, indicators, data.batch, options.
 """
 
+from bacl.heads.added_features import AddedFeatures
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.calibration import Calibration
 from bacl.heads.classifier import Classifier
-from bacl.heads.hallucination import AddedFeatures, FeatureHallucination
+from bacl.heads.feature_distributions import FeatureDistributions
+from bacl.heads.hallucination import FeatureHallucination
 from bacl.heads.head import Head, classifiers_by_name
 from bacl.heads.predictors import Predictor
 
@@ -15,6 +17,7 @@ __all__ = [
     "BoxGenerator",
     "Calibration",
     "Classifier",
+    "FeatureDistributions",
     "FeatureHallucination",
     "Head",
     "Predictor",

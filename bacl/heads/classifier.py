@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from bacl.detectors.levels import Level, TrainingLevel
+from bacl.heads.added_features import AddedFeatures
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.calibration import Calibration, Uncalibrated
-from bacl.heads.hallucination import AddedFeatures
 from bacl.heads.predictors import Predictor
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.rows import Rows
@@ -90,6 +90,8 @@ class Classifier(nn.Module):
             self.criterion.observe_step(logits, labels, rows)
             if isinstance(self.predictor, Predictor):
                 self.predictor.observe(features.detach(), labels)
+            if self.hallucination is not None:
+                self.hallucination.observe(logits.detach(), labels, rows)
         return loss
 
     def _rows(self, level: TrainingLevel) -> tuple[Tensor, Tensor]:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from bacl.detectors.levels import TrainingLevel
+from bacl.heads.added_features import AddedFeatures
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.class_memory import ClassMemory, features_of_all
-from bacl.heads.hallucination import AddedFeatures
 from bacl.indicators import LongTermIndicator
 from bacl.options.ranges import Classes, FeatureDim, Rows, Seed
 from bacl.processes.own_draws import OwnDraws

@@ -25,10 +25,13 @@ from bacl.heads import (
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
 from bacl.heads.disalign import DisAlign
+from bacl.heads.fasa import FASA
 from bacl.heads.hallucination import jittered_sums
 from bacl.heads.learnable_scales import LearnableScales
 from bacl.heads.memory_sampling import MemorySampling
+from bacl.heads.object_memory import ObjectMemory
 from bacl.heads.scaled_cosine import ScaledCosine
+from bacl.heads.weight_norm_cosine import WeightNormCosine
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     ACSL,
@@ -68,8 +71,21 @@ def bacl(seed: int = 0) -> Classifier:
 causal_norm = partial(CausalNorm, heads=2, scale=16.0, gamma=1 / 32, alpha=1.5, decay=0.9)
 
 
+COUNTED = SimpleNamespace(
+    image_counts=[9, 1, 50, 2, 3], instance_counts=[9, 1, 50, 2, 3], frequency=list("crfrr")
+)
+
+
 def reweighted() -> ReweightedCrossEntropy:
-    return ReweightedCrossEntropy(C, 0.8, SimpleNamespace(instance_counts=[9, 1, 50, 2, 3]))
+    return ReweightedCrossEntropy(C, 0.8, COUNTED)
+
+
+def fasa() -> FASA:
+    return FASA(C, D, COUNTED, 0.9, weight=0.1, start=0, more=1.1, less=0.9, seed=0)
+
+
+def object_memory() -> ObjectMemory:
+    return ObjectMemory(C, D, COUNTED, few=5, size=4, recent=3)
 
 
 def memory_sampling() -> MemorySampling:
@@ -91,6 +107,10 @@ HEADS: dict[str, Callable[[], Classifier]] = {
     "lws": lambda: Classifier(D, SoftmaxCrossEntropy(C), predictor=LearnableScales),
     "ncm": lambda: Classifier(
         D, SoftmaxCrossEntropy(C), predictor=partial(NearestClassMean, scale=20.0)
+    ),
+    "fasa": lambda: Classifier(D, SoftmaxCrossEntropy(C), fasa()),
+    "rio": lambda: Classifier(
+        D, SoftmaxCrossEntropy(C), object_memory(), partial(WeightNormCosine, factor=48.0)
     ),
     "tde": lambda: Classifier(D, SoftmaxCrossEntropy(C), predictor=causal_norm),
 }
@@ -462,6 +482,23 @@ def test_a_loss_that_reads_rows_is_given_them():
         classifier.predictor(rows), torch.cat((step.labels, step.labels[:2]))
     )
     torch.testing.assert_close(value, plain + classifier.predictor.weight.norm())
+
+
+def test_what_adds_rows_observes_the_step_after_its_loss():
+    class Watching(Twice):
+        def observe(self, logits, labels, rows):
+            assert not logits.requires_grad
+            self.seen = logits, labels, rows.added
+
+    more = Watching()
+    classifier = Classifier(D, SoftmaxCrossEntropy(C), more)
+    (step,) = steps(1)
+    classifier.loss(step)
+    logits, labels, added = more.seen
+    assert (len(logits), len(labels), added) == (14, 14, 2)
+    del more.seen
+    classifier.eval().loss(step)
+    assert not hasattr(more, "seen")
 
 
 def test_added_rows_with_a_weight_have_a_loss_of_their_own():

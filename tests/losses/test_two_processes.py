@@ -14,8 +14,10 @@ from bacl.detectors.levels import ExtraFeatures, TrainingLevel
 from bacl.heads import BoxGenerator, Classifier, FeatureHallucination
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
+from bacl.heads.fasa import FASA
 from bacl.heads.hallucination import jittered_sums
 from bacl.heads.memory_sampling import MemorySampling
+from bacl.heads.object_memory import ObjectMemory
 from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import (
     ConfusionMatrix,
@@ -122,8 +124,18 @@ def head(loss: ClassificationLoss, predictor: Callable | None = None) -> Classif
     return Classifier(D, loss, predictor=predictor)
 
 
+COUNTED = SimpleNamespace(
+    image_counts=[9, 1, 50, 2, 3], instance_counts=[9, 1, 50, 2, 3], frequency=list("crfrr")
+)
+
+
+def fasa() -> FASA:
+    """It draws nothing yet, so that one process has as many rows as two."""
+    return FASA(C, D, COUNTED, 0.9, weight=0.1, start=1, more=1.1, less=0.9, seed=0)
+
+
 def reweighted() -> ClassificationLoss:
-    return ReweightedCrossEntropy(C, 0.8, SimpleNamespace(instance_counts=[9, 1, 50, 2, 3]))
+    return ReweightedCrossEntropy(C, 0.8, COUNTED)
 
 
 def static() -> ClassificationLoss:
@@ -136,6 +148,8 @@ GATHERING = {
     "tde": lambda: head(SoftmaxCrossEntropy(C), causal_norm),
     "ebl": lambda: head(EquilibriumLoss(C, 0.9, 0.01)),
     "ncm": lambda: head(SoftmaxCrossEntropy(C), partial(NearestClassMean, scale=20.0)),
+    "fasa": lambda: Classifier(D, SoftmaxCrossEntropy(C), fasa()),
+    "rio": lambda: Classifier(D, SoftmaxCrossEntropy(C), ObjectMemory(C, D, COUNTED, 5, 3, 2)),
     "mfs": lambda: Classifier(D, static(), MemorySampling(C, D, 2, 2, 4, 0, BoxGenerator())),
 }
 """Heads with statistics of what their rows are."""
@@ -188,6 +202,8 @@ COLLECTIVES = {
     "acsl": (lambda: ACSL(C, 0.01, 0.7, 0.1, 0.01, COUNTS, seed=0), 0),
     "reweighted": (reweighted, 1),
     "ncm": (GATHERING["ncm"], 2),
+    "fasa": (GATHERING["fasa"], 4),
+    "rio": (GATHERING["rio"], 2),
     "ebl": (lambda: EquilibriumLoss(C, 0.9, 0.01), 1),
     "c2am": (lambda: head(C2AM(C, 0.5), partial(ScaledCosine, scale=30.0)), 0),
     "tde": (lambda: head(SoftmaxCrossEntropy(C), causal_norm), 1),

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bacl.heads import FeatureHallucination
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.disalign import DisAlign
+from bacl.heads.fasa import FASA
+from bacl.heads.feature_distributions import feature_sums
 from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.predictors import NormalisedLinear
 from bacl.heads.scaled_cosine import ScaledCosine
@@ -254,6 +257,30 @@ def test_memory_sampling(vectors):
     module = MemorySampling(3, 2, 8, 4, 80, seed=0)
     weights = module.selection_weights(torch.tensor(vectors["LOCE_EBL"]["s_after"][:3]))
     near(weights / weights.sum(), vectors["LOCE_MFS_prob"]["prob"], atol=1e-5)
+
+
+def test_fasa(vectors):
+    vector = vectors["FASA_prob0"]
+    counted = SimpleNamespace(instance_counts=[4000, 80, 6], frequency=["f", "c", "r"])
+    for losses, expected in (([1.0, 2.0], "down"), ([2.0, 1.0], "up"), ([1.0, 1.0], "prob")):
+        module = FASA(3, 2, counted, 0.9, 0.1, start=1, more=1.1, less=0.9, seed=0)
+        near(module.probabilities, vector["prob"], atol=1e-6)
+        for value in losses:
+            module.losses[0], module.rows[0] = value, 1
+            module.adapt()
+        near(module.probabilities, vector[expected], atol=1e-6)
+
+
+def test_feature_moments(vectors):
+    vector = vectors["FHM_ema"]
+    module = FeatureHallucination(1, 2, 8, 12, beta=0.9, seed=0)
+    module.prototypes[0], module.variances[0] = torch.tensor([vector["mu0"], vector["var0"]])
+    module.seen.fill_(True)
+    features = torch.tensor(vector["x"])
+    module.follow(feature_sums(features, torch.zeros(3, dtype=torch.int64), 1))
+    near(module.prototypes[0], vector["mu"])
+    near(module.variances[0], vector["var"])
+    near(module.features(torch.tensor([0]), torch.ones(1, 2)) - module.prototypes, [vector["std"]])
 
 
 def test_causal_norm(vectors):

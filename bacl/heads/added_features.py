@@ -1,0 +1,49 @@
+"""The contract of what a classifier adds to the rows of a training step.
+
+C: foreground classes. D: width of an RoI feature. R: rows of a step, added ones included.
+K: logits of the loss.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from bacl.detectors.levels import TrainingLevel
+from bacl.heads.box_generator import BoxGenerator
+from bacl.indicators import LongTermIndicator
+from bacl.losses.rows import Rows
+
+
+class AddedFeatures(nn.Module, ABC):
+    """Rows that a classifier adds to those of the sampled RoIs in every training step.
+
+    What it remembers is in buffers or extra state, its draws are its own: a resumed run continues
+    exactly, and a head beside others trains as alone.
+    """
+
+    box_generator: BoxGenerator | None = None
+    """What makes the boxes whose features it finds in `TrainingLevel.extra`."""
+    reads_indicator = False
+    """Whether it needs the loss's long-term indicator."""
+    weight: float | None = None
+    """Of the added rows' own loss beside that of the sampled RoIs; None: one loss over all rows."""
+
+    @abstractmethod
+    def added(
+        self, level: TrainingLevel, indicator: LongTermIndicator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Features (n, D) and labels (n,) int64 in [0, C), after it has taken the step in.
+
+        Every process calls it in every training step, also one without foreground rows.
+        """
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, labels: Tensor, rows: Rows) -> None:
+        """Take in what the classifier made of the step, after its loss; every process calls it.
+
+        Args:
+            logits: (R, K), detached.
+            labels: (R,) int64 in [0, C].
+            rows: what the logits were made of.
+        """

@@ -1,0 +1,78 @@
+"""Follows mean and variance of every class's features, which new ones are drawn from.
+
+C: foreground classes. D: width of an RoI feature.
+"""
+
+import torch
+from torch import Tensor
+
+from bacl.heads.added_features import AddedFeatures
+from bacl.processes.class_sums import ClassSums, sum_per_class
+
+
+@torch.no_grad()
+def feature_sums(features: Tensor, labels: Tensor, num_classes: int) -> ClassSums:
+    """Totals (U, 2 D) of features (P, D) of labels (P,) in [0, C), then of their squares.
+
+    Every process calls it together, also one without features.
+    """
+    features = features.double()
+    return sum_per_class(torch.cat((features, features.square()), dim=1), labels, num_classes)
+
+
+class FeatureDistributions(AddedFeatures):
+    """Moving averages of each class's mean and variance (Eq. 11).
+
+    They are those of all processes' features: W processes follow the same distributions as one
+    process with the whole batch.
+
+    Args:
+        num_classes: C.
+        feature_dim: D.
+        beta: share of the past.
+    """
+
+    prototypes: Tensor
+    """(C, D) float32, the mu of Eq. 11."""
+    variances: Tensor
+    """(C, D) float32, the sigma of Eq. 11; its square root is the deviation in Eq. 13."""
+    seen: Tensor
+    """(C,) bool."""
+
+    def __init__(self, num_classes: int, feature_dim: int, beta: float) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.beta = beta
+        self.register_buffer("prototypes", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("variances", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
+
+    @torch.no_grad()
+    def follow(self, sums: ClassSums) -> None:
+        """Eq. 11 for every class that occurs; a class's first mean and variance are copied.
+
+        The variance is unbiased; that of a single feature is 0.
+
+        Args:
+            sums: what `feature_sums` made of the step's features.
+        """
+        counts = sums.counts.unsqueeze(1)
+        total, squares = sums.totals.chunk(2, dim=1)
+        mean = total / counts
+        variance = ((squares - total * mean) / (counts - 1).clamp(min=1)).clamp(min=0)
+        share = 1 - self.beta * self.seen[sums.classes].double().unsqueeze(1)
+        for buffer, new in ((self.prototypes, mean), (self.variances, variance)):
+            buffer[sums.classes] = buffer[sums.classes].double().lerp(new, share).float()
+        self.seen[sums.classes] = True
+
+    def drawn(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Features (n, D) float32 for labels (n,) of classes that have been seen.
+
+        Unlike real ones they can be negative.
+        """
+        normals = self.prototypes.new_empty((len(labels), self.prototypes.shape[1]))
+        return self.features(labels, normals.normal_(generator=generator))
+
+    def features(self, labels: Tensor, normals: Tensor) -> Tensor:
+        """Eq. 13 with given standard normals (n, D), for labels (n,): prototype + deviation."""
+        return normals * self.variances[labels].sqrt() + self.prototypes[labels]
