@@ -61,9 +61,9 @@ class FiniteLoss(Callback):
     Where a step fails before it has losses, `diagnosis` tells whether training has diverged.
     """
 
-    def __init__(self, agreement: Agreement, drops_heads: bool = False) -> None:
+    def __init__(self, agreement: Agreement) -> None:
         self._agreement = agreement
-        self.drops_heads = drops_heads
+        self.drops_heads = False
         self.diagnosis: DivergedError | None = None
         """After a failed step: what to raise from its own error, if the features are to blame."""
         self._batch: Batch | None = None

@@ -96,12 +96,8 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def telling_unreadable(path: Path, mend: str = "") -> Iterator[None]:
+def telling_unreadable(path: Path) -> Iterator[None]:
     """Tell in one message that the system refuses to read `path`.
-
-    Args:
-        path: of the file.
-        mend: what is to be done where the file is nothing that can be read, as a folder.
 
     Raises:
         UnreadableError: names the file and what is to be done.
@@ -110,7 +106,7 @@ def telling_unreadable(path: Path, mend: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         mends = {errno.EACCES: "change its permissions", errno.EPERM: "change its permissions"}
-        told = mends.get(error.errno or 0) or mend or "move it away, and run again"
+        told = mends.get(error.errno or 0, "move it away, and run again")
         raise UnreadableError(f"{path} cannot be read: {error.strerror}; {told}") from error
 
 

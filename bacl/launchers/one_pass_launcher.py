@@ -207,10 +207,11 @@ def explain(groups: Sequence[Group]) -> None:
         print(line, flush=True)
 
 
-def _apart(first: dict[str, Any], other: dict[str, Any], most: int = 4) -> list[str]:
+def _apart(first: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The first few options in which they differ."""
     named = [
         f"{key}: {first[key]} -> {other[key]}"
         for key in ("seed", "stage", "job")
         if first[key] != other[key]
     ]
-    return (named + changes(first, other))[:most]
+    return (named + changes(first, other))[:4]

@@ -15,10 +15,13 @@ from rich.progress import (
 
 from bacl.processes.distributed import process_rank
 
+SMALLEST = 1 << 25
+"""Bytes; fewer are over before a bar can be read, and none is shown."""
+
 
 @contextmanager
 def byte_progress(
-    description: str, total: int | None, done: int = 0, smallest: int = 1 << 25
+    description: str, total: int | None, done: int = 0
 ) -> Iterator[Callable[[int], None]]:
     """A bar that counts bytes; yields the function that advances it.
 
@@ -26,7 +29,6 @@ def byte_progress(
         description: What is going on, such as "reading train.json".
         total: Bytes in all; None where unknown.
         done: Bytes done before (a resumed download).
-        smallest: Totals below it are over before a bar can be read: none is shown.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -35,7 +37,7 @@ def byte_progress(
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    hidden = process_rank() > 0 or (total is not None and total < smallest)
+    hidden = process_rank() > 0 or (total is not None and total < SMALLEST)
     with Progress(*columns, disable=hidden) as bar:
         task = bar.add_task(description, total=total, completed=done)
         yield lambda count: bar.advance(task, count)

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.files.atomic import replacing, telling_refusal
 from bacl.files.leftovers import sweep
-from bacl.files.lock import LOCKS, PATIENCE, lock
+from bacl.files.lock import LOCKS, lock
 from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError
 from bacl.options.composed import changes, plain
@@ -82,10 +82,10 @@ def _earlier_starts(path: Path) -> list[Any]:
 
 
 @contextmanager
-def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Keep the folder to this process (and those it trains with) while the block runs.
 
-    It is waited for, up to `patience` seconds, and swept of what killed processes left in it.
+    It is waited for a little, and swept of what killed processes left in it.
 
     Raises:
         BusyFolderError: another process works in the folder.
@@ -97,7 +97,7 @@ def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        lock(handle, folder, patience)
+        lock(handle, folder)
         sweep(folder, below=True, earlier=lambda path: EARLIER.fullmatch(path.name))
         yield
     finally:

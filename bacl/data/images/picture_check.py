@@ -31,7 +31,7 @@ class _Share:
     problems: dict[int, str]
 
 
-def check_pictures(files: ImageFiles, rows: np.ndarray, hidden: bool = False) -> list[str]:
+def check_pictures(files: ImageFiles, rows: np.ndarray) -> list[str]:
     """Look at the headers of the pictures of some images; every process takes a share of them.
 
     JPEGs and PNGs that are cut off are found too. What was good and has the same size and time of
@@ -40,7 +40,6 @@ def check_pictures(files: ImageFiles, rows: np.ndarray, hidden: bool = False) ->
     Args:
         files: the images of a table.
         rows: (n,) images to look at.
-        hidden: show no progress.
 
     Returns:
         Lines that tell how many pictures are read in a way worth knowing.
@@ -50,7 +49,7 @@ def check_pictures(files: ImageFiles, rows: np.ndarray, hidden: bool = False) ->
             of another size than annotated, and how to go on without them.
     """
     record = PictureRecord(files)
-    own = _look_at(files, rows[process_rank() :: num_processes()], record.stamps, hidden)
+    own = _look_at(files, rows[process_rank() :: num_processes()], record.stamps)
     before = record.stamps.copy()
     problems: dict[int, str] = {}
     for share in _gathered(own):
@@ -68,10 +67,10 @@ def _gathered(share: _Share) -> Sequence[_Share]:
     return gather_objects(share)  # type: ignore[return-value]
 
 
-def _look_at(files: ImageFiles, rows: np.ndarray, known: np.ndarray, hidden: bool) -> _Share:
+def _look_at(files: ImageFiles, rows: np.ndarray, known: np.ndarray) -> _Share:
     """The headers of images, read by threads; stamps that are known spare the reading."""
     chunks = [rows[first : first + _CHUNK].tolist() for first in range(0, len(rows), _CHUNK)]
-    hidden = hidden or process_rank() > 0 or len(rows) < _SLOW
+    hidden = process_rank() > 0 or len(rows) < _SLOW
     found: list[Stamp | str] = []
     with count_progress("checking pictures", len(rows), "pictures", hidden) as advance:
         for part in _in_threads(partial(_look_at_chunk, files, known), chunks):

@@ -59,21 +59,21 @@ def has_losses(metrics_csv: Path) -> bool:
     return any(each.section == LOSSES for _, row in read_rows(Path(metrics_csv)) for each in row)
 
 
-def read_curves(metrics_csv: Path, section: str = LOSSES) -> dict[Quantity, Curve]:
-    """Steps and values of every quantity of a section.
+def read_curves(metrics_csv: Path) -> dict[Quantity, Curve]:
+    """Steps and values of every training loss.
 
     A run that was interrupted repeats the steps after its last checkpoint; the later values count.
 
     Raises:
-        ValueError: no such quantity.
+        ValueError: there is none.
     """
     points: dict[Quantity, dict[int, float]] = {}
     for step, row in read_rows(Path(metrics_csv)):
         for quantity, value in row.items():
-            if quantity.section == section:
+            if quantity.section == LOSSES:
                 points.setdefault(quantity, {})[step] = value
     if not points:
-        raise ValueError(f"{metrics_csv}: no column {section}/… with a value; was the run logged?")
+        raise ValueError(f"{metrics_csv}: no column {LOSSES}/… with a value; was the run logged?")
     return {each: _sorted(points[each]) for each in sorted(points, key=str)}
 
 
