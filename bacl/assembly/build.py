@@ -25,7 +25,7 @@ from bacl.checkpoints.whole_files import WholeFiles
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.datamodule import DetectionDataModule
-from bacl.data.prepare import MissingDataError, incomplete, require_files
+from bacl.data.missing_files import MissingDataError, incomplete, require_files
 from bacl.data.split_messages import listed_names
 from bacl.detectors.region_detector import RegionDetector
 from bacl.heads import Classifier, Head

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from bacl.data.annotations.table import AnnotationTable, CategoryView
+from bacl.data.annotations.category_view import CategoryView
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.annotations.validation import AnnotationError
 
 

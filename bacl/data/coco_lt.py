@@ -19,7 +19,7 @@ from bacl.data.annotations.json_stream import stream_records
 from bacl.data.annotations.records import RecordColumns
 from bacl.data.annotations.validation import SECTIONS, AnnotationError, check_unique, positions
 from bacl.data.coco_lt_choice import choose, closeness
-from bacl.data.prepare import MissingDataError
+from bacl.data.missing_files import MissingDataError
 from bacl.files.atomic import replacing
 from bacl.files.disk_space import require_space
 from bacl.messages.errors import OptionError, in_one_line

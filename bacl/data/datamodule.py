@@ -3,13 +3,12 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import nn
 from torch.utils.data import DataLoader
 
 from bacl.data.annotations.table import AnnotationTable
@@ -91,12 +90,20 @@ class DetectionDataModule(LightningDataModule):
         self.num_workers = min(num_workers, os.cpu_count() or 1)
         self.seed = seed
         self.load_masks = load_masks
-        self.pin_memory = pin_memory
-        self.multiprocessing_context = multiprocessing_context
         self.choice = Choice(min_side, negatives, listed_names(leave_out))
-        self.reading = Reading(orientation, max_pixels)
-        self.outside_links = outside_links
         self.check_pictures = check_pictures
+        self._dataset = partial(
+            DetectionDataset,
+            choice=self.choice,
+            reading=Reading(orientation, max_pixels),
+            outside_links=outside_links,
+        )
+        self._loader = partial(
+            batch_loader,
+            num_workers=self.num_workers,
+            pin_memory=pin_memory,
+            multiprocessing_context=multiprocessing_context,
+        )
         self._batches: RandomBatches | None = None
         self._resumed: Mapping[str, int] | None = None
 
@@ -118,17 +125,14 @@ class DetectionDataModule(LightningDataModule):
     @cached_property
     def train_set(self) -> DetectionDataset:
         """Images to train on."""
-        return self._dataset(self.train_table, self.train, self.augment.train, keep_empty=False)
+        return self._dataset(
+            self.train_table, self.train["images"], self.augment.train, load_masks=self.load_masks
+        )
 
     @cached_property
     def val_set(self) -> DetectionDataset:
         """Images to evaluate on."""
-        return self._dataset(self.val_table, self.val, self.augment.test, keep_empty=True)
-
-    @property
-    def images_per_step(self) -> int:
-        """Training images per batch over all processes."""
-        return self.batch_size
+        return self._dataset(self.val_table, self.val["images"], self.augment.test, keep_empty=True)
 
     def prepare_data(self) -> None:
         """Build the annotation tables, once per machine."""
@@ -152,7 +156,7 @@ class DetectionDataModule(LightningDataModule):
         """This process' share of the training `Batch`es, from where a resumed checkpoint ended."""
         self._batches = self._training_batches(num_processes(), process_rank())
         if self._resumed is not None:
-            self._resume(self._batches, self._resumed)
+            self._batches.go_on(self._resumed)
             self._resumed = None
         return self._loader(self.train_set, self._batches, persistent=self.num_workers > 0)
 
@@ -166,7 +170,7 @@ class DetectionDataModule(LightningDataModule):
         share = EvaluationBatches(
             self.val_set, self.val_batch_size, num_processes(), process_rank()
         )
-        return self._loader(self.val_set, share, persistent=False)
+        return self._loader(self.val_set, share)
 
     def check(self, processes: int) -> None:
         """Refuse, before any of them starts, what so many processes cannot share.
@@ -206,45 +210,3 @@ class DetectionDataModule(LightningDataModule):
             self._resumed = state_dict
             # Lightning cannot know that our loaders are.
             warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
-
-    def _dataset(
-        self,
-        table: AnnotationTable,
-        split: Mapping[str, Any],
-        transform: nn.Module,
-        keep_empty: bool,
-    ) -> DetectionDataset:
-        return DetectionDataset(
-            table,
-            split["images"],
-            transform,
-            load_masks=self.load_masks and not keep_empty,
-            keep_empty=keep_empty,
-            choice=self.choice,
-            reading=self.reading,
-            outside_links=self.outside_links,
-        )
-
-    def _resume(self, batches: RandomBatches, state: Mapping[str, int]) -> None:
-        batches.start_at(state["epoch"], state["batch"])
-        if state["batch"] and batches.fingerprint() != state["checksum"]:
-            raise ValueError(
-                f"the checkpoint ends after batch {state['batch']} of epoch {state['epoch']}, but "
-                "seed, batch_size, sampler or training annotations have changed since and give "
-                "other batches. Restore them, or resume from the end of an epoch"
-            )
-
-    def _loader(
-        self,
-        dataset: DetectionDataset,
-        batches: RandomBatches | EvaluationBatches,
-        persistent: bool,
-    ) -> DataLoader:
-        return batch_loader(
-            dataset,
-            batches,
-            self.num_workers,
-            self.pin_memory,
-            persistent,
-            self.multiprocessing_context,
-        )

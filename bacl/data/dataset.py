@@ -1,14 +1,12 @@
 """Images and targets by index; all random draws of a sample come from its key."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from torchvision import tv_tensors
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.augmentation.copy_paste import CopyPaste
@@ -17,6 +15,7 @@ from bacl.data.augmentation.transforms import Sample
 from bacl.data.batch import RunLengths, Target, padded_sides
 from bacl.data.images.image_files import ImageFiles
 from bacl.data.images.picture_file import Reading
+from bacl.data.raw_sample import RawSample, visible
 from bacl.data.selection import Choice, Selection, owners
 from bacl.data.statistics import CategoryStatistics
 from bacl.messages.errors import UserError
@@ -27,41 +26,6 @@ MAX_DRAWS = 100
 
 class NothingToTrainOnError(UserError, ValueError):
     """No image is left to train on, or no object in the images that the augmentation makes."""
-
-
-@dataclass(slots=True)
-class _RawSample:
-    """An image as read, with its objects (`bacl.data.augmentation.copy_paste.OutlinedSample`)."""
-
-    image: Tensor
-    boxes: Tensor
-    labels: Tensor
-    table: AnnotationTable
-    rows: np.ndarray
-    """(N,) annotations of the table."""
-    record: int
-    """The image's row of the table."""
-
-    @property
-    def outlines(self) -> list[list[np.ndarray] | np.ndarray]:
-        """Polygons of each object, or its mask where the file has run lengths or only a box."""
-        table, record = self.table, self.record
-        return [table.polygons(row) or table.masks(record, [row])[0] for row in self.rows.tolist()]
-
-    def sample(self, with_masks: bool) -> Sample:
-        """The input of a v2 transform."""
-        height, width = self.image.shape[-2:]
-        sample: Sample = {
-            "image": tv_tensors.Image(self.image),
-            "boxes": tv_tensors.BoundingBoxes(
-                self.boxes, format="XYXY", canvas_size=(height, width)
-            ),
-            "labels": self.labels,
-        }
-        if with_masks:
-            masks = self.table.masks(self.record, self.rows)
-            sample["masks"] = tv_tensors.Mask(torch.from_numpy(masks))
-        return sample
 
 
 class DetectionDataset(Dataset[tuple[Tensor, Target]]):
@@ -105,7 +69,8 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         self.selection = Selection(table, choice or Choice())
         self._named, self._has_objects = self.selection.named, self.selection.has_objects
         self.records = np.flatnonzero(~self._named) if keep_empty else self.selection.records
-        if self._is_useless():
+        used = self.records[~self._named[self.records]]
+        if len(used) == 0 or not (keep_empty or self._has_objects[used].any()):
             raise NothingToTrainOnError(
                 f"{table.source}: no image is left. {self.selection.summary()}"
             )
@@ -174,11 +139,6 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         rows = self._load(record).rows
         return [self.table.run_lengths(record, int(row)) for row in rows]
 
-    def _is_useless(self) -> bool:
-        """Whether no image is left, or for training none with objects."""
-        used = self.records[~self._named[self.records]]
-        return len(used) == 0 or not (self.keep_empty or self._has_objects[used].any())
-
     def _draw(self, index: int) -> tuple[Tensor, Target]:
         for _ in range(MAX_DRAWS):
             record = int(self.records[index])
@@ -191,12 +151,12 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
             "augmentation; check its sizes against those of the images"
         )
 
-    def _transformed(self, raw: _RawSample) -> Sample | None:
+    def _transformed(self, raw: RawSample) -> Sample | None:
         """The augmented sample; None if it has no object left although it needs one."""
         negatives = self.selection.choice.negatives
         if isinstance(self.transform, CopyPaste):
             return self.transform(raw, self._load_random, self.load_masks, negatives)
-        sample = _visible(self.transform(raw.sample(self.load_masks)))
+        sample = visible(self.transform(raw.sample(self.load_masks)))
         may_be_empty = self.keep_empty or (negatives and not len(raw.rows))
         return sample if len(sample["boxes"]) or may_be_empty else None
 
@@ -210,7 +170,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         weights = category_weights(self.table.image_counts, self.transform.source_power)
         return WeightedDraw(picture_shares(len(self), *self.category_pairs(), weights))
 
-    def _load_random(self) -> _RawSample:
+    def _load_random(self) -> RawSample:
         """An image with objects."""
         while True:
             drawn = self._draw_source() if self._draw_source else self._random_index()
@@ -221,18 +181,8 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
     def _random_index(self) -> int:
         return int(torch.randint(len(self), ()))
 
-    def _load(self, record: int) -> _RawSample:
-        table = self.table
-        span = table.rows(record)
-        rows = np.arange(span.start, span.stop)[table.trainable[span]]
-        height, width = table.image_sizes[record].tolist()
-        boxes = table.boxes[rows]
-        boxes[:, 2:] += boxes[:, :2]
-        boxes = boxes.clip(0, [width, height, width, height])
-        seen = (boxes[:, 2:] > boxes[:, :2]).all(1)
-        rows, boxes = rows[seen], torch.from_numpy(boxes[seen]).float()
-        labels = torch.from_numpy(table.labels[rows].astype(np.int64))
-        return _RawSample(self.files.load(record), boxes, labels, table, rows, record)
+    def _load(self, record: int) -> RawSample:
+        return RawSample.of(self.table, record, self.files.load(record))
 
     def _target(self, record: int, sample: Sample) -> Target:
         table, masks = self.table, sample.get("masks")
@@ -249,21 +199,3 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
             not_exhaustive=torch.tensor(table.not_exhaustive(record)),
             masks=None if masks is None else masks.as_subclass(Tensor).bool(),
         )
-
-
-def _visible(sample: Sample) -> Sample:
-    """The sample without the objects that a crop has left no area."""
-    boxes = sample["boxes"].as_subclass(Tensor)
-    seen = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    if seen.all():
-        return sample
-    kept: Sample = {
-        **sample,
-        "boxes": tv_tensors.wrap(boxes[seen], like=sample["boxes"]),
-        "labels": sample["labels"][seen],
-    }
-    if "masks" in sample:
-        kept["masks"] = tv_tensors.wrap(
-            sample["masks"].as_subclass(Tensor)[seen], like=sample["masks"]
-        )
-    return kept

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bacl.data.annotations.segmentation import mask_areas
+from bacl.data.annotations.run_lengths import mask_areas
 from bacl.data.batch import Detections, RunLengths
 
 _ROWS = 1 << 16  # codes moved at once: their bytes' positions take eight times their room

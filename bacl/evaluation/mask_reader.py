@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bacl.data.annotations.segmentation import decoded_runs
+from bacl.data.annotations.run_lengths import decoded_runs
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.annotations.validation import AnnotationError
 from bacl.evaluation.mask_codes import take_codes

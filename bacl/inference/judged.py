@@ -12,7 +12,8 @@ from torch import nn
 from bacl.assembly.build import instantiate
 from bacl.assembly.harmless import counts_categories
 from bacl.assembly.rebuilt import Restored
-from bacl.data.annotations.table import AnnotationTable, CategoryView
+from bacl.data.annotations.category_view import CategoryView
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.categories import as_trained
 from bacl.data.dataset import DetectionDataset
 from bacl.data.loading import batch_loader

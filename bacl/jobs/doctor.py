@@ -17,7 +17,7 @@ from bacl.assembly.trial import try_to_build
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
 from bacl.data.categories import check_categories
-from bacl.data.prepare import incomplete, missing_files
+from bacl.data.missing_files import incomplete, missing_files
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.messages.errors import UserError
 from bacl.options.composed import plain

@@ -244,7 +244,7 @@ class DetectionStage(LightningModule):
             {"detector": self.detector, **{f"heads.{n}": h for n, h in self.heads.items()}}
         )
         trainer = self.trainer
-        images = trainer.datamodule.images_per_step * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+        images = trainer.datamodule.batch_size * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         optimizer = self.schedule.build_optimizer(groups, images)
         steps_per_epoch = int(trainer.estimated_stepping_batches) // max(1, self.schedule.epochs)
         scheduler = self.schedule.build_scheduler(optimizer, max(1, steps_per_epoch))

@@ -10,7 +10,7 @@ from bacl.data.annotations.validation import AnnotationError
 from bacl.data.coco_lt import PUBLISHED, COCOLTBuilder, build
 from bacl.data.dataset import DetectionDataset
 from bacl.data.lvis import RELEASES
-from bacl.data.prepare import MissingDataError
+from bacl.data.missing_files import MissingDataError
 from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.coco_ap import groups_by_count
 from bacl.messages.errors import OptionError

@@ -229,11 +229,10 @@ def test_masks_come_on_demand(data):
     assert next(iter(data().train_dataloader())).targets[0].masks is None
 
 
-def test_tables_statistics_and_images_per_step(data):
+def test_tables_and_statistics(data):
     module = data()
     assert module.val_table.num_images == 10
     assert module.statistics.image_counts.tolist() == [10, 3, 3]
-    assert module.images_per_step == 2
 
 
 def test_a_validation_file_with_other_categories_is_refused(data, write_set, tmp_path):

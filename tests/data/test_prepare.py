@@ -15,11 +15,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from bacl.data import missing_files as missing_files_module
 from bacl.data import prepare as prepare_module
+from bacl.data.annotations.image_names import candidate_names, find_image
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.download import DownloadError, download, unpack
-from bacl.data.lvis import RELEASES, Archive, Release, Split, candidate_names, find_image
-from bacl.data.prepare import MissingDataError, check_counts, missing_files, prepare, require_files
+from bacl.data.lvis import RELEASES, Archive, Release, Split
+from bacl.data.missing_files import MissingDataError, missing_files, require_files
+from bacl.data.prepare import check_counts, prepare
 from bacl.files.disk_space import NotEnoughSpaceError, require_space
 
 BODY = bytes(range(256)) * 40
@@ -203,6 +206,12 @@ def annotations(names, number=1):
     )
 
 
+def only(monkeypatch, release: Release) -> None:
+    """Let it be the only release that is known, as "tiny"."""
+    for module in (prepare_module, missing_files_module):
+        monkeypatch.setattr(module, "RELEASES", {"tiny": release})
+
+
 @pytest.fixture
 def release(served, monkeypatch):
     """A release of two annotation files and two image archives, served from this process."""
@@ -225,7 +234,7 @@ def release(served, monkeypatch):
         Split("annotations/val.json", "val2017", {"images": 1}),
         tuple(archives),
     )
-    monkeypatch.setattr(prepare_module, "RELEASES", {"tiny": release})
+    only(monkeypatch, release)
     return release
 
 
@@ -356,7 +365,7 @@ def test_what_a_builder_needs_is_downloaded_first(served, monkeypatch, tmp_path)
     splits = [
         Split(f"annotations/{name}.json", "images", {"images": 1}) for name in ("train", "val")
     ]
-    monkeypatch.setattr(prepare_module, "RELEASES", {"tiny": Release(*splits, (*both, images))})
+    only(monkeypatch, Release(*splits, (*both, images)))
     root = tmp_path / "data"
     prepare(root, "tiny", builder=Builder(root))
     names = sorted(path.name for path in (root / "annotations").glob("*.json"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from bacl.data.annotations.segmentation import mask_areas
+from bacl.data.annotations.run_lengths import mask_areas
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
 from bacl.evaluation.detection_columns import DetectionColumns

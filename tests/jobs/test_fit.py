@@ -17,7 +17,7 @@ from PIL import Image
 
 from bacl.assembly import build
 from bacl.checkpoints.handover import CheckpointError, load_stage
-from bacl.data.prepare import MissingDataError
+from bacl.data.missing_files import MissingDataError
 from bacl.data.samplers import ClassAwareBatches, RandomBatches
 from bacl.jobs import fit, prepare
 from bacl.jobs import test as test_job

@@ -9,7 +9,7 @@ import torch
 
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.command.known_jobs import JOBS
-from bacl.data.prepare import MissingDataError
+from bacl.data.missing_files import MissingDataError
 from bacl.jobs import export, fit, import_checkpoint
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError

@@ -158,7 +158,7 @@ def test_parts_train_at_their_rates_for_the_images_of_a_step(bench):
 def test_rates_drop_after_the_epochs_of_the_milestones(bench):
     dropping = "stages.classifier.schedule={epochs:3,milestones:[1,2],gamma:0.5,reference_batch:4}"
     stage = bench("classifier", dropping).stage
-    data = SimpleNamespace(images_per_step=4)
+    data = SimpleNamespace(batch_size=4)
     stage.trainer = SimpleNamespace(
         datamodule=data, accumulate_grad_batches=1, estimated_stepping_batches=12
     )

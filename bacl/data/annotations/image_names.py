@@ -3,8 +3,9 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote
 
 from bacl.data.annotations.validation import AnnotationError
@@ -17,6 +18,9 @@ _PLAIN = re.compile(r"\w[\w-]*(?:[./ ]\w[\w-]*)*", re.ASCII)
 """Names that mean the same everywhere: nearly all."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
+_PARTS = 4  # of a path, with the name, that may be there when the folders above them are not
+_TOLD = 4  # of the paths at which a missing image was looked for
+_COCO_PREFIX = re.compile(r"COCO_\w+_(?=\d{12}\.)")
 _UPLOADED = re.compile(r"/data/(upload|local-files)/")
 """How Label Studio's addresses begin; what follows lies in the image folder."""
 
@@ -47,6 +51,58 @@ def readings(name: str) -> list[str]:
     for respell in (_decoded, _slashes, *([] if name.isascii() else _SPELLINGS)):
         found += [respell(each) for each in found]
     return list(dict.fromkeys(path for path in map(_inside, found) if path))
+
+
+def image_name(record: Mapping[str, Any]) -> Any:
+    """The image's path relative to its folder: `file_name`, else `split/name` of v1's `coco_url`.
+
+    Returns None (or the value that is no text) where the record gives no name.
+    """
+    name = record.get("file_name")
+    if name or name not in (None, ""):
+        return name
+    url = record.get("coco_url")
+    return "/".join(url.split("/")[-2:]) if isinstance(url, str) and url else None
+
+
+def candidate_names(name: str) -> list[str]:
+    """The relative paths under which an image may lie, most likely first.
+
+    `train2017/1.jpg` may also lie flat as `1.jpg`, and v0.5's `COCO_val2014_000000000139.jpg` is
+    `000000000139.jpg` in the 2017 folders. What else a name may mean: `image_names.readings`.
+    """
+    paths = [PurePosixPath(reading).parts for reading in readings(name)]
+    # Whatever spelling, with more of its folders a file is more surely the one that is meant.
+    whole = ["/".join(path) for path in paths]
+    nested = ["/".join(path[-depth:]) for depth in range(_PARTS, 0, -1) for path in paths]
+    return list(
+        dict.fromkeys([*whole, *nested, *(_COCO_PREFIX.sub("", path[-1]) for path in paths)])
+    )
+
+
+def find_image(folders: Sequence[Path], name: str) -> Path:
+    """The path of image `name` in the first of `folders` that holds it.
+
+    Raises:
+        FileNotFoundError: naming the image, every folder that was searched, and for what.
+    """
+    candidates = candidate_names(name)
+    for folder in folders:
+        for candidate in candidates:
+            path = folder / candidate
+            if Path(path).is_file():
+                return path
+    searched = ", ".join(map(str, folders))
+    raise FileNotFoundError(
+        f"image {written(name)} is in none of the image folders: {searched}{tried(name)}"
+    )
+
+
+def tried(name: str) -> str:
+    """The other paths at which an image was looked for, as an addition to a message."""
+    others = [written(path) for path in candidate_names(name) if path != name]
+    rest = ", …" if len(others) > _TOLD else ""
+    return f" (also looked for {', '.join(others[:_TOLD])}{rest})" if others else ""
 
 
 def _problem(name: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bacl.data.annotations.image_names import check_file_name
+from bacl.data.annotations.image_names import check_file_name, image_name
 from bacl.data.annotations.validation import (
     FARTHEST,
     AnnotationError,
@@ -15,7 +15,6 @@ from bacl.data.annotations.validation import (
     check_size,
     check_text,
 )
-from bacl.data.lvis import image_name
 from bacl.messages.shown import written
 
 FEDERATED = {"negative": "neg_category_ids", "not_exhaustive": "not_exhaustive_category_ids"}

@@ -6,7 +6,6 @@ A: annotations. C: categories. I: images. An image or annotation is named by its
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from bacl.data.annotations.category_view import CategoryView
 from bacl.data.annotations.column_files import Ragged, open_column
 from bacl.data.annotations.fractal_dimension import dimensions_of_table
 from bacl.data.annotations.segmentation import Segmentations
@@ -21,19 +21,6 @@ from bacl.data.annotations.table_cache import table_folder
 from bacl.messages.errors import UserError
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CategoryView:
-    """Other groups or other labels than the file's own, laid over a table."""
-
-    ids: np.ndarray
-    """(C,) int64."""
-    names: list[str]
-    frequency: np.ndarray
-    """(C,) '<U1' in r, c, f."""
-    labels: np.ndarray | None = None
-    """(C of the file,) int32, the label of each of the file's categories; None: their own."""
 
 
 class DamagedTableError(UserError, RuntimeError):
@@ -162,23 +149,23 @@ class AnnotationTable:
     @cached_property
     def labels(self) -> np.ndarray:
         """(A,) int32 in [0, C): position of the category among the ascending category ids."""
-        return self._relabelled(open_column(self.folder, "labels"))
+        return self.categories.relabelled(open_column(self.folder, "labels"))
 
     @cached_property
     def image_counts(self) -> np.ndarray:
         """(C,) int64: images of this file with an object of the category (ignored ones aside)."""
-        return self._scattered(open_column(self.folder, "image_counts"), 0)
+        return self.categories.scattered(open_column(self.folder, "image_counts"), 0)
 
     @cached_property
     def instance_counts(self) -> np.ndarray:
         """(C,) int64: objects of the category in this file (ignored ones aside)."""
-        return self._scattered(open_column(self.folder, "instance_counts"), 0)
+        return self.categories.scattered(open_column(self.folder, "instance_counts"), 0)
 
     @cached_property
     def fractal_dimensions(self) -> np.ndarray:
         """(C,) float64, at least 1: how far the category's objects spread (ignored ones aside)."""
         own = dimensions_of_table(self.folder, len(self._own.ids))
-        return self._scattered(own, 1)
+        return self.categories.scattered(own, 1)
 
     def file_name(self, image: int) -> str:
         """Path of an image relative to the image folder: `file_name`, or from v1's `coco_url`."""
@@ -190,11 +177,11 @@ class AnnotationTable:
 
     def negative(self, image: int) -> np.ndarray:
         """Labels verified to be absent from an image (int64, any length); empty in COCO files."""
-        return self._relabelled(self._negative[image]).astype(np.int64)
+        return self.categories.relabelled(self._negative[image]).astype(np.int64)
 
     def not_exhaustive(self, image: int) -> np.ndarray:
         """Labels of which only some objects are annotated (int64); empty in COCO files."""
-        return self._relabelled(self._not_exhaustive[image]).astype(np.int64)
+        return self.categories.relabelled(self._not_exhaustive[image]).astype(np.int64)
 
     def rows(self, image: int) -> slice:
         """The rows of an image's annotations."""
@@ -249,22 +236,7 @@ class AnnotationTable:
 
     def with_categories(self, other: CategoryView) -> Self:
         """The same table with labels, ids, names and groups of `other`, which has all its ids."""
-        labels = np.searchsorted(other.ids, self._own.ids).astype(np.int32)
-        if not np.array_equal(other.ids[labels % len(other.ids)], self._own.ids):
-            raise ValueError("with_categories needs categories with every id of this table")
-        identity = len(labels) == len(other.ids)
-        view = replace(other, labels=None if identity else labels)
-        return type(self)(self.folder, self.source, view)
-
-    def _relabelled(self, labels: np.ndarray) -> np.ndarray:
-        mapping = self.categories.labels
-        return labels if mapping is None else mapping[labels]
-
-    def _scattered(self, own: np.ndarray, absent: float) -> np.ndarray:
-        """(C,) by label of what is by the file's own categories."""
-        values = np.full(self.num_categories, absent, dtype=own.dtype)
-        values[self._relabelled(np.arange(len(own)))] = own
-        return values
+        return type(self)(self.folder, self.source, other.laid_over(self._own))
 
 
 @cache

@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 from bacl.data.annotations.column_files import Ragged, save_column
 from bacl.data.annotations.json_stream import stream_records
 from bacl.data.annotations.records import FEDERATED, RecordColumns
-from bacl.data.annotations.segmentation import Segmentations, SegmentationWriter
+from bacl.data.annotations.segmentation import Segmentations
+from bacl.data.annotations.segmentation_writer import SegmentationWriter
 from bacl.data.annotations.validation import SECTIONS, AnnotationError, check_unique, positions
 
 LAYOUT = 4

@@ -14,7 +14,7 @@ from annotated_types import Interval, Len
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
-from bacl.data.annotations.segmentation import mask_areas
+from bacl.data.annotations.run_lengths import mask_areas
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.augmentation.canvas import Canvas
 from bacl.data.augmentation.instance_bank import InstanceBank

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from bacl.data.annotations.image_names import find_image
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.images.picture_file import PictureError, Reading, read_picture
-from bacl.data.lvis import find_image
 
 
 class ImageFiles:

@@ -3,7 +3,7 @@
 N: images of the data set. B: images of a batch over all processes. T: batches of an epoch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 from zlib import crc32
 
@@ -86,6 +86,20 @@ class RandomBatches(Sampler[list[tuple[int, int]]]):
     def start_at(self, epoch: int, batch: int) -> None:
         """Let the next iteration yield what is left of `epoch` after its first `batch` batches."""
         self.epoch, self.start_batch = epoch, batch
+
+    def go_on(self, place: Mapping[str, int]) -> None:
+        """Let the next iteration begin after `batch` batches of `epoch`, of this `checksum`.
+
+        Raises:
+            ValueError: the batches before it are others than they were.
+        """
+        self.start_at(place["epoch"], place["batch"])
+        if place["batch"] and self.fingerprint() != place["checksum"]:
+            raise ValueError(
+                f"the checkpoint ends after batch {place['batch']} of epoch {place['epoch']}, but "
+                "seed, batch_size, sampler or training annotations have changed since and give "
+                "other batches. Restore them, or resume from the end of an epoch"
+            )
 
     def fingerprint(self) -> int:
         """Checksum of the epoch's batches and keys over all processes."""

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from bacl.data.annotations.category_view import CategoryView
 from bacl.data.annotations.fractal_dimension import fractal_dimensions
-from bacl.data.annotations.table import AnnotationTable, CategoryView
+from bacl.data.annotations.table import AnnotationTable
 
 X = (0.1, 0.6, 0.3, 0.9, 0.55, 0.2, 0.8, 0.45, 0.05)
 Y = (0.1, 0.2, 0.8, 0.9, 0.55, 0.4, 0.3, 0.95, 0.7)

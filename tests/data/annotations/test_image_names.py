@@ -5,10 +5,9 @@ import unicodedata
 
 import pytest
 
-from bacl.data.annotations.image_names import readings
+from bacl.data.annotations.image_names import candidate_names, find_image, readings
 from bacl.data.annotations.table import AnnotationTable
-from bacl.data.lvis import candidate_names, find_image
-from bacl.data.prepare import MissingDataError, missing_files
+from bacl.data.missing_files import MissingDataError, missing_files
 
 LATIN = os.fsdecode(b"caf\xe9.png")  # bytes of a disk from before UTF-8
 ACCENTED = "caf\u00e9.png"

@@ -11,7 +11,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from bacl.data.annotations.json_stream import stream_records
-from bacl.data.annotations.segmentation import decoded_runs, mask_areas
+from bacl.data.annotations.run_lengths import decoded_runs, mask_areas
 from bacl.data.annotations.table import AnnotationTable, DamagedTableError
 from bacl.data.annotations.table_build import frequency_groups
 from bacl.data.annotations.validation import AnnotationError
