@@ -30,7 +30,8 @@ def summary(rules: Rules, grouping: Grouping) -> dict[Measure, Reading]:
         Measure(f"AR{best}", "AR", "all"): ar,
         **{Measure(f"AR{s}{best}", f"AR_{s}", "none"): partial(ar, area=SIZES[s]) for s in SIZES},
     }
-    names = Counter(measure.name for measure in measures)
+    overall = [measure.name for measure in measures if measure.group is None]
+    names = Counter([*overall, *(group.measure.name for group in grouping.groups)])
     if twice := [name for name, count in names.items() if count > 1]:
         raise ValueError(f"groups: the measures {twice} are not new names")
     return measures

@@ -20,7 +20,7 @@ def test_keys_are_by_category_and_empty_groups_are_not_present():
     found = groups_by_frequency(["f", "r", "f"])
     assert found.keys.tolist() == ["f", "r", "f"]
     assert [group.name for group in found.present] == ["rare", "frequent"]
-    assert found.columns == {"AP_r": "APr", "AP_c": "APc", "AP_f": "APf"}
+    assert [group.measure.name for group in found.groups] == ["APr", "APc", "APf"]
     assert groups_by_count(np.array([900, 3]), [20, 400]).keys.tolist() == ["3", "1"]
 
 
