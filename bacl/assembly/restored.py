@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,12 +13,14 @@ from bacl.assembly.harmless import COUNTS
 from bacl.assembly.rebuilt import Restored, rebuilt, telling_misfits
 from bacl.assembly.stored import CALIBRATION, calibrate_alike, taken
 from bacl.assembly.trial import without_data
+from bacl.assembly.typed import key_of, referring, require_used
 from bacl.checkpoints.handover import (
     CheckpointError,
     State,
     load_stage,
     saved_categories,
 )
+from bacl.files.plain_values import MISSING, select
 from bacl.messages.errors import OptionError
 from bacl.options.comparison import wrong_options
 from bacl.options.composed import plain
@@ -92,45 +94,40 @@ def _described(
     composed = config.copy()
     with open_dict(composed):
         composed.data.num_classes = len(names)
-    values = plain(composed)
+    values: dict[str, Any] = OmegaConf.to_container(composed)  # type: ignore[assignment]
     described: DictConfig = OmegaConf.create(values)
-    keys = [_key(text) for text in overrides]
+    keys = [key_of(text) for text in overrides]
     if content.get("config") and not set(WHOLE) & set(keys):
-        annotations = values["data"]["train"]["annotations"]
-        counts = {"_target_": f"{COUNTS}.load", "annotations": annotations}
+        counts = {"_target_": f"{COUNTS}.load", "annotations": composed.data.train.annotations}
         stored = taken(content["config"], path, keys, counts, len(names))
         of_model = {path.split(".")[0] for path in paths_of_model()}
         del described.head  # of which stages make heads; the file has those that were made
         for node, value in stored.items():
             OmegaConf.update(described, node, value, merge=False, force_add=True)
         for key, text in zip(keys, overrides, strict=True):
-            if key.split(".")[0] == "head":
-                raise OptionError(
-                    f"{text}: stages make heads of it when they train, and those of {path} are "
-                    "trained; describe the model with +experiment=…, or calibrate its scores with "
-                    "calibration=…"
-                )
             if key.split(".")[0] in of_model:
-                _take(described, key, values, removed=text.startswith("~"))
+                _take(described, key, composed, removed=text.startswith("~"))
             if key.split(".")[0] == CALIBRATION:
                 calibrate_alike(described)
-    return described
+        there = OmegaConf.to_container(described)
+        for key in referring(values, keys):
+            if select(there, key) is not MISSING:
+                _take(described, key, composed, removed=False)
+        if config.checkpoint:
+            require_used(overrides, described, path)
+    return OmegaConf.create(plain(described))
 
 
-def _key(override: str) -> str:
-    """Path of the node that an override sets; for a group without one of its own, its name."""
-    choice = override.split("=")[0].lstrip("+~")
-    return choice.rpartition("@")[2]
-
-
-def _take(described: DictConfig, key: str, composed: dict[str, Any], removed: bool) -> None:
+def _take(described: DictConfig, key: str, composed: DictConfig, removed: bool) -> None:
     """Set one node as the command composed it, or remove it."""
     if removed:
         parent = OmegaConf.select(described, key.rpartition(".")[0])
         if parent is not None:
             parent.pop(key.rpartition(".")[2], None)
         return
-    value: Any = composed
-    for part in key.split("."):
-        value = value[part]
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(composed, parent) if parent else composed
+    value = cast(dict[str, Any], OmegaConf.to_container(node))[
+        name
+    ]  # as composed: described is what it stands for
     OmegaConf.update(described, key, value, merge=False, force_add=True)

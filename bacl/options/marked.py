@@ -9,7 +9,16 @@ from functools import cache
 from typing import Any, is_typeddict
 
 from bacl.options.libraries import LIBRARIES
-from bacl.options.marks import FREE, NAMES_FILE, OF_MODEL, ReadBy, bare, marks_of
+from bacl.options.marks import (
+    FREE,
+    NAMES_FILE,
+    OF_MODEL,
+    SAMPLES,
+    TRAINS,
+    ReadBy,
+    bare,
+    marks_of,
+)
 from bacl.options.parts import element_of, part_of
 from bacl.options.sections import Configuration
 from bacl.options.signatures import options_of, options_of_section
@@ -23,6 +32,20 @@ def is_free(path: str) -> bool:
     (True, True, False)
     """
     return any(FREE in marks_of(hint) for hint in _hints(path))
+
+
+def is_of_training(path: str, gathers: bool) -> bool:
+    """Whether nothing that is done with a finished stage goes by an option.
+
+    Args:
+        path: of the option.
+        gathers: whether a calibration is yet to observe training images.
+
+    >>> is_of_training("stages.x.schedule.epochs", True), is_of_training("sampler", True)
+    (True, False)
+    """
+    marks = {mark for hint in _hints(path) for mark in marks_of(hint)}
+    return TRAINS in marks or (SAMPLES in marks and not gathers)
 
 
 @cache

@@ -28,13 +28,18 @@ class SaidBy(Mark):
     option: str
 
 
-FREE, OF_MODEL, NAMES_FILE = Mark(), Mark(), Mark()
+FREE, OF_MODEL, NAMES_FILE, TRAINS, SAMPLES = Mark(), Mark(), Mark(), Mark(), Mark()
 Free = Annotated[T, FREE]
 """Changes neither what is learned nor how it is judged: a run may go on with another value."""
 OfModel = Annotated[T, OF_MODEL]
 """Describes the trained model and how it was evaluated: a checkpoint says it."""
 NamesFile = Annotated[T, NAMES_FILE]
 """Names a file that is read: no checkpoint's value of it is used."""
+
+Trains = Annotated[T, TRAINS]
+"""Says how a stage trains: nothing that is done with a finished one goes by it."""
+Samples = Annotated[T, SAMPLES]
+"""Says what a stage trains on: of a finished one only what a calibration gathers goes by it."""
 
 
 def marks_of(hint: Any) -> tuple[Mark, ...]:

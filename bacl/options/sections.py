@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from annotated_types import Interval, Len, Predicate
 
-from bacl.options.marks import Free, NamesFile, OfModel, ReadBy
+from bacl.options.marks import Free, NamesFile, OfModel, ReadBy, Samples, Trains
 from bacl.options.parts import Part
 from bacl.options.ranges import Count, HeadName, Name, Pixels, Seed, Share, Text, Whole
 
@@ -99,10 +99,10 @@ class Stage(TypedDict):
 
     module: Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]
     heads: Mapping[HeadName, Annotated[Any, Part("bacl.heads.Classifier")]]
-    schedule: Annotated[Any, Part("bacl.stages.Schedule")]
+    schedule: Trains[Annotated[Any, Part("bacl.stages.Schedule")]]
     augment: Annotated[Any, Part("bacl.data.augmentation.transforms.Augmentation")]
-    init: Init
-    sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
+    init: Trains[Init]
+    sampler: Samples[Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]]
 
 
 class Model(TypedDict):
@@ -138,9 +138,9 @@ class Configuration(Model):
     """conf/config.yaml, with the groups that it chooses from."""
 
     data: Data
-    head: NotRequired[Annotated[Any, Part("bacl.heads.Classifier")]]
+    head: NotRequired[Trains[Annotated[Any, Part("bacl.heads.Classifier")]]]
     """What stages make heads of; a finished stage has its own."""
-    sampler: Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]
+    sampler: Samples[Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]]
     trainer: Annotated[Any, Part(TRAINER, marked=(TRAINER,))]
     logger: Free[
         Mapping[Name, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
