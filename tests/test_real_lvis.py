@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from bacl.assembly.build import build_data, open_data
+from bacl.assembly.data import build_data, open_data
 from bacl.checkpoints.handover import load_stage
 from bacl.jobs import fit
 

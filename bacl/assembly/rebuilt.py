@@ -1,18 +1,18 @@
 """A trained model from what its final.ckpt holds: its own configuration, weights and categories."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bacl.assembly.bounded import require_fitting
-from bacl.assembly.build import build_stage, instantiate, with_calibration
+from bacl.assembly.build import build_stage, with_calibration
 from bacl.assembly.harmless import unknown_counts
+from bacl.assembly.instantiate import instantiate
 from bacl.assembly.stored import taken
 from bacl.checkpoints.handover import (
     Categories,
@@ -114,9 +114,9 @@ def restore_alone(path: Path) -> Restored:
     categories = saved_categories(content)
     labels = [str(label) for label in range(len(categories.ids))]
     stored = taken(content["config"], path, (), unknown_counts(labels), len(labels))
-    config = OmegaConf.create(
-        {"data": {"num_classes": len(labels)}, "stage": None, "masks": False, **_nested(stored)}
-    )
+    config = OmegaConf.create({"data": {"num_classes": len(labels)}, "stage": None, "masks": False})
+    for node, value in stored.items():
+        OmegaConf.update(config, node, value, merge=False, force_add=True)
     with telling_misfits(path):
         wrong = wrong_options(config, section=StoredModel)
     if wrong:
@@ -192,15 +192,3 @@ def stage_of(config: DictConfig, content: State, path: Path) -> str:
             "experiment that the checkpoint was trained with"
         )
     return wanted[0]
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted path as nodes within each other."""
-    nested: dict[str, Any] = {}
-    for path, value in values.items():
-        *parents, name = path.split(".")
-        node = nested
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[name] = value
-    return nested

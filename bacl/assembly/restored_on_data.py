@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.assembly.build import open_data
+from bacl.assembly.data import open_data
 from bacl.assembly.rebuilt import Restored, rebuilt
 from bacl.assembly.restored import WHOLE, described_model
 from bacl.checkpoints.handover import Categories, State, saved_categories

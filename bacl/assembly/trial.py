@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bacl.assembly.build import build_data, build_stage, chosen_stages
+from bacl.assembly.build import build_stage, chosen_stages
+from bacl.assembly.data import build_data
 from bacl.assembly.harmless import counts_categories, unknown_counts
 from bacl.detectors.levels import uncut_level
 from bacl.heads import Calibration, Head

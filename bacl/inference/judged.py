@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from bacl.assembly.build import instantiate
 from bacl.assembly.harmless import counts_categories
+from bacl.assembly.instantiate import instantiate
 from bacl.assembly.rebuilt import Restored
 from bacl.data.annotations.category_view import CategoryView
 from bacl.data.annotations.table import AnnotationTable

@@ -13,16 +13,11 @@ import torch
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, open_dict
 
-from bacl.assembly.build import (
-    build_data,
-    build_parts,
-    build_stage,
-    chosen_stages,
-    prepare_process,
-    single_device_trainer,
-)
+from bacl.assembly.build import build_parts, build_stage, chosen_stages
+from bacl.assembly.data import build_data
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
+from bacl.assembly.trainer import prepare_process, single_device_trainer
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import padded_sides
 from bacl.data.lvis import RELEASES

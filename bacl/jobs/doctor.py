@@ -12,7 +12,9 @@ import torch
 from omegaconf import DictConfig
 from torch.nn import functional
 
-from bacl.assembly.build import build_data, instantiate, prepare_process, single_device_trainer
+from bacl.assembly.data import build_data
+from bacl.assembly.instantiate import instantiate
+from bacl.assembly.trainer import prepare_process, single_device_trainer
 from bacl.assembly.trial import try_to_build
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections

@@ -6,9 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bacl.assembly.build import prepare_process
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides, restore_model
+from bacl.assembly.trainer import prepare_process
 from bacl.checkpoints.mmdet import published_state
 from bacl.checkpoints.mmdet_file import write_published
 from bacl.export import ExportableDetector

@@ -12,7 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from bacl.assembly.build import instantiate, open_data
+from bacl.assembly.data import open_data
+from bacl.assembly.instantiate import instantiate
 from bacl.messages.errors import UserError
 from bacl.one_pass.plan import PlannedJob, read_plan
 from bacl.one_pass.share_out import share_out

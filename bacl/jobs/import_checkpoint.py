@@ -4,13 +4,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.assembly.build import (
-    build_stage,
-    chosen_stages,
-    only_head,
-    open_categories,
-    prepare_process,
-)
+from bacl.assembly.build import build_stage, chosen_stages, only_head
+from bacl.assembly.data import open_categories
+from bacl.assembly.trainer import prepare_process
 from bacl.checkpoints.handover import Categories, CheckpointError, save_stage
 from bacl.checkpoints.mmdet import load_published
 from bacl.checkpoints.mmdet_file import read_published

@@ -13,9 +13,9 @@ import numpy as np
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from bacl.assembly.build import build_fabric, prepare_process
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides, keep_head, restore_model
+from bacl.assembly.trainer import build_fabric, prepare_process
 from bacl.data.batch import Batch, Detections, Target
 from bacl.data.images.image_folder import (
     Collated,

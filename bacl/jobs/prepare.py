@@ -5,7 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bacl.assembly.build import instantiate, prepare_process
+from bacl.assembly.instantiate import instantiate
+from bacl.assembly.trainer import prepare_process
 from bacl.data.prepare import prepare
 from bacl.options.composed import plain
 

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 from rich.markdown import Markdown
 
-from bacl.assembly.build import build_loggers
+from bacl.assembly.trainer import build_loggers
 from bacl.loggers.figures import log_figure
 from bacl.loggers.spared_logger import SparedLogger, attempt_all
 from bacl.messages.dispensable import Dispensable

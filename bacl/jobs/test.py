@@ -5,9 +5,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.assembly.build import prepare_process
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
+from bacl.assembly.trainer import prepare_process
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate

@@ -10,10 +10,11 @@ from pathlib import Path
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
-from bacl.assembly.build import instantiate, prepare_process
+from bacl.assembly.instantiate import instantiate
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
+from bacl.assembly.trainer import prepare_process
 from bacl.assembly.trial import try_calibration
 from bacl.detectors.postprocess import Postprocess
 from bacl.files.atomic import remove

@@ -10,7 +10,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from bacl.assembly.build import build_loggers, chosen_stages
+from bacl.assembly.build import chosen_stages
+from bacl.assembly.trainer import build_loggers
 from bacl.callbacks.classifier_recorder import draw_norms, last_norms
 from bacl.evaluation.evaluation import Evaluation
 from bacl.files.atomic import telling_refusal

@@ -6,8 +6,9 @@ from typing import Any, Self
 
 from lightning.pytorch import Trainer
 
-from bacl.assembly.build import build_data, build_trainer
+from bacl.assembly.data import build_data
 from bacl.assembly.rebuilt import Restored
+from bacl.assembly.trainer import build_trainer
 from bacl.checkpoints.handover import Categories
 from bacl.data.datamodule import DetectionDataModule
 from bacl.stages import DetectionStage

@@ -10,15 +10,10 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig
 
-from bacl.assembly.build import (
-    build_data,
-    build_stage,
-    build_trainer,
-    chosen_stages,
-    instantiate,
-    open_data,
-    prepare_process,
-)
+from bacl.assembly.build import build_stage, chosen_stages
+from bacl.assembly.data import build_data, open_data
+from bacl.assembly.instantiate import instantiate
+from bacl.assembly.trainer import build_trainer, prepare_process
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import metrics_files
 from bacl.checkpoints.handover import (

@@ -1,14 +1,9 @@
 import pytest
 import torch
 
-from bacl.assembly.build import (
-    build_fabric,
-    build_stage,
-    build_trainer,
-    instantiate,
-    single_device_trainer,
-)
-from bacl.assembly.refusals import HARDWARE
+from bacl.assembly.build import build_stage
+from bacl.assembly.instantiate import instantiate
+from bacl.assembly.trainer import HARDWARE, build_fabric, build_trainer, single_device_trainer
 from bacl.messages.errors import OptionError
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from bacl.assembly.build import build_stage, open_data
+from bacl.assembly.build import build_stage
+from bacl.assembly.data import open_data
 from bacl.detectors.blended_regression import BlendedBoxRegression
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.boxes import BoxCoder

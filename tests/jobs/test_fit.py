@@ -15,7 +15,9 @@ from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 from PIL import Image
 
-from bacl.assembly import build
+from bacl.assembly import trainer as trainer_module
+from bacl.assembly.data import build_data, open_data
+from bacl.assembly.instantiate import instantiate
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.data.missing_files import MissingDataError
 from bacl.data.samplers import ClassAwareBatches, RandomBatches
@@ -165,7 +167,7 @@ def test_a_frozen_extractor_without_a_start_is_refused(tiny, tmp_path):
 def test_a_stage_has_a_sampler_of_its_own(tiny):
     config = tiny("+sampler@stages.classifier.sampler=class_aware")
     kinds = {
-        name: type(build.build_data(config, node)._training_batches(1, 0))
+        name: type(build_data(config, node)._training_batches(1, 0))
         for name, node in config.stages.items()
     }
     assert kinds == {"representation": RandomBatches, "classifier": ClassAwareBatches}
@@ -203,7 +205,7 @@ def test_other_hardware_and_reports_are_not_another_configuration(finished, tiny
         "datamodule.num_workers=3", "datamodule.val_batch_size=1", "trainer=gpu",
         "logger=tensorboard", "report.images=1",
     )  # fmt: skip
-    build.open_data(changed)
+    open_data(changed)
     training.record(changed, finished)
 
 
@@ -287,15 +289,17 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
 ):
     folder = tmp_path / "run"
     often = "checkpoint_every_minutes=0.0001"
-    watchers = build.callbacks
+    watchers = trainer_module.callbacks
     monkeypatch.setattr(
-        build, "callbacks", lambda *args: [*watchers(*args), Crash(stage, step, at_epoch_end)]
+        trainer_module,
+        "callbacks",
+        lambda *args: [*watchers(*args), Crash(stage, step, at_epoch_end)],
     )
     with pytest.raises(KeyError, match="the power is out"):
         fit.run(tiny(often), folder)
     assert (folder / stage / "last.ckpt").exists()
     assert not (folder / stage / "final.ckpt").exists()
-    monkeypatch.setattr(build, "callbacks", watchers)
+    monkeypatch.setattr(trainer_module, "callbacks", watchers)
     steps = []
     monkeypatch.setattr(
         training, "save", lambda *args, original=training.save: steps.append(original(*args))
@@ -327,8 +331,8 @@ def test_a_checkpoint_that_is_not_written_to_its_end_leaves_the_earlier_one(
     tiny, tmp_path, monkeypatch
 ):
     config = tiny()
-    schedule = build.instantiate(config.stages.representation.schedule)
-    trainer = build.build_trainer(config, tmp_path, schedule, logs=False)
+    schedule = instantiate(config.stages.representation.schedule)
+    trainer = trainer_module.build_trainer(config, tmp_path, schedule, logs=False)
     path = tmp_path / "last.ckpt"
     trainer.strategy.checkpoint_io.save_checkpoint({"step": 1}, path)
 

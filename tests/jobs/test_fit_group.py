@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from bacl.assembly import build
+from bacl.assembly import trainer as trainer_module
 from bacl.jobs import fit, fit_group
 from bacl.losses import FCBL
 from bacl.one_pass.plan import PlannedJob, write_plan
@@ -154,12 +154,12 @@ class Crash(Callback):
 def test_an_interrupted_pass_goes_on_and_ends_the_same(
     alone, job_config, undrawn, tmp_path, monkeypatch
 ):
-    group, watchers = plan(job_config, tmp_path), build.callbacks
-    monkeypatch.setattr(build, "callbacks", lambda *args: [*watchers(*args), Crash()])
+    group, watchers = plan(job_config, tmp_path), trainer_module.callbacks
+    monkeypatch.setattr(trainer_module, "callbacks", lambda *args: [*watchers(*args), Crash()])
     with pytest.raises(KeyError, match="the power is out"):
         fit_group.run(job_config(), group)
     assert (group / "classifier/last.ckpt").exists()
-    monkeypatch.setattr(build, "callbacks", watchers)
+    monkeypatch.setattr(trainer_module, "callbacks", watchers)
     fit_group.run(job_config(), group)
     for name in JOBS:
         assert_same_run(tmp_path / name, alone / name)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from bacl.assembly import build
+from bacl.assembly import trainer as trainer_module
 from bacl.checkpoints.handover import load_stage
 from bacl.command.check import CONF
 from bacl.jobs import fit
@@ -55,9 +55,9 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     config, trained, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(conclusion, "draw", lambda *args: iter(()))
-    watchers = build.callbacks
+    watchers = trainer_module.callbacks
     with monkeypatch.context() as patch:
-        patch.setattr(build, "callbacks", lambda *args: [*watchers(*args), Crash()])
+        patch.setattr(trainer_module, "callbacks", lambda *args: [*watchers(*args), Crash()])
         with pytest.raises(KeyError, match="the power is out"):
             fit.run(config(), tmp_path)
     assert (tmp_path / "classifier/last.ckpt").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bacl.assembly.build import build_data, open_data
+from bacl.assembly.data import build_data, open_data
 from bacl.assembly.restored import restore_model
 from bacl.heads import Calibration
 from bacl.jobs import test as test_job

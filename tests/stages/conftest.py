@@ -9,7 +9,8 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
 
-from bacl.assembly.build import build_data, build_stage, open_data
+from bacl.assembly.build import build_stage
+from bacl.assembly.data import build_data, open_data
 from bacl.data.datamodule import DetectionDataModule
 from bacl.stages import DetectionStage
 

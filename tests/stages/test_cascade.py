@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from bacl.assembly import build
+from bacl.assembly import trainer as trainer_module
 from bacl.checkpoints.handover import load_stage
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
@@ -124,12 +124,12 @@ def test_evaluation_of_the_checkpoint_gives_the_same_results(finished, tiny):
 def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     finished, tiny, tmp_path, monkeypatch
 ):
-    often, watchers = "checkpoint_every_minutes=0.0001", build.callbacks
-    monkeypatch.setattr(build, "callbacks", lambda *args: [*watchers(*args), Crash()])
+    often, watchers = "checkpoint_every_minutes=0.0001", trainer_module.callbacks
+    monkeypatch.setattr(trainer_module, "callbacks", lambda *args: [*watchers(*args), Crash()])
     with pytest.raises(KeyError, match="the power is out"):
         fit.run(tiny(CASCADE, often), tmp_path / "run")
     assert (tmp_path / "run/classifier/last.ckpt").exists()
-    monkeypatch.setattr(build, "callbacks", watchers)
+    monkeypatch.setattr(trainer_module, "callbacks", watchers)
     fit.run(tiny(CASCADE, often), tmp_path / "run")
     for stage in ("representation", "classifier"):
         ours, theirs = (

@@ -1,0 +1,135 @@
+"""From a configuration to Lightning's trainer, with what watches and logs a training."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+
+from bacl.assembly.instantiate import called, instantiate
+from bacl.callbacks.classifier_recorder import ClassifierRecorder
+from bacl.callbacks.console import ProgressBar
+from bacl.callbacks.finite_loss import FiniteLoss
+from bacl.callbacks.last_checkpoint import LastCheckpoint
+from bacl.callbacks.lightning_messages import tidy_messages
+from bacl.callbacks.step_timer import StepTimer
+from bacl.callbacks.termination import Termination, watch_processes
+from bacl.checkpoints.whole_files import WholeFiles
+from bacl.loggers.csv_logger import CSVLogger
+from bacl.loggers.spared_logger import SparedLogger
+from bacl.messages.errors import OptionError, UserError, in_one_line
+from bacl.options.composed import plain
+from bacl.processes.agreement import Agreement
+from bacl.stages import Schedule
+
+REFUSED = (MisconfigurationException, ValueError, TypeError, RuntimeError, LookupError)
+"""What Lightning raises for options that do not exist, or not on this machine."""
+HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "precision")
+
+
+def prepare_process() -> None:
+    """Settings of the whole process, before anything speaks or computes."""
+    tidy_messages()
+    watch_processes()
+    torch.set_flush_denormal(True)  # denormal numbers make CPU convolutions several times slower
+
+
+def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bool) -> Trainer:
+    """A trainer that logs (if `logs`) and checkpoints into the stage's folder."""
+    loggers = build_loggers(config, folder) if logs else []
+    return _trainer(
+        config,
+        max_epochs=schedule.epochs,
+        default_root_dir=str(folder),
+        logger=loggers,
+        callbacks=callbacks(
+            folder, config.checkpoint_every_minutes, config.trainer.enable_progress_bar
+        ),
+        plugins=[WholeFiles()],
+    )
+
+
+def single_device_trainer(config: DictConfig) -> Trainer:
+    """A trainer on one device that neither logs nor saves, asked for its device and precision."""
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    return _trainer(config, **alone, logger=False, enable_checkpointing=False)
+
+
+def build_fabric(config: DictConfig) -> Fabric:
+    """Device and precision of the trainer, for what has no training loop.
+
+    Raises:
+        OptionError: Lightning refuses an option, which is named with what it says.
+    """
+    options = {key: config.trainer[key] for key in ("accelerator", "precision")}
+    with naming_refused(options):
+        return Fabric(**options, devices=1)
+
+
+def _trainer(config: DictConfig, **options: Any) -> Trainer:
+    """The configuration's trainer.
+
+    Raises:
+        OptionError: Lightning refuses an option, which is named with what it says.
+    """
+    own = {key: value for key, value in plain(config.trainer).items() if key not in options}
+    with naming_refused(own):
+        return called(config.trainer, options)
+
+
+def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
+    """The loggers of the configuration, writing into a stage's folder.
+
+    Only the run's own csv may end the run: its rows are part of what an interrupted one goes on
+    from.
+    """
+    nodes = config.logger.values()
+    made = [instantiate(node, Logger, save_dir=str(folder)) for node in nodes]
+    return [logger if isinstance(logger, CSVLogger) else SparedLogger(logger) for logger in made]
+
+
+def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:
+    """What watches a stage."""
+    agreement = Agreement(checkpoint_every_minutes)
+    last = LastCheckpoint(folder, agreement)
+    bar = [ProgressBar()] if progress_bar else []
+    watch = FiniteLoss(agreement)
+    return [last, watch, ClassifierRecorder(), StepTimer(), Termination(agreement), *bar]
+
+
+@contextmanager
+def naming_refused(options: Mapping[str, Any]) -> Iterator[None]:
+    """Name the option of a trainer that is not built with them.
+
+    Raises:
+        OptionError: with what Lightning says.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except REFUSED as error:
+        refused = _refused(options)
+        keys = [refused] if refused else [key for key in HARDWARE if key in options]
+        named = ", ".join(f"trainer.{key}={options[key]}" for key in keys)
+        mend = "; trainer=auto has options for any machine" if set(keys) <= set(HARDWARE) else ""
+        raise OptionError(f"{named}: {in_one_line(error)}{mend}") from error
+
+
+def _refused(options: Mapping[str, Any]) -> str | None:
+    """The first option that is refused by itself; None where they may not go together."""
+    for key, value in options.items():
+        if isinstance(value, Mapping) or key.startswith("_"):
+            continue
+        try:
+            Trainer(**{key: value}, logger=False, enable_checkpointing=False)
+        except REFUSED:
+            return key
+    return None
