@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from annotated_types import Interval
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
@@ -171,6 +172,17 @@ class DetectionDataModule(LightningDataModule):
             self.val_set, self.val_batch_size, num_processes(), process_rank()
         )
         return self._loader(self.val_set, share)
+
+    def object_dataloader(self) -> DataLoader:
+        """This process' share of the images with objects that are trained on, each once and alone.
+
+        They are transformed as in an evaluation, so nothing is drawn.
+        """
+        folders, transform = self.train["images"], self.augment.test
+        images = self._dataset(self.train_table, folders, transform, keep_empty=True)
+        chosen = np.isin(images.records, images.selection.with_objects)
+        own = np.flatnonzero(chosen)[process_rank() :: num_processes()]
+        return self._loader(images, [[index] for index in own.tolist()])
 
     def check(self, processes: int) -> None:
         """Refuse, before any of them starts, what so many processes cannot share.

@@ -2,7 +2,7 @@
 
 import atexit
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from bacl.data.batch import Batch, Target
 from bacl.data.collate import collate
@@ -51,7 +51,7 @@ def collate_or_error(samples: Sequence[tuple[Tensor, Target]] | UserError) -> Ba
 
 def batch_loader(
     dataset: Dataset[Any],
-    batches: Sampler[Any],
+    batches: Iterable[list[Any]],
     num_workers: int,
     pin_memory: bool = False,
     persistent: bool = False,

@@ -48,6 +48,11 @@ class Selection:
         """Rows of the images to train on, ascending; those of `leave_out` keep their places."""
         return np.flatnonzero(~(self._small | self._without_objects | self._ignored))
 
+    @property
+    def with_objects(self) -> np.ndarray:
+        """Those of them that have objects."""
+        return self.records[self.has_objects[self.records]]
+
     @cached_property
     def named(self) -> np.ndarray:
         """(I,) bool: images that `leave_out` names."""

@@ -149,6 +149,14 @@ class RegionDetector(nn.Module, ABC):
         """RoIs (·, channels, side, side) of boxes (·, 4) given per image, images in order."""
         return self.pooling(pyramid, with_image_index(boxes))
 
+    def box_features(self, pyramid: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Features (·, D) of boxes (·, 4) given per image at each level, images in order."""
+        pooled = self.pooled(pyramid, boxes)
+        own = self.box_head
+        return [
+            encode(pooled) for encode in (own.values() if isinstance(own, nn.ModuleDict) else [own])
+        ]
+
     def image_level(
         self,
         pyramid: Sequence[Tensor],

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from bacl.heads.predictors import Predictor
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.rows import Rows
 from bacl.messages.errors import OptionError
-from bacl.options.ranges import FeatureDim, Rate, Seed
+from bacl.options.ranges import ClassifierInit, FeatureDim, Rate, Seed
 
 
 class Classifier(nn.Module):
@@ -31,7 +30,8 @@ class Classifier(nn.Module):
         calibration: from logits to scores; by default the loss's probabilities.
         seed: of the predictor's initial weights.
         init: "inherit" continues the classifier of the stage before, "fresh" keeps the initial
-            weights; None leaves it to the stage.
+            weights, "prototypes" points them to the classes' mean features; None leaves it to the
+            stage.
         learning_rate: of its head, where it is not the stage's; scaled with the batch like it.
         weight_decay: of its head, where it is not the stage's.
 
@@ -47,7 +47,7 @@ class Classifier(nn.Module):
         predictor: Callable[[int, int], nn.Module] | None = None,
         calibration: Calibration | None = None,
         seed: Seed = 0,
-        init: Literal["inherit", "fresh"] | None = None,
+        init: ClassifierInit | None = None,
         learning_rate: Rate | None = None,
         weight_decay: Rate | None = None,
     ) -> None:

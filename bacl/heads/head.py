@@ -35,7 +35,7 @@ class Head(nn.Module):
 
     @property
     def init(self) -> str | None:
-        """Whether it inherits its classifiers or starts them fresh, where it is not the stage's."""
+        """What its classifiers start from, where it is not what the stage says."""
         return self.classifiers[0].init
 
     @property

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, Len, Predicate
 
@@ -60,6 +60,9 @@ def of_letters_digits_and_dashes(name: str) -> bool:
     return re.fullmatch(r"\w[\w=+-]{0,99}", name) is not None
 
 
+ClassifierInit = Literal["inherit", "fresh", "prototypes"]
+"""What a classifier starts from: that of the stage before, new weights, or class prototypes
+(`bacl.runs.prototypes`)."""
 Name = Annotated[str, Predicate(of_letters_digits_and_dashes)]
 """Of a part that there are several of."""
 

@@ -8,7 +8,17 @@ from annotated_types import Interval, Len, Predicate
 
 from bacl.options.marks import Free, NamesFile, OfModel, ReadBy, Samples, Trains
 from bacl.options.parts import Part
-from bacl.options.ranges import Count, HeadName, Name, Pixels, Seed, Share, Text, Whole
+from bacl.options.ranges import (
+    ClassifierInit,
+    Count,
+    HeadName,
+    Name,
+    Pixels,
+    Seed,
+    Share,
+    Text,
+    Whole,
+)
 
 Size = Annotated[Sequence[Pixels], Len(2, 2)]
 """Height and width."""
@@ -91,7 +101,7 @@ class Init(TypedDict):
     """What a stage starts from."""
 
     detector: NamesFile[Text | None]
-    classifier: Literal["inherit", "fresh"]
+    classifier: ClassifierInit
 
 
 class Stage(TypedDict):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 
 from bacl.assembly.build import chosen_stages
@@ -20,7 +20,9 @@ from bacl.checkpoints.handover import (
 from bacl.detectors.region_detector import RegionDetector
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
+from bacl.options.ranges import ClassifierInit
 from bacl.runs.continued import built, misfit, saved
+from bacl.runs.prototypes import FromPrototypes
 from bacl.stages import DetectionStage
 
 
@@ -34,7 +36,7 @@ class Start:
     """The finished stage that the detector starts from; None for the backbone's own weights."""
     earlier: str | None
     """That stage's name, where it is one of the same command."""
-    classifier: Literal["inherit", "fresh"]
+    classifier: ClassifierInit
     """Of heads that do not say otherwise."""
     over: bool = False
     """Whether the stage is finished, or goes on from where it was interrupted."""
@@ -66,9 +68,26 @@ class Start:
         if self.path is not None:
             content = load_stage(self.path)
             categories.check(saved_categories(content), self.path)
-            inherit(stage.detector, self.starting(stage, "inherit"), content, self.path)
+            others = self.starting(stage, "prototypes").items()
+            able = {name: head for name, head in others if _can_inherit(head, content)}
+            inherit(stage.detector, self.inheriting(stage) | able, content, self.path)
 
-    def starting(self, stage: DetectionStage, init: Literal["inherit", "fresh"]) -> dict[str, Head]:
+    def before_first_step(self, stage: DetectionStage) -> list[Callback]:
+        """What has yet to happen to the stage once its processes are there."""
+        heads = self.starting(stage, "prototypes")
+        return [FromPrototypes(list(heads))] if heads else []
+
+    def inheriting(self, stage: DetectionStage) -> dict[str, Head]:
+        """The heads that have to continue an earlier classifier.
+
+        One that starts from prototypes has to where a part of it does not train: a bias, for one,
+        would stay as drawn.
+        """
+        imprinted = self.starting(stage, "prototypes").items()
+        needy = {name: head for name, head in imprinted if head.needs_start}
+        return self.starting(stage, "inherit") | needy
+
+    def starting(self, stage: DetectionStage, init: ClassifierInit) -> dict[str, Head]:
         """The heads whose classifiers start so."""
         heads = stage.live_heads.items()
         return {name: head for name, head in heads if (head.init or self.classifier) == init}
@@ -108,7 +127,7 @@ class Start:
         elif source is not None:
             whose, categories = f"that of {self.path}", saved_categories(source)
             self._check_single(stage, list(source["heads"]), str(self.path))
-            for name, head in self.starting(stage, "inherit").items():
+            for name, head in self.inheriting(stage).items():
                 if len(categories.ids) == stage.detector.num_classes:
                     self._check_fit(name, misfit(head, saved(head, source), whose))
 
@@ -119,11 +138,11 @@ class Start:
                 f"part of it, and {' and '.join(frozen)} would stay as drawn; name an earlier "
                 "stage of this run, or the final.ckpt of another"
             )
-        if heads := self.starting(stage, "inherit"):
+        if heads := self.starting(stage, "inherit") | self.starting(stage, "prototypes"):
             raise OptionError(
                 f"stages.{self.stage}: {', '.join(heads)} would inherit a classifier, but "
-                f"init.detector=null names nothing to inherit it from: "
-                f"stages.{self.stage}.init.classifier=fresh"
+                f"init.detector=null names nothing to inherit it from, and no detector that makes "
+                f"prototypes: stages.{self.stage}.init.classifier=fresh"
             )
 
     def check_hand_over(self, stages: Mapping[str, DetectionStage]) -> None:
@@ -137,13 +156,13 @@ class Start:
             return
         whose = f"stages.{self.earlier}"
         self._check_single(stages[self.stage], list(earlier.live_heads), whose)
-        for name, head in self.starting(stages[self.stage], "inherit").items():
+        for name, head in self.inheriting(stages[self.stage]).items():
             (source,) = earlier.live_heads.values()
             self._check_fit(name, misfit(head, built(source), f"that of {whose}"))
 
     def _check_single(self, stage: DetectionStage, sources: Sequence[str], whose: str) -> None:
         """Refuse heads that would have several to inherit from."""
-        for name in self.starting(stage, "inherit") if len(sources) != 1 else ():
+        for name in self.inheriting(stage) if len(sources) != 1 else ():
             at = f"stages.{self.stage}.heads.{name}"
             raise OptionError(
                 f"{at}: would inherit a classifier from {whose}, which has several heads "
@@ -168,6 +187,10 @@ def check_starts(config: DictConfig, starts: Mapping[str, Start]) -> None:
     tried = try_to_build(config, *counts[:1])
     for name, start in starts.items():
         start.check(tried[name], sources[name])
+
+
+def _can_inherit(head: Head, content: State) -> bool:
+    return len(content["heads"]) == 1 and not misfit(head, saved(head, content), "")
 
 
 def _frozen_without_weights(detector: RegionDetector) -> list[str]:

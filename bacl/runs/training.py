@@ -94,6 +94,8 @@ def finish_stage(run: Run, start: Start, config: DictConfig, drops_heads: bool) 
         return
     if not run.interrupted.exists():
         start.take(run.stage, run.categories)
+        # Before the others: from their start on, a step is finished before a signal ends the run.
+        run.trainer.callbacks[:0] = start.before_first_step(run.stage)  # type: ignore[attr-defined]
     train(run, drops_heads)
     save(run.folder, run.stage.detector, run.stage.live_heads, run.categories, config)
     run.trainer.strategy.barrier("stage finished")

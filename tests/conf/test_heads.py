@@ -1,5 +1,6 @@
 """Every head of the configuration: tried before data are opened, trained, stored and restored."""
 
+import copy
 import shlex
 from collections.abc import Mapping
 
@@ -13,7 +14,9 @@ from bacl.assembly.stored import without_files
 from bacl.assembly.trial import try_to_build
 from bacl.command.check import CONF, wrong_command
 from bacl.heads import Classifier, Head
+from bacl.heads.predictors import class_module
 from bacl.options.composed import plain
+from bacl.runs.prototypes import imprint
 from tests.levels import level, training_level
 
 HEADS = sorted(path.stem for path in (CONF / "head").glob("*.yaml"))
@@ -147,3 +150,18 @@ def test_a_stored_head_scores_as_the_trained_one_without_its_data(heads, stored_
     expected = scores(trained, features)
     assert torch.equal(scores(stored, features), expected)
     assert ((expected >= 0) & (expected <= 1)).all()
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_feature_like_a_prototype_scores_best_at_its_class(heads, name):
+    """The first rows of every head's predictor are those of the classes."""
+    head = copy.deepcopy(heads[name]).eval()
+    (classifier,) = head.classifiers
+    prototypes = 20 * torch.eye(C, D, dtype=torch.float64)
+    imprint(head, [prototypes])
+    features = prototypes.to(torch.float32)
+    logits = class_module(classifier.predictor)(features)[:, :C]
+    assert logits.argmax(dim=1).tolist() == list(range(C))
+    bare = torch.zeros(C, classifier.criterion.num_logits)
+    raised = classifier.criterion.probabilities(bare + torch.eye(*bare.shape))
+    assert raised[:, :C].argmax(dim=1).tolist() == list(range(C))

@@ -440,3 +440,14 @@ def test_work_of_every_level_is_counted(cascade):
     each = 49 * channels * dim + dim * dim + 4 * dim + 31 * dim
     assert many.rois - few.rois == 4 * 3 * each
     assert many.extractor == few.extractor
+
+
+def test_features_of_boxes_are_those_that_heads_can_ask_for(cascade, images, targets):
+    boxes = [torch.tensor([[5.0, 5, 30, 30], [0, 0, 60, 40]]), torch.zeros(0, 4)]
+    regions = step(cascade, images, targets, boxes, frozen=True)
+    cascade.eval()
+    with torch.no_grad():
+        found = cascade.box_features(cascade.pyramid(images), boxes)
+    assert len(found) == len(LEVELS)
+    for features, level in zip(found, regions.levels, strict=True):
+        torch.testing.assert_close(features, level.extra[EXTRA].features)
