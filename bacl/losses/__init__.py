@@ -4,6 +4,7 @@ Imports: indicators, detectors.levels, options.
 """
 
 from bacl.losses.acsl import ACSL
+from bacl.losses.area import AREA
 from bacl.losses.bags import BAGS
 from bacl.losses.balms import BalancedSigmoid
 from bacl.losses.base import ClassificationLoss
@@ -24,6 +25,7 @@ from bacl.losses.federated import FederatedLoss
 from bacl.losses.focal import Focal
 from bacl.losses.gol import GOL
 from bacl.losses.gumbel import GumbelCrossEntropy
+from bacl.losses.idg import IDGC2AM, IDGFocal, IDGSeesaw
 from bacl.losses.iif import IIF
 from bacl.losses.ldam import LDAM
 from bacl.losses.logit_adjustment import LogitAdjustment
@@ -34,6 +36,7 @@ from bacl.losses.seesaw import Seesaw
 
 __all__ = [
     "ACSL",
+    "AREA",
     "BAGS",
     "C2AM",
     "ECM",
@@ -41,6 +44,7 @@ __all__ = [
     "EQL",
     "FCBL",
     "GOL",
+    "IDGC2AM",
     "IIF",
     "LDAM",
     "ROG",
@@ -58,6 +62,8 @@ __all__ = [
     "Focal",
     "FollowsEpochs",
     "GumbelCrossEntropy",
+    "IDGFocal",
+    "IDGSeesaw",
     "LogitAdjustment",
     "ReweightedCrossEntropy",
     "Rows",

@@ -62,6 +62,6 @@ class C2AM(CosineSoftmax):
 
 
 def _turned(logits: Tensor, margins: Tensor, scale: float) -> Tensor:
-    """S cos(theta + m) of logits s cos(theta) and margins m >= 0, (P, C) each."""
+    """Logits s cos(theta + m) of s cos(theta) and margins m >= 0, (P, C) each."""
     sines = (1 - (logits / scale).square()).clamp(min=0).add(SMALLEST).sqrt()
     return logits * margins.cos() - scale * sines * margins.sin()

@@ -58,8 +58,8 @@ class EFL(BinaryCrossEntropy):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Summed over the channels of logits (R, C) and over rows, divided by R."""
-        gamma = self.exponents().to(in_float32(logits).dtype)
-        return focal_cross_entropy(logits, labels, gamma, self.alpha, gamma / self.gamma)
+        gamma, weight = self._terms(in_float32(logits).dtype)
+        return focal_cross_entropy(logits, labels, gamma, self.alpha, weight)
 
     def ratio(self) -> Tensor:
         """(C,) float64 in [0, 1]: g."""
@@ -70,15 +70,22 @@ class EFL(BinaryCrossEntropy):
         """(C,) float64."""
         return self.gamma + self.scale * (1 - self.ratio())
 
+    def weights(self) -> Tensor:
+        """(C,) float64, which the losses are multiplied by."""
+        return self.exponents() / self.gamma
+
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor) -> None:
         """Gather the step's gradients, with the exponents of its loss; see `ClassificationLoss`."""
         super().observe(logits, labels)
         logits = in_float32(logits)
-        gamma = self.exponents().to(logits.dtype)
-        _, slopes, own = focal_terms(logits, labels, gamma, self.alpha, gamma / self.gamma)
+        gamma, weight = self._terms(logits.dtype)
+        _, slopes, own = focal_terms(logits, labels, gamma, self.alpha, weight)
         sizes = slopes.abs_().double()
         gained = (sizes * own).sum(dim=0)
         step = sum_over_processes(torch.stack([gained, sizes.sum(dim=0) - gained]))
         self.positive += step[0]
         self.negative += step[1]
+
+    def _terms(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return self.exponents().to(dtype), self.weights().to(dtype)

@@ -23,3 +23,16 @@ class Rows:
     added: int
     """How many of the last rows were added to those of the sampled RoIs; R where only added ones
     are judged."""
+
+    def own_boxes(self, num_classes: int) -> Tensor:
+        """(P,) int64: the level's rows whose box is an object's own, one at most for each object.
+
+        Args:
+            num_classes: C, the label of background.
+        """
+
+        def found() -> Tensor:
+            own = self.level.rois.added & (self.level.labels < num_classes)
+            return own.nonzero().squeeze(1)
+
+        return self.level.once((Rows, num_classes), found)

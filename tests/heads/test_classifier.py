@@ -35,13 +35,17 @@ from bacl.heads.weight_norm_cosine import WeightNormCosine
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     ACSL,
+    AREA,
     C2AM,
     FCBL,
+    IDGC2AM,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
     DropLoss,
     EquilibriumLoss,
+    IDGFocal,
+    IDGSeesaw,
     ReweightedCrossEntropy,
     Rows,
     SoftmaxCrossEntropy,
@@ -111,6 +115,12 @@ HEADS: dict[str, Callable[[], Classifier]] = {
     "fasa": lambda: Classifier(D, SoftmaxCrossEntropy(C), fasa()),
     "rio": lambda: Classifier(
         D, SoftmaxCrossEntropy(C), object_memory(), partial(WeightNormCosine, factor=48.0)
+    ),
+    "area": lambda: Classifier(D, AREA(C, D, deferred=0.0)),
+    "idg_seesaw": lambda: Classifier(D, IDGSeesaw(C, D, 0.8, 2.0, 1.0, width=4, seed=0)),
+    "idg_focal": lambda: Classifier(D, IDGFocal(C, D, 0.001, 2.0, 8.0, 0.25, width=4, seed=0)),
+    "idg_c2am": lambda: Classifier(
+        D, IDGC2AM(C, D, 0.5, width=4, seed=0), predictor=partial(ScaledCosine, scale=30.0)
     ),
     "tde": lambda: Classifier(D, SoftmaxCrossEntropy(C), predictor=causal_norm),
 }

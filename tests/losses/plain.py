@@ -21,6 +21,7 @@ from bacl.losses import (
     EQL,
     FCBL,
     GOL,
+    IDGC2AM,
     IIF,
     LDAM,
     ROG,
@@ -35,6 +36,8 @@ from bacl.losses import (
     FederatedLoss,
     Focal,
     GumbelCrossEntropy,
+    IDGFocal,
+    IDGSeesaw,
     LogitAdjustment,
     ReweightedCrossEntropy,
     Seesaw,
@@ -45,6 +48,8 @@ from tests.losses.rows import Cosines
 
 C = 4
 CPU = torch.device("cpu")
+DENSITIES = [1.5, 2.0, 3.0, 1.2]
+"""Of classes, where a loss of the contract's test has some."""
 
 
 def by_row(row: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -108,6 +113,8 @@ def seesaw_row(loss: Seesaw, labels: Tensor, z: Tensor, label: int) -> Tensor:
     terms = []
     for j in range(C):
         factor = (n[j] / n[label]) ** loss.mitigation if n[j] < n[label] else 1
+        if isinstance(loss, IDGSeesaw):
+            factor *= (DENSITIES[label] / DENSITIES[j]) ** loss.exponent
         if s[j] > s[label]:
             factor *= max(1, s[j] / max(s[label], 0.01)) ** loss.compensation
         terms.append(factor * z[j].exp())
@@ -183,6 +190,8 @@ def c2am_row(loss: C2AM, z: Tensor, label: int) -> Tensor:
     terms, s = [value.exp() for value in z], predictor.cosine_scale
     for j in range(C):
         m = max(0.0, loss.alpha / math.pi * math.log(length[label] / length[j]))
+        if isinstance(loss, IDGC2AM):
+            m = 0.0 if j == label else loss.alpha / math.pi * DENSITIES[label] / DENSITIES[j]
         terms[j] = (s * ((z[j] / s).acos() + m).cos()).exp()
     return -(terms[label] / sum(terms)).log()
 
@@ -318,6 +327,8 @@ def focal_row(loss: Focal | EFL, z: Tensor, label: int) -> Tensor:
             g = min(1.0, positive / (negative + 1e-10)) if positive + negative else 1.0
             gamma += loss.scale * (1 - g)
             weight = gamma / loss.gamma
+        if isinstance(loss, IDGFocal):
+            weight *= DENSITIES[k]
         p = 1 / (1 + (-z[k]).exp())
         q, alpha = (p, loss.alpha) if k == label else (1 - p, 1 - loss.alpha)
         total = total - weight * alpha * (1 - q) ** gamma * q.log()

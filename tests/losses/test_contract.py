@@ -18,6 +18,7 @@ from bacl.indicators import (
 )
 from bacl.losses import (
     ACSL,
+    AREA,
     BAGS,
     C2AM,
     ECM,
@@ -25,6 +26,7 @@ from bacl.losses import (
     EQL,
     FCBL,
     GOL,
+    IDGC2AM,
     IIF,
     LDAM,
     ROG,
@@ -40,6 +42,8 @@ from bacl.losses import (
     FederatedLoss,
     Focal,
     GumbelCrossEntropy,
+    IDGFocal,
+    IDGSeesaw,
     LogitAdjustment,
     ReweightedCrossEntropy,
     Seesaw,
@@ -47,8 +51,8 @@ from bacl.losses import (
 )
 from bacl.processes.own_draws import OwnDraws
 from tests.losses.counts import COUNTS
-from tests.losses.plain import loop
-from tests.losses.rows import Cosines, rows_of
+from tests.losses.plain import DENSITIES, loop
+from tests.losses.rows import Cosines, D, rows_of
 
 C = 4
 PRIOR = 0.001
@@ -61,6 +65,12 @@ def fcbl(indicator: LongTermIndicator | None = None, **switches: bool) -> FCBL:
 def ldam_weighted() -> LDAM:
     loss = LDAM(C, 0.5, 0.8, 0.9, COUNTS)
     loss.begin_epoch(160, 200)
+    return loss
+
+
+def dense(loss: ClassificationLoss) -> ClassificationLoss:
+    """With densities as if an epoch had ended."""
+    loss.density.mapped = torch.tensor(DENSITIES, dtype=torch.float64)
     return loss
 
 
@@ -85,6 +95,11 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "seesaw": lambda: Seesaw(C, mitigation=0.8, compensation=2.0),
     "seesaw_mitigation": lambda: Seesaw(C, mitigation=0.8, compensation=0.0),
     "c2am": lambda: C2AM(C, alpha=0.5),
+    "area": lambda: AREA(C, D, deferred=0.8),
+    "idg_seesaw": lambda: dense(IDGSeesaw(C, D, 0.8, 2.0, exponent=2.0, width=2, seed=0)),
+    "idg_seesaw_mitigation": lambda: dense(IDGSeesaw(C, D, 0.8, 0.0, 1.0, width=8, seed=0)),
+    "idg_focal": lambda: dense(IDGFocal(C, D, PRIOR, 2.0, 8.0, 0.25, width=2, seed=0)),
+    "idg_c2am": lambda: dense(IDGC2AM(C, D, alpha=0.5, width=2, seed=0)),
     "reweighted": lambda: ReweightedCrossEntropy(C, 0.8, COUNTS),
     "ebl": lambda: EquilibriumLoss(C, gamma=0.9, initial=0.01),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),

@@ -28,6 +28,7 @@ from bacl.indicators import (
 )
 from bacl.losses import (
     ACSL,
+    AREA,
     BAGS,
     C2AM,
     EFL,
@@ -41,6 +42,7 @@ from bacl.losses import (
     EQLv2,
     EquilibriumLoss,
     FederatedLoss,
+    IDGSeesaw,
     ReweightedCrossEntropy,
     Seesaw,
     SoftmaxCrossEntropy,
@@ -138,6 +140,13 @@ def reweighted() -> ClassificationLoss:
     return ReweightedCrossEntropy(C, 0.8, COUNTED)
 
 
+def known(loss: AREA) -> AREA:
+    """With means as if an epoch had ended."""
+    loss.means.fill_(0.4)
+    loss.known.fill_(True)
+    return loss
+
+
 def static() -> ClassificationLoss:
     """A loss with an indicator that added rows do not move."""
     counts = SimpleNamespace(image_counts=[1] * C, num_images=9)
@@ -150,6 +159,8 @@ GATHERING = {
     "ncm": lambda: head(SoftmaxCrossEntropy(C), partial(NearestClassMean, scale=20.0)),
     "fasa": lambda: Classifier(D, SoftmaxCrossEntropy(C), fasa()),
     "rio": lambda: Classifier(D, SoftmaxCrossEntropy(C), ObjectMemory(C, D, COUNTED, 5, 3, 2)),
+    "area": lambda: head(known(AREA(C, D, deferred=0.0))),
+    "idg_seesaw": lambda: head(IDGSeesaw(C, D, 0.8, 2.0, 1.0, width=2, seed=0)),
     "mfs": lambda: Classifier(D, static(), MemorySampling(C, D, 2, 2, 4, 0, BoxGenerator())),
 }
 """Heads with statistics of what their rows are."""
@@ -202,6 +213,8 @@ COLLECTIVES = {
     "acsl": (lambda: ACSL(C, 0.01, 0.7, 0.1, 0.01, COUNTS, seed=0), 0),
     "reweighted": (reweighted, 1),
     "ncm": (GATHERING["ncm"], 2),
+    "area": (GATHERING["area"], 2),
+    "idg_seesaw": (GATHERING["idg_seesaw"], 3),
     "fasa": (GATHERING["fasa"], 4),
     "rio": (GATHERING["rio"], 2),
     "ebl": (lambda: EquilibriumLoss(C, 0.9, 0.01), 1),

@@ -21,6 +21,7 @@ from bacl.heads.scaled_cosine import ScaledCosine
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     ACSL,
+    AREA,
     BAGS,
     C2AM,
     ECM,
@@ -28,6 +29,7 @@ from bacl.losses import (
     EQL,
     FCBL,
     GOL,
+    IDGC2AM,
     IIF,
     LDAM,
     ROG,
@@ -47,6 +49,8 @@ from bacl.losses import (
     Seesaw,
     SoftmaxCrossEntropy,
 )
+from bacl.losses.area import class_weights
+from bacl.losses.information_density import mapped
 from tests.levels import training_level
 
 COUNTS = torch.tensor([100, 10, 2])
@@ -281,6 +285,29 @@ def test_feature_moments(vectors):
     near(module.prototypes[0], vector["mu"])
     near(module.variances[0], vector["var"])
     near(module.features(torch.tensor([0]), torch.ones(1, 2)) - module.prototypes, [vector["std"]])
+
+
+def test_area(vectors):
+    vector = vectors["AREA"]
+    features, labels = torch.tensor(vector["feat"]).double(), torch.tensor([0, 0, 0, 0, 1, 2])
+    features = torch.cat((features, torch.ones(2, 3).double()))
+    loss = AREA(3, 3, deferred=0.0)
+    loss.means[0] = torch.tensor(vector["class_mean"])
+    loss.known.fill_(True)
+    step = Rows(features, nn.Identity(), training_level(features, labels), 0)
+    loss.observe(torch.zeros(6, 4), labels, rows=step)
+    near(loss.areas, vector["eff"], rtol=1e-6)
+    near(class_weights(loss.areas), vector["weights"])
+
+
+def test_information_density(vectors):
+    vector, three = vectors["IDG"], torch.arange(3)
+    loss = IDGC2AM(3, 2, alpha=0.5, width=2, seed=0)
+    loss.density.mapped = mapped(torch.tensor(vector["I"]).double())
+    near(loss.density.mapped, vector["mapped"])
+    near(loss.density.ratios(three), vector["ratio"])
+    margins = torch.tensor(vector["c2am_margin"])
+    near(loss.margins(None, three), margins.fill_diagonal_(0).tolist())
 
 
 def test_causal_norm(vectors):

@@ -39,6 +39,21 @@ BACL = 5
 among either (2), drawn classes that have been seen (1)."""
 
 
+OF_FEATURES = {
+    "c2am": 1,  # foreground rows, as for most of these
+    "tde": 0,
+    "loce": 4,  # what a ring has room for, drawn classes with features, foreground rows, objects
+    "disalign": 0,
+    "lws": 0,
+    "ncm": 2,  # and classes that occur
+    "fasa": 3 + 2,  # drawn classes, foreground rows and their groups; both of the features
+    "rio": 2,  # features that are shown, and remembered
+    "area": 1 + 1,  # own boxes, classes that occur
+    "idg_focal": 1,  # classes that occur among the same boxes
+}
+"""Heads that look at more than logits, beside each other: features are summed once for all."""
+
+
 class Operators(TorchDispatchMode):
     """Counts operators whose result has a size that only the device knows, or is a number."""
 
@@ -153,6 +168,13 @@ def test_most_losses_wait_for_nothing(waits):
     others = [f"{at}.{name}={name}" for name in WAITING_FOR_NOTHING]
     _, counted = waits(*heads("cross_entropy", 1), *others)
     assert counted == DETECTOR
+
+
+def test_waits_of_heads_that_look_at_features(waits):
+    at = "+head@stages.classifier.heads"
+    others = [f"{at}.{name}={name}" for name in OF_FEATURES]
+    _, counted = waits(*heads("cross_entropy", 1), *others)
+    assert counted == DETECTOR + sum(OF_FEATURES.values())
 
 
 @pytest.mark.parametrize(
