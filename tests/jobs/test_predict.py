@@ -238,7 +238,7 @@ def test_earlier_results_are_not_mixed_with_new_ones(command, pictures, tmp_path
 
 def test_without_a_readable_picture_there_is_an_error_and_no_result(command, tmp_path):
     (tmp_path / "one.jpg").write_text("no picture")
-    with pytest.raises(predict.UnreadableError, match=r"one\.jpg: is no picture"):
+    with pytest.raises(predict.UnreadableError, match=r"one\.jpg: is a text file"):
         predict.run(command(tmp_path / "one.jpg", "datamodule.num_workers=0"), tmp_path)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
