@@ -37,7 +37,15 @@ def tables(sweep: str) -> dict:
     return plain(config.sweep)
 
 
-@pytest.mark.parametrize("name", [name for name in SWEEPS if name != "paper"])
+# Rows of methods choose heads, each of which is composed by the tests of heads.
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in OF_METHODS else [])
+        for name in SWEEPS
+        if name != "paper"
+    ],
+)
 def test_every_row_composes_and_has_the_papers_figures(name):
     (table,) = tables(name).values()
     assert len(table["rows"]) == NUMBER_OF_ROWS[name]

@@ -181,7 +181,7 @@ def test_a_file_chooses_no_code(changed):
         (lambda content: content["training"].update(num_images=-1), "training.num_images is -1"),
         (lambda content: content["training"]["frequency"].pop(), "expected a list of 12"),
         (lambda content: content["training"]["image_counts"].__setitem__(2, "3"), "expected a co"),
-        (lambda content: content.update(training=[]), "training is list"),
+        (lambda content: content.update(training=[]), r"training is \[\], expected a dictionary"),
     ],
 )
 def test_a_damaged_file_is_told_in_one_line(changed, change, message):

@@ -130,7 +130,7 @@ OTHER_LOGITS = ("loss@head.loss=bce", "fhm@head.hallucination=none")
 
 
 def test_heads_that_cannot_carry_on_the_classifier_are_refused_before_training(tiny, tmp_path):
-    mend = r"stages\.classifier\.heads\.c2am\.init=fresh"
+    mend = r"stages\.classifier\.heads\.bacl\.init=fresh"
     with pytest.raises(OptionError, match=rf"heads\.bacl.*\[12\] logits.*\[13\].*{mend}"):
         fit.run(tiny(*OTHER_LOGITS), tmp_path)
     assert not list(tmp_path.rglob("*.ckpt"))

@@ -51,6 +51,7 @@ class Crash(Callback):
             raise KeyError("the power is out")
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     config, trained, tmp_path, monkeypatch
 ):

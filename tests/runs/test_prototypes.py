@@ -10,8 +10,9 @@ from lightning.pytorch import Callback
 from PIL import Image
 from torch.nn import functional
 
-from bacl.assembly import build
-from bacl.assembly.build import build_data, build_stage, open_data
+from bacl.assembly import trainer as trainers
+from bacl.assembly.build import build_stage
+from bacl.assembly.data import build_data, open_data
 from bacl.checkpoints.handover import load_stage
 from bacl.data.batch import Batch
 from bacl.heads import Classifier, Head
@@ -172,10 +173,10 @@ def run(monkeypatch):
     """Runs a configuration; returns what its heads were before the first step."""
 
     def start(config, folder, crash=None):
-        watch, watchers = Watch(crash), build.callbacks
+        watch, watchers = Watch(crash), trainers.callbacks
         with monkeypatch.context() as patch:
             patch.setattr(conclusion, "draw", lambda *args: iter(()))
-            patch.setattr(build, "callbacks", lambda *args: [*watchers(*args), watch])
+            patch.setattr(trainers, "callbacks", lambda *args: [*watchers(*args), watch])
             fit.run(config, folder)
         return watch.start, watch.modes
 
