@@ -38,6 +38,7 @@ class BlendedBoxRegression(BoxRegression):
         groups: whose categories are blended; all of them by default, so that the shared layer
             learns from every object.
         beta: see `BoxRegression`.
+        class_agnostic: no; there would be nothing to blend.
     """
 
     blended: Tensor
@@ -51,8 +52,9 @@ class BlendedBoxRegression(BoxRegression):
         statistics: Frequencies,
         groups: Annotated[Sequence[Literal["r", "c", "f"]], Len(1)] = ("r", "c", "f"),
         beta: NotNegative = 0.0,
+        class_agnostic: Literal[False] = False,
     ) -> None:
-        super().__init__(feature_dim, num_classes, coder, beta)
+        super().__init__(feature_dim, num_classes, coder, beta, class_agnostic)
         self.shared = nn.Linear(feature_dim, 4)
         nn.init.normal_(self.shared.weight, std=0.001)
         nn.init.zeros_(self.shared.bias)
