@@ -18,7 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.command.completion import completed
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
-from bacl.command.overview import overview
 from bacl.messages.errors import UserError
 from bacl.messages.shown import accept_all_letters, visible_lines
 from bacl.options.comparison import require_right_options
@@ -30,7 +29,6 @@ from bacl.runs.naming import variant
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 OmegaConf.register_new_resolver("variant", variant)
-OmegaConf.register_new_resolver("overview", lambda: overview().replace("$", "$$"))  # a template
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")

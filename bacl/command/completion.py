@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bacl.command.check import check_command, is_override, require_understood
 from bacl.command.known_jobs import TRAINING
+from bacl.command.overview import overview
 
 MULTIRUN = {"-m", "--multirun"}
 SEVERAL = re.compile(r"^\+sweep=([^\[,]+,.*)$")
@@ -21,8 +22,12 @@ def completed(arguments: Sequence[str]) -> list[str]:
     """A command as Hydra wants it.
 
     Raises:
-        SystemExit: an override does not fit; the text names the mend.
+        SystemExit: an override does not fit; the text names the mend. Or help was all that was
+            asked for: Hydra would list the groups first, which takes seconds.
     """
+    if {"--help", "-h"} & set(arguments):
+        print(overview())
+        raise SystemExit
     for text in arguments:
         key, equals, _ = text.partition("=")
         if equals and key.startswith("-") and key not in FLAGS:
