@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, open_dict
+
 from bacl.assembly.harmless import counts_categories, require_harmless
 from bacl.files.plain_values import MISSING, select
 from bacl.options.marked import names_of_files, paths_of_model
@@ -59,12 +61,13 @@ def without_files(node: Any, path: str, counts: Mapping[str, Any]) -> Any:
     }
 
 
-def calibrate_alike(described: Any) -> None:
+def calibrate_alike(described: DictConfig) -> None:
     """Take from heads the calibrations of their own: one was chosen for all of them.
 
     Args:
         described: configuration of a model; is changed.
     """
-    for stage in described["stages"].values():
-        for head in stage["heads"].values():
-            head.pop(CALIBRATION, None)
+    with open_dict(described):
+        for stage in described["stages"].values():
+            for head in stage["heads"].values():
+                head.pop(CALIBRATION, None)

@@ -164,7 +164,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         """Of the images whose objects are pasted into others; None where all are alike."""
         if not isinstance(self.transform, CopyPaste):
             return None
-        self.transform.open(self.table)
+        self.transform.prepare(self.table)
         if self.transform.source_power is None:
             return None
         weights = category_weights(self.table.image_counts, self.transform.source_power)

@@ -94,6 +94,8 @@ COPY_PASTE = {
     "max_pasted": 99,
     "box_tolerance": 10,
     "area_threshold": 300,
+    "source_power": None,
+    "bank": None,
 }
 
 

@@ -41,8 +41,8 @@ def test_without_published_rows_there_are_no_columns_for_them(run):
 
 
 def test_columns_are_what_the_runs_have():
-    measures = {"AP50": 0.5, "APs": 0.1, "AP1": 0.1, "AP2": -1.0, "AR@100": 0.2}
-    measures |= {"AP": 0.3} | {"segm/AP": 0.2, "segm/APm": 0.1, "segm/AP1": 0.05, "segm/AP2": 0.1}
+    measures = {"AP": 0.3, "AP50": 0.5, "APs": 0.1, "AP1": 0.1, "AP2": -1.0, "AR@100": 0.2}
+    measures |= {"segm/AP": 0.2, "segm/APm": 0.1, "segm/AP1": 0.05, "segm/AP2": 0.1}
     rows = [
         Row("a", {0: measures}, paper=[27.2, 20.7, 26.9, 30.2]),
         Row("b", {0: {"AP": 0.4, "APr": 0.2}}, default=True),

@@ -4,6 +4,8 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
+from bacl.loggers.measurements import named
+
 MASKS = ("detector=mask_small", "detector.mask.head={layers:1,channels:8}")
 FROZEN = ("detector.backbone.", "detector.fpn.", "detector.box_head.")
 BRANCH = "detector.mask."
@@ -16,7 +18,7 @@ class Watch(Callback):
         self.names, self.losses = set(), []
 
     def on_before_backward(self, trainer, pl_module, loss):
-        self.losses.append(dict(pl_module.step_losses))
+        self.losses.append(named(pl_module.step_losses))
 
     def on_after_backward(self, trainer, pl_module):
         named = pl_module.named_parameters()
@@ -27,7 +29,7 @@ def test_gradients_of_the_representation_stage_reach_every_parameter(bench):
     watch = Watch()
     stage = bench("representation", *MASKS, "trainer.limit_train_batches=1").fit(watch)
     assert {name for name, _ in stage.named_parameters()} == watch.names
-    assert watch.losses[0]["mask"] > 0
+    assert watch.losses[0]["train/mask"] > 0
 
 
 def test_the_classifier_stage_trains_the_whole_branch_on_a_frozen_pyramid(bench, snapshot):

@@ -81,14 +81,14 @@ class CopyPaste(nn.Module):
         self.source_power = source_power
         self.bank = bank
 
-    def open(self, table: AnnotationTable) -> None:
+    def prepare(self, table: AnnotationTable) -> None:
         """Look for the bank's cut-outs, of the categories of the training annotations.
 
         Raises:
             OptionError: there are none, or of other categories.
         """
         if self.bank is not None:
-            self.bank.open(table)
+            self.bank.prepare(table)
 
     def forward(
         self,

@@ -76,7 +76,7 @@ class InstanceBank(nn.Module):
         self.cut_outs: CutOuts | None = None
         """The files, once they have been looked for."""
 
-    def open(self, table: AnnotationTable) -> None:
+    def prepare(self, table: AnnotationTable) -> None:
         """Look for the cut-outs of the categories of the training annotations.
 
         Raises:

@@ -64,7 +64,7 @@ def built(folder, **options) -> InstanceBank:
 
 def opened(folder, table, **options) -> InstanceBank:
     made = built(folder, **options)
-    made.open(table)
+    made.prepare(table)
     return made
 
 
@@ -127,7 +127,7 @@ def test_folders_that_are_no_bank_are_refused_before_the_first_step(bank, ten_pi
 
 def test_a_bank_without_a_folder_is_refused(ten_pictures):
     with pytest.raises(OptionError, match=r"augment\.train\.bank\.folder is not set"):
-        built(None).open(ten_pictures)
+        built(None).prepare(ten_pictures)
 
 
 DAMAGES = {
