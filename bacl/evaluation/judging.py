@@ -47,11 +47,8 @@ def judge(
         overlap: IoU of what is judged.
         rules: of the benchmark.
     """
-    num_categories = truth.num_categories
-    image = np.repeat(truth.image_index(detections.image_ids), detections.counts)
-    keys = image * num_categories + detections.labels
-    kept = _best(detections, keys if rules.limit_per_category else image, rules.max_detections)
-    num_detections = np.bincount(detections.labels[kept], minlength=num_categories)
+    image, keys, kept = within_limit(truth, detections, rules)
+    num_detections = np.bincount(detections.labels[kept], minlength=truth.num_categories)
     kept &= rules.exists(areas) & truth.evaluated(keys)
     rows = np.flatnonzero(kept)
     # By category, best first; among equals by image id, then as given.
@@ -65,6 +62,16 @@ def judge(
     num_objects = _count_objects(truth)
     curves = accumulate(detections.labels[rows], right, blamed & ~(right | ignored), num_objects)
     return Judgement(curves, num_objects[:, 0], num_detections)
+
+
+def within_limit(
+    truth: GroundTruth, detections: DetectionColumns, rules: Rules
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image (D,) int64, key (D,) int64, and whether a detection counts (D,) bool by the limit."""
+    image = np.repeat(truth.image_index(detections.image_ids), detections.counts)
+    keys = image * truth.num_categories + detections.labels
+    owners = keys if rules.limit_per_category else image
+    return image, keys, _best(detections, owners, rules.max_detections)
 
 
 def _best(detections: DetectionColumns, owners: np.ndarray, limit: int) -> np.ndarray:

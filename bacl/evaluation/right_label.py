@@ -1,0 +1,156 @@
+"""The right-label share: whether objects are called what they are, over all categories at once.
+
+Average precision ranks the detections of one category among each other. What a person sees of an
+object is the best detection there, whatever its category; here categories compete.
+
+G: objects that count. D: detections. C: categories.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.groups import Grouping
+from bacl.evaluation.judging import within_limit
+from bacl.evaluation.object_matching import IOU_THRESHOLDS, PairOverlap, box_overlap
+from bacl.evaluation.rules import Rules
+from bacl.evaluation.truth import GroundTruth
+
+_FIRST_LOOK = 8  # an image's best detections; most objects need no others
+_PAIRS_AT_ONCE = 1 << 17  # bounds the memory of a block: about 20 MB
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class RightLabels:
+    """Of every object that counts (any area; no crowd, nothing ignored), whether it is right."""
+
+    images: np.ndarray
+    """(G,) int64, positions in `GroundTruth.image_ids`, ascending."""
+    labels: np.ndarray
+    """(G,) int64 in [0, C)."""
+    right: np.ndarray
+    """(G,) bool: the best detection that overlaps the object has its category."""
+
+    def share(self, members: np.ndarray | None = None) -> float:
+        """How many are right of the objects of these categories, a (C,) bool mask, or of all.
+
+        In [0, 1]; -1 without objects.
+        """
+        right = self.right if members is None else self.right[members[self.labels]]
+        return float(right.mean()) if len(right) else -1.0
+
+    def of_groups(self, grouping: Grouping) -> dict[str, float]:
+        """The share of each group of categories by its key; -1 without objects."""
+        return {group.key: self.share(group.members) for group in grouping.groups}
+
+    def only(self, images: np.ndarray) -> "RightLabels":
+        """The objects of these images, (n,) int64 positions in `GroundTruth.image_ids`."""
+        kept = np.isin(self.images, images)
+        return RightLabels(self.images[kept], self.labels[kept], self.right[kept])
+
+    def sums(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Right objects and objects of each image that has any, for `bootstrap.ratios`.
+
+        Args:
+            members: (K, C) bool, the categories of each of K groups.
+
+        Returns:
+            Two (I, K) float64, their rows in the order of the images. I depends on the truth alone:
+            two heads judged by the same truth have the same rows.
+        """
+        row = np.unique(self.images, return_inverse=True)[1]
+        shape = (int(row.max(initial=-1)) + 1, len(members))
+        right, objects = np.zeros(shape), np.zeros(shape)
+        for column, own in enumerate(members[:, self.labels]):
+            objects[:, column] = np.bincount(row[own], minlength=shape[0])
+            right[:, column] = np.bincount(row[own & self.right], minlength=shape[0])
+        return right, objects
+
+
+def right_labels(truth: GroundTruth, detections: DetectionColumns, rules: Rules) -> RightLabels:
+    """Look at the best detection over every object.
+
+    Of an image's detections that count by the rules' cap, those that overlap the object with an IoU
+    of at least 0.5 are compared by score, of whatever category they are, the earlier of equals
+    first. If the best one has the object's category, the object is right. An object without such a
+    detection is not. A detection may decide over several objects.
+
+    Where annotations are federated, detections of categories that are not verified to be present
+    in, or absent from, the image are left out: nobody can say that they are wrong. So are those of
+    categories annotated in part, but for objects of their own category.
+
+    Args:
+        truth: the objects.
+        detections: of images of the truth, each once.
+        rules: of the benchmark; the cap of detections applies before anything is left out.
+    """
+    objects = np.flatnonzero(~(truth.ignored | truth.crowd))
+    images, labels = np.divmod(truth.keys[objects], truth.num_categories)
+    image, keys, kept = within_limit(truth, detections, rules)
+    rows = np.flatnonzero(kept & rules.exists(detections.areas) & truth.evaluated(keys))
+    rows = rows[np.lexsort((-detections.scores[rows], image[rows]))]
+    first = np.searchsorted(image[rows], images, side="left")
+    last = np.searchsorted(image[rows], images, side="right")
+    partial = ~truth.exhaustive(keys[rows])
+    overlap = box_overlap(detections.boxes, truth.boxes, truth.crowd)
+    search = _Search(rows, detections.labels[rows], partial, objects, labels, overlap)
+    best = search.best(first, last)
+    right = best >= 0
+    right[right] = detections.labels[rows[best[right]]] == labels[right]
+    return RightLabels(images, labels, right)
+
+
+@dataclass(slots=True, frozen=True)
+class _Search:
+    """For the best overlapping detection of every object. N: detections that are looked at."""
+
+    rows: np.ndarray
+    """(N,) int64 in the columns of detections; image by image, best first."""
+    found: np.ndarray
+    """(N,) their labels."""
+    partial: np.ndarray
+    """(N,) bool: the category is annotated in part in the image."""
+    objects: np.ndarray
+    """(G,) int64, rows of the truth."""
+    labels: np.ndarray
+    """(G,) int64, theirs."""
+    overlap: PairOverlap
+
+    def best(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """(G,) int64 in [0, N) from the ranges [first, last) of the objects' images; -1 without.
+
+        All objects look at a few detections, those without an answer at twice as many more.
+        """
+        answers, open_, look = np.full(len(self.objects), -1), np.flatnonzero(first < last), 0
+        while len(open_):
+            begin = first[open_] + look
+            look = 2 * look + _FIRST_LOOK
+            end = np.minimum(first[open_] + look, last[open_])
+            for some in _blocks(end - begin):
+                answers[open_[some]] = self._first_of(open_[some], begin[some], end[some])
+            open_ = open_[(answers[open_] < 0) & (end < last[open_])]
+        return answers
+
+    def _first_of(self, objects: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """(n,) the first in [begin, end) that decides over each of these objects; -1 without."""
+        size = end - begin
+        owner = np.repeat(np.arange(len(size)), size)
+        place = np.arange(size.sum()) + np.repeat(begin - (np.cumsum(size) - size), size)
+        who = objects[owner]
+        near = self.overlap(self.rows[place], self.objects[who]) >= IOU_THRESHOLDS[0]
+        near &= ~self.partial[place] | (self.found[place] == self.labels[who])
+        hit = np.flatnonzero(near)[::-1]
+        answers = np.full(len(size), -1)
+        answers[owner[hit]] = place[hit]  # in reverse: the best one is written last
+        return answers
+
+
+def _blocks(sizes: np.ndarray) -> Iterator[slice]:
+    """Consecutive stretches of about as many pairs as are looked at together."""
+    part = np.cumsum(sizes) // _PAIRS_AT_ONCE
+    cuts = [*np.flatnonzero(np.diff(part, prepend=-1)), len(sizes)]
+    for start, stop in pairwise(cuts):
+        yield slice(start, stop)
