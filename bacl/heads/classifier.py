@@ -14,6 +14,7 @@ from bacl.heads.predictors import Predictor
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.rows import Rows
 from bacl.messages.errors import OptionError
+from bacl.options.marks import Trains
 from bacl.options.ranges import ClassifierInit, FeatureDim, Rate, Seed
 
 
@@ -43,13 +44,13 @@ class Classifier(nn.Module):
         self,
         feature_dim: FeatureDim,
         loss: ClassificationLoss,
-        hallucination: AddedFeatures | None = None,
+        hallucination: Trains[AddedFeatures | None] = None,
         predictor: Callable[[int, int], nn.Module] | None = None,
         calibration: Calibration | None = None,
-        seed: Seed = 0,
-        init: ClassifierInit | None = None,
-        learning_rate: Rate | None = None,
-        weight_decay: Rate | None = None,
+        seed: Trains[Seed] = 0,
+        init: Trains[ClassifierInit | None] = None,
+        learning_rate: Trains[Rate | None] = None,
+        weight_decay: Trains[Rate | None] = None,
     ) -> None:
         super().__init__()
         if hallucination is not None and hallucination.reads_indicator and loss.indicator is None:

@@ -23,6 +23,8 @@ from bacl.options.ranges import (
 Size = Annotated[Sequence[Pixels], Len(2, 2)]
 """Height and width."""
 DATAMODULE = "bacl.data.datamodule.DetectionDataModule"
+CLASSIFIER = "bacl.heads.Classifier"
+AUGMENTATION = "bacl.data.augmentation.transforms.Augmentation"
 BUILDERS = ("bacl.data.builtin.data_set.build", "bacl.data.coco_lt.COCOLTBuilder")
 TRAINER = "lightning.pytorch.Trainer"
 
@@ -107,10 +109,10 @@ class Init(TypedDict):
 class Stage(TypedDict):
     """One of `stages`."""
 
-    module: Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]
-    heads: Mapping[HeadName, Annotated[Any, Part("bacl.heads.Classifier")]]
+    module: Trains[Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]]
+    heads: Mapping[HeadName, Annotated[Any, Part(CLASSIFIER, marked=(CLASSIFIER,))]]
     schedule: Trains[Annotated[Any, Part("bacl.stages.Schedule")]]
-    augment: Annotated[Any, Part("bacl.data.augmentation.transforms.Augmentation")]
+    augment: Annotated[Any, Part(AUGMENTATION, marked=(AUGMENTATION,))]
     init: Trains[Init]
     sampler: Samples[Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]]
 
@@ -148,7 +150,7 @@ class Configuration(Model):
     """conf/config.yaml, with the groups that it chooses from."""
 
     data: Data
-    head: NotRequired[Trains[Annotated[Any, Part("bacl.heads.Classifier")]]]
+    head: NotRequired[Trains[Annotated[Any, Part(CLASSIFIER)]]]
     """What stages make heads of; a finished stage has its own."""
     sampler: Samples[Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]]
     trainer: Annotated[Any, Part(TRAINER, marked=(TRAINER,))]

@@ -34,17 +34,24 @@ def _named(state: State) -> str:
     return " and ".join(state) or "none"
 
 
-def misfit(head: Head, source: Continued, whose: str) -> str:
-    """Why a head cannot continue the classifiers of another; empty if it can."""
+def misfit(head: Head, source: Continued, whose: str, counted: bool = True) -> str:
+    """Why a head cannot continue the classifiers of another; empty if it can.
+
+    Args:
+        head: has yet to start.
+        source: what `saved` gave.
+        whose: the classifiers are, in words.
+        counted: whether logits are as many as the data ask for.
+    """
     own = built(head)
-    if own.logits != source.logits:
-        return (
-            f"its classifier has {own.logits} logits and is to continue {whose}, which has "
-            f"{source.logits}: take a loss of as many logits, or"
-        )
     if own.weights != source.weights:
         return (
             f"its classifier has {own.weights} and is to continue {whose}, which has "
             f"{source.weights}:"
+        )
+    if counted and own.logits != source.logits:
+        return (
+            f"its classifier has {own.logits} logits and is to continue {whose}, which has "
+            f"{source.logits}: take a loss of as many logits, or"
         )
     return ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning.pytorch.callbacks import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from bacl.assembly.build import chosen_stages
 from bacl.assembly.trial import try_to_build
@@ -21,9 +21,10 @@ from bacl.detectors.region_detector import RegionDetector
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import ClassifierInit
-from bacl.runs.continued import built, misfit, saved
+from bacl.runs.continued import misfit, saved
 from bacl.runs.prototypes import FromPrototypes
 from bacl.stages import DetectionStage
+from bacl.stages.freezing import any_trains
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Start:
     """That stage's name, where it is one of the same command."""
     classifier: ClassifierInit
     """Of heads that do not say otherwise."""
+    weights: str | None
+    """Of the backbone, where there is no such stage."""
     over: bool = False
     """Whether the stage is finished, or goes on from where it was interrupted."""
 
@@ -61,7 +64,8 @@ class Start:
         saved = (folder / name / file for file in ("last.ckpt", "final.ckpt"))
         together = own and source in chosen_stages(config)
         over = any(file.exists() for file in saved)
-        return cls(name, path, source if together else None, init.classifier, over)
+        weights = OmegaConf.select(config, "detector.backbone.weights")
+        return cls(name, path, source if together else None, init.classifier, weights, over)
 
     def take(self, stage: DetectionStage, categories: Categories) -> None:
         """Fill a new stage with what it starts from, if anything."""
@@ -132,7 +136,7 @@ class Start:
                     self._check_fit(name, misfit(head, saved(head, source), whose))
 
     def _check_alone(self, stage: DetectionStage) -> None:
-        if frozen := _frozen_without_weights(stage.detector):
+        if frozen := self._frozen_without_weights(stage.detector):
             raise OptionError(
                 f"stages.{self.stage}.init.detector=null: the stage freezes its extractor, or a "
                 f"part of it, and {' and '.join(frozen)} would stay as drawn; name an earlier "
@@ -145,8 +149,26 @@ class Start:
                 f"prototypes: stages.{self.stage}.init.classifier=fresh"
             )
 
-    def check_hand_over(self, stages: Mapping[str, DetectionStage]) -> None:
+    def _frozen_without_weights(self, detector: RegionDetector) -> list[str]:
+        """Parts of an extractor that have no weights of their own and are frozen.
+
+        At least in part; but a backbone's first stages may be frozen as drawn.
+        """
+        parts = {"detector.fpn": detector.fpn, "detector.box_head": detector.box_head}
+        frozen = [
+            name
+            for name, part in parts.items()
+            if not all(parameter.requires_grad for parameter in part.parameters())
+        ]
+        random = self.weights is None and not any_trains(detector.backbone)
+        return ["detector.backbone"] * random + frozen
+
+    def check_hand_over(self, stages: Mapping[str, DetectionStage], counted: bool = True) -> None:
         """Refuse heads that cannot continue the classifier of an earlier stage of this command.
+
+        Args:
+            stages: all of the command.
+            counted: whether they are of as many categories as the data have.
 
         Raises:
             OptionError: names the head, what the two classifiers have, and the mend.
@@ -157,8 +179,8 @@ class Start:
         whose = f"stages.{self.earlier}"
         self._check_single(stages[self.stage], list(earlier.live_heads), whose)
         for name, head in self.inheriting(stages[self.stage]).items():
-            (source,) = earlier.live_heads.values()
-            self._check_fit(name, misfit(head, built(source), f"that of {whose}"))
+            left = {"heads": {key: each.state_dict() for key, each in earlier.live_heads.items()}}
+            self._check_fit(name, misfit(head, saved(head, left), f"that of {whose}", counted))
 
     def _check_single(self, stage: DetectionStage, sources: Sequence[str], whose: str) -> None:
         """Refuse heads that would have several to inherit from."""
@@ -187,17 +209,8 @@ def check_starts(config: DictConfig, starts: Mapping[str, Start]) -> None:
     tried = try_to_build(config, *counts[:1])
     for name, start in starts.items():
         start.check(tried[name], sources[name])
+        start.check_hand_over(tried, counted=False)
 
 
 def _can_inherit(head: Head, content: State) -> bool:
     return len(content["heads"]) == 1 and not misfit(head, saved(head, content), "")
-
-
-def _frozen_without_weights(detector: RegionDetector) -> list[str]:
-    """Parts of an extractor that have no weights of their own and, at least in part, are frozen."""
-    parts = {"detector.fpn": detector.fpn, "detector.box_head": detector.box_head}
-    return [
-        name
-        for name, part in parts.items()
-        if not all(parameter.requires_grad for parameter in part.parameters())
-    ]

@@ -10,8 +10,11 @@ from bacl.assembly.typed import referring
 from bacl.checkpoints.handover import Categories, save_stage
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
+from bacl.options.marked import is_of_training
 
 LABELS = [str(label) for label in range(12)]
+FLIP = "{_target_:torchvision.transforms.v2.RandomHorizontalFlip,p:0.5}"
+FLIPS = f"stages.classifier.augment.train.transforms=[{FLIP}]"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,10 @@ def test_a_sampler_is_of_use_to_what_gathers_alone(described):
         "schedule@stages.classifier.schedule=2x",
         "stages.classifier.init.classifier=fresh",
         "+sampler@stages.classifier.sampler=class_aware",
+        "stages.classifier.module.trainable=[heads.*]",
+        FLIPS,
+        "stages.representation.heads.representation.learning_rate=0.1",
+        "fhm@stages.representation.heads.representation.hallucination=none",
         "head.init=fresh",
         "head=ecm",
     ],
@@ -79,6 +86,12 @@ def test_what_says_how_stages_train_is_refused(described, text):
         described(text)
     assert str(caught.value).startswith(f"{text}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_training_pictures_are_of_use_to_what_gathers_alone():
+    for path, of_training in (("augment.train.max_size", True), ("augment.test", False)):
+        assert is_of_training(f"stages.classifier.{path}", gathers=False) is of_training
+        assert not is_of_training(f"stages.classifier.{path}", gathers=True)
 
 
 def test_counts_of_other_data_are_refused(described):

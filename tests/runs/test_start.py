@@ -12,6 +12,7 @@ from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
 from bacl.runs.start import Start, check_starts
 
+STAGES = ("representation", "classifier")
 LABELS = [str(label) for label in range(12)]
 TWO_HEADS = r"has several heads \((baseline, bacl|bacl, baseline)\)"
 FIRST = "loss@stages.representation.heads.representation"
@@ -122,7 +123,30 @@ def test_a_part_of_an_extractor_that_has_no_weights_needs_a_start(tiny, tmp_path
     for frozen in ("fpn", "box_head"):
         with pytest.raises(OptionError, match=rf"a part of it, and detector\.{frozen} would stay"):
             check(tiny(f"{trainable}=['*','!detector.{frozen}.*']"), tmp_path)
-    check(tiny(f"{trainable}=['*','!detector.backbone.*']"), tmp_path)
+
+
+def test_a_backbone_that_is_frozen_as_a_whole_needs_weights_or_a_start(tiny, tmp_path):
+    frozen = "stages.representation.module.trainable=['*','!detector.backbone.*']"
+    with pytest.raises(OptionError, match=r"init\.detector=null: .* and detector\.backbone would"):
+        check(tiny(frozen), tmp_path)
+    check(tiny(frozen, "detector.backbone.weights=resnet.pth"), tmp_path)
+    parts = "stages.representation.module.trainable=['*','!detector.backbone.*0.*']"
+    check(tiny(parts), tmp_path)
+
+
+@pytest.mark.parametrize("predictor", ["disalign", "cosine", "learnable_scales"])
+def test_a_linear_classifier_continues_one_of_its_kind(tiny, tmp_path, predictor):
+    """Refused before data are read, of which the number of logits would have to be known."""
+    kind = f"+predictor@stages.representation.heads.representation.predictor={predictor}"
+    config = tiny(kind)
+    start = Start.of(config, tmp_path, "classifier")
+    at = r"stages\.classifier\.heads\.bacl"
+    told = rf"^{at}: its classifier has weight and bias .* stages\.representation, .*{at}\.init=f"
+    with pytest.raises(OptionError, match=told):
+        start.check_hand_over(try_to_build(config), counted=False)
+    if predictor == "cosine":  # the others could not start fresh in a first stage
+        with pytest.raises(OptionError, match=told):
+            check_starts(config, {name: Start.of(config, tmp_path, name) for name in STAGES})
 
 
 def test_data_of_all_stages_are_checked_before_the_first_one_trains(tiny, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from bacl.options.marks import Samples
 from bacl.options.ranges import Pixels, Sides
 
 
@@ -42,7 +43,7 @@ class Augmentation:
         test: what happens to an image of validation, test and prediction: a v2 transform.
     """
 
-    train: nn.Module
+    train: Samples[nn.Module]
     test: nn.Module
 
 
