@@ -132,8 +132,8 @@ def cases(device: torch.device) -> dict[str, Callable[[], object]]:
 
     def head_step() -> None:
         level = TrainingLevel(
-            features, boxes, lambda: features, torch.nn.Identity(), list, sampled,
-            {BoxGenerator(): extra},
+            features, boxes, lambda: features, torch.nn.Identity(), torch.nn.Identity(), list,
+            sampled, [], {BoxGenerator(): extra},
         )  # fmt: skip
         head.loss(level).backward()
 

@@ -7,7 +7,8 @@ from bacl.detectors.levels import ExtraFeatures, Level, TrainingLevel
 from bacl.detectors.matching import BACKGROUND, SampledRoIs
 from bacl.heads import BoxGenerator, Classifier, Head
 
-ENCODE = nn.Identity()
+ENCODE = nn.Flatten()
+"""RoIs of one cell with a channel for each feature are features."""
 GENERATORS = (BoxGenerator(), BoxGenerator(shared=True))
 
 
@@ -19,7 +20,17 @@ def single(classifier: Classifier) -> Head:
 def level(features: Tensor) -> Level:
     """At inference."""
     boxes, scores = torch.zeros(len(features), 4), torch.ones(len(features))
-    return Level(features, [boxes], lambda: features, ENCODE, lambda: [scores])
+    return Level(features, [boxes], lambda: one_cell(features), ENCODE, deltas, lambda: [scores])
+
+
+def one_cell(features: Tensor) -> Tensor:
+    """Pooled RoIs (R, D, 1, 1) that `ENCODE` makes features (R, D) of."""
+    return features[:, :, None, None]
+
+
+def deltas(features: Tensor) -> Tensor:
+    """(R, 4), one for all classes."""
+    return torch.stack([features.sum(dim=1).cos() * k for k in range(1, 5)], dim=1).float()
 
 
 def training_level(
@@ -37,5 +48,5 @@ def training_level(
     rois = SampledRoIs([boxes], labels, found, around, none, [labels[:0]])
     extra = {} if jittered is None else dict.fromkeys(GENERATORS, ExtraFeatures(*jittered))
     scores = torch.ones(0)
-    proposed = lambda: [scores]  # noqa: E731
-    return TrainingLevel(features, [boxes], lambda: features, ENCODE, proposed, rois, [], extra)
+    cut, proposed = lambda: one_cell(features), lambda: [scores]
+    return TrainingLevel(features, [boxes], cut, ENCODE, deltas, proposed, rois, [], extra)

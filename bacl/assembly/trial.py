@@ -1,5 +1,6 @@
 """Options that do not go together are heard of before data are opened, not after."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -52,16 +53,17 @@ def try_calibration(head: Head, calibration: Calibration, feature_dim: int) -> N
     """Score an RoI.
 
     Args:
-        head: makes its logits.
+        head: of its kind are the logits, which are zero.
         calibration: makes scores of them.
         feature_dim: D.
 
     Raises:
         UserError: what the calibration has against the head.
     """
-    roi = uncut_level(torch.zeros(1, 1, 1, 1), lambda rois: rois.new_zeros(len(rois), feature_dim))
-    levels = [roi] * len(head.classifiers)
-    head.calibrated(head.logits(levels), levels, calibration)
+    nothing = partial(torch.zeros, 1, feature_dim)
+    roi = uncut_level(torch.zeros(1, 1, 1, 1), lambda rois: nothing(), lambda features: features)
+    logits = [torch.zeros(1, each.criterion.num_logits) for each in head.classifiers]
+    head.calibrated(logits, [roi] * len(logits), calibration)
 
 
 def without_data(node: Any, labels: list[str]) -> Any:

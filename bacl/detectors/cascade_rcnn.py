@@ -131,11 +131,8 @@ class CascadeRCNN(RegionDetector):
             loss = self.box_regression[name].loss(features, rois)  # type: ignore[operator]
             box_losses.append(self.level_weights[name] * loss)
             found = {key: self._encoded_extra(name, pooled[key], extra[key]) for key in extra}
-            levels.append(
-                TrainingLevel(
-                    features, rois.boxes, cut, self.box_head[name], proposed, rois, targets, found
-                )
-            )
+            made_by = cut, self.box_head[name], self.box_regression[name], proposed
+            levels.append(TrainingLevel(features, rois.boxes, *made_by, rois, targets, found))
             if name != self.last:
                 boxes = self._refined(name, features, rois.boxes, sizes)
                 usable, proposed = _usable(rois), partial(_objectness, levels[-1])
@@ -152,7 +149,8 @@ class CascadeRCNN(RegionDetector):
         for name, head in self.box_head.items():
             features = head(self.pooled(pyramid, boxes))
             for image, rows in enumerate(features.split(counts)):
-                level = self.image_level(pyramid, proposals, image, boxes[image], rows, head)
+                own = boxes[image], rows, head, self.box_regression[name]
+                level = self.image_level(pyramid, proposals, image, *own)
                 levels[image].append(level)
             if name != self.last:
                 boxes = self._refined(name, features, boxes, sizes)
@@ -165,8 +163,9 @@ class CascadeRCNN(RegionDetector):
             self.rpn.head(stride)
         side = self.pooling.side
         pooled = pyramid[0].new_empty(num_rois, self.fpn.channels, side, side)
-        levels = [uncut_level(pooled, head) for head in self.box_head.values()]
-        for regression, level in zip(self.box_regression.values(), levels, strict=True):
+        pairs = list(zip(self.box_head.values(), self.box_regression.values(), strict=True))
+        levels = [uncut_level(pooled, *pair) for pair in pairs]
+        for (_, regression), level in zip(pairs, levels, strict=True):
             regression(level.features)
         return levels
 

@@ -97,9 +97,8 @@ class FasterRCNN(RegionDetector):
             for (key, asked), rows in zip(extra.items(), extra_features, strict=True)
         }
         cut = partial(self.pooled, pyramid, rois.boxes)
-        level = TrainingLevel(
-            features, rois.boxes, cut, self.box_head, proposals.objectness, rois, targets, found
-        )
+        made_by = cut, self.box_head, self.box_regression, proposals.objectness
+        level = TrainingLevel(features, rois.boxes, *made_by, rois, targets, found)
         return Regions([level], losses)
 
     @torch.no_grad()
@@ -115,7 +114,8 @@ class FasterRCNN(RegionDetector):
         regions = []
         for image, (rows, own) in enumerate(parts):
             boxes = proposals.boxes[image]
-            level = self.image_level(pyramid, proposals, image, boxes, rows, self.box_head)
+            made = boxes, rows, self.box_head, self.box_regression
+            level = self.image_level(pyramid, proposals, image, *made)
             regions.append(ImageRegions([level], own))
         return regions
 
@@ -125,7 +125,7 @@ class FasterRCNN(RegionDetector):
             self.rpn.head(stride)
         side = self.pooling.side
         pooled = pyramid[0].new_empty(num_rois, self.fpn.channels, side, side)
-        level = uncut_level(pooled, self.box_head)
+        level = uncut_level(pooled, self.box_head, self.box_regression)
         self.box_regression(level.features)
         if self.mask is not None:
             self.mask.run_layers(pyramid, COUNTED_MASKS)

@@ -57,6 +57,9 @@ class Level:
     """Cuts the RoIs out of the pyramid."""
     encode: Callable[[Tensor], Tensor] = field(repr=False)
     """The level's feature extractor: from pooled RoIs to features, of any number of rows."""
+    regress: Callable[[Tensor], Tensor] = field(repr=False)
+    """The level's box regression: from features to deltas (R, 4 C) float32 of every class, or
+    (R, 4), one for all."""
     proposed: Callable[[], Sequence[Tensor]] = field(repr=False)
     """Objectness (·,) in [0, 1] of each image's proposals."""
 
@@ -122,7 +125,9 @@ class TrainingLevel(Level):
         return self._made[key]  # type: ignore[return-value]
 
 
-def uncut_level(pooled: Tensor, encode: Callable[[Tensor], Tensor]) -> Level:
+def uncut_level(
+    pooled: Tensor, encode: Callable[[Tensor], Tensor], regress: Callable[[Tensor], Tensor]
+) -> Level:
     """A level of RoIs (R, channels, side, side) that were cut out of nothing, to count its work."""
     boxes, score = pooled.new_zeros(len(pooled), 4), pooled.new_zeros(len(pooled))
-    return Level(encode(pooled), [boxes], lambda: pooled, encode, lambda: [score])
+    return Level(encode(pooled), [boxes], lambda: pooled, encode, regress, lambda: [score])

@@ -165,6 +165,7 @@ class RegionDetector(nn.Module, ABC):
         boxes: Tensor,
         features: Tensor,
         encode: nn.Module,
+        regress: nn.Module,
     ) -> Level:
         """A level of one image at inference.
 
@@ -175,10 +176,11 @@ class RegionDetector(nn.Module, ABC):
             boxes: (P, 4), what became of its proposals.
             features: (P, D).
             encode: what made them of pooled RoIs.
+            regress: makes deltas of them.
         """
         pool = partial(self.pooled, [level[image : image + 1] for level in pyramid], [boxes])
         own = Proposals([boxes], [proposals.logits[image]])
-        return Level(features, [boxes], pool, encode, own.objectness)
+        return Level(features, [boxes], pool, encode, regress, own.objectness)
 
     def detect(
         self,

@@ -105,10 +105,12 @@ class ExportableDetector(nn.Module):
         valid = logits > -torch.inf
         pooled, encode = self._pooled(pyramid, proposals), self.detector.box_head
         objectness = torch.where(valid, logits.sigmoid(), 0.0)
-        level = Level(encode(pooled), [proposals], lambda: pooled, encode, lambda: [objectness])
+        regress = self.detector.box_regression
+        scored = lambda: [objectness]  # noqa: E731
+        level = Level(encode(pooled), [proposals], lambda: pooled, encode, regress, scored)
         scores = self.head.scores([level])[:, :-1].float()
         scores = torch.where(valid.unsqueeze(1), scores, 0.0)
-        deltas = self.detector.box_regression(level.features).unflatten(1, (-1, 4))
+        deltas = regress(level.features).unflatten(1, (-1, 4))
         return self._detections(proposals, scores, deltas, limits)
 
     def _normalised(self, image: Tensor, size: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from bacl.heads.feature_distributions import FeatureDistributions
 from bacl.heads.hallucination import FeatureHallucination
 from bacl.heads.head import Head, classifiers_by_name
 from bacl.heads.predictors import Predictor
+from bacl.heads.refining_classifier import RefiningClassifier
 
 __all__ = [
     "AddedFeatures",
@@ -21,5 +22,6 @@ __all__ = [
     "FeatureHallucination",
     "Head",
     "Predictor",
+    "RefiningClassifier",
     "classifiers_by_name",
 ]

@@ -27,8 +27,10 @@ from bacl.losses.gol import GOL
 from bacl.losses.gumbel import GumbelCrossEntropy
 from bacl.losses.idg import IDGC2AM, IDGFocal, IDGSeesaw
 from bacl.losses.iif import IIF
+from bacl.losses.iterations import FollowsIterations
 from bacl.losses.ldam import LDAM
 from bacl.losses.logit_adjustment import LogitAdjustment
+from bacl.losses.pcb import PCB
 from bacl.losses.reweighted import ReweightedCrossEntropy
 from bacl.losses.rog import ROG
 from bacl.losses.rows import Rows
@@ -47,6 +49,7 @@ __all__ = [
     "IDGC2AM",
     "IIF",
     "LDAM",
+    "PCB",
     "ROG",
     "BalancedSigmoid",
     "BinaryCrossEntropy",
@@ -61,6 +64,7 @@ __all__ = [
     "FederatedLoss",
     "Focal",
     "FollowsEpochs",
+    "FollowsIterations",
     "GumbelCrossEntropy",
     "IDGFocal",
     "IDGSeesaw",

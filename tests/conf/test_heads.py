@@ -31,7 +31,9 @@ def config(compose_config, counts_file) -> DictConfig:
     indicator = "indicator@stages.classifier.heads"
     return compose_config(
         *("detector=small", "trainer=cpu", "stage=classifier", f"data.num_classes={C}"),
-        *(f"detector.feature_dim={D}", f"data.train.annotations={counts_file}"),
+        *(f"detector.feature_dim={D}", f"detector.fpn.channels={D}", "detector.pooling.side=1"),
+        "detector.box_regression.class_agnostic=true",
+        f"data.train.annotations={counts_file}",
         *(f"{at}.{name}={name}" for name in HEADS if name != "bacl"),
         *(f"{at}.by_{name}=fcbl" for name in INDICATORS),
         *(f"{indicator}.by_{name}.loss.indicator={name}" for name in INDICATORS),
@@ -100,6 +102,7 @@ PUBLISHED = {
     "efl": {"prior": 0.001, "gamma": 2, "scale": 8, "alpha": 0.25},
     "ldam": {"margin": 0.5, "deferred": 0.8, "beta": 0.9999},
     "rog": {"weight": 0.1, "gamma": 1, "delta": 0.5},
+    "pcb": {"alpha": 0.4, "decay": 0.99, "deferred": 0.7},
 }
 
 
@@ -115,7 +118,7 @@ def test_published_ways_of_heads(config, heads):
     assert heads["ecm"].classifiers[0].predictor.temperature == 20
     assert heads["ldam"].classifiers[0].predictor.cosine_scale == 30
     continuing = {name for name in PUBLISHED if heads[name].init is None}
-    assert continuing == {"acsl", "class_balanced", "logit_adjustment", "rog"}
+    assert continuing == {"acsl", "class_balanced", "logit_adjustment", "pcb", "rog"}
 
 
 def train(classifier: Classifier) -> None:

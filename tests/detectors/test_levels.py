@@ -52,6 +52,8 @@ def test_raw_features_are_those_that_were_encoded(regions):
     for level in found.levels:
         assert level.pooled.shape == (len(level.labels), detector.fpn.channels, 7, 7)
         assert level.pooled is level.pooled  # cut out once
+        widths = (4, 4 * detector.num_classes)
+        assert level.regress(level.features).shape[1] in widths
         torch.testing.assert_close(level.encode(level.pooled), level.features)
 
 
@@ -78,7 +80,7 @@ def test_what_is_shared_is_made_once(regions):
 
 
 def test_a_level_of_nothing_has_as_many_rows():
-    level = uncut_level(torch.zeros(4, 2, 3, 3), torch.nn.Flatten())
+    level = uncut_level(torch.zeros(4, 2, 3, 3), torch.nn.Flatten(), torch.nn.Identity())
     assert level.features.shape == (4, 18)
     assert level.objectness.shape == level.images.shape == (4,)
 

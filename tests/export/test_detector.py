@@ -1,6 +1,8 @@
 import pytest
 import torch
+from torch import nn
 
+from bacl.assembly.build import build_stage
 from bacl.data.batch import Detections
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.export import ExportableDetector
@@ -31,6 +33,22 @@ def test_detections_are_those_of_the_stage(stage, detections_of, assert_same_det
     assert_same_detections(Detections(boxes, scores, labels), expected)
     assert boxes[:, 2].max() <= size[1]
     assert boxes[:, 3].max() <= size[0]
+
+
+def test_detections_of_a_head_that_refines_its_rois_are_those_of_the_stage(
+    tiny, detections_of, assert_same_detections
+):
+    torch.manual_seed(0)
+    stage = build_stage(tiny("data.num_classes=12", "head=pcb"), "classifier", pretrained=False)
+    for parameter in stage.eval().heads["pcb"].parameters():
+        nn.init.normal_(parameter, std=0.1)
+    picture = torch.randint(256, (3, 96, 128), dtype=torch.uint8)
+    model = ExportableDetector(stage.detector, stage.heads["pcb"], (96, 128))
+    outputs = model(picture, torch.tensor([96, 128]))
+    boxes, scores, labels = found(outputs)
+    expected = detections_of(stage, picture, (96, 128), "pcb")
+    assert_same_detections(Detections(boxes, scores, labels), expected)
+    assert len(labels) > 10
 
 
 def test_rows_behind_the_detections_say_that_they_are_empty(stage):

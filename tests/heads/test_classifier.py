@@ -21,6 +21,7 @@ from bacl.heads import (
     Classifier,
     FeatureHallucination,
     Predictor,
+    RefiningClassifier,
 )
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
@@ -39,6 +40,7 @@ from bacl.losses import (
     C2AM,
     FCBL,
     IDGC2AM,
+    PCB,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
@@ -92,6 +94,12 @@ def object_memory() -> ObjectMemory:
     return ObjectMemory(C, D, COUNTED, few=5, size=4, recent=3)
 
 
+def pcb() -> RefiningClassifier:
+    loss = PCB(C, alpha=0.4, decay=0.9, deferred=0.0)
+    loss.begin_epoch(0, 1)
+    return RefiningClassifier(D, loss, C, True, D, side=1, width=6, weights=[0.2, 0.2, 0.6])
+
+
 def memory_sampling() -> MemorySampling:
     return MemorySampling(C, D, 3, 4, size=20, seed=0, box_generator=BoxGenerator())
 
@@ -116,6 +124,7 @@ HEADS: dict[str, Callable[[], Classifier]] = {
     "rio": lambda: Classifier(
         D, SoftmaxCrossEntropy(C), object_memory(), partial(WeightNormCosine, factor=48.0)
     ),
+    "pcb": pcb,
     "area": lambda: Classifier(D, AREA(C, D, deferred=0.0)),
     "idg_seesaw": lambda: Classifier(D, IDGSeesaw(C, D, 0.8, 2.0, 1.0, width=4, seed=0)),
     "idg_focal": lambda: Classifier(D, IDGFocal(C, D, 0.001, 2.0, 8.0, 0.25, width=4, seed=0)),

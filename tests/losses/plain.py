@@ -24,6 +24,7 @@ from bacl.losses import (
     IDGC2AM,
     IIF,
     LDAM,
+    PCB,
     ROG,
     BalancedSigmoid,
     BinaryCrossEntropy,
@@ -295,6 +296,30 @@ def equilibrium(loss: EquilibriumLoss, logits: Tensor, labels: Tensor) -> Tensor
     return sum(softmax_row(loss, z + margins, label) for z, label in rows) / len(rows)
 
 
+def pcb(loss: PCB, logits: Tensor, labels: Tensor) -> Tensor:
+    rows = list(zip(logits, labels.tolist(), strict=True))
+    matrix = loss.matrix.tolist()
+    for i in range(C):
+        own = [z.detach()[:C].double().softmax(0).tolist() for z, label in rows if label == i]
+        if own:
+            mean = [sum(column) / len(own) for column in zip(*own, strict=True)]
+            moved = [0.99 * matrix[i][k] + 0.01 * mean[k] for k in range(C)]
+            matrix[i] = [value / sum(moved) for value in moved]
+    total = torch.zeros((), dtype=logits.dtype)
+    for z, label in rows:
+        cross_entropy = softmax_row(loss, z, label)
+        if label == C or not loss.balanced:
+            total = total + cross_entropy
+            continue
+        column = [matrix[k][label] for k in range(C)]
+        divergence = torch.zeros((), dtype=logits.dtype)
+        for k, p in enumerate(value / sum(column) for value in column):
+            if p > 0:
+                divergence = divergence + p * (math.log(p) + softmax_row(loss, z, k))
+        total = total + (1 - loss.alpha) * cross_entropy + loss.alpha * divergence
+    return total / len(rows)
+
+
 INSTANCES = [max(1, n) for n in COUNTS.instance_counts]
 
 
@@ -381,6 +406,7 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     ACSL: acsl,
     ReweightedCrossEntropy: reweighted,
     EquilibriumLoss: equilibrium,
+    PCB: pcb,
     C2AM: by_row(c2am_row),
     FederatedLoss: federated,
     BAGS: bags,

@@ -29,6 +29,7 @@ from bacl.losses import (
     IDGC2AM,
     IIF,
     LDAM,
+    PCB,
     ROG,
     BalancedSigmoid,
     BinaryCrossEntropy,
@@ -68,6 +69,12 @@ def ldam_weighted() -> LDAM:
     return loss
 
 
+def pcb() -> PCB:
+    loss = PCB(C, alpha=0.4, decay=0.99, deferred=0.7)
+    loss.begin_epoch(17, 24)
+    return loss
+
+
 def dense(loss: ClassificationLoss) -> ClassificationLoss:
     """With densities as if an epoch had ended."""
     loss.density.mapped = torch.tensor(DENSITIES, dtype=torch.float64)
@@ -100,6 +107,8 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "idg_seesaw_mitigation": lambda: dense(IDGSeesaw(C, D, 0.8, 0.0, 1.0, width=8, seed=0)),
     "idg_focal": lambda: dense(IDGFocal(C, D, PRIOR, 2.0, 8.0, 0.25, width=2, seed=0)),
     "idg_c2am": lambda: dense(IDGC2AM(C, D, alpha=0.5, width=2, seed=0)),
+    "pcb": pcb,
+    "pcb_before": lambda: PCB(C, alpha=0.4, decay=0.99, deferred=0.7),
     "reweighted": lambda: ReweightedCrossEntropy(C, 0.8, COUNTS),
     "ebl": lambda: EquilibriumLoss(C, gamma=0.9, initial=0.01),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),
@@ -179,8 +188,8 @@ def test_loss_and_gradient_match_plain_loops(loss):
 def test_gradient_matches_finite_differences(loss):
     if isinstance(loss, ROG):
         pytest.skip("its gradient is not its derivative")
-    if isinstance(loss, EquilibriumLoss) or (isinstance(loss, Seesaw) and loss.compensation):
-        pytest.skip("its margins follow the logits but are constants of the gradient")
+    if isinstance(loss, EquilibriumLoss | PCB) or (isinstance(loss, Seesaw) and loss.compensation):
+        pytest.skip("its margins or targets follow the logits but are constants of the gradient")
     logits, labels = batch(loss)
     inputs = (logits.double().requires_grad_(), labels)
     assert torch.autograd.gradcheck(partial(value_of, loss), inputs)

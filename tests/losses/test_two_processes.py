@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bacl.data.statistics import CategoryStatistics
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
-from bacl.heads import BoxGenerator, Classifier, FeatureHallucination
+from bacl.heads import BoxGenerator, Classifier, FeatureHallucination, RefiningClassifier
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
 from bacl.heads.fasa import FASA
@@ -35,6 +35,7 @@ from bacl.losses import (
     EQL,
     FCBL,
     GOL,
+    PCB,
     ROG,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
@@ -153,12 +154,19 @@ def static() -> ClassificationLoss:
     return BinaryCrossEntropyWithObjectness(C, 0.001, ImageFrequency(C, counts))
 
 
+def pcb() -> RefiningClassifier:
+    loss = PCB(C, alpha=0.4, decay=0.9, deferred=0.7)
+    loss.begin_epoch(17, 24)
+    return RefiningClassifier(D, loss, C, True, D, side=1, width=3, weights=[0.2, 0.2, 0.6])
+
+
 GATHERING = {
     "tde": lambda: head(SoftmaxCrossEntropy(C), causal_norm),
     "ebl": lambda: head(EquilibriumLoss(C, 0.9, 0.01)),
     "ncm": lambda: head(SoftmaxCrossEntropy(C), partial(NearestClassMean, scale=20.0)),
     "fasa": lambda: Classifier(D, SoftmaxCrossEntropy(C), fasa()),
     "rio": lambda: Classifier(D, SoftmaxCrossEntropy(C), ObjectMemory(C, D, COUNTED, 5, 3, 2)),
+    "pcb": pcb,
     "area": lambda: head(known(AREA(C, D, deferred=0.0))),
     "idg_seesaw": lambda: head(IDGSeesaw(C, D, 0.8, 2.0, 1.0, width=2, seed=0)),
     "mfs": lambda: Classifier(D, static(), MemorySampling(C, D, 2, 2, 4, 0, BoxGenerator())),
@@ -215,6 +223,7 @@ COLLECTIVES = {
     "ncm": (GATHERING["ncm"], 2),
     "area": (GATHERING["area"], 2),
     "idg_seesaw": (GATHERING["idg_seesaw"], 3),
+    "pcb": (pcb, 3 * 2),
     "fasa": (GATHERING["fasa"], 4),
     "rio": (GATHERING["rio"], 2),
     "ebl": (lambda: EquilibriumLoss(C, 0.9, 0.01), 1),

@@ -32,6 +32,7 @@ from bacl.losses import (
     IDGC2AM,
     IIF,
     LDAM,
+    PCB,
     ROG,
     BalancedSigmoid,
     BinaryCrossEntropy,
@@ -51,6 +52,7 @@ from bacl.losses import (
 )
 from bacl.losses.area import class_weights
 from bacl.losses.information_density import mapped
+from bacl.losses.pcb import soft_targets
 from tests.levels import training_level
 
 COUNTS = torch.tensor([100, 10, 2])
@@ -255,6 +257,20 @@ def test_equilibrium_loss(vectors, rows):
     near(5 / 4 * every.grad[:4], vector["grad"])
     loss.observe(every.detach(), torch.cat((labels, torch.tensor([1]))), rows=of_step)
     near(loss.indicator.scores, vector["s_after"][:3])
+
+
+@pytest.mark.parametrize("iteration", [0, 1, 2])
+def test_pairwise_class_balance(vectors, rows, iteration):
+    state, labels = vectors["PCB_state"], rows[1]
+    loss = PCB(3, alpha=0.4, decay=0.99, deferred=0.7)
+    loss.matrix.copy_(torch.tensor(state["cm_before"]))
+    loss.begin_epoch(17, 24)
+    loss.begin_iteration(iteration / 2)
+    check(loss, vectors[f"PCB_iter{iteration}"], *rows)
+    loss.observe(*rows)
+    near(loss.matrix, state["cm_after"])
+    targets = functional.pad(soft_targets(loss.matrix, labels[:3]), (0, 1))
+    near(targets, state["soft_target"])
 
 
 def test_memory_sampling(vectors):

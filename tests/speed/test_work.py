@@ -146,7 +146,7 @@ class Tiny(nn.Module):
         return (self.extractor(images),)
 
     def run_layers(self, pyramid, num_rois):
-        return [uncut_level(pyramid[0].new_empty(num_rois, 5), self.rois)]
+        return [uncut_level(pyramid[0].new_empty(num_rois, 5), self.rois, nn.Identity())]
 
 
 @pytest.mark.parametrize(
