@@ -24,11 +24,9 @@ from bacl.files.plain_values import MISSING, select
 from bacl.messages.errors import OptionError
 from bacl.options.comparison import wrong_options
 from bacl.options.composed import plain
-from bacl.options.marked import paths_of_model
+from bacl.options.marked import options_with, paths_of_model
+from bacl.options.marks import DESCRIBES_ALL
 from bacl.stages import DetectionStage
-
-WHOLE = ("experiment", "pipeline")
-"""Groups whose choice describes the model as a whole."""
 
 
 def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Restored:
@@ -97,7 +95,7 @@ def _described(
     values: dict[str, Any] = OmegaConf.to_container(composed)  # type: ignore[assignment]
     described: DictConfig = OmegaConf.create(values)
     keys = [key_of(text) for text in overrides]
-    if content.get("config") and not set(WHOLE) & set(keys):
+    if content.get("config") and not set(options_with(DESCRIBES_ALL)) & set(keys):
         counts = {"_target_": f"{COUNTS}.load", "annotations": composed.data.train.annotations}
         stored = taken(content["config"], path, keys, counts, len(names))
         of_model = {path.split(".")[0] for path in paths_of_model()}

@@ -8,10 +8,12 @@ from omegaconf import DictConfig
 
 from bacl.assembly.data import open_data
 from bacl.assembly.rebuilt import Restored, rebuilt
-from bacl.assembly.restored import WHOLE, described_model
+from bacl.assembly.restored import described_model
 from bacl.checkpoints.handover import Categories, State, saved_categories
 from bacl.files.plain_values import select
 from bacl.messages.errors import OptionError
+from bacl.options.marked import options_with
+from bacl.options.marks import DESCRIBES_ALL
 
 
 def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Restored:
@@ -57,6 +59,6 @@ def _as_typed(content: State) -> list[str]:
 def names_data(override: str) -> bool:
     """Whether an override chooses data as a whole, rather than other files of the same."""
     key = override.lstrip("+~").partition("=")[0]
-    return key in ("data", *WHOLE) or (
+    return key in ("data", *options_with(DESCRIBES_ALL)) or (
         key.startswith("data.") and not key.startswith(("data.train.", "data.val."))
     )

@@ -26,12 +26,14 @@ from bacl.loggers.csv_logger import CSVLogger
 from bacl.loggers.spared_logger import SparedLogger
 from bacl.messages.errors import OptionError, UserError, in_one_line
 from bacl.options.composed import plain
+from bacl.options.libraries import Trainer as TrainerOptions
+from bacl.options.marked import options_with
+from bacl.options.marks import HARDWARE
 from bacl.processes.agreement import Agreement
 from bacl.stages import Schedule
 
 REFUSED = (MisconfigurationException, ValueError, TypeError, RuntimeError, LookupError)
 """What Lightning raises for options that do not exist, or not on this machine."""
-HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "precision")
 
 
 def prepare_process() -> None:
@@ -117,9 +119,10 @@ def naming_refused(options: Mapping[str, Any]) -> Iterator[None]:
         raise
     except REFUSED as error:
         refused = _refused(options)
-        keys = [refused] if refused else [key for key in HARDWARE if key in options]
+        hardware = options_with(HARDWARE, TrainerOptions)
+        keys = [refused] if refused else [key for key in hardware if key in options]
         named = ", ".join(f"trainer.{key}={options[key]}" for key in keys)
-        mend = "; trainer=auto has options for any machine" if set(keys) <= set(HARDWARE) else ""
+        mend = "; trainer=auto has options for any machine" if set(keys) <= set(hardware) else ""
         raise OptionError(f"{named}: {in_one_line(error)}{mend}") from error
 
 

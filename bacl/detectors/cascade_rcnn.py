@@ -33,6 +33,7 @@ from bacl.detectors.region_detector import (
 from bacl.detectors.roi_pooling import RoIPooling
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.messages.errors import OptionError
+from bacl.options.marks import AfterTraining
 from bacl.options.ranges import Classes, FeatureDim, Name, NotNegative, PositiveShare, Stds
 
 
@@ -86,7 +87,7 @@ class CascadeRCNN(RegionDetector):
         box_head: Callable[[int, int, int], BoxHead],
         box_regression: Callable[..., BoxRegression],
         sampler: RoISampler,
-        postprocess: Callable[..., Postprocess],
+        postprocess: AfterTraining[Callable[..., Postprocess]],
         later_levels: Mapping[Name, CascadeLevel],
     ) -> None:
         super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)

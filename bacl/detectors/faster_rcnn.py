@@ -28,6 +28,7 @@ from bacl.detectors.region_detector import (
 )
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
+from bacl.options.marks import AfterTraining
 from bacl.options.ranges import Classes, FeatureDim
 
 COUNTED_MASKS = 100
@@ -68,7 +69,7 @@ class FasterRCNN(RegionDetector):
         box_head: Callable[[int, int, int], BoxHead],
         box_regression: Callable[[int, int], BoxRegression],
         sampler: RoISampler,
-        postprocess: Callable[..., Postprocess],
+        postprocess: AfterTraining[Callable[..., Postprocess]],
         mask: Callable[[int, int], MaskBranch] | None = None,
     ) -> None:
         super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import DictConfig
 
@@ -24,14 +24,14 @@ from bacl.one_pass.plan import (
 )
 from bacl.one_pass.variants import PlannedTest, can_vary, unvaried, write_variants
 from bacl.options.composed import changes, last_stage, plain
-from bacl.options.marked import is_free
+from bacl.options.libraries import ScaledPrecision
+from bacl.options.marked import is_shared, options_with
+from bacl.options.marks import IN_COMMON
 from bacl.options.signatures import find
 from bacl.runs.naming import variant_parts
 
 TRAININGS = "one_pass"
 """Folder of the trainings, beside the jobs' own folders."""
-SCALED = ("16-mixed", "16", 16)
-"""Precisions that scale all gradients by one factor, which depends on every head."""
 
 
 class OnePassLauncher(ProcessLauncher):
@@ -173,10 +173,7 @@ def grouped(jobs: Iterable[Job]) -> list[Group]:
 def without_heads(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """A job's configuration without heads that other jobs' heads may train beside."""
     options = plain(config)
-    shared = {key: value for key, value in options.items() if not is_free(key)}
-    # A run may be resumed with another stage or job, but jobs of a training share them.
-    shared |= {key: options[key] for key in ("seed", "stage", "job")}
-    del shared["head"]  # only a template: what is used of it is in the stages
+    shared = {key: value for key, value in options.items() if is_shared(key)}
     last = last_stage(config)
     if trains_beside_others(config, options["stages"][last]["module"]):
         del shared["stages"][last]["heads"]
@@ -193,7 +190,7 @@ def trains_beside_others(config: DictConfig, module: dict[str, Any]) -> bool:
         config.job == "fit"
         and getattr(stage, "independent_heads", False)
         and can_be_planned(config)
-        and config.trainer.precision not in SCALED
+        and config.trainer.precision not in get_args(ScaledPrecision)
         and all(text == "heads.*" for text in named)  # heads have other names in a training of many
     )
 
@@ -211,7 +208,7 @@ def _apart(first: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """The first few options in which they differ."""
     named = [
         f"{key}: {first[key]} -> {other[key]}"
-        for key in ("seed", "stage", "job")
+        for key in options_with(IN_COMMON)
         if first[key] != other[key]
     ]
     return (named + changes(first, other))[:4]

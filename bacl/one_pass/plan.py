@@ -20,6 +20,8 @@ from bacl.files.atomic import replacing
 from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError, in_one_line
 from bacl.options.composed import fixed, last_stage, plain
+from bacl.options.marked import options_with
+from bacl.options.marks import OF_JOB
 
 PLAN = "plan.yaml"
 COUNTED = {"_target_": f"{COUNTS}.load", "annotations": "${data.train.annotations}"}
@@ -77,9 +79,7 @@ def planned(config: DictConfig) -> dict[str, Any]:
     if "heads" in values:  # of a plan that was read
         return values
     heads = values["stages"][last_stage(config)]["heads"]
-    return {"name": values["name"], "head": values["head"], "report": values["report"]} | {
-        "heads": heads
-    }
+    return {option: values[option] for option in options_with(OF_JOB)} | {"heads": heads}
 
 
 def can_be_planned(config: DictConfig) -> bool:
@@ -146,7 +146,8 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedJob:
 
 
 def _require_harmless(parts: dict[str, Any], path: Path) -> None:
-    nodes = {node: parts[node] for node in ("head", "heads", "report")}
-    require_harmless(nodes, path, refers=True)
-    if set(parts) != {*nodes, "name"} or "${" in str(parts["name"]):
+    nodes = {key: part for key, part in parts.items() if not isinstance(part, str | int)}
+    words = [str(part) for key, part in parts.items() if key not in nodes]
+    if set(parts) != {*options_with(OF_JOB), "heads"} or "${" in "".join(words):
         raise StoredConfigurationError(f"{path}: {sorted(parts)}: not what a plan holds")
+    require_harmless(nodes, path, refers=True)

@@ -3,7 +3,6 @@
 What is varied is of after the training: the calibration of scores, and the suppression.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.assembly.harmless import COUNTS, StoredConfigurationError, require_harmless
 from bacl.assembly.stored import CALIBRATION, calibrate_alike, without_files
+from bacl.assembly.typed import key_of
 from bacl.files.atomic import replacing
 from bacl.files.plain_values import MISSING, read_yaml, select
 from bacl.messages.errors import UserError, in_one_line
+from bacl.options.marked import node_with
+from bacl.options.marks import AFTER_TRAINING
 
 VARIANTS = "variants.yaml"
-_VARIED = re.compile(r"(detector\.postprocess|calibration)(\.|$)")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class PlannedTest:
     def of(cls, config: DictConfig, overrides: Sequence[str]) -> "PlannedTest":
         """That of a composed command."""
         values = OmegaConf.to_container(config)
-        paths = [found[1] for text in overrides if (found := _VARIED.match(_path(text)))]
+        paths = [node for text in overrides if (node := _varied(text))]
         nodes = {path: select(values, path) for path in dict.fromkeys(paths)}
         return cls(list(overrides), {p: None if v is MISSING else v for p, v in nodes.items()})
 
@@ -45,14 +46,14 @@ class PlannedTest:
         for path, node in self.nodes.items():
             own = without_files(node, path, counts)
             OmegaConf.update(described, path, own, merge=False, force_add=True)
-        if any(path == CALIBRATION or path.startswith(f"{CALIBRATION}.") for path in self.nodes):
+        if CALIBRATION in self.nodes:
             calibrate_alike(described)
         return described
 
 
 def unvaried(overrides: Sequence[str]) -> list[str]:
     """The overrides that say nothing of what may be varied."""
-    return [text for text in overrides if not _VARIED.match(_path(text))]
+    return [text for text in overrides if not _varied(text)]
 
 
 def can_vary(config: DictConfig, overrides: Sequence[str]) -> bool:
@@ -96,7 +97,7 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedTest:
     overrides, nodes = entry["overrides"], entry["nodes"]
     if not all(isinstance(text, str) for text in (*overrides, *nodes)):
         raise TypeError("overrides and paths are texts")
-    if wrong := [key for key in nodes if not _VARIED.fullmatch(key)]:
+    if wrong := [key for key in nodes if node_with(AFTER_TRAINING, key) != key]:
         raise ValueError(f"{wrong[0]} cannot be varied after the training")
     _require_harmless(nodes, path)
     return PlannedTest(overrides, nodes)
@@ -107,6 +108,6 @@ def _require_harmless(nodes: Mapping[str, Any], path: Path) -> None:
     require_harmless(given, path, refers=True)
 
 
-def _path(override: str) -> str:
-    """Path of the node that an override sets; of a group, where it is put."""
-    return override.partition("=")[0].lstrip("+~").rpartition("@")[2]
+def _varied(override: str) -> str:
+    """Path of the node that an override varies, if it can be varied after the training."""
+    return node_with(AFTER_TRAINING, key_of(override))

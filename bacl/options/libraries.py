@@ -5,25 +5,27 @@ from typing import Annotated, Any, Literal, Never, TypedDict
 
 from annotated_types import Interval, Len
 
-from bacl.options.marks import Free
+from bacl.options.marks import Free, Hardware
 from bacl.options.parts import Part
 from bacl.options.ranges import Count, Positive, PositiveShare, Share, ShareBelowOne, Text, Whole
 
 Batches = Annotated[int, Interval(ge=1)] | PositiveShare | None
 """A number or a share of batches, null for all: without any, a run would end with nothing learnt or
 an AP of 0."""
+ScaledPrecision = Literal["16-mixed", "16", 16]
+"""Those that scale all gradients by one factor, which depends on every head."""
 
 
 class Trainer(TypedDict, total=False):
     """Lightning's trainer."""
 
-    accelerator: Free[Text]
-    devices: Free[Annotated[int, Interval(ge=-1, le=4096)] | Text | Sequence[Whole]]
-    num_nodes: Free[Count]
-    strategy: Free[
-        Text | Annotated[Mapping[str, Any], Part("lightning.pytorch.strategies.Strategy")]
+    accelerator: Hardware[Free[Text]]
+    devices: Hardware[Free[Annotated[int, Interval(ge=-1, le=4096)] | Text | Sequence[Whole]]]
+    num_nodes: Hardware[Free[Count]]
+    strategy: Hardware[
+        Free[Text | Annotated[Mapping[str, Any], Part("lightning.pytorch.strategies.Strategy")]]
     ]
-    precision: Literal["32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16]
+    precision: Hardware[Literal["32-true", "bf16-mixed", "32", "bf16", 32, ScaledPrecision]]
     accumulate_grad_batches: Count
     gradient_clip_val: Positive | None
     gradient_clip_algorithm: Literal["norm", "value"] | None

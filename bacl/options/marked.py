@@ -11,10 +11,13 @@ from typing import Any, is_typeddict
 from bacl.options.libraries import LIBRARIES
 from bacl.options.marks import (
     FREE,
+    IN_COMMON,
     NAMES_FILE,
+    OF_JOB,
     OF_MODEL,
     SAMPLES,
     TRAINS,
+    Mark,
     ReadBy,
     bare,
     marks_of,
@@ -24,6 +27,29 @@ from bacl.options.sections import Configuration
 from bacl.options.signatures import options_of, options_of_section
 
 
+def options_with(mark: Mark, section: Any = Configuration) -> tuple[str, ...]:
+    """The options of a section that are marked so, in order.
+
+    >>> from bacl.options.marks import IN_COMMON
+    >>> options_with(IN_COMMON)
+    ('stage', 'seed', 'job')
+    """
+    hints = options_of_section(section).items()
+    return tuple(name for name, hint in hints if mark in marks_of(hint))
+
+
+def node_with(mark: Mark, path: str) -> str:
+    """Path of the node that is marked so: an option's own, or one that it lies in; or nothing.
+
+    >>> from bacl.options.marks import AFTER_TRAINING
+    >>> node_with(AFTER_TRAINING, "calibration.tau"), node_with(AFTER_TRAINING, "seed")
+    ('calibration', '')
+    """
+    keys = path.split(".")
+    ends = (end for end, hint in enumerate(_hints(path), start=1) if mark in marks_of(hint))
+    return ".".join(keys[: next(ends, 0)])
+
+
 @cache
 def is_free(path: str) -> bool:
     """Whether a run may go on with another value of an option, or of the nodes that it lies in.
@@ -31,7 +57,17 @@ def is_free(path: str) -> bool:
     >>> is_free("seed"), is_free("data.train.images"), is_free("head.loss.alpha")
     (True, True, False)
     """
-    return any(FREE in marks_of(hint) for hint in _hints(path))
+    return bool(node_with(FREE, path))
+
+
+def is_shared(option: str) -> bool:
+    """Whether jobs that train together have the same value of an option of the configuration.
+
+    >>> is_shared("metric"), is_shared("seed"), is_shared("logger"), is_shared("head")
+    (True, True, False, False)
+    """
+    marks = marks_of(options_of_section(Configuration)[option])
+    return IN_COMMON in marks or not {FREE, OF_JOB} & set(marks)
 
 
 def is_of_training(path: str, gathers: bool) -> bool:
@@ -44,8 +80,7 @@ def is_of_training(path: str, gathers: bool) -> bool:
     >>> is_of_training("stages.x.schedule.epochs", True), is_of_training("sampler", True)
     (True, False)
     """
-    marks = {mark for hint in _hints(path) for mark in marks_of(hint)}
-    return TRAINS in marks or (SAMPLES in marks and not gathers)
+    return bool(node_with(TRAINS, path) or (node_with(SAMPLES, path) and not gathers))
 
 
 @cache

@@ -29,6 +29,8 @@ class SaidBy(Mark):
 
 
 FREE, OF_MODEL, NAMES_FILE, TRAINS, SAMPLES = Mark(), Mark(), Mark(), Mark(), Mark()
+AFTER_TRAINING, OF_JOB, IN_COMMON, HARDWARE = Mark(), Mark(), Mark(), Mark()
+NAMES_NO_FOLDER, DESCRIBES_ALL = Mark(), Mark()
 Free = Annotated[T, FREE]
 """Changes neither what is learned nor how it is judged: a run may go on with another value."""
 OfModel = Annotated[T, OF_MODEL]
@@ -40,6 +42,18 @@ Trains = Annotated[T, TRAINS]
 """Says how a stage trains: nothing that is done with a finished one goes by it."""
 Samples = Annotated[T, SAMPLES]
 """Says what a stage trains on: of a finished one only what a calibration gathers goes by it."""
+AfterTraining = Annotated[T, AFTER_TRAINING]
+"""Can be exchanged once all is trained: many values of it are judged in one pass."""
+OfJob = Annotated[T, OF_JOB]
+"""Of each of the jobs that train together: their plan holds what each has."""
+InCommon = Annotated[T, IN_COMMON]
+"""Though a run may go on with another value, jobs that train together have the same."""
+Hardware = Annotated[T, HARDWARE]
+"""Says on what a training computes, and how exactly; not every machine has all of it."""
+NamesNoFolder = Annotated[T, NAMES_NO_FOLDER]
+"""Its choice among the files of its group is no part of the name of a run's folder."""
+DescribesAll = Annotated[T, DESCRIBES_ALL]
+"""A choice among the files of its group describes the model as a whole."""
 
 
 def marks_of(hint: Any) -> tuple[Mark, ...]:

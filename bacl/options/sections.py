@@ -2,11 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, Never, NotRequired, TypedDict
 
 from annotated_types import Interval, Len, Predicate
 
-from bacl.options.marks import Free, NamesFile, OfModel, ReadBy, Samples, Trains
+from bacl.options.marks import (
+    AfterTraining,
+    DescribesAll,
+    Free,
+    InCommon,
+    NamesFile,
+    NamesNoFolder,
+    OfJob,
+    OfModel,
+    ReadBy,
+    Samples,
+    Trains,
+)
 from bacl.options.parts import Part
 from bacl.options.ranges import (
     ClassifierInit,
@@ -26,6 +38,9 @@ DATAMODULE = "bacl.data.datamodule.DetectionDataModule"
 CLASSIFIER = "bacl.heads.Classifier"
 AUGMENTATION = "bacl.data.augmentation.transforms.Augmentation"
 BUILDERS = ("bacl.data.builtin.data_set.build", "bacl.data.coco_lt.COCOLTBuilder")
+DETECTORS = ("bacl.detectors.faster_rcnn.FasterRCNN", "bacl.detectors.cascade_rcnn.CascadeRCNN")
+"""Classes, as which of them a node is made by is not known of a path alone. What else makes data,
+or is a detector, has no option with a mark for a configuration as a whole."""
 TRAINER = "lightning.pytorch.Trainer"
 
 
@@ -120,15 +135,19 @@ class Stage(TypedDict):
 class Model(TypedDict):
     """What a model is built from."""
 
-    detector: OfModel[Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector")]]
+    detector: OfModel[
+        Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector", marked=DETECTORS)]
+    ]
     metric: OfModel[
         Annotated[Any, Part("bacl.evaluation.average_precision.AveragePrecision", factory=True)]
     ]
     stages: OfModel[Mapping[Name, Stage]]
-    stage: Free[Text | None]
-    seed: Free[OfModel[Seed]]
+    stage: InCommon[Free[Text | None]]
+    seed: InCommon[Free[OfModel[Seed]]]
     masks: OfModel[bool]
-    calibration: NotRequired[OfModel[Annotated[Any, Part("bacl.heads.Calibration")] | None]]
+    calibration: NotRequired[
+        AfterTraining[OfModel[Annotated[Any, Part("bacl.heads.Calibration")] | None]]
+    ]
     """Of every head that has none of its own."""
 
 
@@ -150,23 +169,29 @@ class Configuration(Model):
     """conf/config.yaml, with the groups that it chooses from."""
 
     data: Data
-    head: NotRequired[Trains[Annotated[Any, Part(CLASSIFIER)]]]
+    head: NotRequired[OfJob[Trains[Annotated[Any, Part(CLASSIFIER)]]]]
     """What stages make heads of; a finished stage has its own."""
     sampler: Samples[Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]]
-    trainer: Annotated[Any, Part(TRAINER, marked=(TRAINER,))]
+    trainer: NamesNoFolder[Annotated[Any, Part(TRAINER, marked=(TRAINER,))]]
+    """A group of hardware: what of it changes a result is named where it is set by itself."""
     logger: Free[
         Mapping[Name, Annotated[Any, Part("lightning.pytorch.loggers.Logger", factory=True)]]
     ]
     datamodule: Annotated[Any, Part(DATAMODULE, factory=None, marked=(DATAMODULE,))]
-    job: Free[Text]
-    name: Free[Annotated[Text | int, Predicate(inside_runs)]]
+    job: InCommon[Free[Text]]
+    name: OfJob[Free[Annotated[Text | int, Predicate(inside_runs)]]]
     checkpoint: Annotated[
         Free[Text | None], ReadBy(("test", "predict", "import", "export", "cost"))
     ]
     output: Annotated[Free[Text | None], ReadBy(("import",))]
     checkpoint_every_minutes: Free[Annotated[float, Interval(ge=0, le=525_600)]]  # a year
-    report: Free[OfModel[Report]]
+    report: OfJob[Free[OfModel[Report]]]
     cost: Annotated[Free[Cost], ReadBy(("cost",))]
     predict: Annotated[Free[Predict], ReadBy(("predict",))]
     export: Annotated[Free[Export], ReadBy(("export",))]
-    sweep: NotRequired[Mapping[str, Any]]
+    sweep: NotRequired[NamesNoFolder[Mapping[str, Any]]]
+    """Many runs, of which each has a name."""
+    pipeline: NotRequired[DescribesAll[Never]]
+    """A group alone, as is the next: its files set options of other nodes."""
+    experiment: NotRequired[DescribesAll[NamesNoFolder[Never]]]
+    """Its files set `name`."""

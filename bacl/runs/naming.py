@@ -6,11 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bacl.options.marked import is_free
+from bacl.options.marked import is_free, options_with
+from bacl.options.marks import NAMES_NO_FOLDER
 
-CHOICES = ("experiment", "trainer", "sweep")
-"""Groups whose choice names no folder: an experiment sets `name`, a trainer is hardware, a sweep is
-many runs."""
 LONGEST = 150  # file systems allow 255 bytes
 KEY = r"[a-zA-Z][\w.]*(@[\w.]+)?"
 SAID = re.compile(rf"\+{{0,2}}{KEY}=[\w.+-]*|~{KEY}", re.ASCII)
@@ -48,7 +46,8 @@ def test_folder(annotations: Path, overrides: Sequence[str]) -> str:
 def variant_parts(overrides: Sequence[str]) -> list[str]:
     """The overrides that change what is learned or how it is judged."""
     keys = ((text, text.split("=")[0].lstrip("+~")) for text in overrides)
-    return [text for text, key in keys if key not in CHOICES and not is_free(key)]
+    choices = options_with(NAMES_NO_FOLDER)
+    return [text for text, key in keys if key not in choices and not is_free(key)]
 
 
 def _spelt(override: str) -> str:

@@ -3,8 +3,11 @@ import torch
 
 from bacl.assembly.build import build_stage
 from bacl.assembly.instantiate import instantiate
-from bacl.assembly.trainer import HARDWARE, build_fabric, build_trainer, single_device_trainer
+from bacl.assembly.trainer import build_fabric, build_trainer, single_device_trainer
 from bacl.messages.errors import OptionError
+from bacl.options.libraries import Trainer
+from bacl.options.marked import options_with
+from bacl.options.marks import HARDWARE
 
 
 def trainer_of(config, folder):
@@ -29,7 +32,8 @@ def test_an_option_that_lightning_refuses_is_named(compose_config, tmp_path, opt
         trainer_of(config, tmp_path)
     told = str(caught.value)
     assert "\n" not in told
-    of_the_machine = option.split("=")[0].removeprefix("trainer.") in HARDWARE
+    hardware = options_with(HARDWARE, Trainer)
+    of_the_machine = option.split("=")[0].removeprefix("trainer.") in hardware
     assert told.endswith("; trainer=auto has options for any machine") == of_the_machine
 
 

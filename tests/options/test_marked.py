@@ -10,10 +10,29 @@ from omegaconf import OmegaConf
 from bacl.assembly.allowed import FUNCTIONS
 from bacl.command.check import wrong_command
 from bacl.detectors.backbone import Backbone
+from bacl.detectors.region_detector import RegionDetector
 from bacl.options.composed import changes, flat, plain
-from bacl.options.marked import is_free, names_of_files, paths_of_model
-from bacl.options.marks import Free, NamesFile, OfModel, bare, marks_of
+from bacl.options.marked import (
+    is_free,
+    is_shared,
+    names_of_files,
+    node_with,
+    options_with,
+    paths_of_model,
+)
+from bacl.options.marks import (
+    AFTER_TRAINING,
+    DESCRIBES_ALL,
+    NAMES_NO_FOLDER,
+    OF_JOB,
+    Free,
+    NamesFile,
+    OfModel,
+    bare,
+    marks_of,
+)
 from bacl.options.ranges import Count, Text
+from bacl.options.sections import DETECTORS
 from bacl.options.signatures import options_of
 from tests.assembly.test_allowed import allowed_classes, modules
 
@@ -52,6 +71,42 @@ def test_a_marked_type_is_the_type_in_every_other_respect():
 )
 def test_a_run_may_go_on_with_other_values_of_what_says_so(path, free):
     assert is_free(path) is free
+
+
+@pytest.mark.parametrize(
+    ("path", "node"),
+    [
+        ("detector.postprocess.nms_iou", "detector.postprocess"),
+        ("detector.postprocess", "detector.postprocess"),
+        ("calibration.statistics.annotations", "calibration"),
+        ("detector", ""),
+        ("detector.backbone.postprocess", ""),
+        ("stages.calibration.schedule", ""),
+    ],
+)
+def test_what_can_be_exchanged_after_the_training(path, node):
+    assert node_with(AFTER_TRAINING, path) == node
+
+
+def test_all_detectors_that_have_marks_are_asked_for_them():
+    """And no option of another kind of detector is forgotten."""
+    classes = {name for module in modules() for name in allowed_classes(module)} - FUNCTIONS
+    detectors = {name for name in classes if issubclass(resolve_name(name), RegionDetector)}
+    have = {name for name in detectors if any(map(marks_of, options_of(name).values()))}
+    assert have == set(DETECTORS)
+
+
+def test_jobs_of_one_training_share_all_but_what_is_free_or_of_each(compose_config):
+    config = plain(compose_config("+experiment=bacl_demo"))
+    shared = {option for option in config if is_shared(option)}
+    assert {"seed", "stage", "job", "data", "detector", "stages", "calibration"} <= shared
+    assert not shared & {"name", "head", "report", "logger", "checkpoint", "predict"}
+    assert options_with(OF_JOB) == ("head", "name", "report")
+
+
+def test_groups_that_name_no_folder_or_describe_a_model():
+    assert set(options_with(NAMES_NO_FOLDER)) == {"experiment", "trainer", "sweep"}
+    assert set(options_with(DESCRIBES_ALL)) == {"experiment", "pipeline"}
 
 
 def test_what_differs_between_two_runs_leaves_out_what_is_free(compose_config):
