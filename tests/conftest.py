@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import PIL.Image
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.data.batch import Detections, Target
@@ -49,6 +51,27 @@ def _own_cache(tmp_path_factory):
             environment.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
         environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+SAVEFIG = Figure.savefig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _blank_figures():
+    """Figures are put together but not rendered: that takes most of a tiny run's time."""
+
+    def write_blank(self: Figure, path: Path, **options: Any) -> None:
+        PIL.Image.new("RGB", (8, 8)).save(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", write_blank)
+        yield
+
+
+@pytest.fixture
+def rendered(monkeypatch):
+    """Figures are rendered, for tests of what they look like."""
+    monkeypatch.setattr(Figure, "savefig", SAVEFIG)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +117,9 @@ def tiny(compose_config, tiny_overrides) -> Callable[..., DictConfig]:
 def finished(tiny, tmp_path_factory) -> Path:
     """The folder of a finished run; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    fit.run(tiny(), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", SAVEFIG)
+        fit.run(tiny(), folder)
     return folder
 
 

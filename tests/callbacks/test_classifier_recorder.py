@@ -31,6 +31,7 @@ def test_a_row_replaces_those_of_the_same_and_later_epochs(tmp_path):
         assert file["weight_norm"].tolist() == [[0, 0, 0], [10, 10, 10]]
 
 
+@pytest.mark.usefixtures("rendered")
 def test_records_start_and_every_epoch_of_every_head(fit, stage, tmp_path):
     fit(ClassifierRecorder(), stage=stage)
     with np.load(tmp_path / "heads" / "bacl.npz") as file:

@@ -24,7 +24,13 @@ def without_weights():
     return ["data.num_classes=12", "detector.backbone.weights=null"]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name.endswith("_r101") else name
+        for name in EXPERIMENTS
+    ],
+)
 def test_every_experiment_builds_every_stage(name, without_weights, counts_file):
     files = [f"data.train.annotations={counts_file}", f"data.val.annotations={counts_file}"]
     config = composed(f"+experiment={name}", *without_weights, *files)

@@ -13,7 +13,6 @@ from bacl.command.check import CONF
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
-from bacl.runs import conclusion
 
 METHODS = sorted({path.stem for path in (CONF / "head").glob("*.yaml")} - {"bacl"})
 STEPS = 8
@@ -24,18 +23,16 @@ def config(tiny, finished):
     """Composes a classifier stage with a head of every method, on the finished run's first one."""
     start = f"stages.classifier.init.detector={finished / 'representation/final.ckpt'}"
     heads = [f"+head@stages.classifier.heads.{name}={name}" for name in METHODS]
-    common = [start, "stage=classifier", "checkpoint_every_minutes=0.0001", *heads]
+    common = [start, "stage=classifier", *heads]
     common.append("stages.classifier.init.classifier=fresh")  # losses of any number of logits
     return lambda *overrides: tiny(*common, *overrides)
 
 
 @pytest.fixture(scope="module")
 def trained(config, tmp_path_factory) -> Path:
-    """The folder of the run, without pictures, which are tested elsewhere."""
+    """The folder of the run."""
     folder = tmp_path_factory.mktemp("methods")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conclusion, "draw", lambda *args: iter(()))
-        fit.run(config(), folder)
+    fit.run(config(), folder)
     return folder
 
 
@@ -55,12 +52,11 @@ class Crash(Callback):
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     config, trained, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(conclusion, "draw", lambda *args: iter(()))
     watchers = trainer_module.callbacks
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "callbacks", lambda *args: [*watchers(*args), Crash()])
         with pytest.raises(KeyError, match="the power is out"):
-            fit.run(config(), tmp_path)
+            fit.run(config("checkpoint_every_minutes=0.0001"), tmp_path)
     assert (tmp_path / "classifier/last.ckpt").exists()
     fit.run(config(), tmp_path)
     ours, theirs = heads_of(tmp_path), heads_of(trained)
@@ -71,7 +67,6 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
 
 def test_what_is_stored_comes_back_and_scores_as_before(tiny, trained, monkeypatch):
     """By the checkpoint's own configuration, which says what the heads are made of."""
-    monkeypatch.setattr(conclusion, "draw", lambda *args: iter(()))
     monkeypatch.setattr(test_job, "command_overrides", lambda: ["data=builtin"])
     test_job.run(tiny(f"checkpoint={trained / 'classifier/final.ckpt'}"), trained)
     (again,) = (trained / "classifier").glob("test_val_*/results.json")

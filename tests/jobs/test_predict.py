@@ -107,6 +107,7 @@ def test_batches_and_workers_change_nothing(command, pictures, tmp_path):
         np.testing.assert_allclose(*pair, rtol=0, atol=1e-3)
 
 
+@pytest.mark.usefixtures("rendered")
 def test_broken_files_are_named_and_every_other_picture_is_drawn(
     command, pictures, tmp_path, capsys
 ):

@@ -37,7 +37,10 @@ def copied(finished: Path, tmp_path: Path, name: str) -> Path:
     return Path(shutil.copy(finished / "classifier/final.ckpt", folder))
 
 
-def test_each_setting_ends_as_alone(finished, tiny, tmp_path, commanded):
+@pytest.mark.parametrize("pictures", ["blank", pytest.param("rendered", marks=pytest.mark.slow)])
+def test_each_setting_ends_as_alone(pictures, finished, tiny, tmp_path, commanded, request):
+    if pictures == "rendered":
+        request.getfixturevalue("rendered")
     alone, together = (copied(finished, tmp_path, name) for name in ("alone", "together"))
     tests = []
     for setting in SETTINGS:

@@ -8,6 +8,11 @@ from matplotlib.image import imread
 from bacl.reporting.ablation import Ablation, Row
 
 
+@pytest.fixture(autouse=True)
+def _drawn(rendered):
+    """These tests look at figures."""
+
+
 @pytest.fixture
 def pixels():
     """How many pixels of a PNG have a colour."""

