@@ -9,8 +9,9 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
+from bacl.evaluation.right_label import RightLabels
 from bacl.evaluation.rules import Rules
-from bacl.evaluation.summary import summary
+from bacl.evaluation.summary import label_summary, summary
 
 RULES = Rules(300, limit_per_category=False, federated=True, without_area=False)
 
@@ -20,12 +21,22 @@ def evaluation(
     grouping: Grouping,
     per_category: Mapping[str, np.ndarray] | None = None,
     part: str = "",
+    right_labels: RightLabels | None = None,
 ) -> Evaluation:
     """Of all measures of LVIS, with those of masks where a value is one of theirs."""
-    boxes = list(summary(RULES, grouping))
-    masks = [each.as_masks() for each in boxes] if any("segm/" in name for name in values) else []
+    curves = list(summary(RULES, grouping))
+    masks = [each.as_masks() for each in curves] if any("segm/" in name for name in values) else []
     nothing = DetectionColumns.concatenate([])
-    return Evaluation([*boxes, *masks], values, per_category or {}, grouping, None, part, nothing)
+    return Evaluation(
+        [*curves, *label_summary(grouping), *masks],
+        values,
+        per_category or {},
+        grouping,
+        None,
+        part,
+        nothing,
+        right_labels,
+    )
 
 
 def statistics(

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from bacl.evaluation.judging import Judgement, judge
 from bacl.evaluation.mask_overlap import mask_overlap
 from bacl.evaluation.measures import MASKS, Measure
 from bacl.evaluation.object_matching import box_overlap
-from bacl.evaluation.precision import Curves
+from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
-from bacl.evaluation.summary import summary
+from bacl.evaluation.summary import label_summary, summary
 from bacl.evaluation.truth import GroundTruth
 from bacl.processes.distributed import gather_objects
 
@@ -88,6 +89,7 @@ class AveragePrecision(Metric):
         """Images that the last `compute` judged."""
         self.judgement: Judgement | None = None
         self.mask_judgement: Judgement | None = None
+        self.right_labels: RightLabels | None = None
         self._known_images = np.sort(table.image_ids)
         for name in COLUMN_NAMES:
             self.add_state(name, default=[], dist_reduce_fx=None)
@@ -116,27 +118,33 @@ class AveragePrecision(Metric):
             detections.check_masks(self._image_sizes(detections.image_ids))
         else:
             detections = detections.without_masks()
-        self.judgement = self.mask_judgement = None
+        self.judgement = self.mask_judgement = self.right_labels = None
         for name in COLUMN_NAMES:
             getattr(self, name).append(torch.from_numpy(getattr(detections, name)))
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars AP, AP50, AP75, APs, APm, APl, AP of each group, AR@300, ARs@300 and so on.
 
-        The names of the recalls carry `max_detections`. -1 where no category has an object.
-        Those of masks are segm/AP and so on.
+        The names of the recalls carry `max_detections`. After them those that are of no benchmark:
+        AP at the limit of detections that fits the number of categories, such as "AP@20" and
+        "AP@20_r", where that is lower; AP of all categories' detections in one ranking, "AP_pool";
+        the share of objects with their right label, "right_label". -1 where no category has an
+        object. Those of masks are segm/AP and so on; of the right label there is one.
         """
         began = time.perf_counter()
         detections = self._columns()
         truth = self._truth(detections)
         boxes = box_overlap(detections.boxes, truth.boxes, truth.crowd)
-        self.judgement = judge(truth, detections, detections.areas, boxes, self.rules)
-        found = self._summary(self.judgement.curves)
+        judged = partial(judge, truth, detections, rules=self.rules, grouping=self.grouping)
+        self.judgement = judged(areas=detections.areas, overlap=boxes)
+        self.right_labels = right_labels(truth, detections, self.rules)
+        labels = label_summary(self.grouping)
+        found = self._summary(self.judgement)
+        found |= {measure: share(self.right_labels) for measure, share in labels.items()}
         if self.masks:
             masks = mask_overlap(detections, truth, self.table)
-            areas = detections.mask_areas
-            self.mask_judgement = judge(truth, detections, areas, masks, self.rules)
-            of_masks = self._summary(self.mask_judgement.curves)
+            self.mask_judgement = judged(areas=detections.mask_areas, overlap=masks)
+            of_masks = self._summary(self.mask_judgement)
             found |= {measure.as_masks(): value for measure, value in of_masks.items()}
         seconds = time.perf_counter() - began
         _log.debug("AP of %d detections took %.2f s", len(detections.scores), seconds)
@@ -148,8 +156,9 @@ class AveragePrecision(Metric):
     @property
     def measures(self) -> list[Measure]:
         """What `compute` gives, in that order."""
-        boxes = list(summary(self.rules, self.grouping))
-        return boxes + [measure.as_masks() for measure in boxes] if self.masks else boxes
+        curves = list(summary(self.rules, self.grouping))
+        masks = [measure.as_masks() for measure in curves] if self.masks else []
+        return [*curves, *label_summary(self.grouping), *masks]
 
     def per_category(self) -> dict[str, np.ndarray]:
         """Figures of each category, after `compute`.
@@ -186,7 +195,7 @@ class AveragePrecision(Metric):
     def reset(self) -> None:
         """Forget all images."""
         super().reset()
-        self.judgement = self.mask_judgement = None
+        self.judgement = self.mask_judgement = self.right_labels = None
 
     @property
     def part(self) -> str:
@@ -218,9 +227,9 @@ class AveragePrecision(Metric):
         for name, value in zip(COLUMN_NAMES, _gathered(self._columns()), strict=True):
             setattr(self, name, value)
 
-    def _summary(self, curves: Curves) -> dict[Measure, float]:
+    def _summary(self, found: Judgement) -> dict[Measure, float]:
         read = summary(self.rules, self.grouping)
-        return {measure: of(curves) for measure, of in read.items()}
+        return {measure: of(found) for measure, of in read.items()}
 
 
 def _gathered(columns: DetectionColumns) -> list[list[Tensor]]:

@@ -48,6 +48,11 @@ class Grouping:
             raise ValueError("groups: every category must be in exactly one of them")
 
     @property
+    def num_categories(self) -> int:
+        """C."""
+        return len(self.groups[0].members)
+
+    @property
     def present(self) -> list[CategoryGroup]:
         """The groups that have categories."""
         return [group for group in self.groups if group.members.any()]

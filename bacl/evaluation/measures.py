@@ -29,6 +29,15 @@ class Measure:
         return replace(self, name=f"{MASKS}{self.name}", of_masks=True)
 
     @property
+    def family(self) -> str:
+        """The title without the group: what the measure of all categories is called.
+
+        >>> Measure("right_label_r", "right label_r", "main", "r").family
+        'right label'
+        """
+        return self.title.removesuffix(f"_{self.group}")
+
+    @property
     def full_title(self) -> str:
         """Where those of boxes and of masks stand beside each other."""
         return f"{self.title} masks" if self.of_masks else self.title

@@ -3,24 +3,20 @@
 Average precision ranks the detections of one category among each other. What a person sees of an
 object is the best detection there, whatever its category; here categories compete.
 
-G: objects that count. D: detections. C: categories.
+G: objects that count. C: categories.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from bacl.evaluation.contenders import Contenders
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
-from bacl.evaluation.judging import within_limit
-from bacl.evaluation.object_matching import IOU_THRESHOLDS, PairOverlap, box_overlap
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
 
-_FIRST_LOOK = 8  # an image's best detections; most objects need no others
-_PAIRS_AT_ONCE = 1 << 17  # bounds the memory of a block: about 20 MB
+_FIRST_LOOK = 16  # an image's best detections; most objects need no others
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -87,70 +83,25 @@ def right_labels(truth: GroundTruth, detections: DetectionColumns, rules: Rules)
         detections: of images of the truth, each once.
         rules: of the benchmark; the cap of detections applies before anything is left out.
     """
-    objects = np.flatnonzero(~(truth.ignored | truth.crowd))
-    images, labels = np.divmod(truth.keys[objects], truth.num_categories)
-    image, keys, kept = within_limit(truth, detections, rules)
-    rows = np.flatnonzero(kept & rules.exists(detections.areas) & truth.evaluated(keys))
-    rows = rows[np.lexsort((-detections.scores[rows], image[rows]))]
-    first = np.searchsorted(image[rows], images, side="left")
-    last = np.searchsorted(image[rows], images, side="right")
-    partial = ~truth.exhaustive(keys[rows])
-    overlap = box_overlap(detections.boxes, truth.boxes, truth.crowd)
-    search = _Search(rows, detections.labels[rows], partial, objects, labels, overlap)
-    best = search.best(first, last)
+    contenders = Contenders.of(truth, detections, rules)
+    best = _best(contenders)
     right = best >= 0
-    right[right] = detections.labels[rows[best[right]]] == labels[right]
-    return RightLabels(images, labels, right)
+    right[right] = contenders.found[best[right]] == contenders.labels[right]
+    return RightLabels(contenders.images, contenders.labels, right)
 
 
-@dataclass(slots=True, frozen=True)
-class _Search:
-    """For the best overlapping detection of every object. N: detections that are looked at."""
+def _best(contenders: Contenders) -> np.ndarray:
+    """(G,) int64, the best detection over each object; -1 without.
 
-    rows: np.ndarray
-    """(N,) int64 in the columns of detections; image by image, best first."""
-    found: np.ndarray
-    """(N,) their labels."""
-    partial: np.ndarray
-    """(N,) bool: the category is annotated in part in the image."""
-    objects: np.ndarray
-    """(G,) int64, rows of the truth."""
-    labels: np.ndarray
-    """(G,) int64, theirs."""
-    overlap: PairOverlap
-
-    def best(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """(G,) int64 in [0, N) from the ranges [first, last) of the objects' images; -1 without.
-
-        All objects look at a few detections, those without an answer at twice as many more.
-        """
-        answers, open_, look = np.full(len(self.objects), -1), np.flatnonzero(first < last), 0
-        while len(open_):
-            begin = first[open_] + look
-            look = 2 * look + _FIRST_LOOK
-            end = np.minimum(first[open_] + look, last[open_])
-            for some in _blocks(end - begin):
-                answers[open_[some]] = self._first_of(open_[some], begin[some], end[some])
-            open_ = open_[(answers[open_] < 0) & (end < last[open_])]
-        return answers
-
-    def _first_of(self, objects: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """(n,) the first in [begin, end) that decides over each of these objects; -1 without."""
-        size = end - begin
-        owner = np.repeat(np.arange(len(size)), size)
-        place = np.arange(size.sum()) + np.repeat(begin - (np.cumsum(size) - size), size)
-        who = objects[owner]
-        near = self.overlap(self.rows[place], self.objects[who]) >= IOU_THRESHOLDS[0]
-        near &= ~self.partial[place] | (self.found[place] == self.labels[who])
-        hit = np.flatnonzero(near)[::-1]
-        answers = np.full(len(size), -1)
-        answers[owner[hit]] = place[hit]  # in reverse: the best one is written last
-        return answers
-
-
-def _blocks(sizes: np.ndarray) -> Iterator[slice]:
-    """Consecutive stretches of about as many pairs as are looked at together."""
-    part = np.cumsum(sizes) // _PAIRS_AT_ONCE
-    cuts = [*np.flatnonzero(np.diff(part, prepend=-1)), len(sizes)]
-    for start, stop in pairwise(cuts):
-        yield slice(start, stop)
+    All objects look at a few detections, those without an answer at twice as many more.
+    """
+    first, last = contenders.first, contenders.last
+    answers, open_, look = np.full(len(first), -1), np.flatnonzero(first < last), 0
+    while len(open_):
+        begin = first[open_] + look
+        look = 2 * look + _FIRST_LOOK
+        end = np.minimum(first[open_] + look, last[open_])
+        for who, what in contenders.pairs(open_, begin, end):
+            answers[who[::-1]] = what[::-1]  # in reverse: the best one is written last
+        open_ = open_[(answers[open_] < 0) & (end < last[open_])]
+    return answers

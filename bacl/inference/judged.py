@@ -49,8 +49,9 @@ def evaluate(
 
     Returns:
         Measures by head: "AP", "AP50", "AP75", of sizes ("APs", "APm", "APl"), of groups ("APr",
-        "APc", "APf" of LVIS, "AP1" and on of COCO-LT) and recalls ("AR@300", …), all in [0, 1] and
-        -1 where there is nothing to average; with masks "segm/AP" and so on too.
+        "APc", "APf" of LVIS, "AP1" and on of COCO-LT) and recalls ("AR@300", …); those that compare
+        categories ("AP@20", "AP_pool", "right_label", each with groups, as "right_label_r"). All in
+        [0, 1] and -1 where there is nothing to average; with masks "segm/AP" and so on too.
 
     Raises:
         UserError: in one line, what is wrong with annotations or pictures, that the categories are

@@ -49,10 +49,16 @@ def test_a_metric_declares_what_it_computes(open_table):
     }
     metric = LVISAveragePrecision(open_table(content)[1])
     assert [each.name for each in metric.measures] == list(metric.compute())
-    groups = {each.title: (each.name, each.group) for each in metric.measures if each.group}
-    assert groups == {"AP_r": ("APr", "r"), "AP_c": ("APc", "c"), "AP_f": ("APf", "f")}
+    rare = {each.title: (each.name, each.family) for each in metric.measures if each.group == "r"}
+    assert rare == {
+        "AP_r": ("APr", "AP"),
+        "AP@3_r": ("AP@3_r", "AP@3"),
+        "AP_pool_r": ("AP_pool_r", "AP_pool"),
+        "right label_r": ("right_label_r", "right label"),
+    }
     main = [each.title for each in shown_in(metric.measures, "main")]
-    assert main == ["AP", "AP_r", "AP_c", "AP_f"]
+    labels = ["right label", "right label_r", "right label_c", "right label_f"]
+    assert main == ["AP", "AP_r", "AP_c", "AP_f", *labels]
 
 
 def test_results_of_earlier_versions_say_by_their_names_what_they_are(open_table):

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 from bacl.evaluation.detection_columns import DetectionColumns
-from bacl.evaluation.judging import _best, judge
+from bacl.evaluation.groups import CategoryGroup, Grouping
+from bacl.evaluation.judging import judge
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
+from bacl.evaluation.verdicts import _best
 
 LVIS = Rules(300, limit_per_category=False, federated=True, without_area=False)
+ONE_GROUP = Grouping((CategoryGroup("x", "all", np.array([True])),), by_instances=False)
 
 
 def columns(counts, scores, labels=None, boxes=None):
@@ -69,7 +72,7 @@ def test_what_is_known_decides_over_what_finds_nothing(knowledge, expected):
     )
     found = columns([2], [0.9, 0.5], boxes=[[50, 50, 9, 9], [0, 0, 40, 40]])
     overlap = box_overlap(found.boxes, truth.boxes, truth.crowd)
-    result = judge(truth, found, found.areas, overlap, LVIS)
+    result = judge(truth, found, found.areas, overlap, LVIS, ONE_GROUP)
     assert result.curves.average_precision() == pytest.approx(expected)
     assert result.num_objects.tolist() == [1]
     assert result.num_detections.tolist() == [2]

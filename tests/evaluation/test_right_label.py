@@ -6,7 +6,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from bacl.evaluation import right_label
+from bacl.evaluation import contenders, right_label
 from bacl.evaluation.bootstrap import ratios
 from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.evaluation.results_json import load_results
@@ -101,7 +101,7 @@ def test_random_cases_equal_a_plain_loop(judged, random_case, monkeypatch, seed,
     for each in annotations["annotations"]:
         each["iscrowd"] = int(draw.random() < 0.1)
     monkeypatch.setattr(right_label, "_FIRST_LOOK", int(draw.choice([1, 3, 8])))
-    monkeypatch.setattr(right_label, "_PAIRS_AT_ONCE", int(draw.choice([1, 20, 1 << 17])))
+    monkeypatch.setattr(contenders, "_PAIRS_AT_ONCE", int(draw.choice([1, 20, 1 << 17])))
     found, truth, table = judged(annotations, results, rules)
     assert by_object(found, truth, table.category_ids) == loop(annotations, results, rules)
 

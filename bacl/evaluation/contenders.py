@@ -1,0 +1,132 @@
+"""Detections that contend for objects: whichever overlaps an object, of whatever category it is.
+
+G: objects that count. D: detections. N: of them, those that are looked at.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.object_matching import IOU_THRESHOLDS, PairOverlap, box_overlap
+from bacl.evaluation.rules import Rules
+from bacl.evaluation.truth import GroundTruth
+from bacl.evaluation.verdicts import within_limit
+
+_PAIRS_AT_ONCE = 1 << 17  # bounds the memory of a block: about 15 MB
+_SLACK = 1e-6  # of a box's side: what rounding may move a centre by is far less
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Contenders:
+    """Objects that count (any area; no crowd, nothing ignored), and what may decide over them.
+
+    Left out are detections beyond the rules' limit, those that do not exist by the rules, and, in
+    federated annotations, those of which nobody can say that they are wrong: of categories that
+    are not verified to be present in, or absent from, the image, and of categories annotated in
+    part, but for objects of their own category.
+    """
+
+    images: np.ndarray
+    """(G,) int64, positions in `GroundTruth.image_ids`, ascending."""
+    labels: np.ndarray
+    """(G,) int64 in [0, C)."""
+    first: np.ndarray
+    """(G,) int64, where the detections of the object's image begin, the best one first."""
+    last: np.ndarray
+    """(G,) int64, where they end."""
+    found: np.ndarray
+    """(N,) labels of the detections."""
+    scores: np.ndarray
+    """(N,) float64; among equals the earlier detection is first."""
+    _partial: np.ndarray
+    """(N,) bool: the category is annotated in part in the image."""
+    _rows: np.ndarray
+    """(N,) int64 in the columns of detections."""
+    _objects: np.ndarray
+    """(G,) int64, rows of the truth."""
+    _centres: np.ndarray
+    """(2, N) float64 x and y of the detections."""
+    _corners: np.ndarray
+    """(4, G) float64 x, y, x, y of the objects, a little outside."""
+    _overlap: PairOverlap
+
+    @classmethod
+    def of(cls, truth: GroundTruth, detections: DetectionColumns, rules: Rules) -> "Contenders":
+        """Of the images of the truth; each occurs at most once among the detections."""
+        objects = np.flatnonzero(~(truth.ignored | truth.crowd))
+        images, labels = np.divmod(truth.keys[objects], truth.num_categories)
+        image, keys, kept = within_limit(truth, detections, rules)
+        rows = np.flatnonzero(kept & rules.exists(detections.areas) & truth.evaluated(keys))
+        rows = _best_first(rows, image, detections.scores)
+        owners, (corner, size) = image[rows], np.split(detections.boxes[rows].T, 2)
+        true_corner, true_size = np.split(truth.boxes[objects].T, 2)
+        slack = _SLACK * (1 + true_size)
+        outside = np.concatenate([true_corner - slack, true_corner + true_size + slack])
+        return cls(
+            images,
+            labels,
+            np.searchsorted(owners, images, side="left"),
+            np.searchsorted(owners, images, side="right"),
+            detections.labels[rows],
+            detections.scores[rows],
+            ~truth.exhaustive(keys[rows]),
+            rows,
+            objects,
+            corner + size / 2,
+            outside,
+            box_overlap(detections.boxes, truth.boxes, truth.crowd),
+        )
+
+    def pairs(
+        self, which: np.ndarray, begin: np.ndarray, end: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Objects and detections that overlap them with an IoU of at least 0.5, in blocks.
+
+        Args:
+            which: (n,) int64 in [0, G).
+            begin: (n,) int64, the first detection to look at.
+            end: (n,) int64, that after the last.
+
+        Yields:
+            Two (P,) int64 in [0, G) and [0, N), object by object, each one's best detection first.
+        """
+        for some in _blocks(end - begin):
+            size = end[some] - begin[some]
+            who = np.repeat(which[some], size)
+            what = np.arange(size.sum()) + np.repeat(begin[some] - (np.cumsum(size) - size), size)
+            near = self._hit(who, what)
+            who, what = who[near], what[near]
+            reached = self._overlap(self._rows[what], self._objects[who]) >= IOU_THRESHOLDS[0]
+            reached &= ~self._partial[what] | (self.found[what] == self.labels[who])
+            yield who[reached], what[reached]
+
+    def _hit(self, who: np.ndarray, what: np.ndarray) -> np.ndarray:
+        """Indices of the pairs whose detection has its centre in the object.
+
+        Every pair with an IoU of a half is among them: along each axis at least half of the
+        detection lies within the object. They are few, and this is quicker to tell than the IoU.
+        """
+        inside = np.ones(len(who), bool)
+        for centre, low, high in zip(self._centres, *np.split(self._corners, 2), strict=True):
+            middle = centre[what]
+            inside &= (middle >= low[who]) & (middle <= high[who])
+        return np.flatnonzero(inside)
+
+
+def _best_first(rows: np.ndarray, image: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The rows image by image, in each by score, among equals as given."""
+    rows = rows[np.argsort(-scores[rows], kind="stable")]
+    owners = image[rows]
+    small = owners.astype(np.min_scalar_type(owners.max(initial=0)))  # of 16 bits a radix sort
+    return rows[np.argsort(small, kind="stable")]
+
+
+def _blocks(sizes: np.ndarray) -> Iterator[slice]:
+    """Consecutive stretches of about as many pairs as are looked at together."""
+    part = np.cumsum(sizes) // _PAIRS_AT_ONCE
+    cuts = [*np.flatnonzero(np.diff(part, prepend=-1)), len(sizes)]
+    for start, stop in pairwise(cuts):
+        yield slice(start, stop)
