@@ -10,6 +10,7 @@ from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.measures import Measure
+from bacl.evaluation.right_label import RightLabels
 from bacl.evaluation.truth import GroundTruth
 
 
@@ -32,6 +33,8 @@ class Evaluation:
     """Of the images, where not all were judged, such as "40 of 617 images"; otherwise empty."""
     detections: DetectionColumns
     """In the images that were asked for."""
+    right_labels: RightLabels | None = None
+    """Which objects have their right label."""
 
     @classmethod
     def of(
@@ -53,4 +56,5 @@ class Evaluation:
             truth,
             metric.part,
             metric.detections(image_ids),
+            metric.right_labels,
         )

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,11 @@ from rich.text import Text
 from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
-from bacl.evaluation.measures import Measure, shown_in
 from bacl.files.atomic import replacing
 from bacl.messages.shown import as_markdown, shown
+from bacl.reporting.explanations import explanations
+from bacl.reporting.head_rows import Cell, blocks, further, rows
 from bacl.reporting.spreadsheet import write_csv
-
-DASH = "–"
 
 
 @dataclass(frozen=True)
@@ -39,27 +38,36 @@ class RunResults:
         return [evaluated, *groups] if first.part else groups
 
     def console_table(self) -> Table:
-        """AP in percent, with the differences to the first variant, and the notes.
+        """Everything in percent, with the differences to the first variant, and the notes.
 
-        One row per variant, and one for its masks where it has some, whose AP is the AP^m of the
-        paper.
+        A block for each of AP, AP at the fitting limit and the right label. In it, one row per
+        variant, and one for its masks where it has some, whose AP is the AP^m of the paper.
         """
         table = Table(caption="\n".join(self.notes), caption_justify="left")
         table.add_column("head", style="bold", no_wrap=True)
-        for title in self._titles:
+        for title in self._columns_of_groups:
             table.add_column(title, justify="right")
-        for name, cells in self._rows():
-            table.add_row(Text(shown(name)), *[_rich_cell(*cell) for cell in cells])
+        for block in blocks(self._first):
+            table.add_section()
+            table.add_row(Text(block.title, style="italic"))
+            for name, cells in rows(self.evaluations, block.columns):
+                table.add_row(Text(shown(name)), *[_rich_cell(cell) for cell in cells])
         return table
 
     def markdown(self) -> str:
-        """The same table in Markdown."""
-        titles = self._titles
-        lines = ["| head | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
-        for name, cells in self._rows():
-            texts = [f"{value} ({change})" if change else value for value, change in cells]
-            lines.append(f"| {as_markdown(shown(name))} | " + " | ".join(texts) + " |")
-        return "\n".join([*lines, "", *[f"- {text}" for text in self.notes]]) + "\n"
+        """The same table in Markdown, what it can tell, and a table of further measures."""
+        lines = _head(["measure", "head"], self._columns_of_groups)
+        for block in blocks(self._first):
+            found = rows(self.evaluations, block.columns)
+            lines += [_line([block.title, as_markdown(shown(name))], own) for name, own in found]
+        titles = further(self._first)
+        measures = [*(block.title for block in blocks(self._first)), *titles]
+        told = [*self.notes, *explanations(measures, len(self.evaluations) > 1)]
+        lines += ["", *[f"- {text}" for text in told], ""]
+        lines += _head(["head"], titles)
+        found = rows(self.evaluations, titles)
+        lines += [_line([as_markdown(shown(name))], own) for name, own in found]
+        return "\n".join(lines) + "\n"
 
     def write(self, folder: Path, category_ids: ArrayLike) -> None:
         """Write results.json and per_category.csv, each as a whole or not at all.
@@ -88,31 +96,8 @@ class RunResults:
         return next(iter(self.evaluations.values()))
 
     @property
-    def _titles(self) -> list[str]:
-        return list(dict.fromkeys(each.title for each in _in_tables(self._first)))
-
-    def _rows(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        """Title and cells; a cell is its percentage and its difference to the first one's."""
-        first: dict[bool, list[float]] = {}
-        for name, evaluation in self.evaluations.items():
-            for of_masks in sorted({each.of_masks for each in _in_tables(evaluation)}):
-                numbers = self._percents(evaluation, of_masks)
-                reference = first.get(of_masks)
-                changes = [
-                    math.nan if reference is None else number - before
-                    for number, before in zip(numbers, reference or numbers, strict=True)
-                ]
-                first.setdefault(of_masks, numbers)
-                pairs = zip(numbers, changes, strict=True)
-                yield (
-                    f"{name} masks" if of_masks else name,
-                    [(_text(number, ""), _text(change, "+")) for number, change in pairs],
-                )
-
-    def _percents(self, evaluation: Evaluation, of_masks: bool) -> list[float]:
-        own = {e.title: e.name for e in _in_tables(evaluation) if e.of_masks == of_masks}
-        values = [evaluation.values.get(own.get(title, ""), -1) for title in self._titles]
-        return [100 * float(value) if value >= 0 else math.nan for value in values]
+    def _columns_of_groups(self) -> list[str]:
+        return ["all", *(group.name for group in self._first.grouping.groups)]
 
     def _columns(self, category_ids: NDArray) -> dict[str, NDArray]:
         counts = self.statistics
@@ -147,19 +132,21 @@ def describe_groups(grouping: Grouping, statistics: CategoryStatistics) -> list[
     ]
 
 
-def _in_tables(evaluation: Evaluation) -> list[Measure]:
-    return shown_in(evaluation.measures, "main", "more", "all")
+def _head(names: list[str], titles: list[str]) -> list[str]:
+    return [
+        "| " + " | ".join([*names, *map(as_markdown, titles)]) + " |",
+        "|---" * len(names) + "|" + "---:|" * len(titles),
+    ]
 
 
-def _text(number: float, sign: str) -> str:
-    if math.isnan(number):
-        return "" if sign else DASH
-    return f"{round(number, 1) + 0.0:{sign}.1f}"  # + 0.0 makes -0.0 positive
+def _line(names: list[str], cells: Iterable[Cell]) -> str:
+    texts = [f"{each.value} ({each.marked})" if each.change else each.value for each in cells]
+    return "| " + " | ".join([*names, *texts]) + " |"
 
 
-def _rich_cell(value: str, change: str) -> Text:
-    colour = {"-": "red", "+": "green"}.get(change[:1], "")
-    return Text(value) + Text(f"\n{change}" if change else "", style=colour)
+def _rich_cell(cell: Cell) -> Text:
+    colour = {"-": "red", "+": "green"}.get(cell.change[:1], "") if cell.sure else "bright_black"
+    return Text(cell.value) + Text(f"\n{cell.marked}" if cell.change else "", style=colour)
 
 
 def _plain(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from bacl.evaluation.measures import Measure
 from bacl.reporting.ablation import Ablation, Row
 from bacl.reporting.ablation_text import markdown, write_csv
 
@@ -53,6 +54,23 @@ def test_columns_are_what_the_runs_have():
     assert lines[2] == f"| setting | runs | {' | '.join(titles)} |"
     assert lines[4] == "| a | 1 | 30.0 (-10.0) | 27.2 | 10.0 | – | – | 20.7 | 20.0 | 5.0 | 10.0 |"
     assert lines[5] == "| **b** | 1 | 40.0 | – | – | – | 20.0 | – | – | – | – |"
+
+
+def test_the_right_label_has_columns_where_runs_have_it(run):
+    declared = [
+        Measure("AP", "AP", "main"),
+        Measure("AP@20", "AP@20", "all"),
+        Measure("right_label", "right label", "main"),
+        Measure("right_label_r", "right label_r", "main", "r"),
+    ]
+    labels = {"AP@20": 0.2, "right_label": 0.4, "right_label_r": 0.1}
+    rows = [
+        Row("a", {0: run(0.5) | labels}, declared=declared, default=True),
+        Row("b", {0: run(0.3)}, declared=declared[:1]),  # of an earlier version
+    ]
+    lines = markdown(Ablation("runs", "Runs", rows)).splitlines()
+    assert lines[2] == "| setting | runs | AP | right label | right label_r |"
+    assert lines[5] == "| b | 1 | 30.0 (-20.0) | – | – |"
 
 
 def test_before_there_are_runs_the_columns_are_the_papers(table):

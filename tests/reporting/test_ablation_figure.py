@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bacl.evaluation.measures import Measure
 from bacl.reporting.ablation import Ablation, Row
 from bacl.reporting.figures import ablation_curves as figure_of_ablation
 from bacl.reporting.figures.ablation_curves import draw_ablation
 from bacl.reporting.figures.style import save
+
+DECLARED = [
+    Measure("AP", "AP", "main"),
+    *(Measure(f"AP{key}", f"AP_{key}", "main", key) for key in "rcf"),
+    Measure("right_label", "right label", "main"),
+    Measure("right_label_r", "right label_r", "main", "r"),
+]
 
 
 def test_panels_of_masks_are_below_those_of_boxes(tmp_path):
@@ -20,6 +28,15 @@ def test_panels_of_masks_are_below_those_of_boxes(tmp_path):
             sizes.append(picture.size)
     assert sizes[1][0] == sizes[0][0]
     assert sizes[1][1] == 2 * sizes[0][1]
+
+
+def test_panels_of_the_right_label_are_below_those_of_ap(drawn, run):
+    labels = {"right_label": 0.4, "right_label_r": 0.1}
+    earlier = Row("b", {0: run(0.3)}, declared=DECLARED)  # of a version without the right label
+    panels = drawn([Row("a", {0: run(0.5) | labels}, declared=DECLARED), earlier])
+    titles = [panel.get_title("left") for panel in panels if panel.get_visible()]
+    assert titles == ["AP", "AP_r", "AP_c", "AP_f", "right label", "right label_r"]
+    assert lengths(panels[4]) == [40, 0]
 
 
 @pytest.mark.parametrize("axis", ["α", None])
@@ -75,7 +92,7 @@ def test_bars_without_a_default_are_the_measures_themselves(drawn, run):
     assert texts(first) == ["no run"]  # of the third only
     assert texts(rare) == ["–", "no run"]  # the first has finished, without a rare category
     assert lengths(rare) == pytest.approx([0, 20, 0])
-    assert first.get_xlabel() == "AP"
+    assert first.get_xlabel() == "percent"
     assert first.get_legend() is None  # there is no paper to tell ours from
 
 
@@ -83,7 +100,7 @@ def test_curves_without_a_default_are_the_measures_themselves(drawn, run):
     rows = [Row("0.9", {0: run(0.5)}), Row("0.5", {0: run(0.3)})]
     first, *_ = drawn(rows, "alpha")
     assert heights(first) == pytest.approx([30, 50])
-    assert first.get_ylabel() == "AP"
+    assert first.get_ylabel() == "percent"
     assert first.get_ylim()[0] > 20  # not squeezed by a line at zero
     assert first.get_legend() is None
 
@@ -95,7 +112,7 @@ def test_a_default_without_a_run_is_nothing_to_differ_from(drawn, run):
     assert lengths(first) == pytest.approx([25, 0])
     assert texts(first) == ["no run"]
     assert first.lines[-1].get_xdata() == pytest.approx([27.2, 27.2])
-    assert first.get_xlabel() == "AP"
+    assert first.get_xlabel() == "percent"
 
 
 @pytest.mark.parametrize("axis", ["α", None])

@@ -126,4 +126,4 @@ def test_markup_of_the_terminal_is_text():
     console = Console(file=StringIO(), width=200)
     console.print(results.console_table())
     assert all(shown(head) in console.file.getvalue() for head in heads)
-    assert r"| \[red\]x\[/red\] |" in results.markdown()
+    assert r"| AP | \[red\]x\[/red\] |" in results.markdown()

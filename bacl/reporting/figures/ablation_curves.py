@@ -18,7 +18,7 @@ OURS, PAPER = head_colour(0), head_colour(1)
 def draw_ablation(path: Path, ablation: Ablation) -> Path:
     """Draw one panel per measure: every row's difference to the default setting, ours and theirs.
 
-    Panels of masks are below those of boxes.
+    Panels of the right label are below those of AP, those of masks below those of boxes.
 
     Differences are drawn because the paper's data set and ours have different levels; the title of
     a panel tells the level of our default. Where no setting is the default, or it has no finished
@@ -30,10 +30,7 @@ def draw_ablation(path: Path, ablation: Ablation) -> Path:
         ablation: at least one of its rows has a finished run.
     """
     height = 3.4 if ablation.axis else 1.2 + 0.34 * len(ablation.rows)
-    columns = list(ablation.columns.items())
-    masks = sum(measure.of_masks for measure in ablation.measures)
-    lines = [columns[: len(columns) - masks], columns[len(columns) - masks :]]
-    lines = [line for line in lines if line]
+    lines = _lines(ablation)
     wide = max(len(line) for line in lines)
     size = (max(3 * wide, 6), height * len(lines))
     figure, axes = new_figure(*size, len(lines), wide, sharey=True)
@@ -45,6 +42,14 @@ def draw_ablation(path: Path, ablation: Ablation) -> Path:
         label(ablation.title, 2 * LONGEST), x=0.01, ha="left", fontsize=12, fontweight="bold"
     )
     return save(figure, path)
+
+
+def _lines(ablation: Ablation) -> list[list[tuple[str, str]]]:
+    """Title and measure of each panel, line by line."""
+    lines: dict[tuple[bool, str], list[tuple[str, str]]] = {}
+    for each in ablation.measures:
+        lines.setdefault((each.of_masks, each.family), []).append((each.full_title, each.name))
+    return list(lines.values()) or [list(ablation.columns.items())]
 
 
 def _draw_line(
@@ -75,7 +80,7 @@ def _published(ablation: Ablation) -> bool:
 
 
 def _unit(ablation: Ablation) -> str:
-    return "difference to the default" if _compared(ablation) else "AP"
+    return "difference to the default" if _compared(ablation) else "percent"
 
 
 def _values(ablation: Ablation, measure: str) -> tuple[list[float], list[float], list[float]]:
