@@ -36,7 +36,7 @@ def test_a_run_reports_the_groups_of_coco_lt(
     assert present == [True, True]  # or the groups would be null
     assert None not in (measures["AP1"], measures["AP4"])
     text = (tmp_path / "end_to_end/results.md").read_text()
-    assert "| AP_1 | AP_2 | AP_3 | AP_4 |" in text
+    assert "| all | 1 (under 3) | 2 (3 to 5) | 3 (6 to 11) | 4 (12 and more) |" in text
     assert "- 1 (under 3): " in text
     assert "rare" not in text
     rows = list(csv.DictReader((tmp_path / "end_to_end/per_category.csv").open(newline="")))
