@@ -12,6 +12,7 @@ from bacl.heads.hallucination import FeatureHallucination
 from bacl.heads.head import Head, classifiers_by_name
 from bacl.heads.predictors import Predictor
 from bacl.heads.refining_classifier import RefiningClassifier
+from bacl.heads.second_classifier import SecondClassifier
 
 __all__ = [
     "AddedFeatures",
@@ -23,5 +24,6 @@ __all__ = [
     "Head",
     "Predictor",
     "RefiningClassifier",
+    "SecondClassifier",
     "classifiers_by_name",
 ]

@@ -13,12 +13,12 @@ from torch import Tensor
 from bacl.detectors.levels import Level, TrainingLevel
 from bacl.heads.added_features import AddedFeatures
 from bacl.heads.classifier import Classifier
+from bacl.heads.on_pooled_rois import refuse_added
 from bacl.heads.predictors import Predictor
 from bacl.heads.refinement import Refinement
 from bacl.losses.base import ClassificationLoss, in_float32
 from bacl.losses.iterations import FollowsIterations
 from bacl.losses.rows import Rows
-from bacl.messages.errors import OptionError
 from bacl.options.ranges import Classes, FeatureDim, NotNegative, Seed, Side, Width
 
 BOX_DELTAS = 4
@@ -66,11 +66,7 @@ class RefiningClassifier(Classifier):
         seed: Seed = 0,
         **options: Any,
     ) -> None:
-        if hallucination is not None:
-            raise OptionError(
-                "a head that refines RoIs takes no added features, which have none: "
-                "fhm@head.hallucination=none"
-            )
+        refuse_added(hallucination)
         super().__init__(feature_dim, loss, seed=seed, **options)
         self.weights = tuple(weights)
         deltas = BOX_DELTAS if class_agnostic else BOX_DELTAS * num_classes

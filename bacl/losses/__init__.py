@@ -35,6 +35,7 @@ from bacl.losses.reweighted import ReweightedCrossEntropy
 from bacl.losses.rog import ROG
 from bacl.losses.rows import Rows
 from bacl.losses.seesaw import Seesaw
+from bacl.losses.simcal import SimCal
 
 __all__ = [
     "ACSL",
@@ -72,5 +73,6 @@ __all__ = [
     "ReweightedCrossEntropy",
     "Rows",
     "Seesaw",
+    "SimCal",
     "SoftmaxCrossEntropy",
 ]

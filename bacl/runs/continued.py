@@ -19,15 +19,18 @@ class Continued:
 
 def built(head: Head) -> Continued:
     """What a head has to continue."""
-    logits = [classifier.criterion.num_logits for classifier in head.classifiers]
-    return Continued(logits, _named(class_module(head.classifiers[0].predictor).state_dict()))
+    states = [class_module(each.predictor).state_dict() for each in head.classifiers]
+    return Continued(_logits(states), _named(states[0]))
 
 
 def saved(head: Head, source: State) -> Continued:
     """What a head would inherit of a file with a single one."""
     states = [state for _, state in continued(head, source)]
-    logits = [len(state["weight"]) for state in states if "weight" in state]
-    return Continued(logits, _named(states[0]))
+    return Continued(_logits(states), _named(states[0]))
+
+
+def _logits(states: list[State]) -> list[int]:
+    return [len(state["weight"]) for state in states if "weight" in state]
 
 
 def _named(state: State) -> str:

@@ -102,6 +102,7 @@ PUBLISHED = {
     "efl": {"prior": 0.001, "gamma": 2, "scale": 8, "alpha": 0.25},
     "ldam": {"margin": 0.5, "deferred": 0.8, "beta": 0.9999},
     "rog": {"weight": 0.1, "gamma": 1, "delta": 0.5},
+    "simcal": {"few": 100},
     "pcb": {"alpha": 0.4, "decay": 0.99, "deferred": 0.7},
 }
 
@@ -114,7 +115,7 @@ def test_published_numbers_of_losses(config, name):
 
 
 def test_published_ways_of_heads(config, heads):
-    assert heads["bags"].learning_rate == 0.01
+    assert heads["bags"].learning_rate == heads["simcal"].learning_rate == 0.01
     assert heads["ecm"].classifiers[0].predictor.temperature == 20
     assert heads["ldam"].classifiers[0].predictor.cosine_scale == 30
     continuing = {name for name in PUBLISHED if heads[name].init is None}

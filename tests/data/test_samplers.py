@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from bacl.command.check import wrong_command
 from bacl.data.samplers import (
     ClassAwareBatches,
     EpisodicBatches,
@@ -370,3 +371,10 @@ def test_instance_aware_sampling_shares_and_resumes_as_the_others_do():
     later = batches()
     later.start_at(0, 2)
     assert list(later) == whole[2:]
+
+
+def test_the_episodic_sampler_can_be_that_of_one_stage(compose_config):
+    chosen = ["+experiment=bacl_demo", "+sampler@stages.classifier.sampler=episodic"]
+    config = compose_config(*chosen, "data.num_classes=12")
+    assert not wrong_command(config)
+    assert config.stages.classifier.sampler.group_by_aspect_ratio is False

@@ -22,6 +22,7 @@ from bacl.heads import (
     FeatureHallucination,
     Predictor,
     RefiningClassifier,
+    SecondClassifier,
 )
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
@@ -50,6 +51,7 @@ from bacl.losses import (
     IDGSeesaw,
     ReweightedCrossEntropy,
     Rows,
+    SimCal,
     SoftmaxCrossEntropy,
 )
 from tests.levels import level, training_level
@@ -125,6 +127,7 @@ HEADS: dict[str, Callable[[], Classifier]] = {
         D, SoftmaxCrossEntropy(C), object_memory(), partial(WeightNormCosine, factor=48.0)
     ),
     "pcb": pcb,
+    "simcal": lambda: SecondClassifier(D, SimCal(C, 100, COUNTS, seed=0), D, side=1, layers=2),
     "area": lambda: Classifier(D, AREA(C, D, deferred=0.0)),
     "idg_seesaw": lambda: Classifier(D, IDGSeesaw(C, D, 0.8, 2.0, 1.0, width=4, seed=0)),
     "idg_focal": lambda: Classifier(D, IDGFocal(C, D, 0.001, 2.0, 8.0, 0.25, width=4, seed=0)),

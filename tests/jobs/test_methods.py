@@ -15,6 +15,7 @@ from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
 
 METHODS = sorted({path.stem for path in (CONF / "head").glob("*.yaml")} - {"bacl"})
+ON_FROZEN = ["disalign", "lws", "ncm", "simcal"]
 STEPS = 8
 
 
@@ -73,7 +74,7 @@ def test_what_is_stored_comes_back_and_scores_as_before(tiny, trained, monkeypat
     assert again.read_text() == (trained / "classifier/results.json").read_text()
 
 
-@pytest.mark.parametrize("name", ["disalign", "lws", "ncm"])
+@pytest.mark.parametrize("name", ON_FROZEN)
 def test_what_builds_on_an_earlier_classifier_has_it_unchanged(finished, trained, name):
     (earlier,) = load_stage(finished / "representation/final.ckpt")["heads"].values()
     ours = heads_of(trained)[name]
@@ -81,7 +82,7 @@ def test_what_builds_on_an_earlier_classifier_has_it_unchanged(finished, trained
         assert torch.equal(ours[f"first.predictor.base.{part}"], earlier[f"first.predictor.{part}"])
 
 
-@pytest.mark.parametrize("name", ["disalign", "lws", "ncm"])
+@pytest.mark.parametrize("name", ON_FROZEN)
 def test_a_base_that_nothing_was_learned_by_is_refused(compose_config, tmp_path, name):
     options = [f"head={name}", f"data.root={tmp_path / 'data'}"]
     with pytest.raises(OptionError, match=r"would inherit a classifier, but init\.detector=null"):

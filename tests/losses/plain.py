@@ -42,6 +42,7 @@ from bacl.losses import (
     LogitAdjustment,
     ReweightedCrossEntropy,
     Seesaw,
+    SimCal,
     SoftmaxCrossEntropy,
 )
 from tests.losses.counts import COUNTS
@@ -320,6 +321,21 @@ def pcb(loss: PCB, logits: Tensor, labels: Tensor) -> Tensor:
     return total / len(rows)
 
 
+def simcal(loss: SimCal, logits: Tensor, labels: Tensor) -> Tensor:
+    """Of rows of one image."""
+    draws = loss.uniform((C + len(labels),), CPU).double().tolist()
+    images = [max(1, n) for n in COUNTS.image_counts]
+    rows = list(enumerate(labels.tolist()))
+    present = sorted({label for _, label in rows} - {C})
+    if not present:
+        return torch.zeros((), dtype=logits.dtype)
+    chosen = min(present, key=lambda c: -math.log(1 - draws[c]) * images[c])
+    positive = [row for row, label in rows if label == chosen]
+    background = sorted((draws[C + row], row) for row, label in rows if label == C)
+    kept = positive + [row for _, row in background[: len(positive)]]
+    return sum(softmax_row(loss, logits[row], int(labels[row])) for row in kept) / len(kept)
+
+
 INSTANCES = [max(1, n) for n in COUNTS.instance_counts]
 
 
@@ -407,6 +423,7 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     ReweightedCrossEntropy: reweighted,
     EquilibriumLoss: equilibrium,
     PCB: pcb,
+    SimCal: simcal,
     C2AM: by_row(c2am_row),
     FederatedLoss: federated,
     BAGS: bags,

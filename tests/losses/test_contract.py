@@ -48,6 +48,7 @@ from bacl.losses import (
     LogitAdjustment,
     ReweightedCrossEntropy,
     Seesaw,
+    SimCal,
     SoftmaxCrossEntropy,
 )
 from bacl.processes.own_draws import OwnDraws
@@ -110,6 +111,7 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "pcb": pcb,
     "pcb_before": lambda: PCB(C, alpha=0.4, decay=0.99, deferred=0.7),
     "reweighted": lambda: ReweightedCrossEntropy(C, 0.8, COUNTS),
+    "simcal": lambda: SimCal(C, 100, COUNTS, seed=0),
     "ebl": lambda: EquilibriumLoss(C, gamma=0.9, initial=0.01),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),
     "droploss": lambda: DropLoss(C, PRIOR, 0.01, COUNTS, seed=0),
@@ -233,7 +235,7 @@ def test_order_of_rows_does_not_matter(loss):
     )
 
 
-RANKED_OTHERWISE = (BAGS, IIF)
+RANKED_OTHERWISE = (BAGS, IIF, SimCal)
 """Losses whose scores compare classes by more than their logits."""
 
 
@@ -252,7 +254,8 @@ def test_a_class_is_more_probable_with_a_larger_logit(loss):
     logits = batch(loss)[0].clamp(-3, 3)
     before = loss.probabilities(logits)
     for k in range(C):
-        after = loss.probabilities(logits + 0.1 * torch.eye(loss.num_logits)[k])
+        raised = torch.eye(loss.num_logits)[[k, C + 1 + k] if isinstance(loss, SimCal) else [k]]
+        after = loss.probabilities(logits + 0.1 * raised.sum(dim=0))
         assert (after[:, k] > before[:, k]).all()
 
 

@@ -11,7 +11,13 @@ from torch import Tensor
 
 from bacl.data.statistics import CategoryStatistics
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
-from bacl.heads import BoxGenerator, Classifier, FeatureHallucination, RefiningClassifier
+from bacl.heads import (
+    BoxGenerator,
+    Classifier,
+    FeatureHallucination,
+    RefiningClassifier,
+    SecondClassifier,
+)
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
 from bacl.heads.fasa import FASA
@@ -46,6 +52,7 @@ from bacl.losses import (
     IDGSeesaw,
     ReweightedCrossEntropy,
     Seesaw,
+    SimCal,
     SoftmaxCrossEntropy,
 )
 from bacl.processes.gathered_rows import gather_rows
@@ -160,6 +167,10 @@ def pcb() -> RefiningClassifier:
     return RefiningClassifier(D, loss, C, True, D, side=1, width=3, weights=[0.2, 0.2, 0.6])
 
 
+def simcal() -> SecondClassifier:
+    return SecondClassifier(D, SimCal(C, 100, COUNTED, seed=0), D, side=1, layers=2)
+
+
 GATHERING = {
     "tde": lambda: head(SoftmaxCrossEntropy(C), causal_norm),
     "ebl": lambda: head(EquilibriumLoss(C, 0.9, 0.01)),
@@ -224,6 +235,7 @@ COLLECTIVES = {
     "area": (GATHERING["area"], 2),
     "idg_seesaw": (GATHERING["idg_seesaw"], 3),
     "pcb": (pcb, 3 * 2),
+    "simcal": (simcal, 1),
     "fasa": (GATHERING["fasa"], 4),
     "rio": (GATHERING["rio"], 2),
     "ebl": (lambda: EquilibriumLoss(C, 0.9, 0.01), 1),

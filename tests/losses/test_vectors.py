@@ -48,6 +48,7 @@ from bacl.losses import (
     ReweightedCrossEntropy,
     Rows,
     Seesaw,
+    SimCal,
     SoftmaxCrossEntropy,
 )
 from bacl.losses.area import class_weights
@@ -271,6 +272,13 @@ def test_pairwise_class_balance(vectors, rows, iteration):
     near(loss.matrix, state["cm_after"])
     targets = functional.pad(soft_targets(loss.matrix, labels[:3]), (0, 1))
     near(targets, state["soft_target"])
+
+
+def test_simcal(vectors, rows, counts):
+    vector, logits = vectors["SimCal"], rows[0]
+    loss = SimCal(3, few=100, statistics=counts, seed=0)
+    both = torch.cat((torch.tensor(vector["calib_logits"]).double(), logits), dim=1)
+    near(loss.probabilities(both), vector["merged"])
 
 
 def test_memory_sampling(vectors):

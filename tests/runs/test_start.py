@@ -108,7 +108,7 @@ def test_an_earlier_stage_that_is_not_finished_is_missed_unless_it_is_over(tiny,
     check(config, tmp_path)
 
 
-@pytest.mark.parametrize("head", ["disalign", "lws", "ncm"])
+@pytest.mark.parametrize("head", ["disalign", "lws", "ncm", "simcal"])
 def test_a_predictor_on_a_frozen_classifier_has_to_inherit_it(tiny, tmp_path, head):
     check(
         tiny(f"head={head}", "loss@stages.representation.heads.representation.loss=cross_entropy"),

@@ -50,7 +50,8 @@ OF_FEATURES = {
     "rio": 2,  # features that are shown, and remembered
     "area": 1 + 1,  # own boxes, classes that occur
     "idg_focal": 1,  # classes that occur among the same boxes
-    "pcb": 1 + 3 * 2,  # levels of RoIs; in each iteration foreground rows, classes that occur
+    "simcal": 1,  # pyramid levels of pooled RoIs, once for all heads
+    "pcb": 3 * 2,  # in each iteration foreground rows, classes that occur
 }
 """Heads that look at more than logits, beside each other: features are summed once for all."""
 

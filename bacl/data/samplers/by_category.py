@@ -3,6 +3,8 @@
 C: categories with an image.
 """
 
+from typing import Literal
+
 import numpy as np
 
 from bacl.data.samplers.batches import RandomBatches, SampledImages
@@ -62,10 +64,11 @@ class EpisodicBatches(RandomBatches):
         *,
         batch_size: int,
         seed: int,
+        group_by_aspect_ratio: Literal[False] = False,
         num_processes: int = 1,
         process: int = 0,
     ) -> None:
-        super().__init__(dataset, batch_size, seed, False, num_processes, process)
+        super().__init__(dataset, batch_size, seed, group_by_aspect_ratio, num_processes, process)
         self._images = _images_of_categories(dataset)
 
     def _order(self, draws: np.random.Generator) -> np.ndarray:
