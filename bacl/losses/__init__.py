@@ -7,6 +7,7 @@ from bacl.losses.acsl import ACSL
 from bacl.losses.area import AREA
 from bacl.losses.bags import BAGS
 from bacl.losses.balms import BalancedSigmoid
+from bacl.losses.balms_meta import MetaBalancedSigmoid
 from bacl.losses.base import ClassificationLoss
 from bacl.losses.bce import BinaryCrossEntropy, BinaryCrossEntropyWithObjectness
 from bacl.losses.c2am import C2AM
@@ -70,6 +71,7 @@ __all__ = [
     "IDGFocal",
     "IDGSeesaw",
     "LogitAdjustment",
+    "MetaBalancedSigmoid",
     "ReweightedCrossEntropy",
     "Rows",
     "Seesaw",

@@ -14,7 +14,7 @@ class BalancedSigmoid(BinaryCrossEntropy):
 
     It is log(f / (1 - f)) of the share f of the annotated images that contain the class, for the
     row's own class as for others; background rows and scores are without. The paper's meta
-    re-weighter of rows is not part of it.
+    re-weighter of rows is `bacl.losses.balms_meta.MetaBalancedSigmoid`.
 
     Args:
         num_classes: C.
@@ -41,6 +41,9 @@ class BalancedSigmoid(BinaryCrossEntropy):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Eq. 2 of logits (R, C) with margins, summed over channels and rows, divided by R."""
-        logits = in_float32(logits)
+        return sigmoid_cross_entropy(self._shifted(in_float32(logits), labels), labels)
+
+    def _shifted(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Logits (R, C) with margins."""
         foreground = (labels < self.num_classes).unsqueeze(1)
-        return sigmoid_cross_entropy(logits + foreground * self.margin.to(logits.dtype), labels)
+        return logits + foreground * self.margin.to(logits.dtype)

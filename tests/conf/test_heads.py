@@ -95,6 +95,7 @@ PUBLISHED = {
     "bags": {"boundaries": [10, 100, 1000], "others": 8},
     "iif": {"factor": "raw"},
     "balms": {"prior": 0.001},
+    "balms_meta": {"prior": 0.001, "rate": 0.01, "inner_rate": 0.02},
     "logit_adjustment": {"tau": 1},
     "class_balanced": {"beta": 0.999, "limits": [0.1, 5]},
     "class_balanced_sigmoid": {"prior": 0.001, "beta": 0.999, "limits": [0.1, 5]},

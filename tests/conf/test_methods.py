@@ -10,7 +10,10 @@ from bacl.command.check import CONF, wrong_command
 from bacl.options.composed import changes, plain
 
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-DECOUPLED = {"acsl", "bacl", "bags", "balms", "crt", "disalign", "loce", "lws", "ncm", "simcal"}
+DECOUPLED = {
+    *("acsl", "bacl", "bags", "balms", "balms_meta", "crt", "disalign", "loce", "lws", "ncm"),
+    "simcal",
+}
 
 
 def composed(*overrides: str):

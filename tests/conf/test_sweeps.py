@@ -15,7 +15,7 @@ OF_METHODS = ("methods", "methods_decoupled")
 """Their default row is another method than BACL."""
 NUMBER_OF_ROWS = {
     "alpha": 6, "beta": 3, "components": 8, "confusion": 2, "indicator": 7, "methods": 12,
-    "methods_decoupled": 22, "pipeline": 2,
+    "methods_decoupled": 23, "pipeline": 2,
     "representation": 6, "samples": 5, "threshold": 5, "weight_term": 3,
 }  # fmt: skip
 

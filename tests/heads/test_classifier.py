@@ -49,6 +49,7 @@ from bacl.losses import (
     EquilibriumLoss,
     IDGFocal,
     IDGSeesaw,
+    MetaBalancedSigmoid,
     ReweightedCrossEntropy,
     Rows,
     SimCal,
@@ -127,6 +128,7 @@ HEADS: dict[str, Callable[[], Classifier]] = {
         D, SoftmaxCrossEntropy(C), object_memory(), partial(WeightNormCosine, factor=48.0)
     ),
     "pcb": pcb,
+    "balms_meta": lambda: Classifier(D, MetaBalancedSigmoid(C, 0.001, 0.1, 0.3, COUNTS)),
     "simcal": lambda: SecondClassifier(D, SimCal(C, 100, COUNTS, seed=0), D, side=1, layers=2),
     "area": lambda: Classifier(D, AREA(C, D, deferred=0.0)),
     "idg_seesaw": lambda: Classifier(D, IDGSeesaw(C, D, 0.8, 2.0, 1.0, width=4, seed=0)),

@@ -40,13 +40,14 @@ from bacl.losses import (
     IDGFocal,
     IDGSeesaw,
     LogitAdjustment,
+    MetaBalancedSigmoid,
     ReweightedCrossEntropy,
     Seesaw,
     SimCal,
     SoftmaxCrossEntropy,
 )
 from tests.losses.counts import COUNTS
-from tests.losses.rows import Cosines
+from tests.losses.rows import Cosines, rows_of
 
 C = 4
 CPU = torch.device("cpu")
@@ -276,6 +277,46 @@ def balms_row(loss: BalancedSigmoid, z: Tensor, label: int) -> Tensor:
     return total
 
 
+def meta_gradient(
+    loss: MetaBalancedSigmoid, logits: Tensor, labels: Tensor, features: Tensor
+) -> Tensor:
+    """By automatic differentiation through a step of a linear classifier, row by row."""
+    w = loss.weights.value.clone().requires_grad_()
+    inputs = torch.cat((features, torch.ones(len(features), 1)), dim=1).double()
+    counts = [int((labels == c).sum()) for c in range(C)]
+    delta = torch.zeros(C, inputs.shape[1], dtype=torch.float64, requires_grad=True)
+
+    def total(at: Tensor, weights: list[Tensor | float]) -> Tensor:
+        moved = logits.detach().double() + inputs @ at.t()
+        rows = zip(moved, labels.tolist(), strict=True)
+        return sum(weights[label] * balms_row(loss, z, label) for z, label in rows) / len(labels)
+
+    mean = sum(n * w[c].sigmoid() for c, n in enumerate(counts)) / sum(counts)
+    shares = [w[c].sigmoid() / mean for c in range(C)]
+    (slope,) = torch.autograd.grad(total(delta, [*shares, 1.0]), delta, create_graph=True)
+    occurring = sum(n > 0 for n in counts)
+    balanced = [sum(counts) / occurring / max(1, n) for n in counts]
+    after = total(delta - loss.inner_rate * slope, [*balanced, 1.0])
+    return torch.autograd.grad(after, w)[0]
+
+
+def balms_meta(loss: MetaBalancedSigmoid, logits: Tensor, labels: Tensor) -> Tensor:
+    foreground = [label for label in labels.tolist() if label < C]
+    if not foreground:
+        return by_row(balms_row)(loss, logits, labels)
+    adam = loss.weights
+    gradient = meta_gradient(loss, logits, labels, rows_of(logits, labels).features)
+    t = int(adam.steps) + 1
+    mean = (0.9 * adam.mean + 0.1 * gradient) / (1 - 0.9**t)
+    square = (0.999 * adam.square + 0.001 * gradient**2) / (1 - 0.999**t)
+    w = (adam.value - adam.rate * mean / (square.sqrt() + 1e-8)).tolist()
+    shares = [1 / (1 + math.exp(-value)) for value in w]
+    mean_share = sum(shares[label] for label in foreground) / len(foreground)
+    weights = [share / mean_share for share in shares] + [1.0]
+    rows = zip(logits, labels.tolist(), strict=True)
+    return sum(weights[label] * balms_row(loss, z, label) for z, label in rows) / len(labels)
+
+
 def reweighted(loss: ReweightedCrossEntropy, logits: Tensor, labels: Tensor) -> Tensor:
     inverse = [max(1, n) ** -loss.rho for n in COUNTS.instance_counts]
     weights = [C * each / sum(inverse) for each in inverse] + [1.0]
@@ -429,6 +470,7 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     BAGS: bags,
     IIF: by_row(iif_row),
     BalancedSigmoid: by_row(balms_row),
+    MetaBalancedSigmoid: balms_meta,
     LogitAdjustment: by_row(logit_adjustment_row),
     ClassBalancedSoftmax: by_row(partial(class_balanced_row, softmax_row)),
     ClassBalancedSigmoid: by_row(partial(class_balanced_row, bce_row)),

@@ -46,6 +46,7 @@ from bacl.losses import (
     IDGFocal,
     IDGSeesaw,
     LogitAdjustment,
+    MetaBalancedSigmoid,
     ReweightedCrossEntropy,
     Seesaw,
     SimCal,
@@ -124,6 +125,7 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "bags": lambda: BAGS(C, [10, 100], 1.5, COUNTS, seed=0),
     "iif": lambda: IIF(C, "raw", COUNTS),
     "balms": lambda: BalancedSigmoid(C, PRIOR, COUNTS),
+    "balms_meta": lambda: MetaBalancedSigmoid(C, PRIOR, 0.1, 0.3, COUNTS),
     "logit_adjustment": lambda: LogitAdjustment(C, 0.8, COUNTS),
     "class_balanced": lambda: ClassBalancedSoftmax(C, 0.9, [0.3, 2.0], COUNTS),
     "class_balanced_sigmoid": lambda: ClassBalancedSigmoid(C, PRIOR, 0.9, [0.3, 2.0], COUNTS),
@@ -190,8 +192,9 @@ def test_loss_and_gradient_match_plain_loops(loss):
 def test_gradient_matches_finite_differences(loss):
     if isinstance(loss, ROG):
         pytest.skip("its gradient is not its derivative")
-    if isinstance(loss, EquilibriumLoss | PCB) or (isinstance(loss, Seesaw) and loss.compensation):
-        pytest.skip("its margins or targets follow the logits but are constants of the gradient")
+    follows = isinstance(loss, EquilibriumLoss | MetaBalancedSigmoid | PCB)
+    if follows or (isinstance(loss, Seesaw) and loss.compensation):
+        pytest.skip("its margins, targets or weights follow the logits as constants")
     logits, labels = batch(loss)
     inputs = (logits.double().requires_grad_(), labels)
     assert torch.autograd.gradcheck(partial(value_of, loss), inputs)

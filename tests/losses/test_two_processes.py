@@ -50,6 +50,7 @@ from bacl.losses import (
     EquilibriumLoss,
     FederatedLoss,
     IDGSeesaw,
+    MetaBalancedSigmoid,
     ReweightedCrossEntropy,
     Seesaw,
     SimCal,
@@ -171,6 +172,10 @@ def simcal() -> SecondClassifier:
     return SecondClassifier(D, SimCal(C, 100, COUNTED, seed=0), D, side=1, layers=2)
 
 
+def balms_meta() -> Classifier:
+    return head(MetaBalancedSigmoid(C, 0.001, 0.1, 0.3, COUNTS))
+
+
 GATHERING = {
     "tde": lambda: head(SoftmaxCrossEntropy(C), causal_norm),
     "ebl": lambda: head(EquilibriumLoss(C, 0.9, 0.01)),
@@ -178,6 +183,7 @@ GATHERING = {
     "fasa": lambda: Classifier(D, SoftmaxCrossEntropy(C), fasa()),
     "rio": lambda: Classifier(D, SoftmaxCrossEntropy(C), ObjectMemory(C, D, COUNTED, 5, 3, 2)),
     "pcb": pcb,
+    "balms_meta": balms_meta,
     "area": lambda: head(known(AREA(C, D, deferred=0.0))),
     "idg_seesaw": lambda: head(IDGSeesaw(C, D, 0.8, 2.0, 1.0, width=2, seed=0)),
     "mfs": lambda: Classifier(D, static(), MemorySampling(C, D, 2, 2, 4, 0, BoxGenerator())),
@@ -236,6 +242,7 @@ COLLECTIVES = {
     "idg_seesaw": (GATHERING["idg_seesaw"], 3),
     "pcb": (pcb, 3 * 2),
     "simcal": (simcal, 1),
+    "balms_meta": (balms_meta, 4),
     "fasa": (GATHERING["fasa"], 4),
     "rio": (GATHERING["rio"], 2),
     "ebl": (lambda: EquilibriumLoss(C, 0.9, 0.01), 1),

@@ -45,6 +45,7 @@ from bacl.losses import (
     Focal,
     GumbelCrossEntropy,
     LogitAdjustment,
+    MetaBalancedSigmoid,
     ReweightedCrossEntropy,
     Rows,
     Seesaw,
@@ -406,6 +407,15 @@ def test_balanced_sigmoid(vectors, rows, counts):
     vector, loss = vectors["BALMS_sigmoid"], BalancedSigmoid(3, 0.001, counts)
     near(loss.margin, vector["shift"])
     check(loss, vector, rows[0][:, :3], rows[1])
+
+
+def test_meta_balanced_sigmoid(vectors, rows, counts):
+    vector, (logits, labels) = vectors["BALMS_meta"], rows
+    loss = MetaBalancedSigmoid(3, 0.001, rate=0.0, inner_rate=0.02, statistics=counts)
+    loss.weights.value.copy_(torch.tensor(vector["w_learner"]))
+    features = torch.rand(4, 2).double()
+    step = Rows(features, nn.Identity(), training_level(features, labels), 0)
+    check(partial(loss, rows=step), vector, logits[:, :3], labels)
 
 
 def without_background(logits: Tensor) -> Tensor:

@@ -28,8 +28,9 @@ CASCADE = 2 * 4
 EXTRA = {"cascade_small": CASCADE, "mask_small": 1}
 """Beside those of a Faster R-CNN; the mask branch's are the levels of its RoIs."""
 WAITING_FOR_NOTHING = (
-    *("eql", "droploss", "gol", "gumbel", "ecm", "federated", "balms", "iif", "acsl", "bags"),
-    *("logit_adjustment", "class_balanced", "class_balanced_sigmoid", "focal", "efl", "ldam"),
+    *("eql", "droploss", "gol", "gumbel", "ecm", "federated", "balms", "balms_meta", "iif"),
+    *("acsl", "bags", "logit_adjustment", "class_balanced", "class_balanced_sigmoid", "focal"),
+    *("efl", "ldam"),
 )
 """Heads whose losses need no number from the device."""
 JITTERED = 1
