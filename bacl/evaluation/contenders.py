@@ -43,7 +43,7 @@ class Contenders:
     """(N,) float64; among equals the earlier detection is first."""
     _partial: np.ndarray
     """(N,) bool: the category is annotated in part in the image."""
-    _rows: np.ndarray
+    rows: np.ndarray
     """(N,) int64 in the columns of detections."""
     _objects: np.ndarray
     """(G,) int64, rows of the truth."""
@@ -99,7 +99,7 @@ class Contenders:
             what = np.arange(size.sum()) + np.repeat(begin[some] - (np.cumsum(size) - size), size)
             near = self._hit(who, what)
             who, what = who[near], what[near]
-            reached = self._overlap(self._rows[what], self._objects[who]) >= IOU_THRESHOLDS[0]
+            reached = self._overlap(self.rows[what], self._objects[who]) >= IOU_THRESHOLDS[0]
             reached &= ~self._partial[what] | (self.found[what] == self.labels[who])
             yield who[reached], what[reached]
 

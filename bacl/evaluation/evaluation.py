@@ -11,6 +11,7 @@ from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.measures import Measure
 from bacl.evaluation.right_label import RightLabels
+from bacl.evaluation.shift_curve import ShiftCurve, shift_curve
 from bacl.evaluation.truth import GroundTruth
 
 
@@ -35,19 +36,28 @@ class Evaluation:
     """In the images that were asked for."""
     right_labels: RightLabels | None = None
     """Which objects have their right label."""
+    shift: ShiftCurve | None = None
+    """The same over a shift of scores."""
 
     @classmethod
     def of(
-        cls, metric: AveragePrecision, truth: GroundTruth, image_ids: Sequence[int] | None = None
+        cls,
+        metric: AveragePrecision,
+        truth: GroundTruth,
+        image_counts: np.ndarray,
+        image_ids: Sequence[int] | None = None,
     ) -> Self:
         """What a metric found in all that it was given; every process must call it.
 
         Args:
             metric: of the variant.
             truth: of the metric's table and rules; variants share it.
+            image_counts: (C,) training images of each category.
             image_ids: whose detections are kept; None keeps all.
         """
         values = {name: float(value) for name, value in metric.compute().items()}
+        found = metric.detections()
+        judged = truth.only(found.image_ids) if metric.part else truth
         return cls(
             metric.measures,
             values,
@@ -55,6 +65,7 @@ class Evaluation:
             metric.grouping,
             truth,
             metric.part,
-            metric.detections(image_ids),
+            found if image_ids is None else found.only(np.isin(found.image_ids, image_ids)),
             metric.right_labels,
+            shift_curve(judged, found, metric.rules, metric.grouping, image_counts),
         )

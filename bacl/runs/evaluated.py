@@ -37,9 +37,10 @@ def evaluate(
     kept = None if report["save_detections"] else pictured(run, report)
     first = next(iter(metrics.values()))
     truth = GroundTruth.from_table(first.table, first.rules)
+    counts = np.asarray(run.data.statistics.image_counts)
     found = {}
     for name, metric in metrics.items():
-        found[name] = Evaluation.of(metric, truth, kept)
+        found[name] = Evaluation.of(metric, truth, counts, kept)
         metric.reset()  # it holds the detections of all images
     return found
 
