@@ -11,6 +11,7 @@ from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.right_label import RightLabels
 from bacl.evaluation.rules import Rules
+from bacl.evaluation.shift_curve import ShiftCurve
 from bacl.evaluation.summary import label_summary, summary
 
 RULES = Rules(300, limit_per_category=False, federated=True, without_area=False)
@@ -22,6 +23,7 @@ def evaluation(
     per_category: Mapping[str, np.ndarray] | None = None,
     part: str = "",
     right_labels: RightLabels | None = None,
+    shift: ShiftCurve | None = None,
 ) -> Evaluation:
     """Of all measures of LVIS, with those of masks where a value is one of theirs."""
     curves = list(summary(RULES, grouping))
@@ -36,6 +38,7 @@ def evaluation(
         part,
         nothing,
         right_labels,
+        shift,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bacl.evaluation.evaluation import Evaluation
-from bacl.evaluation.label_difference import label_differences
+from bacl.evaluation.label_difference import Difference, label_differences
 from bacl.evaluation.measures import Measure, shown_in
 
 DASH, NOT_SURE = "–", "≈"
@@ -92,12 +92,16 @@ def _with_errors(evaluation: Evaluation, reference: Evaluation) -> dict[str, Cel
     found = {}
     for measure in _in_tables(evaluation):
         if measure.family == "right label":
-            change, number = differences[measure.group], evaluation.values[measure.name]
-            error = "" if math.isnan(change.error) else f" ± {100 * change.error:.1f}"
-            signed = _signed(100 * change.value)
-            cell = Cell(_text(_percent(number)), signed and signed + error, change.sure)
-            found[measure.title] = cell
+            number = _percent(evaluation.values[measure.name])
+            found[measure.title] = compared(number, differences[measure.group])
     return found
+
+
+def compared(number: float, difference: Difference) -> Cell:
+    """A number in percent, and a difference in [-1, 1]."""
+    error = "" if math.isnan(difference.error) else f" ± {100 * difference.error:.1f}"
+    signed = _signed(100 * difference.value)
+    return Cell(_text(number), signed and signed + error, difference.sure)
 
 
 def _percents(evaluation: Evaluation, titles: Sequence[str], of_masks: bool) -> list[float]:

@@ -18,6 +18,7 @@ from bacl.files.atomic import replacing
 from bacl.messages.shown import as_markdown, shown
 from bacl.reporting.explanations import explanations
 from bacl.reporting.head_rows import Cell, blocks, further, rows
+from bacl.reporting.shift_lines import curve_rows, shift_curves, shift_lines
 from bacl.reporting.spreadsheet import write_csv
 
 
@@ -63,6 +64,7 @@ class RunResults:
         titles = further(self._first)
         measures = [*(block.title for block in blocks(self._first)), *titles]
         told = [*self.notes, *explanations(measures, len(self.evaluations) > 1)]
+        told += shift_lines(shift_curves(self.evaluations))
         lines += ["", *[f"- {text}" for text in told], ""]
         lines += _head(["head"], titles)
         found = rows(self.evaluations, titles)
@@ -70,11 +72,12 @@ class RunResults:
         return "\n".join(lines) + "\n"
 
     def write(self, folder: Path, category_ids: ArrayLike) -> None:
-        """Write results.json and per_category.csv, each as a whole or not at all.
+        """Write results.json, per_category.csv and shift_curves.csv, each whole or not at all.
 
         results.json has the measures by variant, -1 as null, and `evaluated` where not all images
         were judged. per_category.csv has columns `<variant>.<measure>`, with -1 left empty, and
-        names as `bacl.reporting.spreadsheet` says.
+        names as `bacl.reporting.spreadsheet` says. shift_curves.csv is there where objects are of
+        several groups, with a line for each variant and power, see `bacl.evaluation.shift_curve`.
 
         Args:
             folder: made where it is missing.
@@ -88,8 +91,10 @@ class RunResults:
             part = {"evaluated": self._first.part} if self._first.part else {}
             values = {name: _plain(each.values) for name, each in self.evaluations.items()}
             path.write_text(json.dumps(part | values, indent=2) + "\n", encoding="utf-8")
-        rows = zip(*[_texts(column) for column in columns.values()], strict=True)
-        write_csv(folder / "per_category.csv", [list(columns), *rows])
+        lines = zip(*[_texts(column) for column in columns.values()], strict=True)
+        write_csv(folder / "per_category.csv", [list(columns), *lines])
+        if curves := shift_curves(self.evaluations):
+            write_csv(folder / "shift_curves.csv", curve_rows(curves))
 
     @property
     def _first(self) -> Evaluation:

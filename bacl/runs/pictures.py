@@ -10,6 +10,7 @@ from bacl.callbacks.classifier_recorder import measure, of_categories
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.dataset import DetectionDataset
 from bacl.evaluation.evaluation import Evaluation
+from bacl.evaluation.shift_curve import ShiftCurve
 from bacl.heads import Head, classifiers_by_name
 from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
@@ -18,9 +19,11 @@ from bacl.reporting.figures import (
     draw_ap_by_count,
     draw_detection_grid,
     draw_losses,
+    draw_shift_curves,
     draw_weight_norms,
     has_losses,
 )
+from bacl.reporting.shift_lines import shift_curves
 from bacl.runs.evaluated import informative_images
 
 Evaluations = Mapping[str, Evaluation]
@@ -34,6 +37,8 @@ def draw(
     report: Report,
 ) -> Iterator[Path]:
     """Draw losses, AP by training count, weight norms (Fig. 5) and detections beside the truth.
+
+    And, where objects are of several groups, what heads could be had for by a shift of scores.
 
     Args:
         folder: of the stage; pictures go to its figures/.
@@ -51,6 +56,8 @@ def draw(
         "weight_norms.png": partial(_draw_norms, evaluations, heads, data),
         "detections.png": partial(_draw_detections, evaluations, data, report),
     }
+    if curves_over_shift := shift_curves(evaluations):
+        drawings["shift_curves.png"] = partial(_draw_shifts, curves_over_shift)
     with Dispensable(f"{pictures}: not drawn") as figures:
         for curves in folder.glob("metrics.csv"):
             with figures.part("losses.png"):
@@ -76,6 +83,10 @@ def _draw_norms(
     own = of_categories(norms, data.statistics)
     grouping = _first(evaluations).grouping
     return draw_weight_norms(path, own, data.statistics.instance_counts, grouping)
+
+
+def _draw_shifts(curves: Mapping[str, ShiftCurve], path: Path) -> Path:
+    return draw_shift_curves(path, curves)
 
 
 def _draw_detections(

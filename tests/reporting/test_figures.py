@@ -8,6 +8,7 @@ from bacl.loggers.measurements import Quantity
 from bacl.reporting.figures import (
     draw_ap_by_count,
     draw_losses,
+    draw_shift_curves,
     draw_weight_norms,
 )
 from bacl.reporting.figures.losses import has_losses, read_curves
@@ -15,6 +16,7 @@ from bacl.reporting.figures.precision_by_count import mean_around
 from bacl.reporting.figures.style import INK, head_colour, running_mean
 from bacl.reporting.figures.weight_norms import log_count_correlation
 from bacl.reporting.group_colours import shades
+from tests.evaluation.test_curve_comparison import curve
 
 BOTH = groups_by_frequency(["r", "f"])
 SHADES = shades(BOTH)
@@ -126,3 +128,15 @@ def test_a_file_without_losses_is_named(tmp_path):
 def test_values_that_are_not_finite_do_not_hide_the_others(tmp_path, pixels):
     path = write_metrics(tmp_path / "m.csv", "step,train/box\n0,nan\n1,2.0\n2,inf\n3,1.0\n")
     assert pixels(draw_losses(tmp_path / "losses.png", path), INK) > 50
+
+
+def test_shift_curves(tmp_path, pixels):
+    curves = {
+        "baseline": curve([(0.9, 0.0), (0.7, 0.2)]),
+        "a_b $x$": curve([(0.8, 0.4), (0.5, 0.5)]),
+    }
+    path = draw_shift_curves(tmp_path / "figures" / "shift.png", curves)
+    for index in range(2):
+        assert pixels(path, head_colour(index)) > 300
+    alone = draw_shift_curves(tmp_path / "shift.png", {"bacl": curves["baseline"]})
+    assert pixels(alone, head_colour(0)) > 300

@@ -4,6 +4,7 @@ from bacl.reporting.figures.detection_grid import DetectionSample, draw_detectio
 from bacl.reporting.figures.losses import draw_losses, has_losses
 from bacl.reporting.figures.precision_by_count import draw_ap_by_count
 from bacl.reporting.figures.prediction_panels import draw_predictions
+from bacl.reporting.figures.shift_curves import draw_shift_curves
 from bacl.reporting.figures.weight_norms import draw_weight_norms
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "draw_detection_grid",
     "draw_losses",
     "draw_predictions",
+    "draw_shift_curves",
     "draw_weight_norms",
     "has_losses",
 ]
