@@ -31,6 +31,9 @@ class CategoryStatistics:
     fractal_dimensions: Tensor | None = None
     """(C,) float64, at least 1: how far the objects of the category spread over the pictures
     (`bacl.data.annotations.fractal_dimension`); None where an earlier version counted."""
+    box_shapes: np.ndarray | None = None
+    """(C, 2) float64: mean shapes of the category's boxes (`bacl.data.annotations.box_shapes`);
+    None in what a checkpoint says."""
 
     @property
     def num_categories(self) -> int:
@@ -53,6 +56,7 @@ class CategoryStatistics:
             num_images=table.num_images,
             num_annotated=int(np.count_nonzero(np.diff(table.offsets))),
             fractal_dimensions=torch.from_numpy(table.fractal_dimensions),
+            box_shapes=table.box_shapes,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -92,4 +96,5 @@ class CategoryStatistics:
             num_images=1,
             num_annotated=1,
             fractal_dimensions=ones.double(),
+            box_shapes=np.zeros((len(names), 2)),
         )

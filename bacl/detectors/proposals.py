@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
+from bacl.data.batch import Target
 from bacl.detectors.boxes import BoxCoder, clip_boxes
 from bacl.options.ranges import Count, PositiveShare
 
@@ -50,6 +51,7 @@ class ProposalSelection:
         deltas: Sequence[Tensor],
         coder: BoxCoder,
         sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Target] | None = None,
     ) -> list[tuple[Tensor, Tensor]]:
         """Boxes (P, 4) and objectness logits (P,) per image, best first, clipped to `sizes`.
 
@@ -59,6 +61,7 @@ class ProposalSelection:
             deltas: (B, N_l, 4) per level.
             coder: decodes the deltas.
             sizes: (height, width) of each image inside its padding.
+            targets: one per image, in training.
 
         Raises:
             FloatingPointError: a proposal is not finite, as when training diverged.
@@ -71,10 +74,21 @@ class ProposalSelection:
                 "proposals are not finite: images or weights hold NaN or infinity; where training "
                 "diverged, lower the learning rate"
             )
+        given = [None] * len(sizes) if targets is None else targets
         return [
-            self._suppress([(boxes[image], scores[image]) for boxes, scores in levels], size)
-            for image, size in enumerate(sizes)
+            self._suppress([(boxes[image], scores[image]) for boxes, scores in levels], *own)
+            for image, own in enumerate(zip(sizes, given, strict=True))
         ]
+
+    def kept(self, boxes: Tensor, scores: Tensor, target: Target | None) -> Tensor:
+        """Rows, int64 in any order, that a level's suppression leaves of an image.
+
+        Args:
+            boxes: (P, 4) of the level.
+            scores: (P,).
+            target: of the image, in training.
+        """
+        return nms(boxes, scores, self.nms_iou)
 
     def _best(
         self, anchors: Tensor, objectness: Tensor, deltas: Tensor, coder: BoxCoder
@@ -86,12 +100,15 @@ class ProposalSelection:
         return boxes.unflatten(0, index.shape), scores
 
     def _suppress(
-        self, levels: Sequence[tuple[Tensor, Tensor]], size: tuple[int, int]
+        self,
+        levels: Sequence[tuple[Tensor, Tensor]],
+        size: tuple[int, int],
+        target: Target | None,
     ) -> tuple[Tensor, Tensor]:
         kept = []
         for boxes, scores in levels:
             clipped = clip_boxes(boxes, size)
-            keep = nms(clipped, scores, self.nms_iou)
+            keep = self.kept(clipped, scores, target)
             kept.append((clipped[keep], scores[keep]))
         boxes, scores = (torch.cat(parts) for parts in zip(*kept, strict=True))
         scores, best = scores.topk(min(self.total, len(scores)))

@@ -65,7 +65,7 @@ class RegionProposalNetwork(nn.Module):
         """Training proposals, and the losses "rpn_objectness" and "rpn_box"."""
         anchors = self.anchors(_shapes(pyramid))
         sizes = [target.size for target in targets]
-        proposals = self._select(self.training_selection, anchors, pyramid, sizes)
+        proposals = self._select(self.training_selection, anchors, pyramid, sizes, targets)
         return proposals, self._losses(torch.cat(anchors), pyramid, targets)
 
     def proposals(self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Proposals:
@@ -80,9 +80,10 @@ class RegionProposalNetwork(nn.Module):
         anchors: Sequence[Tensor],
         pyramid: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Target] | None = None,
     ) -> Proposals:
         objectness, deltas = zip(*(self.head(features) for features in pyramid), strict=True)
-        selected = selection(anchors, objectness, deltas, self.coder, sizes)
+        selected = selection(anchors, objectness, deltas, self.coder, sizes, targets)
         boxes, logits = zip(*selected, strict=True)
         return Proposals(boxes, logits)
 

@@ -13,6 +13,7 @@ from bacl.heads.head import Head, classifiers_by_name
 from bacl.heads.predictors import Predictor
 from bacl.heads.refining_classifier import RefiningClassifier
 from bacl.heads.second_classifier import SecondClassifier
+from bacl.heads.tree_classifier import TreeClassifier
 
 __all__ = [
     "AddedFeatures",
@@ -25,5 +26,6 @@ __all__ = [
     "Predictor",
     "RefiningClassifier",
     "SecondClassifier",
+    "TreeClassifier",
     "classifiers_by_name",
 ]

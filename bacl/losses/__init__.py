@@ -24,6 +24,7 @@ from bacl.losses.eqlv2 import EQLv2
 from bacl.losses.fcbl import FCBL
 from bacl.losses.federated import FederatedLoss
 from bacl.losses.focal import Focal
+from bacl.losses.forest import Forest
 from bacl.losses.gol import GOL
 from bacl.losses.gumbel import GumbelCrossEntropy
 from bacl.losses.idg import IDGC2AM, IDGFocal, IDGSeesaw
@@ -67,6 +68,7 @@ __all__ = [
     "Focal",
     "FollowsEpochs",
     "FollowsIterations",
+    "Forest",
     "GumbelCrossEntropy",
     "IDGFocal",
     "IDGSeesaw",

@@ -103,6 +103,7 @@ PUBLISHED = {
     "efl": {"prior": 0.001, "gamma": 2, "scale": 8, "alpha": 0.25},
     "ldam": {"margin": 0.5, "deferred": 0.8, "beta": 0.9999},
     "rog": {"weight": 0.1, "gamma": 1, "delta": 0.5},
+    "forest": {"parents": [50], "trees": None},
     "simcal": {"few": 100},
     "pcb": {"alpha": 0.4, "decay": 0.99, "deferred": 0.7},
 }
@@ -120,7 +121,7 @@ def test_published_ways_of_heads(config, heads):
     assert heads["ecm"].classifiers[0].predictor.temperature == 20
     assert heads["ldam"].classifiers[0].predictor.cosine_scale == 30
     continuing = {name for name in PUBLISHED if heads[name].init is None}
-    assert continuing == {"acsl", "class_balanced", "logit_adjustment", "pcb", "rog"}
+    assert continuing == {"acsl", "class_balanced", "forest", "logit_adjustment", "pcb", "rog"}
 
 
 def train(classifier: Classifier) -> None:

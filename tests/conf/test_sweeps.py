@@ -14,7 +14,7 @@ FULL_TRAININGS = ("representation", "pipeline", "methods")
 OF_METHODS = ("methods", "methods_decoupled")
 """Their default row is another method than BACL."""
 NUMBER_OF_ROWS = {
-    "alpha": 6, "beta": 3, "components": 8, "confusion": 2, "indicator": 7, "methods": 12,
+    "alpha": 6, "beta": 3, "components": 8, "confusion": 2, "indicator": 7, "methods": 13,
     "methods_decoupled": 23, "pipeline": 2,
     "representation": 6, "samples": 5, "threshold": 5, "weight_term": 3,
 }  # fmt: skip

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,6 +31,28 @@ def test_counts_of_a_tiny_file(tmp_path):
     assert (statistics.num_images, statistics.num_annotated) == (3, 2)
     assert statistics.num_categories == 3
     assert statistics.frequency.tolist() == ["r", "r", "r"]
+
+
+def test_mean_shapes_of_boxes(tmp_path):
+    boxes = [(1, [0, 0, 8, 2]), (1, [0, 0, 4, 4]), (2, [1, 1, 2, 8]), (2, [5, 5, 3, 3])]
+    content = {
+        "images": [{"id": 1, "height": 10, "width": 20, "file_name": "1.jpg"}],
+        "annotations": [
+            {"id": n, "image_id": 1, "category_id": c, "bbox": box, "area": 9, "iscrowd": n // 3}
+            for n, (c, box) in enumerate(boxes)
+        ],
+        "categories": [{"id": c, "name": f"n{c}"} for c in (1, 2, 3)],
+    }
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(content))
+    log = math.log
+    first, second = (
+        [log(4) / 2, log(16 / 200)],
+        [log(1 / 4), log(16 / 200)],
+    )  # the crowd is left out
+    unknown = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
+    found = CategoryStatistics.load(path).box_shapes
+    assert found.tolist() == pytest.approx(np.array([first, second, unknown]))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -23,6 +24,7 @@ from bacl.heads import (
     Predictor,
     RefiningClassifier,
     SecondClassifier,
+    TreeClassifier,
 )
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
@@ -47,6 +49,7 @@ from bacl.losses import (
     ClassificationLoss,
     DropLoss,
     EquilibriumLoss,
+    Forest,
     IDGFocal,
     IDGSeesaw,
     MetaBalancedSigmoid,
@@ -63,6 +66,7 @@ COUNTS = SimpleNamespace(
     image_counts=[60, 50, 9, 5, 1],
     instance_counts=[90, 60, 9, 7, 1],
     frequency=list("fcrrr"),
+    box_shapes=np.arange(10.0).reshape(5, 2) ** 2,
     num_images=120,
     num_annotated=100,
 )
@@ -128,6 +132,7 @@ HEADS: dict[str, Callable[[], Classifier]] = {
         D, SoftmaxCrossEntropy(C), object_memory(), partial(WeightNormCosine, factor=48.0)
     ),
     "pcb": pcb,
+    "forest": lambda: TreeClassifier(D, Forest(C, [3, 2], COUNTS, seed=0), width=6),
     "balms_meta": lambda: Classifier(D, MetaBalancedSigmoid(C, 0.001, 0.1, 0.3, COUNTS)),
     "simcal": lambda: SecondClassifier(D, SimCal(C, 100, COUNTS, seed=0), D, side=1, layers=2),
     "area": lambda: Classifier(D, AREA(C, D, deferred=0.0)),

@@ -36,6 +36,7 @@ from bacl.losses import (
     EquilibriumLoss,
     FederatedLoss,
     Focal,
+    Forest,
     GumbelCrossEntropy,
     IDGFocal,
     IDGSeesaw,
@@ -377,6 +378,15 @@ def simcal(loss: SimCal, logits: Tensor, labels: Tensor) -> Tensor:
     return sum(softmax_row(loss, logits[row], int(labels[row])) for row in kept) / len(kept)
 
 
+def forest_row(loss: Forest, z: Tensor, label: int) -> Tensor:
+    total, start = softmax_row(loss, z, label), C + 1
+    for tree, size in zip(loss.tree_parents.tolist(), (4, 3), strict=True):
+        parents = z[start : start + size]
+        total = total - parents[tree[label]] + sum(value.exp() for value in parents).log()
+        start += size
+    return total
+
+
 INSTANCES = [max(1, n) for n in COUNTS.instance_counts]
 
 
@@ -464,6 +474,7 @@ PLAIN: dict[type[ClassificationLoss], Callable[..., Tensor]] = {
     ReweightedCrossEntropy: reweighted,
     EquilibriumLoss: equilibrium,
     PCB: pcb,
+    Forest: by_row(forest_row),
     SimCal: simcal,
     C2AM: by_row(c2am_row),
     FederatedLoss: federated,

@@ -42,6 +42,7 @@ from bacl.losses import (
     EquilibriumLoss,
     FederatedLoss,
     Focal,
+    Forest,
     GumbelCrossEntropy,
     IDGFocal,
     IDGSeesaw,
@@ -113,6 +114,7 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "pcb_before": lambda: PCB(C, alpha=0.4, decay=0.99, deferred=0.7),
     "reweighted": lambda: ReweightedCrossEntropy(C, 0.8, COUNTS),
     "simcal": lambda: SimCal(C, 100, COUNTS, seed=0),
+    "forest": lambda: Forest(C, [3, 2], COUNTS, seed=0),
     "ebl": lambda: EquilibriumLoss(C, gamma=0.9, initial=0.01),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),
     "droploss": lambda: DropLoss(C, PRIOR, 0.01, COUNTS, seed=0),
@@ -238,7 +240,7 @@ def test_order_of_rows_does_not_matter(loss):
     )
 
 
-RANKED_OTHERWISE = (BAGS, IIF, SimCal)
+RANKED_OTHERWISE = (BAGS, IIF, Forest, SimCal)
 """Losses whose scores compare classes by more than their logits."""
 
 

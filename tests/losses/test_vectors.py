@@ -1,6 +1,7 @@
 """Worked numbers of the reference data: losses, gradients, probabilities and statistics."""
 
 import json
+import math
 from functools import partial
 from types import SimpleNamespace
 
@@ -43,6 +44,7 @@ from bacl.losses import (
     EquilibriumLoss,
     FederatedLoss,
     Focal,
+    Forest,
     GumbelCrossEntropy,
     LogitAdjustment,
     MetaBalancedSigmoid,
@@ -78,6 +80,7 @@ def counts(vectors) -> SimpleNamespace:
         image_counts=np.array(inputs["image_count"], dtype=np.int64),
         instance_counts=np.array(inputs["instance_count"], dtype=np.int64),
         frequency=["f", "c", "r"],
+        box_shapes=np.eye(3),
         num_images=10**6,
         num_annotated=int(inputs["num_images"]),
     )
@@ -273,6 +276,15 @@ def test_pairwise_class_balance(vectors, rows, iteration):
     near(loss.matrix, state["cm_after"])
     targets = functional.pad(soft_targets(loss.matrix, labels[:3]), (0, 1))
     near(targets, state["soft_target"])
+
+
+def test_forest(vectors, rows, counts):
+    vector, logits = vectors["Forest"], rows[0][:1]
+    loss = Forest(3, [2, 2], statistics=counts, seed=0)
+    loss.tree_parents.copy_(torch.tensor(vector["parents"]))
+    trees = [torch.tensor([row], dtype=torch.float64) for row in vector["parent_logits"]]
+    near((loss.log_factors(trees) - math.log(2)).exp(), [vector["cal"][0]])
+    near(loss.probabilities(torch.cat((logits, *trees), dim=1)), [vector["act"][0]])
 
 
 def test_simcal(vectors, rows, counts):

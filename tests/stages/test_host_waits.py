@@ -30,7 +30,7 @@ EXTRA = {"cascade_small": CASCADE, "mask_small": 1}
 WAITING_FOR_NOTHING = (
     *("eql", "droploss", "gol", "gumbel", "ecm", "federated", "balms", "balms_meta", "iif"),
     *("acsl", "bags", "logit_adjustment", "class_balanced", "class_balanced_sigmoid", "focal"),
-    *("efl", "ldam"),
+    *("efl", "ldam", "forest"),
 )
 """Heads whose losses need no number from the device."""
 JITTERED = 1

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from bacl.data.annotations.box_shapes import box_shapes
 from bacl.data.annotations.category_view import CategoryView
 from bacl.data.annotations.column_files import Ragged, open_column
 from bacl.data.annotations.fractal_dimension import dimensions_of_table
@@ -166,6 +167,13 @@ class AnnotationTable:
         """(C,) float64, at least 1: how far the category's objects spread (ignored ones aside)."""
         own = dimensions_of_table(self.folder, len(self._own.ids))
         return self.categories.scattered(own, 1)
+
+    @cached_property
+    def box_shapes(self) -> np.ndarray:
+        """(C, 2) float64: mean shapes of the category's boxes (`box_shapes`)."""
+        own = box_shapes(self.folder, len(self._own.ids))
+        columns = [self.categories.scattered(column, column.mean()) for column in own.T]
+        return np.stack(columns, axis=1)
 
     def file_name(self, image: int) -> str:
         """Path of an image relative to the image folder: `file_name`, or from v1's `coco_url`."""
