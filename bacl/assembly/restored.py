@@ -13,12 +13,13 @@ from bacl.assembly.harmless import COUNTS
 from bacl.assembly.rebuilt import Restored, rebuilt, telling_misfits
 from bacl.assembly.stored import CALIBRATION, calibrate_alike, taken
 from bacl.assembly.trial import without_data
-from bacl.assembly.typed import key_of, referring, require_used
+from bacl.assembly.typed import key_of, referring, refuse_gathering, require_used
 from bacl.checkpoints.handover import (
     CheckpointError,
     State,
     load_stage,
     saved_categories,
+    without_gathered,
 )
 from bacl.files.plain_values import MISSING, select
 from bacl.messages.errors import OptionError
@@ -27,6 +28,7 @@ from bacl.options.composed import plain
 from bacl.options.marked import options_with, paths_of_model
 from bacl.options.marks import DESCRIBES_ALL
 from bacl.stages import DetectionStage
+from bacl.stages.gathering import waiting
 
 
 def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Restored:
@@ -42,13 +44,17 @@ def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = (
 
     Raises:
         CheckpointError: the file is missing or damaged, or does not fit the model.
-        OptionError: `data.num_classes` asks for another number than the checkpoint has.
+        OptionError: `data.num_classes` asks for another number than the checkpoint has, or a
+            calibration has yet to observe training images.
     """
     path, content, named = described_model(config, folder, overrides)
     categories = saved_categories(content)
     labels = [str(label) for label in range(len(categories.ids))]
     described = OmegaConf.create(without_data(plain(named), labels))
-    return rebuilt(path, content, categories, described)
+    restored = rebuilt(path, content, categories, described)
+    if waiting(restored.stage.live_heads, restored.stage.variants):
+        refuse_gathering(overrides, content.get("config", {}), path)
+    return restored
 
 
 def described_model(
@@ -64,6 +70,8 @@ def described_model(
     with telling_misfits(path):
         described = _described(config, content, overrides, path)
         wrong = wrong_options(described)
+    if any(key_of(text).split(".")[0] == CALIBRATION for text in overrides):
+        content = without_gathered(content)  # of another calibration, or with other options
     if wrong:
         raise CheckpointError(f"{path}: {'; '.join(wrong)}")
     return path, content, described

@@ -1,6 +1,5 @@
 """A trained model with the data that it is judged on: for job=test and job=cost."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +8,8 @@ from omegaconf import DictConfig
 from bacl.assembly.data import open_data
 from bacl.assembly.rebuilt import Restored, rebuilt
 from bacl.assembly.restored import described_model
-from bacl.checkpoints.handover import Categories, State, saved_categories
-from bacl.files.plain_values import select
+from bacl.assembly.typed import naming_data
+from bacl.checkpoints.handover import Categories, saved_categories
 from bacl.messages.errors import OptionError
 from bacl.options.marked import options_with
 from bacl.options.marks import DESCRIBES_ALL
@@ -36,24 +35,13 @@ def restore_on_data(config: DictConfig, folder: Path, overrides: Sequence[str]) 
     if config.checkpoint and not any(names_data(text) for text in overrides):
         raise OptionError(
             f"checkpoint={path}: name the data to judge it on, as the paths in a file are not "
-            f"followed: its +experiment=…, or {' '.join(_as_typed(content))}"
+            f"followed: its +experiment=…, or {naming_data(content.get('config', {}))}"
         )
     model.data.num_classes = None  # counted in the file, and compared with the checkpoint's names
     table = open_data(model)
     categories = Categories.of(table)
     categories.check(saved_categories(content), path)
     return rebuilt(path, content, categories, model)
-
-
-def _as_typed(content: State) -> list[str]:
-    """Options of the command that name the data a checkpoint was trained with."""
-    data = content.get("config", {}).get("data")
-    typed = ["data=custom"]
-    for option in ("train.annotations", "train.images", "val.annotations", "val.images"):
-        place = select(data, option)
-        known = isinstance(place, str) and place.isprintable()
-        typed.append(shlex.quote(f"data.{option}={place}") if known else f"data.{option}=…")
-    return typed
 
 
 def names_data(override: str) -> bool:

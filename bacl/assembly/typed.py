@@ -1,13 +1,17 @@
 """What a command says of a finished model: what goes with it, and what nothing would go by."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Never
 
 from omegaconf import DictConfig
 
+from bacl.assembly.stored import CALIBRATION
+from bacl.checkpoints.handover import CALIBRATED
+from bacl.files.plain_values import select
 from bacl.messages.errors import OptionError
 from bacl.options.composed import flat, plain
 from bacl.options.marked import is_of_training
@@ -73,6 +77,39 @@ def require_used(overrides: Sequence[str], described: DictConfig, path: Path) ->
                 f"{text}: says how stages train, and those of {path} are trained; leave it out, "
                 "describe the model with +experiment=…, or calibrate its scores with calibration=…"
             )
+
+
+def refuse_gathering(overrides: Sequence[str], config: Mapping[str, Any], path: Path) -> Never:
+    """Tell of calibrations that are yet to observe training images, where there are none.
+
+    Args:
+        overrides: of the command.
+        config: of the checkpoint.
+        path: of the checkpoint.
+
+    Raises:
+        OptionError: with the command that lets them gather.
+    """
+    chosen = [text for text in overrides if key_of(text).split(".")[0] == CALIBRATION]
+    typed = " ".join(map(shlex.quote, (f"checkpoint={path}", *chosen)))
+    raise OptionError(
+        f"{' '.join(chosen) or path}: calibrates by what it gathers of training images, which "
+        f"{path} has not. Type: python run.py job=test {typed} {naming_data(config)}; it leaves "
+        f"{CALIBRATED} beside its results: give that one as checkpoint=…, without calibration=…"
+    )
+
+
+def naming_data(config: Mapping[str, Any]) -> str:
+    """Options of a command, as they are typed, that name the data of a checkpoint's configuration.
+
+    What the checkpoint does not say in a way that can be typed is left to be filled in.
+    """
+    typed = ["data=custom"]
+    for option in ("train.annotations", "train.images", "val.annotations", "val.images"):
+        place = select(config, f"data.{option}")
+        known = isinstance(place, str) and place.isprintable()
+        typed.append(shlex.quote(f"data.{option}={place}") if known else f"data.{option}=…")
+    return " ".join(typed)
 
 
 def _references(path: str, value: Any) -> Iterator[str]:

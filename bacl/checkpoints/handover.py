@@ -23,6 +23,8 @@ TRAINING = "training"
 """Part of a file with the counts of its training data."""
 CALIBRATION = ".calibration."
 """In the names of what a head's calibration has gathered, which a command may exchange."""
+CALIBRATED = "calibrated.ckpt"
+"""A finished stage with what its calibrations have gathered, beside the results of job=test."""
 
 
 class CheckpointError(UserError, ValueError):
@@ -161,6 +163,13 @@ def _calibrated_as(head: nn.Module, saved: State) -> State:
     if mine == theirs:
         return saved
     return {k: v for k, v in saved.items() if k not in theirs} | {k: own[k] for k in mine}
+
+
+def without_gathered(content: State) -> State:
+    """A checkpoint without what the calibrations of its heads have gathered."""
+    heads = content["heads"].items()
+    kept = {name: {k: v for k, v in s.items() if CALIBRATION not in k} for name, s in heads}
+    return content | {"heads": kept}
 
 
 def inherit(

@@ -11,8 +11,10 @@ from bacl.assembly.trainer import prepare_process
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
+from bacl.runs.gathered import keep_gathered
 from bacl.runs.naming import test_folder
 from bacl.runs.run import Run
+from bacl.stages.gathering import waiting
 
 
 def run(config: DictConfig, folder: Path) -> float:
@@ -21,16 +23,21 @@ def run(config: DictConfig, folder: Path) -> float:
     Model, heads, data and test transform are those of the checkpoint, but for what the command says
     of them; with an experiment they are the command's.
 
-    Results go beside the checkpoint, to `test_<validation file>_<digest of path and overrides>`.
+    Results go beside the checkpoint, to `test_<validation file>_<digest of path and overrides>`;
+    with them a checkpoint that keeps what a calibration had yet to gather.
     """
     began = time.monotonic()
     prepare_process()
     overrides = command_overrides()
     restored = restore_on_data(config, folder, overrides)
     last, report = Run.of(restored), plain(restored.config)["report"]
+    variants = last.stage.variants
+    gathers = waiting(last.stage.live_heads, variants)
     found = evaluate(last, report)
     own = last.folder / test_folder(Path(restored.config.data.val.annotations), overrides)
     conclusion = Conclusion.of(last, found, report, own)
     conclusion.write()
+    if gathers:
+        keep_gathered(own, restored, variants, restored.config)
     conclusion.note_done(own, restored.name, time.monotonic() - began)
     return next(iter(found.values())).values["AP"]

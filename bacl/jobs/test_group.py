@@ -24,10 +24,12 @@ from bacl.one_pass.variants import PlannedTest, read_variants
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
+from bacl.runs.gathered import keep_gathered
 from bacl.runs.naming import test_folder
 from bacl.runs.outcome import DONE, write_failed
 from bacl.runs.run import Run
 from bacl.stages.detection import Variant
+from bacl.stages.gathering import waiting
 
 
 def run(config: DictConfig, folder: Path) -> None:
@@ -42,10 +44,12 @@ def run(config: DictConfig, folder: Path) -> None:
     last, report = Run.of(restored), plain(restored.config)["report"]
     annotations = Path(restored.config.data.val.annotations)
     places = [last.folder / test_folder(annotations, test.overrides) for test in tests]
-    owned = {}
+    owned, gathering = {}, {}
     for number, (test, place) in enumerate(zip(tests, places, strict=True)):
         try:
             owned[place] = variants(test, restored, number)
+            if waiting(last.stage.live_heads, owned[place]):
+                gathering[place] = test.described(restored.config)
         except UserError as error:
             note_failure(place, str(error))
     together = {name: each for own in owned.values() for name, each in own.items()}
@@ -55,6 +59,8 @@ def run(config: DictConfig, folder: Path) -> None:
         results = {each.head: found[name] for name, each in own.items()}
         conclusion = Conclusion.of(last, results, report, place)
         conclusion.write()
+        if place in gathering:
+            keep_gathered(place, restored, own, gathering[place])
         conclusion.note_done(place, restored.name, seconds)
 
 

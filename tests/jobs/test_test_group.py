@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
+import bacl
 from bacl.assembly.data import build_data, open_data
 from bacl.assembly.restored import restore_model
+from bacl.checkpoints.handover import CALIBRATION, load_stage
+from bacl.export import ExportableDetector
+from bacl.export.suppression import survivors
 from bacl.heads import Calibration
+from bacl.heads.calibrations import LogN
 from bacl.jobs import test as test_job
 from bacl.jobs import test_group
+from bacl.messages.errors import OptionError
 from bacl.one_pass.variants import PlannedTest, write_variants
 from bacl.runs.outcome import read_outcome
 from bacl.stages.detection import Variant, detect
@@ -116,6 +122,37 @@ def test_what_gathers_observes_training_images_before_it_scores(
         test_job.run(tiny(f"checkpoint={alone}", *overrides), tmp_path)
     found = {f.name: (f / "per_category.csv").read_bytes() for f in alone.parent.glob("test_*")}
     assert found == together
+    kept_states = []
+    for folder in (path.parent, alone.parent):  # of logn alone: the other gathers nothing
+        (kept,) = folder.glob("test_*/calibrated.ckpt")
+        states = load_stage(kept)["heads"]
+        kept_states.append({k: v for k, v in states["bacl"].items() if CALIBRATION in k})
+    assert len(kept_states[0]) == 3
+    torch.testing.assert_close(*kept_states, rtol=0, atol=0)
+
+
+def test_what_was_gathered_calibrates_without_training_images(tiny, finished, tmp_path, commanded):
+    path = copied(finished, tmp_path, "run")
+    commanded(logn := [*COMMON, "calibration=logn"])
+    with pytest.raises(
+        OptionError, match=r"run\.py job=test checkpoint=\S+ calibration=logn data="
+    ):
+        restore_model(tiny(f"checkpoint={path}", *logn), tmp_path, logn)
+    test_job.run(tiny(f"checkpoint={path}", *logn), tmp_path)
+    (kept,) = path.parent.glob("test_*/calibrated.ckpt")
+    gathered = restore_model(tiny(f"checkpoint={kept}"), tmp_path)
+    loaded = bacl.load(kept)
+    for restored in (gathered, loaded.restored):
+        calibrations = [head.calibration for head in restored.stage.live_heads.values()]
+        assert [type(each) for each in calibrations] == [LogN, LogN]
+        assert not any(each.waits for each in calibrations)
+    with pytest.raises(OptionError, match="without calibration="):
+        restore_model(tiny(f"checkpoint={kept}", *logn), tmp_path, logn)
+    program = ExportableDetector(
+        gathered.stage.detector, gathered.stage.heads["bacl"], [96, 96], 300, survivors
+    )
+    picture = torch.zeros(3, 96, 96, dtype=torch.uint8), torch.tensor([96, 96])
+    torch.export.export(program, picture)
 
 
 def test_what_cannot_be_fails_alone(tiny, finished, tmp_path, commanded):
