@@ -38,7 +38,8 @@ class OnePassLauncher(ProcessLauncher):
     """Groups the jobs by everything but their last stage's heads and trains each group once.
 
     Every job gets the folder that a run of its own would have left. What differs elsewhere, or in a
-    stage whose heads are not independent of each other, is trained apart. Of job=test, those that
+    stage whose heads are not independent of each other, is trained apart, unless only the
+    calibrations differ. Of job=test, those that
     evaluate one checkpoint with other calibrations or suppressions are one evaluation.
     """
 
@@ -175,24 +176,28 @@ def without_heads(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str
     options = plain(config)
     shared = {key: value for key, value in options.items() if is_shared(key)}
     last = last_stage(config)
-    if trains_beside_others(config, options["stages"][last]["module"]):
+    module = options["stages"][last]["module"]
+    if not shares_training(config, module):
+        shared["overrides"] = variant_parts(overrides)  # equal to no other job's
+    elif has_independent_heads(config, module):
         del shared["stages"][last]["heads"]
     else:
-        shared["overrides"] = variant_parts(overrides)  # equal to no other job's
+        shared["overrides"] = unvaried(variant_parts(overrides))
     return shared
 
 
-def trains_beside_others(config: DictConfig, module: dict[str, Any]) -> bool:
+def shares_training(config: DictConfig, module: dict[str, Any]) -> bool:
+    """Whether a job trains, and as well under other names of its heads, as a plan says them."""
+    named = [text for text in module["trainable"] if text.lstrip("!").startswith("heads.")]
+    # Heads have other names in a training of many.
+    return config.job == "fit" and can_be_planned(config) and all(x == "heads.*" for x in named)
+
+
+def has_independent_heads(config: DictConfig, module: dict[str, Any]) -> bool:
     """Whether the heads of a job's last stage depend on nothing that another job's heads change."""
     stage: Any = find(module["_target_"], f"stages.{last_stage(config)}.module")
-    named = [text for text in module["trainable"] if text.lstrip("!").startswith("heads.")]
-    return (
-        config.job == "fit"
-        and getattr(stage, "independent_heads", False)
-        and can_be_planned(config)
-        and config.trainer.precision not in get_args(ScaledPrecision)
-        and all(text == "heads.*" for text in named)  # heads have other names in a training of many
-    )
+    scaled = config.trainer.precision in get_args(ScaledPrecision)
+    return getattr(stage, "independent_heads", False) and not scaled
 
 
 def explain(groups: Sequence[Group]) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bacl.assembly.harmless import COUNTS, StoredConfigurationError, require_harmless
-from bacl.assembly.stored import without_files
+from bacl.assembly.stored import CALIBRATION, without_files
 from bacl.files.atomic import replacing
 from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError, in_one_line
@@ -55,8 +55,7 @@ class PlannedJob:
         with open_dict(config):
             config.job = "fit"
             config.stages[last_stage(command)].heads = parts.pop("heads")
-            for node, value in parts.items():
-                config[node] = value
+            config.update(parts)
         try:
             plain(config)
         except OmegaConfBaseException as error:
@@ -148,6 +147,8 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedJob:
 def _require_harmless(parts: dict[str, Any], path: Path) -> None:
     nodes = {key: part for key, part in parts.items() if not isinstance(part, str | int)}
     words = [str(part) for key, part in parts.items() if key not in nodes]
-    if set(parts) != {*options_with(OF_JOB), "heads"} or "${" in "".join(words):
+    # Of an earlier version, jobs of a plan had one calibration: the command's.
+    whole = {*options_with(OF_JOB), "heads"}
+    if set(parts) | {CALIBRATION} != whole or "${" in "".join(words):
         raise StoredConfigurationError(f"{path}: {sorted(parts)}: not what a plan holds")
     require_harmless(nodes, path, refers=True)

@@ -16,9 +16,10 @@ from bacl.callbacks.classifier_recorder import draw_norms, last_norms
 from bacl.evaluation.evaluation import Evaluation
 from bacl.files.atomic import telling_refusal
 from bacl.loggers.csv_logger import read_rows
-from bacl.loggers.measurements import named
+from bacl.loggers.measurements import Quantity, named
 from bacl.messages.dispensable import Dispensable
 from bacl.one_pass.plan import PlannedJob
+from bacl.one_pass.union import Names
 from bacl.options.composed import last_stage, plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.folder import exclusive, record
@@ -30,7 +31,7 @@ from bacl.runs.training import save
 def share_out(
     group: Run,
     job: PlannedJob,
-    names: Mapping[str, str],
+    names: Names,
     found: Mapping[str, Evaluation],
     seconds: float,
 ) -> None:
@@ -41,11 +42,11 @@ def share_out(
     Args:
         group: the one-pass training's last stage.
         job: whose folder is written.
-        names: the job's names of its heads, to the group's.
-        found: of every head of the group.
+        names: of the job's heads.
+        found: of every variant of the group.
         seconds: of the whole training, for the record.
     """
-    lost = [own for own, head in names.items() if head in group.stage.dropped]
+    lost = [own for own, each in names.items() if each.head in group.stage.dropped]
     if lost:
         return _give_up(job, lost, group.folder.parent)
     with exclusive(job.folder):
@@ -55,19 +56,19 @@ def share_out(
 def _share(
     group: Run,
     job: PlannedJob,
-    names: Mapping[str, str],
+    names: Names,
     found: Mapping[str, Evaluation],
     seconds: float,
 ) -> None:
     own = job.folder / last_stage(job.config)
     _prepare(group.folder, job, names)
-    heads = {own_name: group.stage.live_heads[head] for own_name, head in names.items()}
+    heads = {name: group.stage.live_heads[each.head] for name, each in names.items()}
     save(own, group.stage.detector, heads, group.categories, job.config)
     loggers = build_loggers(job.config, own)
     _replay(group.folder / "metrics.csv", names, loggers, plain(job.config))
     for logger in loggers:
         logger.save()
-    evaluations = {own_name: found[head] for own_name, head in names.items()}
+    evaluations = {name: found[each.variant] for name, each in names.items()}
     report, step = plain(job.config)["report"], group.trainer.global_step
     conclusion = Conclusion(own, evaluations, heads, group.data, report, loggers, step)
     conclusion.write()
@@ -85,7 +86,7 @@ def _give_up(job: PlannedJob, lost: Sequence[str], group: Path) -> None:
 
 
 @rank_zero_only
-def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str]) -> None:
+def _prepare(group: Path, job: PlannedJob, names: Names) -> None:
     """The job's configuration, the stages before the last, and the records of its heads.
 
     Args:
@@ -104,9 +105,9 @@ def _prepare(group: Path, job: PlannedJob, names: Mapping[str, str]) -> None:
     records = job.folder / group.name / "heads"
     with telling_refusal(records):
         records.mkdir(parents=True, exist_ok=True)
-    for own, head in names.items():
-        for path in (group / "heads").glob(f"{head}.*npz"):  # one per classifier
-            shutil.copy(path, records / f"{own}{path.name.removeprefix(head)}")
+    for own, each in names.items():
+        for path in (group / "heads").glob(f"{each.head}.*npz"):  # one per classifier
+            shutil.copy(path, records / f"{own}{path.name.removeprefix(each.head)}")
 
 
 def _link_checkpoints(source: str, target: str) -> None:
@@ -120,9 +121,7 @@ def _link_checkpoints(source: str, target: str) -> None:
 
 
 @rank_zero_only
-def _replay(
-    metrics: Path, names: Mapping[str, str], loggers: Sequence[Logger], config: dict[str, Any]
-) -> None:
+def _replay(metrics: Path, names: Names, loggers: Sequence[Logger], config: dict[str, Any]) -> None:
     """Log the training again, as if the job's heads had been alone in it.
 
     Args:
@@ -133,18 +132,24 @@ def _replay(
     """
     for logger in loggers:
         logger.log_hyperparams(config)
-    owners: dict[str | None, list[str | None]] = {None: [None]}
-    for own, head in names.items():
-        owners.setdefault(head, []).append(own)
     for step, values in read_rows(metrics):
         shared = {
             replace(quantity, head=own): value
             for quantity, value in values.items()
-            for own in owners.get(quantity.head, [])
+            for own in _owners(quantity, names)
         }
         if any(quantity.section for quantity in shared):
             for logger in loggers:
                 logger.log_metrics(named(shared), step)
+
+
+def _owners(quantity: Quantity, names: Names) -> list[str | None]:
+    """The job's heads that a quantity is of; None where it is of no head."""
+    if quantity.head is None:
+        return [None]
+    judged = quantity.section == "val"
+    pairs = ((own, each.variant if judged else each.head) for own, each in names.items())
+    return [own for own, name in pairs if name == quantity.head]
 
 
 @rank_zero_only

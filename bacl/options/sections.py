@@ -146,7 +146,7 @@ class Model(TypedDict):
     seed: InCommon[Free[OfModel[Seed]]]
     masks: OfModel[bool]
     calibration: NotRequired[
-        AfterTraining[OfModel[Annotated[Any, Part("bacl.heads.Calibration")] | None]]
+        OfJob[AfterTraining[OfModel[Annotated[Any, Part("bacl.heads.Calibration")] | None]]]
     ]
     """Of every head that has none of its own."""
 

@@ -35,9 +35,15 @@ from bacl.runs.outcome import read_outcome
 from bacl.runs.run import Run
 from bacl.runs.start import Start, check_starts
 from bacl.stages import DetectionStage, Schedule
+from bacl.stages.detection import Variant
 
 
-def train_stages(config: DictConfig, folder: Path, drops_heads: bool = False) -> Run:
+def train_stages(
+    config: DictConfig,
+    folder: Path,
+    drops_heads: bool = False,
+    variants: Mapping[str, Variant] | None = None,
+) -> Run:
     """Bring every chosen stage to its final.ckpt, in order; returns the last one as it was saved.
 
     Args:
@@ -45,6 +51,7 @@ def train_stages(config: DictConfig, folder: Path, drops_heads: bool = False) ->
         folder: of the run.
         drops_heads: whether a head that diverges is left out (the stage's `dropped`), so that the
             others go on, instead of ending the run.
+        variants: of the last stage, which its validations judge; None takes the heads as they are.
     """
     prepare_process()
     names = chosen_stages(config)
@@ -57,6 +64,7 @@ def train_stages(config: DictConfig, folder: Path, drops_heads: bool = False) ->
     categories = Categories.of(open_data(config))
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
     stages = {name: build_stage(config, name, _is_new(config, folder, name)) for name in names}
+    stages[names[-1]].variants = variants or {}
     data = {name: build_data(config, config.stages[name]) for name in names}
     for name in names:
         starts[name].check_hand_over(stages)

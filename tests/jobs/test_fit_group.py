@@ -5,6 +5,7 @@ import gzip
 import json
 from collections.abc import Callable
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,10 @@ JOBS = {
     "bce": ["loss@head.loss=bce_objectness", NO_FHM],
     "learning_rate": ["head.learning_rate=0.004", "head.weight_decay=0.01"],
     "same_as_alpha_0.85": ["head.loss.alpha=0.850"],
+    "norcal": ["calibration=norcal"],
+    "alpha_0.7_shift": ["head.loss.alpha=0.7", "calibration=shift"],
 }
-CHECKED = ("indicator", "fhm", "bce", "learning_rate")
+CHECKED = ("indicator", "fhm", "bce", "learning_rate", "norcal")
 """Of which a run of its own is trained in the default tests."""
 
 
@@ -134,14 +137,15 @@ def test_a_job_of_one_pass_is_bit_for_bit_the_run_of_its_own(alone, together, na
 
 def test_different_settings_end_with_different_weights(together):
     weights = [state(together / name)["heads"]["bacl"]["first.predictor.weight"] for name in JOBS]
-    same = [(i, j) for i in range(9) for j in range(i) if torch.equal(weights[i], weights[j])]
+    pairs = combinations(range(len(JOBS)), 2)
+    same = [(i, j) for i, j in pairs if torch.equal(weights[i], weights[j])]
     # a margin enters the loss as the gradient of a tenth of the rows: even close α differ
-    assert same == [(8, 1)]
+    assert same == [(0, 10), (1, 8), (1, 9), (8, 9)]
 
 
 def test_equal_heads_train_once(together, job_config):
     heads = torch.load(together / "group/classifier/final.ckpt")["heads"]
-    # One for each job but the last, whose α is another's; plain BCE is every job's baseline.
+    # One for each job but the last three, whose α is another's; plain BCE is every job's baseline.
     assert len(heads) == 8
 
 
@@ -203,6 +207,15 @@ def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
         assert "alpha=-1: expected a number of at least 0" in read_outcome(tmp_path / "bad").reason
     for name in ("indicator", "bce"):
         assert_same_run(tmp_path / name, alone(name))
+
+
+def test_a_calibration_that_cannot_be_fails_alone(alone, job_config, tmp_path):
+    jobs = {"indicator": JOBS["indicator"], "gathers": ["calibration=logn"]}
+    planned = [PlannedJob(tmp_path / n, texts, job_config(*texts)) for n, texts in jobs.items()]
+    write_plan(tmp_path / "group", planned)
+    fit_group.run(job_config(), tmp_path / "group")
+    assert "LogN has gathered no statistics" in read_outcome(tmp_path / "gathers").reason
+    assert_same_run(tmp_path / "indicator", alone("indicator"))
 
 
 def test_an_outcome_is_what_the_folder_tells(tmp_path):

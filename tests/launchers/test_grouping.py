@@ -53,6 +53,7 @@ def sizes(*jobs: Job) -> list[int]:
         "fhm@head.hallucination=none",
         "indicator@head.loss.indicator=mean_score",
         "head=bce_objectness",
+        "calibration=norcal",
         "head.learning_rate=0.1",
         "stages.classifier.heads.baseline.loss.prior=0.01",
         "logger=tensorboard",
@@ -92,6 +93,13 @@ FIRST_HEAD = "stages.representation.heads.representation.loss.prior"
 )
 def test_heads_that_depend_on_each_other_train_apart(job, common, option):
     assert sizes(*[job(*common, f"{option}={value}") for value in (0.1, 0.2)]) == [1, 1]
+
+
+def test_fits_that_differ_in_calibrations_alone_train_once(job):
+    """Also where the extractor trains, which learns of no calibration."""
+    common = ["+experiment=bacl_demo_end_to_end"]
+    jobs = [job(*common, f"calibration={name}") for name in ("none", "norcal", "shift")]
+    assert sizes(*jobs, job(*common, "calibration=none", "head.loss.alpha=0.1")) == [3, 1]
 
 
 def test_tests_and_preparations_are_no_trainings(job):

@@ -99,9 +99,9 @@ def test_all_detectors_that_have_marks_are_asked_for_them():
 def test_jobs_of_one_training_share_all_but_what_is_free_or_of_each(compose_config):
     config = plain(compose_config("+experiment=bacl_demo"))
     shared = {option for option in config if is_shared(option)}
-    assert {"seed", "stage", "job", "data", "detector", "stages", "calibration"} <= shared
-    assert not shared & {"name", "head", "report", "logger", "checkpoint", "predict"}
-    assert options_with(OF_JOB) == ("head", "name", "report")
+    assert {"seed", "stage", "job", "data", "detector", "stages"} <= shared
+    assert not shared & {"name", "head", "report", "calibration", "logger", "checkpoint", "predict"}
+    assert options_with(OF_JOB) == ("calibration", "head", "name", "report")
 
 
 def test_groups_that_name_no_folder_or_describe_a_model():
