@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from bacl.inference.model import Model, load
     from bacl.inference.picture_detections import Category, PictureDetections
     from bacl.messages.errors import UserError
+    from bacl.stages.detection import Variant
 
-__all__ = ["Category", "Model", "PictureDetections", "UserError", "evaluate", "load"]
+__all__ = ["Category", "Model", "PictureDetections", "UserError", "Variant", "evaluate", "load"]
 
 _HOMES = {
     "Category": "bacl.inference.picture_detections",
     "Model": "bacl.inference.model",
     "PictureDetections": "bacl.inference.picture_detections",
     "UserError": "bacl.messages.errors",
+    "Variant": "bacl.stages.detection",
     "evaluate": "bacl.inference.judged",
     "load": "bacl.inference.model",
 }

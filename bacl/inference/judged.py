@@ -1,6 +1,6 @@
 """AP of a trained model on annotated pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch import nn
 
 from bacl.assembly.harmless import counts_categories
 from bacl.assembly.instantiate import instantiate
-from bacl.assembly.rebuilt import Restored
+from bacl.assembly.rebuilt import Restored, give_statistics
 from bacl.data.annotations.category_view import CategoryView
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.categories import as_trained
@@ -23,6 +23,9 @@ from bacl.inference.computing import as_in_a_job
 from bacl.inference.model import Model
 from bacl.messages.errors import OptionError, require
 from bacl.options.composed import plain
+from bacl.options.problems import problem
+from bacl.options.ranges import HeadName
+from bacl.stages.detection import Variant
 
 Place = str | PathLike[str]
 
@@ -33,11 +36,13 @@ def evaluate(
     images: Place | Sequence[Place],
     batch_size: int | None = None,
     num_workers: int = 0,
+    variants: Mapping[str, Variant] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Average precision of every head of a model, as `job=test` computes it, to the bit.
 
-    Rules, groups and masks are those of the metric that the model was trained with; the groups are
-    of its training data, of which the checkpoint has the counts.
+    The network looks at each picture once, for all variants. Rules, groups and masks are those of
+    the metric that the model was trained with; the groups are of its training data, of which the
+    checkpoint has the counts.
 
     Args:
         model: from `bacl.load`; it computes where it is (`model.to`).
@@ -46,21 +51,27 @@ def evaluate(
         batch_size: images per batch; None takes as many as in the evaluation of its run, and gives
             the same numbers to the bit.
         num_workers: processes that load pictures; 0 loads them in this one.
+        variants: heads with other calibrations or suppressions, by names like those of heads. A
+            calibration goes by the counts of the model's training data, whatever it was built with.
+            None takes the heads as they are.
 
     Returns:
-        Measures by head: "AP", "AP50", "AP75", of sizes ("APs", "APm", "APl"), of groups ("APr",
-        "APc", "APf" of LVIS, "AP1" and on of COCO-LT) and recalls ("AR@300", …); those that compare
-        categories ("AP@20", "AP_pool", "right_label", each with groups, as "right_label_r"). All in
-        [0, 1] and -1 where there is nothing to average; with masks "segm/AP" and so on too.
+        Measures by head, or by variant: "AP", "AP50", "AP75", of sizes ("APs", "APm", "APl"), of
+        groups ("APr", "APc", "APf" of LVIS, "AP1" and on of COCO-LT) and recalls ("AR@300", …);
+        those that compare categories ("AP@20", "AP_pool", "right_label", each with groups, as
+        "right_label_r"). All in [0, 1] and -1 where there is nothing to average; with masks
+        "segm/AP" and so on too.
 
     Raises:
         UserError: in one line, what is wrong with annotations or pictures, that the categories are
-            not the model's, or that an older checkpoint does not hold the counts for the groups.
+            not the model's, that there is no such head, or that an older checkpoint does not hold
+            the counts for the groups or for a calibration.
     """
     size = model.batch_size if batch_size is None else batch_size
     require("batch_size", size, 1)
     require("num_workers", num_workers, 0)
     restored, stage = model.restored, model.restored.stage
+    _check(variants or {}, restored)
     table = _table(restored, Path(annotations))
     folders = [images] if isinstance(images, str | PathLike) else list(images)
     dataset = DetectionDataset(
@@ -73,8 +84,10 @@ def evaluate(
     tell_pictures(dataset)
     loader = batch_loader(dataset, EvaluationBatches(dataset, size), num_workers)
     metric: Callable[..., Any] = instantiate(restored.config.metric)
-    stage.judge_on(table, partial(metric, **_counted(restored)))
+    counted = partial(metric, **_counted(restored))
     try:
+        stage.variants = variants or {}
+        stage.judge_on(table, counted)
         with as_in_a_job():
             for number, batch in enumerate(loader):
                 stage.validation_step(batch.to(model.device), number)
@@ -84,7 +97,17 @@ def evaluate(
             for head, metric in metrics.items()
         }
     finally:
-        stage.metrics = nn.ModuleDict()  # they hold all detections
+        stage.variants, stage.metrics = {}, nn.ModuleDict()  # these hold all detections
+
+
+def _check(variants: Mapping[str, Variant], restored: Restored) -> None:
+    """Refuse variants that cannot be, and let the others go by what the model was trained with."""
+    for name, variant in variants.items():
+        if told := problem(name, HeadName):
+            raise OptionError(f"variants: {name!r}: {told}")
+        restored.known_head(variant.head, "variants: head")
+        if variant.calibration is not None:
+            give_statistics(variant.calibration, restored.statistics, restored.path)
 
 
 def _table(restored: Restored, annotations: Path) -> AnnotationTable:

@@ -125,7 +125,7 @@ class DetectionStage(LightningModule):
     def variants(self, variants: Mapping[str, Variant]) -> None:
         self._variants = variants
         calibrations = [each.calibration for each in variants.values() if each.calibration]
-        self.calibrations = nn.ModuleList(calibrations)  # they move with the stage
+        self.calibrations = nn.ModuleList(calibrations).to(self.device)  # and move with the stage
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""

@@ -1,5 +1,6 @@
 import json
 import shutil
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import bacl
 from bacl.data.annotations.validation import AnnotationError
 from bacl.data.images.picture_file import PictureError
 from bacl.data.statistics import CategoryStatistics
+from bacl.heads.calibrations import NorCal
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
 
@@ -72,6 +74,36 @@ def test_measures_of_another_metric_are_those_of_the_job(
     (results,) = tmp_path.glob("test_*/results.json")
     assert found == written(results)
     assert set(found["bacl"]) >= {"AP1", "AP2", "AP3"}
+
+
+def test_variants_are_judged_in_one_pass_as_by_the_job(
+    model, tiny, finished, val, tmp_path, monkeypatch
+):
+    detector, unknown = model.restored.stage.detector, CategoryStatistics.unknown(["x"] * 12)
+    suppression = copy(detector.postprocess)
+    suppression.max_detections = 5
+    variants = {
+        "norcal": bacl.Variant("bacl", NorCal(12, gamma=0.6, statistics=unknown)),
+        "plain": bacl.Variant("bacl"),
+        "suppressed": bacl.Variant("baseline", postprocess=suppression),
+    }
+    looked, pyramid = [], detector.pyramid
+    monkeypatch.setattr(detector, "pyramid", lambda x: looked.append(1) or pyramid(x))
+    found = bacl.evaluate(model, *val, variants=variants)
+    assert len(looked) == 3
+    assert list(found) == list(variants)
+    as_trained = bacl.evaluate(model, *val)
+    assert found["plain"] == as_trained["bacl"]
+    assert found["suppressed"] != as_trained["baseline"]
+    path = Path(shutil.copy(finished / "classifier/final.ckpt", tmp_path))
+    typed = ["data=builtin", "calibration=norcal"]
+    monkeypatch.setattr(test_job, "command_overrides", lambda: typed)
+    test_job.run(tiny("job=test", f"checkpoint={path}", *typed[1:]), tmp_path)
+    (results,) = tmp_path.glob("test_*/results.json")
+    assert found["norcal"] == written(results)["bacl"]
+    for wrong, told in (({"a.b": bacl.Variant("bacl")}, "a.b"), ({"a": bacl.Variant("x")}, "=x: ")):
+        with pytest.raises(OptionError, match=told):
+            bacl.evaluate(model, *val, variants=wrong)
 
 
 def test_groups_are_those_of_the_training_data(model, changed, val, edited):
