@@ -5,6 +5,7 @@ Files are parsed and never imported.
 
 import ast
 import re
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -97,6 +98,12 @@ def test_what_lies_outside_of_rooms_imports_none():
 def test_arrows_run_one_way():
     graph = {room: {place.split(".")[0] for place in allowed(room)} for room in ROOMS}
     assert len(list(TopologicalSorter(graph).static_order())) == len(ROOMS)  # raises CycleError
+
+
+def test_no_two_files_have_one_name():
+    """But those of contracts: the `base` of a room is its own."""
+    names = Counter(file.stem for file in BACL.rglob("*.py") if file.stem != "__init__")
+    assert [name for name, number in names.items() if number > 1] == ["base"]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

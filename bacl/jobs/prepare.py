@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from bacl.assembly.instantiate import instantiate
 from bacl.assembly.trainer import prepare_process
-from bacl.data.prepare import prepare
+from bacl.data.preparation import prepare
 from bacl.options.composed import plain
 
 

@@ -12,8 +12,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from bacl.launchers.job_table import show_summary, write_summary
 from bacl.launchers.jobs import Job, compose_jobs
-from bacl.launchers.summary import show_summary, write_summary
 from bacl.launchers.tasks import Task, run_all
 from bacl.messages.errors import BUSY, OptionError, UserError, require
 

@@ -17,9 +17,9 @@ from bacl.loggers.figures import log_figure
 from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
 from bacl.reporting.results import RunResults
+from bacl.runs.drawings import draw
 from bacl.runs.folder import write_text
 from bacl.runs.outcome import write_done
-from bacl.runs.pictures import draw
 from bacl.runs.run import Run
 
 

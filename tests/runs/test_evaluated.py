@@ -9,7 +9,7 @@ import pytest
 from bacl.files.atomic import UnwritableError
 from bacl.jobs import test as test_job
 from bacl.reporting.results import RunResults
-from bacl.runs import pictures as draw
+from bacl.runs import drawings as draw
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ together and then cut, so that the data of a run do not depend on how many proce
 
 from bacl.data.samplers.batches import RandomBatches, SampledImages
 from bacl.data.samplers.by_category import ClassAwareBatches, EpisodicBatches
-from bacl.data.samplers.evaluated import EvaluationBatches
+from bacl.data.samplers.evaluation_batches import EvaluationBatches
 from bacl.data.samplers.repeat_factors import (
     InstanceAwareRepeatFactorBatches,
     RepeatFactorBatches,

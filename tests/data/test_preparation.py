@@ -22,7 +22,7 @@ from bacl.data.annotations.table import AnnotationTable
 from bacl.data.download import DownloadError, download, unpack
 from bacl.data.lvis import RELEASES, Archive, Release, Split
 from bacl.data.missing_files import MissingDataError, missing_files, require_files
-from bacl.data.prepare import check_counts, prepare
+from bacl.data.preparation import check_counts, prepare
 from bacl.files.disk_space import NotEnoughSpaceError, require_space
 
 BODY = bytes(range(256)) * 40

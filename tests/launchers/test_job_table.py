@@ -8,7 +8,7 @@ import pytest
 import rich
 
 from bacl.evaluation.measures import undeclared
-from bacl.launchers.summary import show_summary, write_summary
+from bacl.launchers.job_table import show_summary, write_summary
 from bacl.runs.outcome import Outcome
 
 
