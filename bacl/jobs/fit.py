@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bacl.options.composed import last_stage, plain
+from bacl.runs.choice import chooser
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import exclusive
@@ -13,12 +14,15 @@ from bacl.runs.training import train_stages
 
 
 def run(config: DictConfig, folder: Path) -> float:
-    """Train what is not finished, evaluate, report; returns AP of the last stage's first head."""
+    """Train what is not finished, evaluate, report, choose; returns AP of the first head."""
     began = time.monotonic()
     with exclusive(folder):
         last, report = train_stages(config, folder), plain(config)["report"]
-        found = evaluate(last, report)
+        choice = chooser(config)
+        found = evaluate(last, report, keeps_all=choice is not None)
         conclusion = Conclusion.of(last, found, report)
         conclusion.write()
+        if choice is not None:
+            choice.choose(last, config, found)
         conclusion.note_done(folder, last_stage(config), time.monotonic() - began)
     return next(iter(found.values())).values["AP"]

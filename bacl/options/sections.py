@@ -186,12 +186,15 @@ class Configuration(Model):
     output: Annotated[Free[Text | None], ReadBy(("import",))]
     checkpoint_every_minutes: Free[Annotated[float, Interval(ge=0, le=525_600)]]  # a year
     report: OfJob[Free[OfModel[Report]]]
+    choice: Free[Annotated[Any, Part("bacl.runs.choice.HeadChoice")] | None]
+    """Of one of the heads, once all are trained."""
     cost: Annotated[Free[Cost], ReadBy(("cost",))]
     predict: Annotated[Free[Predict], ReadBy(("predict",))]
     export: Annotated[Free[Export], ReadBy(("export",))]
     sweep: NotRequired[NamesNoFolder[Mapping[str, Any]]]
     """Many runs, of which each has a name."""
+    balance: NotRequired[DescribesAll[Never]]
+    """A group alone, as are the next two: its files set options of other nodes."""
     pipeline: NotRequired[DescribesAll[Never]]
-    """A group alone, as is the next: its files set options of other nodes."""
     experiment: NotRequired[DescribesAll[NamesNoFolder[Never]]]
     """Its files set `name`."""

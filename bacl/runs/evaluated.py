@@ -16,7 +16,10 @@ from bacl.stages.detection import Variant
 
 
 def evaluate(
-    run: Run, report: Report, variants: Mapping[str, Variant] | None = None
+    run: Run,
+    report: Report,
+    variants: Mapping[str, Variant] | None = None,
+    keeps_all: bool = False,
 ) -> dict[str, Evaluation]:
     """Judge heads, calibrations and suppressions; the detector looks at every image once.
 
@@ -26,6 +29,7 @@ def evaluate(
         run: its stage, as it was saved.
         report: how many images are drawn, whose detections are kept, or whether all are.
         variants: by name; None takes the heads as they are.
+        keeps_all: whether all detections are kept, whatever is drawn and saved.
 
     Returns:
         By variant, in the order given.
@@ -34,7 +38,7 @@ def evaluate(
     run.stage.variants = variants or {}
     run.validate()
     metrics: dict[str, Any] = dict(run.stage.metrics.items())
-    kept = None if report["save_detections"] else pictured(run, report)
+    kept = None if keeps_all or report["save_detections"] else pictured(run, report)
     first = next(iter(metrics.values()))
     truth = GroundTruth.from_table(first.table, first.rules)
     counts = np.asarray(run.data.statistics.image_counts)

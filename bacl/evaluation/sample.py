@@ -1,0 +1,67 @@
+"""What a variant found in some of the images, and what is there: all that can be judged of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.evaluation import Evaluation
+from bacl.evaluation.groups import Grouping
+from bacl.evaluation.judging import judge
+from bacl.evaluation.object_matching import box_overlap
+from bacl.evaluation.right_label import RightLabels, right_labels
+from bacl.evaluation.rules import Rules
+from bacl.evaluation.summary import summary
+from bacl.evaluation.truth import GroundTruth
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Of the images that `detections` lists, with and without any."""
+
+    all_truth: GroundTruth
+    """Of these and other images."""
+    detections: DetectionColumns
+    rules: Rules
+    grouping: Grouping
+
+    @classmethod
+    def of(cls, found: Evaluation, rules: Rules) -> Self:
+        """Of the images whose detections an evaluation kept."""
+        return cls(found.truth, found.detections, rules, found.grouping)
+
+    @property
+    def image_ids(self) -> np.ndarray:
+        """(I,) int64."""
+        return self.detections.image_ids
+
+    def only(self, image_ids: np.ndarray) -> Self:
+        """Of these of its images, (n,) int64."""
+        kept = np.isin(self.image_ids, image_ids)
+        return replace(self, detections=self.detections.only(kept))
+
+    def joined(self, other: Self) -> Self:
+        """Of these images, and of those of another sample, which are others."""
+        detections = DetectionColumns.concatenate([self.detections, other.detections])
+        return replace(self, detections=detections)
+
+    @cached_property
+    def truth(self) -> GroundTruth:
+        """The objects of its images."""
+        return self.all_truth.only(self.image_ids)
+
+    @cached_property
+    def right_labels(self) -> RightLabels:
+        """Which objects have their right label."""
+        return right_labels(self.truth, self.detections, self.rules)
+
+    @cached_property
+    def measures(self) -> Mapping[str, float]:
+        """Of boxes, by the names of results.json, in [0, 1]; -1 where there are no objects."""
+        boxes = box_overlap(self.detections.boxes, self.truth.boxes, self.truth.crowd)
+        found = judge(self.truth, self.detections, self.detections.areas, boxes, self.rules)
+        read = summary(self.rules, self.grouping)
+        return {measure.name: float(of(found.curves)) for measure, of in read.items()}
