@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from bacl.assembly.build import build_stage, chosen_stages
 from bacl.assembly.data import build_data
 from bacl.assembly.harmless import counts_categories, unknown_counts
+from bacl.assembly.instantiate import instantiate
 from bacl.detectors.levels import uncut_level
 from bacl.heads import Calibration, Head
 from bacl.heads.calibration import Uncalibrated
@@ -39,6 +40,8 @@ def try_to_build(config: DictConfig, num_classes: int = 1) -> dict[str, Detectio
             stages[name] = build_stage(described, name, pretrained=False)
             build_data(described, described.stages[name])
             _try_calibrations(stages[name])
+        if described.get("choice") is not None:
+            instantiate(described.choice)
     return stages
 
 

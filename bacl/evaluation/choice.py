@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bacl.evaluation.criteria import Criterion, shuffled
-SURE = 2.0
+from bacl.evaluation.label_difference import SURE
 from bacl.evaluation.sample import Sample
 
 

@@ -61,7 +61,8 @@ class Sample:
     @cached_property
     def measures(self) -> Mapping[str, float]:
         """Of boxes, by the names of results.json, in [0, 1]; -1 where there are no objects."""
-        boxes = box_overlap(self.detections.boxes, self.truth.boxes, self.truth.crowd)
-        found = judge(self.truth, self.detections, self.detections.areas, boxes, self.rules)
+        truth, own = self.truth, self.detections
+        boxes = box_overlap(own.boxes, truth.boxes, truth.crowd)
+        found = judge(truth, own, own.areas, boxes, self.rules, self.grouping)
         read = summary(self.rules, self.grouping)
-        return {measure.name: float(of(found.curves)) for measure, of in read.items()}
+        return {measure.name: float(of(found)) for measure, of in read.items()}

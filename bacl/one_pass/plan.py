@@ -82,7 +82,12 @@ def planned(config: DictConfig) -> dict[str, Any]:
 
 
 def can_be_planned(config: DictConfig) -> bool:
-    """Whether a plan would be taken: none of its heads needs more than a file may name."""
+    """Whether a plan would be taken: none of its heads needs more than a file may name.
+
+    A choice among heads is of a run of its own.
+    """
+    if config.get("choice") is not None:
+        return False
     parts = planned(config)
     try:
         _require_harmless(parts, Path(PLAN))

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from bacl.evaluation.choice import Choice, is_tie
 from bacl.evaluation.sample import Sample
 from bacl.files.atomic import replacing
 from bacl.messages.shown import as_markdown, shown
+
+SHOWN = 10
+"""Variants on the screen; all are in the file."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,16 @@ class ChoiceResults:
         return "\n".join([*lines, "", *[f"- {each}" for each in self.sentences]]) + "\n"
 
     def console_table(self) -> Table:
-        """The same on the screen."""
+        """The best on the screen, the reference among them, and the sentences."""
         table = Table(title="Choice", caption="\n".join(self.sentences), caption_justify="left")
         table.add_column("variant", no_wrap=True)
         for title in self.titles:
-            table.add_column(title, justify="right")
-        for name, cells in self.rows:
-            table.add_row(shown(name), *cells, style="bold" if name == self.winner else "")
+            table.add_column(title, justify="right", no_wrap=title != self.titles[0])
+        kept = {self.winner, self.choice.reference}
+        for place, (name, cells) in enumerate(self.rows):
+            if place < SHOWN or name in kept:
+                style = "bold" if name == self.winner else ""
+                table.add_row(Text(shown(name)), *cells, style=style)
         return table
 
     def write_json(self, path: Path) -> None:

@@ -1,0 +1,147 @@
+"""The choice among variants: made by halves for each other, within a price, and told honestly."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bacl.evaluation.choice import Choice, is_tie
+from bacl.evaluation.criteria import Criterion, MeasureOf, RightLabelShare, shuffled
+from bacl.evaluation.detection_columns import DetectionColumns, no_masks
+from bacl.evaluation.lvis_ap import groups_by_frequency
+from bacl.evaluation.rules import Rules
+from bacl.evaluation.sample import Sample
+from bacl.evaluation.truth import GroundTruth
+from bacl.messages.errors import OptionError
+
+RULES = Rules(300, limit_per_category=False, federated=False, without_area=True)
+GROUPING = groups_by_frequency(["r", "c", "f"])
+IMAGES = 40
+
+
+def sample(right: np.ndarray, scores: float = 0.9) -> Sample:
+    """One object an image, of the categories in turn, with the right label or with the next one."""
+    ids, labels = np.arange(100, 100 + len(right)), np.arange(len(right)) % 3
+    boxes = np.tile([10.0, 10.0, 40.0, 40.0], (len(right), 1))
+    nothing, ones = np.zeros(len(right), bool), np.ones(len(right), np.int64)
+    truth = GroundTruth(
+        ids, 3, np.arange(len(right)), np.arange(len(right)) * 3 + labels, boxes,
+        np.full(len(right), 1600.0), nothing, nothing, np.ones(len(right) * 3, np.uint8),
+    )  # fmt: skip
+    found = np.where(right, labels, (labels + 1) % 3).astype(np.int32)
+    columns = DetectionColumns(
+        ids, ones, boxes, np.full(len(right), scores), found, **no_masks(len(right), len(right))
+    )
+    return Sample(truth, columns, RULES, GROUPING)
+
+
+def share(count: int, total: int = IMAGES) -> np.ndarray:
+    return np.arange(total) < count
+
+
+def halves() -> tuple[np.ndarray, np.ndarray]:
+    first, second = np.array_split(shuffled(np.arange(100, 100 + IMAGES)), 2)
+    return first, second
+
+
+def right_in(image_ids: np.ndarray) -> np.ndarray:
+    return np.isin(np.arange(100, 100 + IMAGES), image_ids)
+
+
+def test_the_mean_of_the_groups_is_compared_by_hand():
+    # images 0, 3 are of "r", 1, 4 of "c", 2, 5 of "f"
+    one = sample(np.array([True, True, False, False, True, False]))
+    assert RightLabelShare().of_groups(one) == {"r": 0.5, "c": 1.0, "f": 0.0}
+    assert RightLabelShare().value(one) == 0.5
+    assert RightLabelShare().value(one.only(np.array([100, 101]))) == 1.0
+
+
+def test_the_best_is_chosen_and_the_first_of_equals():
+    choice = Choice(
+        {"a": sample(share(10)), "b": sample(share(30)), "c": sample(share(30))},
+        RightLabelShare(), "a",
+    )  # fmt: skip
+    assert choice.best() == "b"
+    assert choice.best(among=["a", "c"]) == "c"
+
+
+def test_what_is_expected_is_what_was_found_where_it_was_not_chosen():
+    """A variant that is right by luck in one half is chosen by it, and judged by the other."""
+    first, second = halves()
+    samples = {
+        "even": sample(share(IMAGES // 2)),
+        "luck of the first": sample(right_in(first)),
+        "luck of the second": sample(right_in(second)),
+    }
+    choice = Choice(samples, RightLabelShare(), "even")
+    fitted = choice.cross_fitted()
+    assert fitted.of_halves == ("luck of the first", "luck of the second")
+    assert sorted(fitted.sample.image_ids) == list(range(100, 100 + IMAGES))
+    assert RightLabelShare().value(fitted.sample) == 0
+    own = choice.cross_fitted(["even"])
+    assert RightLabelShare().value(own.sample) == RightLabelShare().value(samples["even"])
+
+
+def test_a_variant_that_is_better_everywhere_is_expected_to_be_as_good():
+    samples = {"a": sample(share(10)), "b": sample(share(IMAGES))}
+    choice = Choice(samples, RightLabelShare(), "a")
+    fitted = choice.cross_fitted()
+    assert fitted.of_halves == ("b", "b")
+    change, error = choice.difference(fitted.sample)
+    assert change == pytest.approx(1 - RightLabelShare().value(samples["a"]))
+    assert 0 < error < 0.2
+    assert not is_tie(change, error)
+
+
+def test_equal_variants_tie():
+    choice = Choice({"a": sample(share(20)), "b": sample(share(20))}, RightLabelShare(), "a")
+    change, error = choice.difference(choice.samples["b"])
+    assert (change, error) == (0, 0)
+    assert is_tie(change, error)
+    assert is_tie(0.1, 0.06)
+    assert is_tie(0.1, np.nan)
+    assert not is_tie(-0.1, 0.04)
+
+
+def test_a_price_bounds_what_the_most_frequent_group_may_lose():
+    labels = np.arange(IMAGES) % 3
+    of_the_rare, of_all = labels < 2, np.where(labels == 2, np.arange(IMAGES) > 3, labels == 0)
+    samples = {"reference": sample(labels == 2), "a": sample(of_the_rare), "b": sample(of_all)}
+    choose = Choice(samples, RightLabelShare(), "reference")
+    assert choose.best() == "a"
+    assert replace(choose, price=0.1).best() == "b"
+    assert replace(choose, price=0.0).best() == "reference"
+
+
+def test_any_measure_can_be_compared():
+    good, bad = sample(share(IMAGES)), sample(share(4))
+    assert MeasureOf("AP").value(good) == pytest.approx(1)
+    groups = MeasureOf("AP", mean_of_groups=True)
+    assert groups.value(bad) == pytest.approx(np.mean(list(groups.of_groups(bad).values())))
+    assert MeasureOf("APr").value(bad) == bad.measures["APr"]
+    assert MeasureOf("AP").error(good, good) == 0
+    assert MeasureOf("AP").error(good, bad) > 0
+    assert Choice({"a": bad, "b": good}, MeasureOf("AP50"), "a").best() == "b"
+    with pytest.raises(OptionError, match=r"choice\.criterion\.measure=mAP: measures are AP, "):
+        MeasureOf("mAP").value(good)
+
+
+def test_the_jackknife_is_that_of_a_mean():
+    """Of one image in each part, its error of a share is the textbook's of a mean."""
+
+    class Share(MeasureOf):
+        def value(self, sample):
+            return sample.right_labels.share()
+
+    right = share(7, 20)
+    none = sample(np.zeros(20, bool))
+    expected = np.std(right, ddof=1) / np.sqrt(20)
+    assert Share().error(sample(right), none) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("criterion", [RightLabelShare(), MeasureOf("AP")])
+def test_groups_without_objects_do_not_count(criterion: Criterion):
+    rare = sample(share(IMAGES)).only(np.arange(100, 100 + IMAGES, 3))
+    assert criterion.of_groups(rare) == {"r": pytest.approx(1), "c": -1, "f": -1}
+    assert criterion.value(rare) == pytest.approx(1)
+    assert criterion.error(rare, rare) == 0

@@ -1,0 +1,105 @@
+"""A run that chooses one of its heads: what it writes, what that is worth, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bacl.assembly.rebuilt import restore_alone
+from bacl.assembly.trial import try_to_build
+from bacl.heads.calibration import Uncalibrated
+from bacl.jobs import fit
+from bacl.jobs import test as test_job
+from bacl.messages.errors import OptionError
+from bacl.one_pass.plan import can_be_planned
+from bacl.runs.choice import chooser
+
+LEFT_OUT = ("bacl_few", "margin_fhm", "eqlv2", "loce", "seesaw", "balms", "class_balanced")
+UNTRIED = ("shift_02", "shift_06", "shift_08", "logit_adjustment", "fracal", "fracal_sigmoid")
+AUTO = [
+    "balance=auto",
+    *(f"~stages.classifier.heads.{name}" for name in LEFT_OUT),
+    *(f"~choice.calibrations.{name}" for name in UNTRIED),
+    "choice.calibrated=1",
+]
+
+
+@pytest.fixture(scope="module")
+def auto(tiny, finished):
+    """Composes the classifier stage, on the finished run's first one."""
+    start = f"stages.classifier.init.detector={finished / 'representation/final.ckpt'}"
+    return lambda *overrides: tiny(start, "stage=classifier", *AUTO, *overrides)
+
+
+@pytest.fixture(scope="module")
+def chosen(auto, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("chosen")
+    fit.run(auto(), folder)
+    return folder
+
+
+def told(folder: Path) -> dict:
+    return json.loads((folder / "choice.json").read_text())
+
+
+def test_heads_are_judged_as_they_are_and_the_best_with_calibrations(chosen):
+    heads = {"baseline", "bacl", "fcbl", "fhm", "softmax", "bags"}
+    variants = told(chosen)["variants"]
+    assert heads < set(variants)
+    calibrated = {name.partition(" + ")[0] for name in set(variants) - heads}
+    assert "baseline" in calibrated
+    assert len(calibrated) <= 2
+    assert {name.partition(" + ")[2] for name in set(variants) - heads} >= {"shift_04", "norcal"}
+    results = json.loads((chosen / "classifier/results.json").read_text())
+    for name in heads:
+        assert variants[name]["measures"]["AP"] == pytest.approx(results[name]["AP"], abs=1e-6)
+
+
+def test_the_winner_alone_is_the_runs_checkpoint_and_scores_as_told(
+    chosen, tiny, tmp_path, monkeypatch
+):
+    choice, path = told(chosen), chosen / "final.ckpt"
+    head, _, calibration = choice["winner"].partition(" + ")
+    restored = restore_alone(path)
+    assert list(restored.stage.heads) == [head]
+    own = restored.stage.live_heads[head].calibration
+    assert isinstance(own, Uncalibrated) != bool(calibration)
+    monkeypatch.setattr(test_job, "command_overrides", lambda: ["data=builtin"])
+    test_job.run(tiny(f"checkpoint={path}"), tmp_path)
+    (results,) = chosen.glob("test_val_*/results.json")
+    (found,) = json.loads(results.read_text()).values()
+    expected = choice["variants"][choice["winner"]]["measures"]
+    shown = {name: value for name, value in found.items() if name in expected}
+    assert len(shown) > 10
+    for name, value in shown.items():
+        assert (-1 if value is None else value) == pytest.approx(expected[name], abs=1e-6), name
+
+
+def test_why_is_told(chosen):
+    text, choice = (chosen / "choice.md").read_text(), told(chosen)
+    assert f"| **{choice['winner']}** |" in text
+    assert "Expected, each half judged by what the other half chose" in text
+    assert "the reference's best calibration" in text
+    assert ("a tie, within two standard errors" in text) == choice["tie"]
+
+
+def test_the_same_command_again_tells_the_same(chosen, auto):
+    before = {name: (chosen / name).read_bytes() for name in ("choice.md", "choice.json")}
+    fit.run(auto(), chosen)
+    assert before == {name: (chosen / name).read_bytes() for name in before}
+
+
+def test_what_cannot_be_chosen_from_is_refused_before_anything_is_trained(auto, finished):
+    gathers = ["calibration@choice.calibrations.norcal=logn"]
+    with pytest.raises(OptionError, match=r"choice\.calibrations\.norcal: gathers on training"):
+        try_to_build(auto(*gathers))
+
+
+def test_only_the_stage_of_the_heads_is_chosen_from(tiny, auto):
+    assert chooser(tiny("balance=auto", "stage=representation")) is None
+    assert chooser(tiny()) is None
+
+
+def test_a_job_that_chooses_trains_for_itself(tiny, auto):
+    assert can_be_planned(tiny())
+    assert not can_be_planned(auto())
