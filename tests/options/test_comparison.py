@@ -61,8 +61,8 @@ def test_levels_of_a_cascade_have_ranges(compose_config, option, value):
         (
             "trainer.precision",
             "bf16-true",
-            "trainer.precision=bf16-true: expected 32-true or 16-mixed or bf16-mixed or 32 or 16 "
-            "or bf16",
+            "trainer.precision=bf16-true: expected 32-true or bf16-mixed or 32 or bf16 or 16-mixed "
+            "or 16",
         ),
         (
             "trainer.limit_val_batches",
