@@ -28,7 +28,7 @@ class Conclusion:
     """What is written of the variants of a stage."""
 
     folder: Path
-    """results.json, results.md, per_category.csv and figures/*.png go there."""
+    """results.json, results.md, per_category.csv, shift_curves.csv and figures/*.png go there."""
     evaluations: Mapping[str, Evaluation]
     heads: Mapping[str, Head]
     """Of the variants, by their names."""

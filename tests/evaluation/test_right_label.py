@@ -6,6 +6,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 
+from bacl.data.annotations.table import AnnotationTable
 from bacl.evaluation import contenders, right_label
 from bacl.evaluation.bootstrap import ratios
 from bacl.evaluation.lvis_ap import groups_by_frequency
@@ -193,3 +194,14 @@ def test_nothing_annotated_has_no_share(judged):
     found = judged(annotations, detections((20, 0.5)))[0]
     assert found.share() == -1
     assert not len(found.right)
+
+
+def test_real_annotations_equal_a_plain_loop(shared, tmp_path):
+    folder = shared / "data/lvis_val_100"
+    table = AnnotationTable.open(folder / "lvis_val_100.json", cache=tmp_path)
+    truth = GroundTruth.from_table(table, LVIS)
+    found = right_labels(truth, load_results(folder / "synthetic_results.json", table), LVIS)
+    annotations = json.loads((folder / "lvis_val_100.json").read_text())
+    expected = loop(annotations, json.loads((folder / "synthetic_results.json").read_text()), LVIS)
+    assert by_object(found, truth, table.category_ids) == expected
+    assert 0.1 < found.share() < 0.9
