@@ -15,6 +15,8 @@ from bacl.export import ExportableDetector
 from bacl.export.onnx import write_onnx
 from bacl.export.program import write_program
 from bacl.export.suppression import Survivors, survivors, survivors_operator
+from bacl.heads.predictors import class_module
+from bacl.losses.class_trees import clustered, write_trees
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
 
@@ -37,10 +39,19 @@ def mmdet(model: Restored, head: str, output: Path, options: dict[str, Any]) -> 
     write_published(output, state, tuple(model.categories.names))
 
 
+def trees(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
+    """Trees of classes for `head=forest`: clusters of the rows of the head's last classifier."""
+    classes = class_module(model.stage.live_heads[head].classifiers[-1].predictor)
+    rows = classes.get_parameter("weight")[: len(model.categories.ids)]
+    points = rows.detach().double().cpu().numpy()
+    write_trees(output, [clustered(points, parents, seed=0) for parents in options["parents"]])
+
+
 FORMATS: dict[str, tuple[str, Format]] = {
     "onnx": (".onnx", onnx),
     "torch": (".pt2", torch),
     "mmdet": (".pth", mmdet),
+    "trees": (".json", trees),
 }
 """`export.format`: suffix of the file, and what writes it from one head of a model."""
 

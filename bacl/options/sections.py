@@ -107,11 +107,12 @@ class Predict(TypedDict):
 class Export(TypedDict):
     """job=export."""
 
-    format: Literal["onnx", "torch", "mmdet"]
+    format: Literal["onnx", "torch", "mmdet", "trees"]
     output: Text | None
     head: Text | None
     image_size: Size | None
     candidates: Count
+    parents: Annotated[Sequence[Count], Len(1, 10)]
 
 
 class Init(TypedDict):

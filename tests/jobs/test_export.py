@@ -11,6 +11,7 @@ from PIL import Image
 from bacl.assembly.restored import restore_model
 from bacl.data.batch import Detections
 from bacl.jobs import export
+from bacl.losses.class_trees import clustered, read_trees
 from bacl.messages.errors import OptionError, UserError
 
 CANVAS = (96, 128)
@@ -113,3 +114,15 @@ def test_a_missing_package_is_told_with_its_installation(command, tmp_path, monk
     with pytest.raises(UserError, match=r"pip install 'bacl\[export\]'.*pip install onnx"):
         export.run(command("export.head=bacl", output), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_trees_group_the_classes_by_their_rows_of_the_classifier(command, tmp_path):
+    path = tmp_path / "trees.json"
+    chosen = ["export.head=baseline", "export.format=trees", "export.parents=[4,2]"]
+    export.run(command(*chosen, f"export.output={path}"), tmp_path)
+    trees = read_trees(path, [4, 2], 12)
+    stage = restore_model(command(), tmp_path).stage
+    rows = stage.heads["baseline"].classifiers[0].predictor.weight[:12].detach().numpy()
+    for tree, parents in zip(trees, [4, 2], strict=True):
+        assert (tree == clustered(rows.astype(np.float64), parents, seed=0)).all()
+        assert len(set(tree.tolist())) == parents
