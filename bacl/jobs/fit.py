@@ -6,10 +6,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bacl.options.composed import last_stage, plain
-from bacl.runs.choice import chooser
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import exclusive
+from bacl.runs.head_choice import chooser
 from bacl.runs.training import train_stages
 
 

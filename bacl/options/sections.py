@@ -187,7 +187,7 @@ class Configuration(Model):
     output: Annotated[Free[Text | None], ReadBy(("import",))]
     checkpoint_every_minutes: Free[Annotated[float, Interval(ge=0, le=525_600)]]  # a year
     report: OfJob[Free[OfModel[Report]]]
-    choice: Free[Annotated[Any, Part("bacl.runs.choice.HeadChoice")] | None]
+    choice: Free[Annotated[Any, Part("bacl.runs.head_choice.HeadChoice")] | None]
     """Of one of the heads, once all are trained."""
     cost: Annotated[Free[Cost], ReadBy(("cost",))]
     predict: Annotated[Free[Predict], ReadBy(("predict",))]

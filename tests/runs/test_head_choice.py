@@ -12,7 +12,7 @@ from bacl.jobs import fit
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
 from bacl.one_pass.plan import can_be_planned
-from bacl.runs.choice import chooser
+from bacl.runs.head_choice import chooser
 
 LEFT_OUT = ("bacl_few", "margin_fhm", "eqlv2", "loce", "seesaw", "balms", "class_balanced")
 UNTRIED = ("shift_02", "shift_06", "shift_08", "logit_adjustment", "fracal", "fracal_sigmoid")

@@ -23,7 +23,7 @@ from bacl.messages.dispensable import Dispensable
 from bacl.messages.errors import OptionError, UserError
 from bacl.options.composed import last_stage, plain
 from bacl.options.ranges import Share, Whole
-from bacl.reporting.choice import ChoiceResults
+from bacl.reporting.choice_table import ChoiceResults
 from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import write_text
 from bacl.runs.run import Run
