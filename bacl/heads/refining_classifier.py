@@ -37,7 +37,7 @@ class RefiningClassifier(Classifier):
 
     Args:
         feature_dim: D.
-        loss: see `Classifier`; told of the iterations where it is a `FollowsIterations`.
+        loss: see `Classifier`; a `FollowsIterations` in it is told of the iterations.
         num_classes: C.
         class_agnostic: whether the level's box regression has four deltas for all classes.
         channels: of the pooled RoIs.
@@ -78,8 +78,9 @@ class RefiningClassifier(Classifier):
         """The iterations' losses of one step, by weight, a scalar; see `Classifier.loss`."""
         losses = []
         for number, (features, logits) in enumerate(self.iterations(level)):
-            if isinstance(self.criterion, FollowsIterations):
-                self.criterion.begin_iteration(number / max(1, len(self.weights) - 1))
+            for part in self.criterion.modules():  # also of one that another loss is built on
+                if isinstance(part, FollowsIterations):
+                    part.begin_iteration(number / max(1, len(self.weights) - 1))
             rows = Rows(features, self.predictor, level, 0)
             loss = self.criterion.of_step(logits, level.labels, rows)
             losses.append(self.weights[number] * loss)

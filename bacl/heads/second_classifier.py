@@ -3,6 +3,7 @@
 R: RoIs. D: width of an RoI feature. K: logits of the loss, the two classifiers' together.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from bacl.heads.classifier import Classifier
 from bacl.heads.frozen_classifier import OnFrozenClassifier
 from bacl.heads.on_pooled_rois import refuse_added
 from bacl.losses.base import ClassificationLoss
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import FeatureDim, Layers, Seed, Side, Width
 
 
@@ -47,11 +49,12 @@ class SecondClassifier(Classifier):
         side: of the pooled RoIs, in cells.
         layers: before the second classifier.
         hallucination: none; added features have no RoI.
+        predictor: none; it is the inherited classifier.
         seed: of all initial weights.
         options: as of `Classifier`.
 
     Raises:
-        OptionError: features are to be added.
+        OptionError: features are to be added, or another predictor.
     """
 
     def __init__(
@@ -62,10 +65,13 @@ class SecondClassifier(Classifier):
         side: Side,
         layers: Layers,
         hallucination: AddedFeatures | None = None,
+        predictor: Callable[[int, int], nn.Module] | None = None,
         seed: Seed = 0,
         **options: Any,
     ) -> None:
         refuse_added(hallucination)
+        if predictor is not None:
+            raise OptionError("this head's predictor is the inherited classifier: predictor=null")
         super().__init__(feature_dim, loss, predictor=HalfOfLogits, seed=seed, **options)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)

@@ -5,6 +5,7 @@ import re
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from bacl.command.check import CONF, wrong_command
 from bacl.options.composed import changes, plain
@@ -52,3 +53,18 @@ def test_a_row_with_an_experiment_of_its_own_is_that_experiment(method, experime
 def test_a_method_goes_with_another_detector():
     config = composed("+experiment=method_lvis1", "method=eqlv2", "detector=faster_rcnn_r101")
     assert config.detector.backbone.depth == 101
+
+
+def test_the_sweeps_have_the_same_figures_of_every_row_of_the_paper():
+    rows = {
+        row["name"]: row["paper"]
+        for sweep in ("methods", "methods_decoupled")
+        for row in OmegaConf.load(CONF / "sweep" / f"{sweep}.yaml").sweep[sweep].rows
+        if row["paper"] is not None
+    }
+    said = r"Tab\. XIII, row (.+), R-50-FPN: AP \(r/c/f\) ([\d.]+) \(([\d./]+)\) on LVIS v0\.5"
+    texts = [(CONF / "method" / f"{name}.yaml").read_text(encoding="utf-8") for name in METHODS]
+    found = [match for text in texts if (match := re.search(said, text))]
+    figures = {m[1]: [float(m[2]), *map(float, m[3].split("/"))] for m in found}
+    assert len(figures) == 20
+    assert figures == rows

@@ -10,7 +10,7 @@ from torch.nn import functional
 from bacl.heads import FeatureHallucination, RefiningClassifier
 from bacl.heads.refinement import Refinement
 from bacl.indicators import ConfusionMatrix
-from bacl.losses import FCBL, PCB, SoftmaxCrossEntropy
+from bacl.losses import FCBL, PCB, ROG, SoftmaxCrossEntropy
 from tests.levels import training_level
 
 C, D, SIDE, CHANNELS = 3, 6, 2, 4
@@ -120,3 +120,12 @@ def test_added_features_are_refused():
     added = FeatureHallucination(C, D, 3, 4, 0.9, seed=0)
     with pytest.raises(ValueError, match=r"fhm@head.hallucination=none"):
         RefiningClassifier(D, loss, C, True, CHANNELS, SIDE, 5, [1.0], added)
+
+
+def test_a_loss_within_another_is_told_of_the_iterations_too():
+    inner = PCB(C, alpha=0.4, decay=0.9, deferred=0.0)
+    loss = ROG(inner, weight=0.1, gamma=1.0, delta=0.5)
+    shares = []
+    inner.register_forward_pre_hook(lambda *_: shares.append(inner.share))
+    moved(made(loss)).loss(step())
+    assert shares == [0, 0.5, 1]

@@ -99,6 +99,8 @@ def test_it_takes_half_precision_and_no_rois():
     assert value.isfinite()
 
 
-def test_added_features_are_refused():
+def test_added_features_and_other_predictors_are_refused():
+    with pytest.raises(ValueError, match="is the inherited classifier"):
+        made(predictor=nn.Linear)
     with pytest.raises(ValueError, match=r"fhm@head.hallucination=none"):
         made(hallucination=FeatureHallucination(C, D, 3, 4, 0.9, seed=0))
