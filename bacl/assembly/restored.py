@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
-from torch import nn
 
 from bacl.assembly.build import chosen_stages
 from bacl.assembly.harmless import COUNTS
@@ -22,6 +21,7 @@ from bacl.checkpoints.handover import (
     without_gathered,
 )
 from bacl.files.plain_values import MISSING, select
+from bacl.heads import Head
 from bacl.messages.errors import OptionError
 from bacl.options.comparison import wrong_options
 from bacl.options.composed import plain
@@ -29,6 +29,7 @@ from bacl.options.marked import options_with, paths_of_model
 from bacl.options.marks import DESCRIBES_ALL
 from bacl.stages import DetectionStage
 from bacl.stages.gathering import waiting
+from bacl.stages.modules import Modules
 
 
 def restore_model(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Restored:
@@ -84,7 +85,7 @@ def command_overrides() -> list[str]:
 
 def keep_head(stage: DetectionStage, head: str) -> None:
     """Leave a stage with one of its heads."""
-    stage.heads = nn.ModuleDict({head: stage.heads[head]})
+    stage.heads = Modules[Head]({head: stage.heads[head]})
 
 
 def _described(

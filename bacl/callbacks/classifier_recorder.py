@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,10 +12,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
 from numpy.typing import NDArray
 
+from bacl.data.datamodule import data_of
 from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.groups import Grouping, shared_grouping
 from bacl.files.atomic import replacing
-from bacl.heads import Classifier, FeatureDistributions, Head, classifiers_by_name
+from bacl.heads import Classifier, FeatureDistributions, classifiers_by_name
 from bacl.heads.predictors import class_module
 from bacl.loggers.figures import log_figure
 from bacl.loggers.measurements import Quantity, named
@@ -22,6 +24,7 @@ from bacl.loggers.spared_logger import attempt_all
 from bacl.messages.dispensable import Dispensable
 from bacl.messages.errors import in_one_line
 from bacl.reporting.figures import draw_weight_norms
+from bacl.stages import DetectionStage
 
 Row = dict[str, NDArray]
 _log = logging.getLogger(__name__)
@@ -55,10 +58,10 @@ class ClassifierRecorder(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch and log the mean norms of the groups."""
         rows = self._record(trainer, pl_module, trainer.current_epoch + 1)
-        groups = shared_grouping(pl_module.metrics).present  # type: ignore[arg-type]
+        groups = _grouping(pl_module).present
         for name, row in rows.items():
             head, _, level = name.partition(".")
-            norms = row["weight_norm"][: _statistics(trainer).num_categories]
+            norms = row["weight_norm"][: data_of(trainer).statistics.num_categories]
             means = {
                 Quantity("classifier", head, f"{level}/weight_norm_{group.key}".lstrip("/")): float(
                     norms[group.members].mean()
@@ -68,13 +71,13 @@ class ClassifierRecorder(Callback):
             pl_module.log_dict(named(means), sync_dist=True)  # equal on all processes
 
     def _record(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> dict[str, Row]:
-        heads: Mapping[str, Head] = pl_module.heads  # type: ignore[assignment]
+        heads = dict(cast(DetectionStage, pl_module).heads.items())
         rows = {name: measure(head) for name, head in classifiers_by_name(heads).items()}
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir) / "heads"
             for name, row in rows.items():
                 append_row(folder / f"{name}.npz", epochs, row)
-            grouping = shared_grouping(pl_module.metrics)  # type: ignore[arg-type]
+            grouping = _grouping(pl_module)
             norms = {name: row["weight_norm"] for name, row in rows.items()}
             self._show(trainer, folder, norms, grouping)
         return rows
@@ -82,7 +85,7 @@ class ClassifierRecorder(Callback):
     def _show(
         self, trainer: Trainer, folder: Path, norms: Mapping[str, NDArray], grouping: Grouping
     ) -> None:
-        statistics, step = _statistics(trainer), trainer.global_step
+        statistics, step = data_of(trainer).statistics, trainer.global_step
         with self._figures as figures, figures.part("weight_norms.png"):
             path = draw_norms(folder, norms, statistics, grouping)
             log_figure(trainer.loggers, "classifier/weight_norms", path, step)
@@ -168,8 +171,8 @@ def _fits(before: Row, rows: Row) -> bool:
     return shapes[0] == shapes[1] and len({len(value) for value in before.values()}) == 1
 
 
-def _statistics(trainer: Trainer) -> CategoryStatistics:
-    return trainer.datamodule.statistics  # type: ignore[attr-defined]
+def _grouping(pl_module: LightningModule) -> Grouping:
+    return shared_grouping(dict(cast(DetectionStage, pl_module).metrics.items()))
 
 
 def _log_to_wandb(

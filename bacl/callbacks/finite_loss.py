@@ -2,10 +2,9 @@
 
 import logging
 import math
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -19,6 +18,7 @@ from bacl.messages.errors import UserError
 from bacl.processes.agreement import Agreement
 from bacl.processes.distributed import gather_objects, process_rank
 from bacl.processes.peers import lost_connection
+from bacl.stages import DetectionStage
 
 
 class NonFiniteLossError(UserError, RuntimeError):
@@ -90,7 +90,7 @@ class FiniteLoss(Callback):
             NonFiniteLossError: on every process with the same message, if a loss of any process is
                 not finite.
         """
-        losses: Mapping[Quantity, Tensor] = pl_module.step_losses  # type: ignore[assignment]
+        losses = cast(DetectionStage, pl_module).step_losses
         values = torch.stack([value.detach().float() for value in losses.values()])
         wrong = (~values.isfinite()).float()
         failed = self._agreement.reach(wrong)  # one wait for the device
@@ -106,9 +106,10 @@ class FiniteLoss(Callback):
         if not self.drops_heads:
             return False
         guilty = {each.head for each in lost if each.head}
-        if not all(each.head for each in lost) or guilty >= pl_module.live_heads.keys():  # type: ignore[operator,union-attr]
+        stage = cast(DetectionStage, pl_module)
+        if not all(each.head for each in lost) or guilty >= stage.live_heads.keys():
             return False
-        pl_module.dropped |= guilty  # type: ignore[operator]
+        stage.dropped |= guilty
         for head in sorted(guilty):
             _log.warning(
                 "%s: its loss is not finite at step %d; the others go on without it",
@@ -158,7 +159,7 @@ class FiniteLoss(Callback):
     def _features_are_finite(self, pl_module: LightningModule) -> bool:
         assert self._batch is not None
         with torch.no_grad():
-            pyramid = pl_module.detector.pyramid(self._batch.images)  # type: ignore[union-attr,operator]
+            pyramid = cast(DetectionStage, pl_module).detector.pyramid(self._batch.images)
         return all(bool(level.isfinite().all()) for level in pyramid)
 
     def _explain(self, trainer: Trainer, wrong: list[str], path: Path) -> str:

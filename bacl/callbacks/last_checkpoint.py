@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from bacl.callbacks.place import Place
-from bacl.data.datamodule import DetectionDataModule
+from bacl.data.datamodule import DetectionDataModule, data_of
 from bacl.files.atomic import UnwritableError
 from bacl.loggers.csv_logger import CSVLogger, MetricsFile
 from bacl.processes.agreement import Agreement
@@ -109,7 +109,7 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Say what is done, in Lightning's counters and as the place in the data."""
         done = Place.of(trainer, self._validates, self._validated)
-        loops, data = checkpoint["loops"], trainer.datamodule  # type: ignore[attr-defined]
+        loops, data = checkpoint["loops"], data_of(trainer)
         loops["fit_loop"] = done.counters(loops["fit_loop"], trainer.global_step)
         if isinstance(data, DetectionDataModule):
             checkpoint[type(data).__qualname__] = data.place(done.epochs, done.batches)

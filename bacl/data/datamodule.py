@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Interval
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 
@@ -222,3 +222,8 @@ class DetectionDataModule(LightningDataModule):
             self._resumed = state_dict
             # Lightning cannot know that our loaders are.
             warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
+
+
+def data_of(trainer: Trainer) -> DetectionDataModule:
+    """What a trainer was given to train or to judge on, once it was."""
+    return trainer.datamodule  # type: ignore[attr-defined]

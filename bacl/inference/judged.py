@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from bacl.assembly.harmless import counts_categories
 from bacl.assembly.instantiate import instantiate
@@ -26,6 +25,7 @@ from bacl.options.composed import plain
 from bacl.options.problems import problem
 from bacl.options.ranges import HeadName
 from bacl.stages.detection import Variant
+from bacl.stages.modules import Modules
 
 Place = str | PathLike[str]
 
@@ -91,13 +91,12 @@ def evaluate(
         with as_in_a_job():
             for number, batch in enumerate(loader):
                 stage.validation_step(batch.to(model.device), number)
-        metrics: dict[str, Any] = dict(stage.metrics.items())
         return {
             head: {name: float(value) for name, value in metric.compute().items()}
-            for head, metric in metrics.items()
+            for head, metric in stage.metrics.items()
         }
     finally:
-        stage.variants, stage.metrics = {}, nn.ModuleDict()  # these hold all detections
+        stage.variants, stage.metrics = {}, Modules()  # these hold all detections
 
 
 def _check(variants: Mapping[str, Variant], restored: Restored) -> None:

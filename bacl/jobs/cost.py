@@ -82,7 +82,7 @@ def measure(
     counts = [None] if config.checkpoint else list(config.cost.candidates)
     heads = [(head, count) for head in stage.heads for count in counts]
     trainer.precision_plugin.convert_module(stage.eval().to(trainer.strategy.root_device))
-    subjects = {key: Subject(stage.heads[key[0]], key[1]) for key in heads}  # type: ignore[arg-type]
+    subjects = {key: Subject(stage.heads[key[0]], key[1]) for key in heads}
     with trainer.precision_plugin.forward_context():
         images = _images(config, name, trainer)
         times = time_images(stage.detector, subjects, images, config.cost.warm_up)

@@ -87,7 +87,7 @@ def _detector(
         )
     return ExportableDetector(
         model.stage.detector,
-        model.stage.heads[head],  # type: ignore[arg-type]
+        model.stage.heads[head],
         options["image_size"],
         options["candidates"],
         suppress,

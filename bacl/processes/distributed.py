@@ -1,8 +1,12 @@
 """The one module that names `torch.distributed`; without a group, calls are the identity."""
 
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def num_processes() -> int:
@@ -29,10 +33,10 @@ def sum_over_processes(value: Tensor) -> Tensor:
     return total
 
 
-def gather_objects(value: object) -> list[object]:
+def gather_objects(value: T) -> list[T]:
     """`value` of every process, in rank order, on every process."""
     if num_processes() == 1:
         return [value]
-    gathered: list[object] = [None] * num_processes()
+    gathered = [value] * num_processes()
     dist.all_gather_object(gathered, value)
     return gathered

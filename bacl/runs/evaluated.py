@@ -52,7 +52,7 @@ def evaluate(
 def pictured(run: Run, report: Report) -> list[int]:
     """Ids of the images that are drawn."""
     dataset, table = run.data.val_set, run.data.val_table
-    grouping = shared_grouping(run.stage.metrics)  # type: ignore[arg-type]
+    grouping = shared_grouping(dict(run.stage.metrics.items()))
     rows = informative_images(table, grouping, report["images"], dataset.records)
     return table.image_ids[rows].tolist()
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bacl.data.batch import Batch
+from bacl.data.datamodule import data_of
 from bacl.detectors.region_detector import RegionDetector
 from bacl.heads import Head
 from bacl.heads.predictors import class_module
@@ -41,7 +42,7 @@ class FromPrototypes(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the training images once, for all heads; every process does, at its share."""
-        data, stage = trainer.datamodule, cast(DetectionStage, pl_module)  # type: ignore[attr-defined]
+        data, stage = data_of(trainer), cast(DetectionStage, pl_module)
         rank_zero_info(f"prototypes of all classes, for {', '.join(self.heads)}")
         stage.detector.eval()
         sums = feature_sums(stage.detector, data.object_dataloader(), stage.device)

@@ -17,6 +17,7 @@ from torchmetrics import Metric
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Batch, Detections
+from bacl.data.datamodule import data_of
 from bacl.detectors.levels import ExtraBoxes
 from bacl.detectors.region_detector import RegionDetector
 from bacl.files.state_dicts import misfits, several
@@ -29,6 +30,7 @@ from bacl.stages.detection import Variant, detect
 from bacl.stages.draws import JITTER, SAMPLING, seed_draws
 from bacl.stages.freezing import any_trains, frozen_modules, train_only
 from bacl.stages.gathering import gather, waiting
+from bacl.stages.modules import Modules
 from bacl.stages.parameter_groups import clip_each_group, parameter_groups
 from bacl.stages.schedule import Schedule
 
@@ -73,9 +75,9 @@ class DetectionStage(LightningModule):
         if not heads:
             raise OptionError("a stage needs at least one classifier head")
         self.detector = detector
-        self.heads = nn.ModuleDict(heads)
+        self.heads = Modules[Head](dict(heads))
         self.schedule = schedule
-        self.metrics = nn.ModuleDict()
+        self.metrics = Modules[Metric]()
         self.step_losses: dict[Quantity, Tensor] = {}
         self.dropped: set[str] = set()
         """Heads that diverged beside others, which go on without them."""
@@ -100,7 +102,7 @@ class DetectionStage(LightningModule):
 
     def setup(self, stage: str) -> None:
         """One metric per variant, over the validation images that it will be given."""
-        self.judge_on(self.trainer.datamodule.val_table)  # type: ignore[attr-defined]
+        self.judge_on(data_of(self.trainer).val_table)
 
     def judge_on(
         self, table: AnnotationTable, metric: Callable[[AnnotationTable], Metric] | None = None
@@ -112,9 +114,9 @@ class DetectionStage(LightningModule):
             metric: builds the metric of a variant; None takes the stage's.
         """
         build = metric or self._build_metric
-        self.metrics = nn.ModuleDict({name: build(table) for name in self.variants})
+        self.metrics = Modules[Metric]({name: build(table) for name in self.variants})
         for each in self.metrics.values():
-            each.seen_only = True  # type: ignore[assignment]
+            each.seen_only = True
 
     @property
     def variants(self) -> Mapping[str, Variant]:
@@ -157,8 +159,7 @@ class DetectionStage(LightningModule):
     @property
     def live_heads(self) -> dict[str, Head]:
         """The heads that have not been dropped, by name."""
-        heads: dict[str, Any] = dict(self.heads.items())
-        return {name: head for name, head in heads.items() if name not in self.dropped}
+        return {name: head for name, head in self.heads.items() if name not in self.dropped}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep which heads were dropped."""
@@ -175,7 +176,7 @@ class DetectionStage(LightningModule):
         problems = misfits(self, checkpoint["state_dict"])
         if problems := [each for each in problems if not each.startswith(dropped)]:
             raise ValueError(several(problems))
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(self.trainer)
         if data is not None and type(data).__qualname__ not in checkpoint:
             raise ValueError("it does not say where in the data it ends")
         self.dropped = set(checkpoint["dropped_heads"])
@@ -204,29 +205,29 @@ class DetectionStage(LightningModule):
         """Let calibrations observe what they gather, before they score, once all is trained."""
         pairs = waiting(self.live_heads, self.variants)
         if pairs and self.trainer.state.fn == TrainerFn.VALIDATING:
-            batches = self.trainer.datamodule.observed_dataloader()  # type: ignore[attr-defined]
+            batches = data_of(self.trainer).observed_dataloader()
             gather(self.detector, pairs, batches, self.device, self._seed)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect every variant's detections; backbone, proposals and boxes are computed once."""
         image_ids = [target.image_id for target in batch.targets]
         for name, detections in self.detect(batch).items():
-            self.metrics[name].update(detections, image_ids)  # type: ignore[operator]
+            self.metrics[name].update(detections, image_ids)
 
     def on_validation_epoch_end(self) -> None:
         """Log what every variant's metric says of all images."""
         for name, metric in self.metrics.items():
-            values = metric.compute()  # type: ignore[operator]
+            values = metric.compute()
             found = {Quantity("val", name, part): value for part, value in values.items()}
             if not self.trainer.sanity_checking:  # one batch, that errors come before the training
                 self.log_dict(named(found), sync_dist=True)  # equal on all processes
             if self.trainer.state.fn == TrainerFn.FITTING:
-                metric.reset()  # type: ignore[operator]  # it holds all detections
+                metric.reset()  # it holds all detections
 
     def on_validation_epoch_start(self) -> None:
         """Start from empty metrics; after the epoch they keep their per-category values."""
         for metric in self.metrics.values():
-            metric.reset()  # type: ignore[operator]
+            metric.reset()
 
     def configure_gradient_clipping(
         self,
@@ -244,7 +245,7 @@ class DetectionStage(LightningModule):
             {"detector": self.detector, **{f"heads.{n}": h for n, h in self.heads.items()}}
         )
         trainer = self.trainer
-        images = trainer.datamodule.batch_size * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+        images = data_of(trainer).batch_size * trainer.accumulate_grad_batches
         optimizer = self.schedule.build_optimizer(groups, images)
         steps_per_epoch = int(trainer.estimated_stepping_batches) // max(1, self.schedule.epochs)
         scheduler = self.schedule.build_scheduler(optimizer, max(1, steps_per_epoch))

@@ -77,7 +77,7 @@ class CutOuts:
             PictureError: on every process, naming the files that are no cut-outs.
         """
         own = range(process_rank(), len(self.names), num_processes())
-        found: Sequence[list[str]] = gather_objects(list(self._problems(own)))  # type: ignore[assignment]
+        found = gather_objects(list(self._problems(own)))
         problems = sorted(each for share in found for each in share)
         if problems:
             raise PictureError(

@@ -64,7 +64,7 @@ def check_pictures(files: ImageFiles, rows: np.ndarray) -> list[str]:
 
 
 def _gathered(share: _Share) -> Sequence[_Share]:
-    return gather_objects(share)  # type: ignore[return-value]
+    return gather_objects(share)
 
 
 def _look_at(files: ImageFiles, rows: np.ndarray, known: np.ndarray) -> _Share:
