@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -90,17 +90,10 @@ class Group:
 
         These jobs wait for their results, with the options of this command.
         """
-        asked = {job.folder: job for job in self.jobs}
         earlier = read_plan(self.folder) if self.is_planned else []
-        folders = [job.folder for job in earlier] or list(asked)
-        configs = {job.folder: job.config for job in earlier}
-        configs |= {folder: job.config for folder, job in asked.items()}
-        overrides = {job.folder: job.overrides for job in earlier}
-        overrides |= {folder: job.overrides for folder, job in asked.items()}
-        known = {job.folder: job.known_as for job in earlier if job.folder not in asked}
-        return [
-            PlannedJob(f, overrides[f], configs[f], f in asked, known.get(f, "")) for f in folders
-        ]
+        jobs = {job.folder: replace(job, waiting=False) for job in earlier}
+        asked = (PlannedJob(job.folder, job.overrides, job.config) for job in self.jobs)
+        return list((jobs | {job.folder: job for job in asked}).values())
 
     def write(self) -> None:
         """Write the plan, and what Hydra leaves of ordinary runs; only while no training reads it.

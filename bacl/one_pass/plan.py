@@ -78,7 +78,8 @@ def planned(config: DictConfig) -> dict[str, Any]:
     if "heads" in values:  # of a plan that was read
         return values
     heads = values["stages"][last_stage(config)]["heads"]
-    return {option: values[option] for option in options_with(OF_JOB)} | {"heads": heads}
+    own = {option: values[option] for option in options_with(OF_JOB) if option in values}
+    return own | {"heads": heads}
 
 
 def can_be_planned(config: DictConfig) -> bool:

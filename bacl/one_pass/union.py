@@ -51,7 +51,7 @@ class Union:
 
     def add(self, number: int, job: PlannedJob, stage: str) -> None:
         """Take in the heads of a job, which can be built."""
-        shared = plain(job.config)[CALIBRATION]
+        shared = plain(job.config).get(CALIBRATION)
         if not self.heads:  # the same one each time the training goes on
             self.config[CALIBRATION] = shared
         for own, node in job.config.stages[stage].heads.items():

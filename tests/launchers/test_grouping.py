@@ -102,6 +102,10 @@ def test_fits_that_differ_in_calibrations_alone_train_once(job):
     assert sizes(*jobs, job(*common, "calibration=none", "head.loss.alpha=0.1")) == [3, 1]
 
 
+def test_jobs_without_a_calibration_of_all_heads_are_planned(job):
+    assert sizes(job(DEMO, "~calibration"), job(DEMO, "~calibration", "name=a")) == [2]
+
+
 def test_tests_and_preparations_are_no_trainings(job):
     equal = ("head.loss.alpha=0.85", "head.loss.threshold=0.7")  # both are what they are anyway
     jobs = [job(DEMO, "job=test", override) for override in equal]
