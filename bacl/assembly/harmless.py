@@ -1,6 +1,7 @@
 """Whether the values of a configuration from a file can be built of: no code, no files, no end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +22,29 @@ class StoredConfigurationError(UserError, ValueError):
     """A configuration in a file asks for what only the command may ask for."""
 
 
-def require_harmless(
-    nodes: Mapping[str, Any], source: Path, num_classes: int | None = None, refers: bool = False
-) -> None:
-    """Refuse values of a file's configuration unless they are plain and build what they may.
+def harmless(
+    nodes: Mapping[str, Any],
+    source: Path,
+    counts: Mapping[str, Any],
+    num_classes: int | None = None,
+    refers: bool = False,
+) -> dict[str, Any]:
+    """Parts of a file's configuration without what they read, once they build what they may alone.
+
+    Weights are left out, and counts of categories are those that are given.
 
     Args:
         nodes: parts of the configuration by their paths; `require_small` holds for them.
         source: the file, for the message.
+        counts: configuration that stands for every count of categories.
         num_classes: what every option of that name must be, where it is known.
         refers: whether `${path}` may stand for another option of the same configuration.
 
     Raises:
         StoredConfigurationError: names file, path in the configuration and reason.
     """
-    check = _Check(num_classes, refers)
-    for start, node in nodes.items():
-        for path, reason in check.refusals(node, start):
-            raise StoredConfigurationError(
-                f"{source}: {path}: {reason}; nothing was built (where the model needs it, the "
-                "command can describe it: +experiment=… with the options it was trained with)"
-            )
+    check = _Check(source, counts, num_classes, refers)
+    return {path: check.checked(node, path) for path, node in nodes.items()}
 
 
 def counts_categories(node: Any) -> bool:
@@ -61,31 +64,37 @@ def unknown_counts(labels: list[str]) -> dict[str, Any]:
     return {"_target_": f"{COUNTS}.unknown", "names": labels}
 
 
+@dataclass
 class _Check:
-    def __init__(self, num_classes: int | None, refers: bool) -> None:
-        self.num_classes = num_classes
-        self.refers = refers
+    source: Path
+    counts: Mapping[str, Any]
+    num_classes: int | None
+    refers: bool
 
-    def refusals(self, node: Any, path: str) -> Iterator[tuple[str, str]]:
-        """Paths of what may not be, each with the reason."""
+    def checked(self, node: Any, path: str) -> Any:
+        """What may be built of a node."""
         if isinstance(node, list):
-            for number, value in enumerate(node):
-                yield from self.refusals(value, f"{path}[{number}]")
-        elif isinstance(node, dict):
-            if not counts_categories(node):
-                yield from self._refused_node(node, path)
-        elif reason := self._refused_value(node, path):
-            yield path, reason
-
-    def _refused_node(self, node: dict[Any, Any], path: str) -> Iterator[tuple[str, str]]:
-        for key, value in node.items():
-            if reason := self._refused_key(key, value):
-                yield f"{path}.{key if _is_word(key) else written(key)}", reason
-                return  # before a class is asked for its options
+            return [self.checked(value, f"{path}[{n}]") for n, value in enumerate(node)]
+        if counts_categories(node):
+            return dict(self.counts)
+        if not isinstance(node, dict):
+            self._refuse(path, self._refused_value(node, path))
+            return node
+        for key, value in node.items():  # before a class is asked for its options
+            at = f"{path}.{key if _is_word(key) else written(key)}"
+            self._refuse(at, self._refused_key(key, value))
         files = names_of_files(node, path)
-        for key, value in node.items():
-            if key not in files:
-                yield from self.refusals(value, f"{path}.{key}")
+        return {
+            key: None if key in files else self.checked(value, f"{path}.{key}")
+            for key, value in node.items()
+        }
+
+    def _refuse(self, path: str, reason: str | None) -> None:
+        if reason:
+            raise StoredConfigurationError(
+                f"{self.source}: {path}: {reason}; nothing was built (where the model needs it, "
+                "the command can describe it: +experiment=… with the options it was trained with)"
+            )
 
     def _refused_key(self, key: Any, value: Any) -> str | None:
         if not _is_word(key):

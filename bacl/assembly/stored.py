@@ -6,9 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from bacl.assembly.harmless import counts_categories, require_harmless
+from bacl.assembly.harmless import harmless
 from bacl.files.plain_values import MISSING, select
-from bacl.options.marked import names_of_files, paths_of_model
+from bacl.options.marked import paths_of_model
 
 CALIBRATION = "calibration"
 """What may be chosen for all heads, also of a finished stage."""
@@ -36,29 +36,13 @@ def taken(
         config = _without(config, path.split("."))
     found = {path: select(config, path) for path in paths_of_model()}
     nodes = {path: node for path, node in found.items() if node is not MISSING}
-    require_harmless(nodes, source, num_classes)
-    return {path: without_files(node, path, counts) for path, node in nodes.items()}
+    return harmless(nodes, source, counts, num_classes)
 
 
 def _without(node: Any, path: Sequence[str]) -> Any:
     if not isinstance(node, dict) or path[0] not in node:
         return node
     return node | {path[0]: None if len(path) == 1 else _without(node[path[0]], path[1:])}
-
-
-def without_files(node: Any, path: str, counts: Mapping[str, Any]) -> Any:
-    """A node without what it reads: weights are left out, counts of categories are `counts`."""
-    if isinstance(node, list):
-        return [without_files(each, f"{path}[{n}]", counts) for n, each in enumerate(node)]
-    if counts_categories(node):
-        return dict(counts)
-    if not isinstance(node, dict):
-        return node
-    files = names_of_files(node, path)
-    return {
-        key: None if key in files else without_files(value, f"{path}.{key}".lstrip("."), counts)
-        for key, value in node.items()
-    }
 
 
 def calibrate_alike(described: DictConfig) -> None:

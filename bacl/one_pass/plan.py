@@ -14,8 +14,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from bacl.assembly.harmless import COUNTS, StoredConfigurationError, require_harmless
-from bacl.assembly.stored import CALIBRATION, without_files
+from bacl.assembly.harmless import COUNTS, StoredConfigurationError, harmless
+from bacl.assembly.stored import CALIBRATION
 from bacl.files.atomic import replacing
 from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError, in_one_line
@@ -91,10 +91,9 @@ def can_be_planned(config: DictConfig) -> bool:
         return False
     parts = planned(config)
     try:
-        _require_harmless(parts, Path(PLAN))
+        return _harmless(parts, Path(PLAN)) == parts
     except StoredConfigurationError:
         return False
-    return without_files(parts, "", COUNTED) == parts
 
 
 def write_plan(folder: Path, jobs: Sequence[PlannedJob]) -> None:
@@ -141,8 +140,7 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedJob:
     runs = path.absolute().parents[2].resolve()
     if runs not in folder.resolve().parents:
         raise UserError(f"{path}: {str(folder)!r} lies outside {runs}, where its runs are")
-    _require_harmless(parts, path)
-    config = OmegaConf.create(without_files(parts, "", COUNTED))
+    config = OmegaConf.create(_harmless(parts, path))
     overrides, waiting, known_as = entry["overrides"], entry["waiting"], entry["identity"]
     texts = isinstance(overrides, list) and all(isinstance(text, str) for text in overrides)
     if not (texts and isinstance(waiting, bool) and isinstance(known_as, str) and known_as):
@@ -150,11 +148,11 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedJob:
     return PlannedJob(folder, overrides, config, waiting, known_as)
 
 
-def _require_harmless(parts: dict[str, Any], path: Path) -> None:
+def _harmless(parts: dict[str, Any], path: Path) -> dict[str, Any]:
     nodes = {key: part for key, part in parts.items() if not isinstance(part, str | int)}
-    words = [str(part) for key, part in parts.items() if key not in nodes]
+    words = {key: part for key, part in parts.items() if key not in nodes}
     # Of an earlier version, jobs of a plan had one calibration: the command's.
     whole = {*options_with(OF_JOB), "heads"}
-    if set(parts) | {CALIBRATION} != whole or "${" in "".join(words):
+    if set(parts) | {CALIBRATION} != whole or "${" in "".join(map(str, words.values())):
         raise StoredConfigurationError(f"{path}: {sorted(parts)}: not what a plan holds")
-    require_harmless(nodes, path, refers=True)
+    return words | harmless(nodes, path, COUNTED, refers=True)

@@ -10,12 +10,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bacl.assembly.harmless import COUNTS, StoredConfigurationError, require_harmless
-from bacl.assembly.stored import CALIBRATION, calibrate_alike, without_files
+from bacl.assembly.harmless import StoredConfigurationError, harmless
+from bacl.assembly.stored import CALIBRATION, calibrate_alike
 from bacl.assembly.typed import key_of
 from bacl.files.atomic import replacing
 from bacl.files.plain_values import MISSING, read_yaml, select
 from bacl.messages.errors import UserError, in_one_line
+from bacl.one_pass.plan import COUNTED
 from bacl.options.marked import node_with
 from bacl.options.marks import AFTER_TRAINING
 
@@ -41,11 +42,9 @@ class PlannedTest:
 
     def described(self, model: DictConfig) -> DictConfig:
         """The configuration of a restored model, with what is varied."""
-        counts = {"_target_": f"{COUNTS}.load", "annotations": model.data.train.annotations}
         described = model.copy()
         for path, node in self.nodes.items():
-            own = without_files(node, path, counts)
-            OmegaConf.update(described, path, own, merge=False, force_add=True)
+            OmegaConf.update(described, path, node, merge=False, force_add=True)
         if CALIBRATION in self.nodes:
             calibrate_alike(described)
         return described
@@ -62,7 +61,7 @@ def can_vary(config: DictConfig, overrides: Sequence[str]) -> bool:
         return False
     nodes = PlannedTest.of(config, overrides).nodes
     try:
-        _require_harmless(nodes, Path(VARIANTS))
+        harmless(nodes, Path(VARIANTS), COUNTED, refers=True)
     except StoredConfigurationError:
         return False
     return True
@@ -99,13 +98,7 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedTest:
         raise TypeError("overrides and paths are texts")
     if wrong := [key for key in nodes if node_with(AFTER_TRAINING, key) != key]:
         raise ValueError(f"{wrong[0]} cannot be varied after the training")
-    _require_harmless(nodes, path)
-    return PlannedTest(overrides, nodes)
-
-
-def _require_harmless(nodes: Mapping[str, Any], path: Path) -> None:
-    given = {key: node for key, node in nodes.items() if node is not None}
-    require_harmless(given, path, refers=True)
+    return PlannedTest(overrides, harmless(nodes, path, COUNTED, refers=True))
 
 
 def _varied(override: str) -> str:

@@ -9,8 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bacl.assembly.build import build_stage
-from bacl.assembly.harmless import require_harmless, unknown_counts
-from bacl.assembly.stored import without_files
+from bacl.assembly.harmless import harmless, unknown_counts
 from bacl.assembly.trial import try_to_build
 from bacl.command.check import CONF, wrong_command
 from bacl.heads import Classifier, Head
@@ -49,10 +48,10 @@ def heads(config) -> Mapping[str, Head]:
 def stored_heads(config) -> Mapping[str, Head]:
     """Those that a checkpoint describes, which knows no annotations."""
     node, stored = plain(config.stages), config.copy()
-    require_harmless({"stages": node}, CONF, C)
     labels = [str(label) for label in range(C)]
+    of_file = harmless({"stages": node}, CONF, unknown_counts(labels), C)
     with open_dict(stored):
-        stored.stages = OmegaConf.create(without_files(node, "stages", unknown_counts(labels)))
+        stored.stages = OmegaConf.create(of_file["stages"])
     return build_stage(stored, "classifier", pretrained=False).heads
 
 

@@ -1,6 +1,5 @@
 """Cut-outs as a second source of copy-paste."""
 
-import copy
 import pickle
 import shutil
 from pathlib import Path
@@ -12,8 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
-from bacl.assembly.harmless import require_harmless
-from bacl.assembly.stored import without_files
+from bacl.assembly.harmless import harmless
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.augmentation.copy_paste import CopyPaste
 from bacl.data.augmentation.cut_outs import CutOuts, read_cut_out
@@ -293,6 +291,5 @@ def test_configured(compose_config, bank, ten_pictures):
     assert (node.max_pasted, node.power, node.least_side, node.largest_share) == (19, 0, 10, 0.5)
     stored = {**node, "folder": "/somebody's/folder"}
     at = "stages.representation.augment.train.bank"
-    require_harmless({at: stored}, Path("final.ckpt"))  # no file's value of it is used
-    kept = without_files(copy.deepcopy(stored), at, {})
-    assert kept == {**stored, "folder": None}
+    kept = harmless({at: stored}, Path("final.ckpt"), counts={})  # no file's value of it is used
+    assert kept == {at: {**stored, "folder": None}}
