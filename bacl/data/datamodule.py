@@ -22,7 +22,7 @@ from bacl.data.samplers import EvaluationBatches, RandomBatches
 from bacl.data.selection import MIN_SIDE, Choice
 from bacl.data.split_messages import listed_names, require_named, tell_pictures, tell_splits
 from bacl.data.statistics import CategoryStatistics
-from bacl.options.marks import Free, OfModel
+from bacl.options.marks import Free, OfModel, Samples
 from bacl.options.ranges import Count, Pixels, Seed, Text
 from bacl.processes.distributed import num_processes, process_rank
 
@@ -67,15 +67,15 @@ class DetectionDataModule(LightningDataModule):
         val: Mapping[str, Any],
         augment: Augmentation,
         sampler: Callable[..., RandomBatches],
-        batch_size: Count,
+        batch_size: Samples[Count],
         val_batch_size: Free[OfModel[Count]],
         num_workers: Free[Annotated[int, Interval(ge=0, le=4096)]],
         seed: Seed,
         load_masks: OfModel[bool] = False,
         pin_memory: Free[bool] = False,
         multiprocessing_context: Literal["fork", "spawn", "forkserver"] | None = None,
-        min_side: Pixels = MIN_SIDE,
-        negatives: bool = False,
+        min_side: Samples[Pixels] = MIN_SIDE,
+        negatives: Samples[bool] = False,
         leave_out: Free[Text | Sequence[Text] | None] = None,
         orientation: OfModel[Literal["upright", "stored"]] = "upright",
         max_pixels: Free[Annotated[int, Interval(ge=1, le=10**10)]] = MAX_PIXELS,

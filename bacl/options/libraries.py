@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Never, TypedDict
 
 from annotated_types import Interval, Len
 
-from bacl.options.marks import Free, Hardware
+from bacl.options.marks import Free, Hardware, Trains
 from bacl.options.parts import Part
 from bacl.options.ranges import Count, Positive, PositiveShare, Share, ShareBelowOne, Text, Whole
 
@@ -26,14 +26,14 @@ class Trainer(TypedDict, total=False):
         Free[Text | Annotated[Mapping[str, Any], Part("lightning.pytorch.strategies.Strategy")]]
     ]
     precision: Hardware[Literal["32-true", "bf16-mixed", "32", "bf16", 32, ScaledPrecision]]
-    accumulate_grad_batches: Count
-    gradient_clip_val: Positive | None
-    gradient_clip_algorithm: Literal["norm", "value"] | None
+    accumulate_grad_batches: Trains[Count]
+    gradient_clip_val: Trains[Positive | None]
+    gradient_clip_algorithm: Trains[Literal["norm", "value"] | None]
     log_every_n_steps: Free[Count]
-    limit_train_batches: Batches
+    limit_train_batches: Trains[Batches]
     limit_val_batches: Free[Batches]
-    check_val_every_n_epoch: Free[Count]
-    num_sanity_val_steps: Free[Annotated[int, Interval(ge=-1, le=10**6)]]
+    check_val_every_n_epoch: Trains[Free[Count]]
+    num_sanity_val_steps: Trains[Free[Annotated[int, Interval(ge=-1, le=10**6)]]]
     deterministic: bool | Literal["warn"]
     benchmark: Free[bool | None]
     profiler: Free[Literal["simple", "advanced", "pytorch"] | None]

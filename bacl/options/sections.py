@@ -185,7 +185,7 @@ class Configuration(Model):
         Free[Text | None], ReadBy(("test", "predict", "import", "export", "cost"))
     ]
     output: Annotated[Free[Text | None], ReadBy(("import",))]
-    checkpoint_every_minutes: Free[Annotated[float, Interval(ge=0, le=525_600)]]  # a year
+    checkpoint_every_minutes: Trains[Free[Annotated[float, Interval(ge=0, le=525_600)]]]  # a year
     report: OfJob[Free[OfModel[Report]]]
     choice: Free[Annotated[Any, Part("bacl.runs.head_choice.HeadChoice")] | None]
     """Of one of the heads, once all are trained."""

@@ -60,7 +60,8 @@ def test_a_chosen_part_goes_by_what_the_checkpoint_says(described):
 
 
 def test_a_sampler_is_of_use_to_what_gathers_alone(described):
-    stage = described("sampler=class_aware", "calibration=logn").stages.classifier
+    gathering = ("sampler=class_aware", "datamodule.min_side=8", "calibration=logn")
+    stage = described(*gathering).stages.classifier
     assert stage.sampler._target_ == "bacl.data.samplers.ClassAwareBatches"
     with pytest.raises(OptionError, match=r"^sampler=class_aware: says how stages train"):
         described("sampler=class_aware", "calibration=norcal")
@@ -77,6 +78,10 @@ def test_a_sampler_is_of_use_to_what_gathers_alone(described):
         FLIPS,
         "stages.representation.heads.representation.learning_rate=0.1",
         "fhm@stages.representation.heads.representation.hallucination=none",
+        "datamodule.batch_size=2",
+        "trainer.limit_train_batches=3",
+        "checkpoint_every_minutes=1",
+        "datamodule.negatives=true",
         "head.init=fresh",
         "head=ecm",
     ],

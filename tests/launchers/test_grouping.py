@@ -174,6 +174,18 @@ def test_a_plan_survives_the_file_with_its_interpolations(job, tmp_path):
     assert planned.config.head.loss.alpha == 0.1
 
 
+def test_jobs_of_an_earlier_plan_have_the_calibration_of_their_command(job, tmp_path):
+    first = job(DEMO, "calibration=shift")
+    write_plan(tmp_path, [PlannedJob(tmp_path / "x", first.overrides, first.config)])
+    plan = OmegaConf.to_container(OmegaConf.load(tmp_path / "plan.yaml"))
+    del plan["jobs"][0]["config"]["calibration"]
+    write_text(tmp_path / "plan.yaml", json.dumps(plan))
+    (read,) = read_plan(tmp_path)
+    command = job(DEMO, "calibration=norcal").config
+    command.data.num_classes = 7
+    assert read.completed(command).config.calibration == command.calibration
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
