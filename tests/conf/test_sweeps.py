@@ -6,8 +6,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from bacl.assembly.trial import try_to_build
 from bacl.command.check import CONF, wrong_command
 from bacl.options.composed import last_stage, plain
+from bacl.runs.start import Start
 
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
 FULL_TRAININGS = ("representation", "pipeline", "methods")
@@ -55,6 +57,18 @@ def test_every_row_composes_and_has_the_papers_figures(name):
         assert not wrong_command(config)
         assert row["paper"] is None or len(row["paper"]) == 4
     assert sum(row.get("default", False) for row in table["rows"]) == 1
+
+
+@pytest.mark.slow
+def test_every_method_of_the_second_stage_can_start_after_the_first(tmp_path):
+    (table,) = tables("methods_decoupled").values()
+    for row in table["rows"]:
+        config = composed(experiment("methods_decoupled"), *row["set"])
+        del config["hydra"]
+        starts = {name: Start.of(config, tmp_path, name) for name in config.stages}
+        built = try_to_build(config, 12)
+        for start in starts.values():
+            start.check_hand_over(built)
 
 
 @pytest.mark.parametrize(
