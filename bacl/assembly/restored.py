@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -101,7 +100,7 @@ def _described(
     composed = config.copy()
     with open_dict(composed):
         composed.data.num_classes = len(names)
-    values: dict[str, Any] = OmegaConf.to_container(composed)  # type: ignore[assignment]
+    values = plain(composed, resolve=False)
     described: DictConfig = OmegaConf.create(values)
     keys = [key_of(text) for text in overrides]
     if content.get("config") and not set(options_with(DESCRIBES_ALL)) & set(keys):
@@ -116,7 +115,7 @@ def _described(
                 _take(described, key, composed, removed=text.startswith("~"))
             if key.split(".")[0] == CALIBRATION:
                 calibrate_alike(described)
-        there = OmegaConf.to_container(described)
+        there = plain(described, resolve=False)
         for key in referring(values, keys):
             if select(there, key) is not MISSING:
                 _take(described, key, composed, removed=False)
@@ -134,7 +133,5 @@ def _take(described: DictConfig, key: str, composed: DictConfig, removed: bool) 
         return
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(composed, parent) if parent else composed
-    value = cast(dict[str, Any], OmegaConf.to_container(node))[
-        name
-    ]  # as composed: described is what it stands for
+    value = plain(node, resolve=False)[name]  # what it stands for is described
     OmegaConf.update(described, key, value, merge=False, force_add=True)

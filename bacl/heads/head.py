@@ -1,6 +1,7 @@
 """A head: a classifier for every level of a detector."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class Head(nn.Module):
     @property
     def classifiers(self) -> list[Classifier]:
         """One for each level, in order."""
-        return list(self.children())  # type: ignore[arg-type]
+        return [each for _, each in self.named_classifiers()]
 
     @property
     def init(self) -> str | None:
@@ -126,7 +127,7 @@ class Head(nn.Module):
     def named_classifiers(self) -> Iterator[tuple[str, Classifier]]:
         """Every level's classifier, with the prefix of its names in the head's `state_dict`."""
         for name, classifier in self.named_children():
-            yield f"{name}.", classifier  # type: ignore[misc]
+            yield f"{name}.", cast(Classifier, classifier)
 
 
 def classifiers_by_name(heads: Mapping[str, Head]) -> dict[str, Classifier]:

@@ -74,7 +74,7 @@ def identity(folder: Path, config: DictConfig) -> str:
 
 def planned(config: DictConfig) -> dict[str, Any]:
     """What a plan holds of a job's configuration; interpolations are not resolved."""
-    values: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    values = plain(config, resolve=False)
     if "heads" in values:  # of a plan that was read
         return values
     heads = values["stages"][last_stage(config)]["heads"]

@@ -7,9 +7,9 @@ from omegaconf import DictConfig, OmegaConf
 from bacl.options.marked import is_free
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as plain dictionaries and lists."""
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
+    """The configuration as plain dictionaries and lists, with or without what options refer to."""
+    return OmegaConf.to_container(config, resolve=resolve)  # type: ignore[return-value]
 
 
 def last_stage(config: DictConfig) -> str:
