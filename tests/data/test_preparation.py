@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from bacl.data import missing_files as missing_files_module
-from bacl.data import prepare as prepare_module
+from bacl.data import preparation
 from bacl.data.annotations.image_names import candidate_names, find_image
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.download import DownloadError, download, unpack
@@ -208,7 +208,7 @@ def annotations(names, number=1):
 
 def only(monkeypatch, release: Release) -> None:
     """Let it be the only release that is known, as "tiny"."""
-    for module in (prepare_module, missing_files_module):
+    for module in (preparation, missing_files_module):
         monkeypatch.setattr(module, "RELEASES", {"tiny": release})
 
 
