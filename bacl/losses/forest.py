@@ -5,11 +5,10 @@ R: rows. C: foreground classes; label C is background. T: trees.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from annotated_types import Len
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,10 +17,10 @@ from bacl.losses.base import in_float32
 from bacl.losses.class_trees import clustered, read_trees
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.options.marks import NamesFile
-from bacl.options.ranges import Classes, Count, File, Seed
+from bacl.options.ranges import Classes, File, Parents, Seed
 
 
-class Shapes(Protocol):
+class BoxShapes(Protocol):
     """What is known of the objects: `CategoryStatistics` has it."""
 
     @property
@@ -43,7 +42,8 @@ class Forest(SoftmaxCrossEntropy):
     Args:
         num_classes: C.
         parents: of each tree, T numbers.
-        statistics: of the training annotations: shapes of boxes.
+        statistics: of the training annotations: shapes of boxes. Unknown ones, which are all alike,
+            are not clustered; trees are then a checkpoint's.
         seed: of the clusters; one more for each further tree.
         trees: json file with the parents of the classes in each tree; None for clusters. A
             checkpoint has them, and reads no file.
@@ -60,8 +60,8 @@ class Forest(SoftmaxCrossEntropy):
     def __init__(
         self,
         num_classes: Classes,
-        parents: Annotated[Sequence[Count], Len(1, 10)],
-        statistics: Shapes,
+        parents: Parents,
+        statistics: BoxShapes,
         seed: Seed,
         trees: NamesFile[File | None] = None,
         indicator: LongTermIndicator | None = None,
@@ -73,8 +73,11 @@ class Forest(SoftmaxCrossEntropy):
                 f"{num_classes}: take the statistics of the training annotations"
             )
         self.tree_sizes = tuple(count + 1 for count in parents)
+        shapes = statistics.box_shapes
+        if torch.empty(0).is_meta:  # options are tried without numbers
+            shapes = np.zeros_like(shapes)
         found = (
-            [clustered(statistics.box_shapes, count, seed + n) for n, count in enumerate(parents)]
+            [clustered(shapes, count, seed + n) for n, count in enumerate(parents)]
             if trees is None
             else read_trees(Path(trees), parents, num_classes)
         )

@@ -22,6 +22,8 @@ Classes = Annotated[int, Interval(ge=1, le=10**5), SaidBy("data.num_classes")]
 Steps = Annotated[int, Interval(ge=0, le=10**9)]
 Width = Annotated[int, Interval(ge=1, le=4096)]
 """Channels, or features."""
+Parents = Annotated[Sequence[Annotated[int, Interval(ge=1, le=1000)]], Len(1, 10)]
+"""Of classes, in each of several trees."""
 FeatureDim = Annotated[Width, SaidBy("detector.feature_dim")]
 Layers = Annotated[int, Interval(ge=1, le=100)]
 FrozenStages = Annotated[int, Interval(ge=0, le=4)]

@@ -25,6 +25,7 @@ from bacl.options.ranges import (
     Count,
     HeadName,
     Name,
+    Parents,
     Pixels,
     Seed,
     Share,
@@ -112,7 +113,7 @@ class Export(TypedDict):
     head: Text | None
     image_size: Size | None
     candidates: Count
-    parents: Annotated[Sequence[Count], Len(1, 10)]
+    parents: Parents
 
 
 class Init(TypedDict):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from bacl.losses import Forest
+from bacl.data.statistics import CategoryStatistics
+from bacl.losses import Forest, class_trees
 from bacl.losses.class_trees import clustered, read_trees, write_trees
 from bacl.messages.errors import OptionError
 
@@ -52,6 +53,33 @@ def test_classes_that_nothing_is_known_of_have_parents_too(points):
     assert ((tree >= 0) & (tree < 50)).all()
 
 
+def test_neither_unknown_shapes_nor_a_model_without_numbers_are_clustered(monkeypatch):
+    monkeypatch.setattr(class_trees, "_first_centres", lambda *_: pytest.fail("was clustered"))
+    labels = [str(label) for label in range(C)]
+    unknown = Forest(C, [3, 1000], CategoryStatistics.unknown(labels), seed=0)
+    assert unknown.tree_parents.tolist() == [[0] * C + [3], [0] * C + [1000]]
+    with torch.device("meta"):
+        assert Forest(C, [3], SHAPES, seed=0).tree_parents.shape == (1, C + 1)
+
+
+def test_points_that_are_alike_have_one_parent_whatever_their_number():
+    assert clustered(np.full((3, 2), 0.1), 2, seed=0).tolist() == [0, 0, 0]
+
+
+def test_distances_are_in_memory_by_blocks_and_say_the_same(monkeypatch):
+    points = np.random.default_rng(0).random((40, 3))
+    tree, plain, sizes = clustered(points, 5, seed=1), class_trees._distances, []
+
+    def sized(*args: np.ndarray) -> np.ndarray:
+        sizes.append(plain(*args).size)
+        return plain(*args)
+
+    monkeypatch.setattr(class_trees, "BLOCK", 50)
+    monkeypatch.setattr(class_trees, "_distances", sized)
+    assert (clustered(points, 5, seed=1) == tree).all()
+    assert max(sizes) == 50
+
+
 def test_trees_of_a_file(tmp_path):
     file = tmp_path / "trees.json"
     write_trees(file, [np.array([0, 0, 1, 1, 2, 2]), np.array([1, 0, 1, 0, 1, 0])])
@@ -60,15 +88,26 @@ def test_trees_of_a_file(tmp_path):
     published = [[0, 0, 1, 1, 2, 2, 3], [0] * 7]
     file.write_text(json.dumps([published]))
     assert read_trees(file, [3], C).tolist() == [[0, 0, 1, 1, 2, 2]]
+    file.write_text(json.dumps([[[0, 0, 1, 1, 2, 2], [0] * 6]]))
+    assert read_trees(file, [3], C).tolist() == [[0, 0, 1, 1, 2, 2]]
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
         ("{", "no trees of classes"),
-        ("[[0, 0, 1]]", r"asks for 1 lists with the parent of each of 6 classes"),
+        ("[[0, 0, 1]]", "trees.json: tree 0 has the parents of 3 classes, but the data have 6"),
+        ("[[0, 0, 1, 1, 2, 2, 0]]", "tree 0 has the parents of 7 classes, but the data have 6"),
+        ("[[0, 0, 1, 1, 2, 2, 3]]", "tree 0 has the parents of 7 classes, but the data have 6"),
+        ("[[[0, 0, 1, 1, 2, 2, 2], [0]]]", "tree 0 has the parents of 7 classes, but the"),
+        ("[[[0, 0, 1, 1, 2, 2, 0, 3], [0]]]", "tree 0 has the parents of 8 classes, but the"),
+        (
+            "[[0, 0, 1, 1, 2, 2], [0, 0, 0, 0, 0, 0]]",
+            r"has 2 trees, where parents=\[3\] asks for 1",
+        ),
         ("[[0, 0, 1, 1, 2, 3]]", r"a parent is not in \[0, parents\), for parents=\[3\]"),
-        ('[["a", "b", "c", "d", "e", "f"]]', "numbers of shape"),
+        ('[["a", "b", "c", "d", "e", "f"]]', "a parent is no whole number"),
+        ("[[0, 0, 1, 1, 2, 0.5]]", "a parent is no whole number"),
         ("[1]", "no trees of classes"),
     ],
 )

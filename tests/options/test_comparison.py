@@ -35,6 +35,14 @@ def test_levels_of_a_cascade_have_ranges(compose_config, option, value):
     assert line.startswith(f"detector.later_levels.third.{option}={value}: expected a number")
 
 
+@pytest.mark.parametrize("parents", [[1001], [0], [], [1] * 11])
+def test_trees_have_few_parents(compose_config, parents):
+    forest = compose_config("+experiment=bacl_demo", "head=forest")
+    OmegaConf.set_struct(forest, False)
+    (line,) = told(forest, "head.loss.parents", parents)
+    assert line.startswith("head.loss.parents=[") or line.startswith("head.loss.parents[0]=")
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
