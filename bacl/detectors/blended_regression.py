@@ -16,7 +16,7 @@ from bacl.detectors.boxes import BoxCoder
 from bacl.options.ranges import NotNegative
 
 
-class Frequencies(Protocol):
+class FrequencyGroups(Protocol):
     """What is known of the categories: `CategoryStatistics` has it."""
 
     @property
@@ -49,7 +49,7 @@ class BlendedBoxRegression(BoxRegression):
         feature_dim: int,
         num_classes: int,
         coder: BoxCoder,
-        statistics: Frequencies,
+        statistics: FrequencyGroups,
         groups: Annotated[Sequence[Literal["r", "c", "f"]], Len(1)] = ("r", "c", "f"),
         beta: NotNegative = 0.0,
         class_agnostic: Literal[False] = False,

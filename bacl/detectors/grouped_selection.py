@@ -17,7 +17,7 @@ from bacl.options.ranges import Count, PositiveShare
 GROUPS = "rcf"
 
 
-class Frequencies(Protocol):
+class FrequencyGroups(Protocol):
     """What is known of the categories: `CategoryStatistics` has it."""
 
     @property
@@ -55,7 +55,7 @@ class GroupedSelection(ProposalSelection, nn.Module):
         common: PositiveShare,
         frequent: PositiveShare,
         overlap: PositiveShare,
-        statistics: Frequencies,
+        statistics: FrequencyGroups,
     ) -> None:
         nn.Module.__init__(self)
         ProposalSelection.__init__(self, per_level, total, nms_iou)
