@@ -80,13 +80,18 @@ class RefiningClassifier(Classifier):
         for number, (features, logits) in enumerate(self.iterations(level)):
             for part in self.criterion.modules():  # also of one that another loss is built on
                 if isinstance(part, FollowsIterations):
-                    part.begin_iteration(number / max(1, len(self.weights) - 1))
+                    part.begin_iteration(self._share(number))
             rows = Rows(features, self.predictor, level, 0)
             loss = self.criterion.of_step(logits, level.labels, rows)
             losses.append(self.weights[number] * loss)
             if self.training:
                 self._observe(logits, level.labels, rows)
         return torch.stack(losses).sum()
+
+    def _share(self, number: int) -> float:
+        """In [0, 1]: 0 of the first iteration, 1 of the last, which a single one is."""
+        last = len(self.weights) - 1
+        return number / last if last else 1.0
 
     def logits(self, features: Tensor, level: Level) -> Tensor:
         """(R, K) logits of the last iteration; `features` are the level's."""

@@ -92,6 +92,29 @@ def test_the_loss_is_told_of_the_iterations_and_sees_each():
     torch.testing.assert_close(loss.matrix, expected.matrix)
 
 
+def test_a_single_iteration_is_the_last_and_has_soft_targets():
+    loss, own = PCB(C, alpha=0.4, decay=0.9, deferred=0.0), step()
+    loss.begin_epoch(0, 2)
+    classifier = made(loss, weights=(1.0,))
+    logits = classifier.predictor(own.features)
+    expected = loss(logits, own.labels)  # of a classifier that does not refine
+    torch.testing.assert_close(classifier.loss(own), expected)
+    assert not torch.allclose(expected, functional.cross_entropy(logits, own.labels))
+    assert loss.share == 1
+
+
+@pytest.mark.parametrize(("deferred", "epochs", "first"), [(0.5, 4, 2), (0.75, 4, 3), (0.7, 4, 3)])
+def test_soft_targets_begin_with_the_epoch_before_which_the_share_has_passed(
+    deferred, epochs, first
+):
+    loss = PCB(C, alpha=0.4, decay=0.9, deferred=deferred)
+    found = []
+    for epoch in range(epochs):
+        loss.begin_epoch(epoch, epochs)
+        found.append(loss.balanced)
+    assert found == [epoch >= first for epoch in range(epochs)]
+
+
 def test_evaluation_moves_nothing_and_a_single_iteration_is_a_plain_classifier():
     classifier, own = made(PCB(C, 0.4, 0.9, 0.5), weights=(1.0,)).eval(), step()
     expected = functional.cross_entropy(classifier.predictor(own.features), own.labels)
