@@ -37,7 +37,8 @@ class Classifier(nn.Module):
         weight_decay: of its head, where it is not the stage's.
 
     Raises:
-        OptionError: hallucination without the long-term indicator in the loss that it reads.
+        OptionError: hallucination without the long-term indicator in the loss that it reads, or
+            with a loss of its own where the loss wants all rows of a step at once.
     """
 
     def __init__(
@@ -57,6 +58,12 @@ class Classifier(nn.Module):
             raise OptionError(
                 "feature hallucination draws classes by a long-term indicator (Eq. 12), but the "
                 "loss has none: take a loss that has one, or fhm@head.hallucination=none"
+            )
+        if hallucination is not None and hallucination.weight is not None and _once_a_step(loss):
+            raise OptionError(
+                "the added features have a loss of their own, by a weight, but the loss of this "
+                "head learns from all rows of a step at once: take another loss, added features "
+                "without a weight, or fhm@head.hallucination=none"
             )
         self.criterion = loss
         self.hallucination = hallucination
@@ -130,3 +137,8 @@ class Classifier(nn.Module):
     ) -> Tensor:
         """Scores (R, C + 1) of logits (R, K), background last, by its calibration or another."""
         return (calibration or self.calibration)(logits, self.criterion.probabilities, level)
+
+
+def _once_a_step(loss: ClassificationLoss) -> bool:
+    """Of it, or of one that it is built on."""
+    return any(getattr(part, "once_a_step", False) for part in loss.modules())

@@ -62,6 +62,7 @@ class MetaBalancedSigmoid(BalancedSigmoid):
     """
 
     reads_rows = True
+    once_a_step = True
 
     def __init__(
         self,

@@ -36,6 +36,8 @@ class ClassificationLoss(nn.Module, ABC):
     indicator: LongTermIndicator | None
     reads_rows = False
     """Whether `forward` and `observe` are given `Rows` as a third argument, `rows`."""
+    once_a_step = False
+    """Whether all rows of a step have to come in one `forward`, by which it learns itself."""
 
     def __init__(self, num_classes: Classes, indicator: LongTermIndicator | None = None) -> None:
         super().__init__()

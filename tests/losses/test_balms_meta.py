@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bacl.losses import MetaBalancedSigmoid, Rows
+from bacl.heads import Classifier, FeatureHallucination
+from bacl.losses import ROG, MetaBalancedSigmoid, Rows, SoftmaxCrossEntropy
 from bacl.losses.adam import Adam
+from bacl.messages.errors import OptionError
 from tests.levels import training_level
 from tests.losses.counts import COUNTS
 from tests.losses.plain import meta_gradient
@@ -63,3 +65,15 @@ def test_adam_is_torchs():
         optimizer.step()
         ours.keep(ours.moved(theirs.grad, torch.tensor(True)))
     torch.testing.assert_close(ours.value, theirs.data)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_added_features_with_a_loss_of_their_own_are_refused(wrapped):
+    added = FeatureHallucination(C, D, 3, 4, 0.9, seed=0)
+    added.reads_indicator, added.weight = False, 0.1
+    loss = ROG(made(), weight=0.1, gamma=1.0, delta=0.5) if wrapped else made()
+    with pytest.raises(OptionError, match="learns from all rows of a step at once"):
+        Classifier(D, loss, added)
+    Classifier(D, SoftmaxCrossEntropy(C), added)
+    added.weight = None
+    Classifier(D, loss, added)
