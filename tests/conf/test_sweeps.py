@@ -1,5 +1,7 @@
 """Every table of conf/sweep composes row by row, and its default row is the experiment as it is."""
 
+import re
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -8,7 +10,7 @@ from omegaconf import OmegaConf
 
 from bacl.assembly.trial import try_to_build
 from bacl.command.check import CONF, wrong_command
-from bacl.options.composed import last_stage, plain
+from bacl.options.composed import changes, last_stage, plain
 from bacl.runs.start import Start
 
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
@@ -57,6 +59,25 @@ def test_every_row_composes_and_has_the_papers_figures(name):
         assert not wrong_command(config)
         assert row["paper"] is None or len(row["paper"]) == 4
     assert sum(row.get("default", False) for row in table["rows"]) == 1
+
+
+METHODS = {
+    row[1]: path.stem
+    for path in (CONF / "method").glob("*.yaml")
+    if (row := re.search("row (.+), R-50-FPN", path.read_text(encoding="utf-8")))
+}
+"""Of rows of Tab. XIII."""
+
+
+@pytest.mark.parametrize("number", range(NUMBER_OF_ROWS["methods"]))
+def test_a_row_of_the_methods_is_the_method_by_itself(number):
+    row = OmegaConf.load(CONF / "sweep" / "methods.yaml").sweep.methods.rows[number]
+    of_sweep = composed("+experiment=baseline_lvis05", "data.num_classes=1230", *row.set)
+    method = f"method={METHODS[row.name]}"
+    alone = composed("+experiment=method_lvis05", "data.num_classes=1230", method)
+    for config in (of_sweep, alone):
+        del config["hydra"]
+    assert changes(plain(alone), plain(of_sweep)) == []
 
 
 @pytest.mark.slow
