@@ -24,7 +24,7 @@ class DropLoss(DrawingLoss, EQL):
     Args:
         num_classes: C.
         prior: see `BinaryCrossEntropy`.
-        tail: lambda, share of the images that ends the tail; see `EQL`.
+        tail: lambda, share of the annotated images that ends the tail; None for 100 images.
         statistics: of the training annotations: counts of images.
         seed: of the draws.
         indicator: see `ClassificationLoss`.
@@ -37,7 +37,7 @@ class DropLoss(DrawingLoss, EQL):
         self,
         num_classes: Classes,
         prior: Probability,
-        tail: Share,
+        tail: Share | None,
         statistics: Counts,
         seed: Seed,
         indicator: LongTermIndicator | None = None,

@@ -18,7 +18,7 @@ class GOL(DropLoss):
 
     Args:
         num_classes: C.
-        tail: lambda, share of the images that ends the tail; see `EQL`.
+        tail: lambda, share of the annotated images that ends the tail; None for 100 images.
         statistics: of the training annotations: counts of images.
         seed: of the draws.
         indicator: see `ClassificationLoss`.
@@ -30,7 +30,7 @@ class GOL(DropLoss):
     def __init__(
         self,
         num_classes: Classes,
-        tail: Share,
+        tail: Share | None,
         statistics: Counts,
         seed: Seed,
         indicator: LongTermIndicator | None = None,

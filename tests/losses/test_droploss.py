@@ -1,9 +1,11 @@
 """What DropLoss does beyond the common contract."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from bacl.losses import EQL, DropLoss
+from bacl.losses import EQL, GOL, DropLoss
 from tests.losses.counts import COUNTS
 
 C = 4
@@ -51,6 +53,24 @@ def test_background_rows_keep_the_tail_as_often_as_it_occurs():
 def test_a_class_in_as_many_images_as_the_bound_is_not_of_the_tail():
     assert build(tail=0.0025).tail.tolist() == [False, False, False, True]
     assert build(tail=0.00251).tail.tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("loss", [EQL, DropLoss, GOL])
+def test_the_tail_of_100_images_is_the_published_share_on_lvis_v05(loss):
+    classes = 200
+    counts = SimpleNamespace(image_counts=list(range(classes)), num_annotated=56_740)
+    options = {"num_classes": classes, "statistics": counts}
+    options |= {} if loss is GOL else {"prior": 0.001}
+    options |= {} if loss is EQL else {"seed": 0}
+    tail = loss(tail=None, **options).tail
+    assert tail.tolist() == [images <= 100 for images in range(classes)]
+    assert torch.equal(tail, loss(tail=0.00177, **options).tail)
+
+
+def test_the_tail_of_100_images_does_not_depend_on_how_many_there_are():
+    few = SimpleNamespace(image_counts=[90, 100, 101, 250], num_annotated=300)
+    assert EQL(C, 0.001, None, few).tail.tolist() == [True, True, False, False]
+    assert not EQL(C, 0.001, 0.00177, few).tail.any()
 
 
 def share_on(rank: int) -> torch.Tensor:
