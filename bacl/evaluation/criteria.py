@@ -66,7 +66,7 @@ class RightLabelShare(Criterion):
 
 
 class MeasureOf(Criterion):
-    """A measure of results.json, such as AP or APr, or the mean of the groups' values of one.
+    """A measure of boxes in results.json, such as AP or APr, or the mean of its groups' values.
 
     Its error is a jackknife: each of 20 parts of the images is left out once (Efron, "The
     Jackknife, the Bootstrap and Other Resampling Plans", 1982, Sec. 3).
@@ -82,23 +82,34 @@ class MeasureOf(Criterion):
 
     def of_groups(self, sample: Sample) -> dict[str, float]:
         """See `Criterion`; of a measure that groups do not have, AP's."""
-        names = names_of_groups(self.measure, sample.grouping)
-        known = names if set(names.values()) <= set(sample.measures) else None
-        names = known or names_of_groups("AP", sample.grouping)
+        names = self._names(sample) or names_of_groups("AP", sample.grouping)
         return {key: sample.measures[name] for key, name in names.items()}
 
     def value(self, sample: Sample) -> float:
         """See `Criterion`.
 
         Raises:
-            OptionError: there is no such measure.
+            OptionError: there is no such measure, or groups do not have it.
         """
         if self.measure not in sample.measures:
             known = ", ".join(sample.measures)
-            raise OptionError(f"choice.criterion.measure={self.measure}: measures are {known}")
-        if self.mean_of_groups:
-            return mean_of_known(self.of_groups(sample).values())
-        return sample.measures[self.measure]
+            raise OptionError(
+                f"choice.criterion.measure={self.measure}: measures of boxes are {known}; the same "
+                "command with one of them chooses without another training"
+            )
+        if not self.mean_of_groups:
+            return sample.measures[self.measure]
+        if not self._names(sample):
+            raise OptionError(
+                f"choice.criterion.mean_of_groups=true: groups have no {self.measure}; take AP or "
+                "right_label, or mean_of_groups=false"
+            )
+        return mean_of_known(self.of_groups(sample).values())
+
+    def _names(self, sample: Sample) -> dict[str, str]:
+        """The groups' names of the measure; empty where they have none."""
+        names = names_of_groups(self.measure, sample.grouping)
+        return names if set(names.values()) <= set(sample.measures) else {}
 
     def error(self, sample: Sample, other: Sample) -> float:
         """See `Criterion`."""

@@ -53,8 +53,8 @@ class Gain:
     """Of a head over another one at the same price."""
 
     at: float
-    """The highest share of the group with the most data that both reach: where the two curves are
-    compared. It is the reference's own one, unshifted, where the head reaches that."""
+    """The highest share of the group with the most data that both reach, each by the shift that is
+    best for it: where the two curves are compared."""
     share: float
     """Of the group with the least data, there."""
     reference: float

@@ -37,7 +37,7 @@ class Evaluation:
     right_labels: RightLabels | None = None
     """Which objects have their right label."""
     shift: ShiftCurve | None = None
-    """The same over a shift of scores."""
+    """The same over a shift of scores, where that was asked for."""
 
     @classmethod
     def of(
@@ -46,6 +46,7 @@ class Evaluation:
         truth: GroundTruth,
         image_counts: np.ndarray,
         image_ids: Sequence[int] | None = None,
+        shifted: bool = True,
     ) -> Self:
         """What a metric found in all that it was given; every process must call it.
 
@@ -54,10 +55,12 @@ class Evaluation:
             truth: of the metric's table and rules; variants share it.
             image_counts: (C,) training images of each category.
             image_ids: whose detections are kept; None keeps all.
+            shifted: whether scores are shifted, too.
         """
         values = {name: float(value) for name, value in metric.compute().items()}
         found = metric.detections()
         judged = truth.only(found.image_ids) if metric.part else truth
+        curve = (judged, found, metric.rules, metric.grouping, image_counts)
         return cls(
             metric.measures,
             values,
@@ -67,5 +70,5 @@ class Evaluation:
             metric.part,
             found if image_ids is None else found.only(np.isin(found.image_ids, image_ids)),
             metric.right_labels,
-            shift_curve(judged, found, metric.rules, metric.grouping, image_counts),
+            shift_curve(*curve) if shifted else None,
         )

@@ -14,7 +14,7 @@ from bacl.evaluation.judging import judge
 from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
-from bacl.evaluation.summary import summary
+from bacl.evaluation.summary import label_summary, summary
 from bacl.evaluation.truth import GroundTruth
 
 
@@ -65,4 +65,6 @@ class Sample:
         boxes = box_overlap(own.boxes, truth.boxes, truth.crowd)
         found = judge(truth, own, own.areas, boxes, self.rules, self.grouping)
         read = summary(self.rules, self.grouping)
-        return {measure.name: float(of(found)) for measure, of in read.items()}
+        labels = label_summary(self.grouping)
+        values = {measure.name: float(of(found)) for measure, of in read.items()}
+        return values | {each.name: float(of(self.right_labels)) for each, of in labels.items()}

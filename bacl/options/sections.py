@@ -195,6 +195,8 @@ class Configuration(Model):
     export: Annotated[Free[Export], ReadBy(("export",))]
     sweep: NotRequired[NamesNoFolder[Mapping[str, Any]]]
     """Many runs, of which each has a name."""
+    criterion: NotRequired[NamesNoFolder[Never]]
+    """A group alone: its files are of `choice`."""
     balance: NotRequired[DescribesAll[Never]]
     """A group alone, as are the next two: its files set options of other nodes."""
     pipeline: NotRequired[DescribesAll[Never]]

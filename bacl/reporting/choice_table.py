@@ -1,15 +1,16 @@
 """Why a head was chosen: a table of all variants, and what may be expected of the choice."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from bacl.evaluation.choice import Choice, is_tie
+from bacl.evaluation.choice import Choice, Decision
 from bacl.evaluation.sample import Sample
 from bacl.files.atomic import replacing
 from bacl.messages.shown import as_markdown, shown
@@ -20,13 +21,16 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class ChoiceResults:
-    """Of a choice that is made."""
+    """Of a choice among heads as they are and with calibrations."""
 
     choice: Choice
-    winner: str
-    """By all images."""
-    of_reference: Sequence[str]
-    """The reference, and the reference with each of the calibrations."""
+    untried: Sequence[str] = ()
+    """Heads with calibrations that they cannot have, and why."""
+
+    @property
+    def decision(self) -> Decision:
+        """What is to be taken."""
+        return self.choice.decision
 
     @property
     def titles(self) -> list[str]:
@@ -35,38 +39,44 @@ class ChoiceResults:
         groups = " / ".join(keys)
         return [self.choice.criterion.title, groups, f"AP ({groups})", "over the reference"]
 
-    @property
+    @cached_property
     def rows(self) -> list[tuple[str, list[str]]]:
         """Name and cells of every variant, the best first."""
         values = {n: self.choice.criterion.value(s) for n, s in self.choice.samples.items()}
         order = sorted(values, key=lambda name: -values[name])
         return [(name, self._cells(name, self.choice.samples[name])) for name in order]
 
-    @property
-    def sentences(self) -> Iterator[str]:
+    @cached_property
+    def sentences(self) -> list[str]:
         """What was chosen, what may be expected of it, and how sure that is."""
-        fitted = self.choice.cross_fitted()
-        halves = " and ".join(fitted.of_halves)
-        yield f"Chosen by all images: {self.winner}; by the halves of them: {halves}."
-        yield (
-            "Expected, each half judged by what the other half chose: "
-            f"{self._told(fitted.sample)}; the reference {self.choice.reference}: "
-            f"{self._told(self.choice.samples[self.choice.reference])}."
-        )
-        change, error = self.choice.difference(fitted.sample)
-        verdict = "a tie, within two standard errors" if is_tie(change, error) else "a difference"
-        yield f"Over the reference {_change(change, error)}: {verdict}."
-        if len(self.of_reference) > 1:
-            free = self.choice.cross_fitted(self.of_reference)
-            yield (
+        made, reference = self.decision, self.choice.reference
+        halves = " and ".join(made.fitted.of_halves)
+        told = [
+            f"Best by all images: {made.best}; by the halves of them: {halves}.",
+            f"Expected of it, each half judged by what the other half chose: "
+            f"{self._told(made.fitted.sample)}; of the reference {reference}: "
+            f"{self._told(self.choice.samples[reference])}.",
+            f"Over the reference {_change(made.change, made.error)}: {made.verdict}. "
+            f"Chosen: {made.chosen}.",
+        ]
+        if own := self._of_reference:
+            free = self.choice.cross_fitted([reference, *own])
+            told.append(
                 f"Without another head, the reference's best calibration, chosen likewise "
                 f"({' and '.join(free.of_halves)}): {self._told(free.sample)}."
             )
         if self.choice.price is not None:
-            yield (
-                f"Only what lowers the most frequent group by no more than "
-                f"{100 * self.choice.price:g} points was chosen from."
+            points = f"{100 * self.choice.price:g} points"
+            told.append(
+                f"Nothing was taken that lowers the most frequent group by more than {points}."
             )
+        return [*told, *(f"Not tried: {each}" for each in self.untried)]
+
+    @property
+    def _of_reference(self) -> list[str]:
+        """The reference with each of the calibrations."""
+        heads, own = self.choice.heads or {}, self.choice.reference
+        return [name for name, head in heads.items() if head == own and name != own]
 
     def markdown(self) -> str:
         """Table and sentences."""
@@ -74,37 +84,38 @@ class ChoiceResults:
         lines = ["| variant | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
         for name, cells in self.rows:
             told = as_markdown(shown(name))
-            told = f"**{told}**" if name == self.winner else told
+            told = f"**{told}**" if name == self.decision.chosen else told
             lines.append(f"| {told} | " + " | ".join(cells) + " |")
         return "\n".join([*lines, "", *[f"- {each}" for each in self.sentences]]) + "\n"
 
     def console_table(self) -> Table:
         """The best on the screen, the reference among them, and the sentences."""
-        table = Table(title="Choice", caption="\n".join(self.sentences), caption_justify="left")
+        told = "\n".join(self.sentences[: len(self.sentences) - len(self.untried)])
+        table = Table(title="Choice", caption=told, caption_justify="left")
         table.add_column("variant", no_wrap=True)
         for title in self.titles:
             table.add_column(title, justify="right", no_wrap=title != self.titles[0])
-        kept = {self.winner, self.choice.reference}
+        kept = {self.decision.chosen, self.decision.best, self.choice.reference}
         for place, (name, cells) in enumerate(self.rows):
             if place < SHOWN or name in kept:
-                style = "bold" if name == self.winner else ""
+                style = "bold" if name == self.decision.chosen else ""
                 table.add_row(Text(shown(name)), *cells, style=style)
         return table
 
     def write_json(self, path: Path) -> None:
         """Everything as numbers, as a whole or not at all."""
-        fitted = self.choice.cross_fitted()
-        change, error = self.choice.difference(fitted.sample)
+        made = self.decision
         content: dict[str, Any] = {
-            "winner": self.winner,
+            "chosen": made.chosen,
+            "best": made.best,
             "reference": self.choice.reference,
             "criterion": self.choice.criterion.title,
             "price": self.choice.price,
-            "halves": fitted.of_halves,
-            "expected": self._numbers(fitted.sample),
-            "difference": change,
-            "standard_error": error,
-            "tie": is_tie(change, error),
+            "halves": made.fitted.of_halves,
+            "expected": self._numbers(made.fitted.sample),
+            "difference": made.change,
+            "standard_error": made.error,
+            "verdict": made.verdict,
             "variants": {name: self._numbers(each) for name, each in self.choice.samples.items()},
         }
         with replacing(path) as temporary:

@@ -20,6 +20,7 @@ def evaluate(
     report: Report,
     variants: Mapping[str, Variant] | None = None,
     keeps_all: bool = False,
+    shifted: bool = True,
 ) -> dict[str, Evaluation]:
     """Judge heads, calibrations and suppressions; the detector looks at every image once.
 
@@ -30,6 +31,7 @@ def evaluate(
         report: how many images are drawn, whose detections are kept, or whether all are.
         variants: by name; None takes the heads as they are.
         keeps_all: whether all detections are kept, whatever is drawn and saved.
+        shifted: whether scores are shifted, too.
 
     Returns:
         By variant, in the order given.
@@ -44,7 +46,7 @@ def evaluate(
     counts = np.asarray(run.data.statistics.image_counts)
     found = {}
     for name, metric in metrics.items():
-        found[name] = Evaluation.of(metric, truth, counts, kept)
+        found[name] = Evaluation.of(metric, truth, counts, kept, shifted)
         metric.reset()  # it holds the detections of all images
     return found
 

@@ -1,6 +1,5 @@
 """Which of a run's heads to take: chosen by the validation images, and written alone."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.sample import Sample
 from bacl.heads import Calibration
 from bacl.messages.dispensable import Dispensable
-from bacl.messages.errors import OptionError, UserError
+from bacl.messages.errors import OptionError, UserError, in_one_line
 from bacl.options.composed import last_stage, plain
 from bacl.options.ranges import Share, Whole
 from bacl.reporting.choice_table import ChoiceResults
@@ -29,8 +28,6 @@ from bacl.runs.folder import write_text
 from bacl.runs.run import Run
 from bacl.stages import DetectionStage
 from bacl.stages.detection import Variant
-
-_log = logging.getLogger(__name__)
 
 WITH = " + "
 """Between the names of a head and of a calibration."""
@@ -43,8 +40,8 @@ class HeadChoice:
         criterion: what is compared.
         price: how much lower than the reference's the most frequent group's value may be; None: by
             whatever it is.
-        calibrated: the best heads, so many, are judged with each of the calibrations too, and so is
-            the reference.
+        calibrated: the best heads by the images that choose, so many, are judged with each of the
+            calibrations too, and so is the reference; 0: no head is.
         calibrations: by name, of the kind that gathers nothing.
 
     Raises:
@@ -69,7 +66,7 @@ class HeadChoice:
         self.calibrations = {name: each.eval() for name, each in calibrations.items()}
 
     def choose(self, run: Run, config: DictConfig, found: Mapping[str, Evaluation]) -> None:
-        """Choose, tell why, and write the winner as the run's final.ckpt; every process calls it.
+        """Choose, tell why, write what is chosen as the run's final.ckpt; every process calls it.
 
         Args:
             run: of the last stage, finished.
@@ -79,52 +76,64 @@ class HeadChoice:
         Raises:
             OptionError: there is no such measure as the criterion reads.
         """
-        reference = config.report.reference or next(iter(found))
-        variants = self._with_calibrations(run, self._choice(run, reference, found))
+        first = self._choice(run, config, found)
+        variants, untried = self._with_calibrations(run, first)
         quiet = build_trainer(config, run.folder, run.stage.schedule, logs=False)
         silent, report = replace(run, trainer=quiet), plain(config)["report"]
-        more = evaluate(silent, report, variants, keeps_all=True) if variants else {}
-        self._conclude(run, config, self._choice(run, reference, {**found, **more}), variants)
+        more = evaluate(silent, report, variants, keeps_all=True, shifted=False) if variants else {}
+        heads = {name: variant.head for name, variant in variants.items()}
+        last = self._choice(run, config, {**found, **more}, heads)
+        self._conclude(run, config, ChoiceResults(last, untried))
 
-    def _choice(self, run: Run, reference: str, found: Mapping[str, Evaluation]) -> Choice:
+    def _choice(
+        self,
+        run: Run,
+        config: DictConfig,
+        found: Mapping[str, Evaluation],
+        heads: Mapping[str, str] | None = None,
+    ) -> Choice:
         rules: Any = next(iter(run.stage.metrics.values())).rules
         samples = {name: Sample.of(each, rules) for name, each in found.items()}
-        return Choice(samples, self.criterion, reference, self.price)
+        reference = config.report.reference or next(iter(found))
+        heads = {name: name for name in found} | dict(heads or {})
+        return Choice(samples, self.criterion, reference, self.price, heads, self.calibrated)
 
-    def _with_calibrations(self, run: Run, choice: Choice) -> dict[str, Variant]:
-        """The best heads and the reference, each with every calibration that it can have."""
-        values = {name: self.criterion.value(each) for name, each in choice.samples.items()}
-        best = sorted(values, key=lambda name: -values[name])[: self.calibrated]
-        return {
-            f"{head}{WITH}{name}": Variant(head, calibration)
-            for head in dict.fromkeys([choice.reference, *best])
-            for name, calibration in self.calibrations.items()
-            if fits(run.stage, head, calibration)
-        }
+    def _with_calibrations(self, run: Run, choice: Choice) -> tuple[dict[str, Variant], list[str]]:
+        """What is judged with calibrations, and what cannot be, in words.
+
+        These are the heads that lead by all images or by a half of them, and the reference.
+        """
+        if not self.calibrated:
+            return {}, []
+        ids = (None, *choice.halves)
+        leading = dict.fromkeys(name for images in ids for name in choice.leading(images))
+        variants, untried = {}, []
+        for head in leading:
+            for name, calibration in self.calibrations.items():
+                if told := misfit(run.stage, head, calibration):
+                    untried.append(f"{head}{WITH}{name}: {told}")
+                else:
+                    variants[f"{head}{WITH}{name}"] = Variant(head, calibration)
+        return variants, untried
 
     @rank_zero_only
-    def _conclude(
-        self, run: Run, config: DictConfig, choice: Choice, variants: Mapping[str, Variant]
-    ) -> None:
-        folder, winner = run.folder.parent, choice.best()
-        own = [name for name, each in variants.items() if each.head == choice.reference]
-        results = ChoiceResults(choice, winner, [choice.reference, *own])
+    def _conclude(self, run: Run, config: DictConfig, results: ChoiceResults) -> None:
+        folder, chosen = run.folder.parent, results.decision.chosen
         write_text(folder / "choice.md", results.markdown())
         results.write_json(folder / "choice.json")
-        save_alone(folder / "final.ckpt", run, config, winner)
+        save_alone(folder / "final.ckpt", run, config, chosen)
         with Dispensable("not shown") as shown, shown.part("table of the choice"):
             rich.print(results.console_table())
             print(f"Written as {folder / 'final.ckpt'}; why: {folder / 'choice.md'}")
 
 
-def fits(stage: DetectionStage, head: str, calibration: Calibration) -> bool:
-    """Whether a calibration makes scores of a head's logits."""
+def misfit(stage: DetectionStage, head: str, calibration: Calibration) -> str:
+    """Why a calibration makes no scores of a head's logits; empty where it does."""
     try:
         try_calibration(stage.live_heads[head], calibration, stage.detector.feature_dim)
     except UserError as error:
-        _log.debug("%s is not tried on %s: %s", type(calibration).__name__, head, error)
-        return False
-    return True
+        return in_one_line(error)
+    return ""
 
 
 def save_alone(path: Path, run: Run, config: DictConfig, variant: str) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bacl.options.marked import is_free, options_with
@@ -45,9 +45,14 @@ def test_folder(annotations: Path, overrides: Sequence[str]) -> str:
 
 def variant_parts(overrides: Sequence[str]) -> list[str]:
     """The overrides that change what is learned or how it is judged."""
-    keys = ((text, text.split("=")[0].lstrip("+~")) for text in overrides)
     choices = options_with(NAMES_NO_FOLDER)
-    return [text for text, key in keys if key not in choices and not is_free(key)]
+    return [text for text in overrides if not _names_nothing(text, choices)]
+
+
+def _names_nothing(override: str, choices: Collection[str]) -> bool:
+    """Whether an override changes neither what is learned nor how it is judged."""
+    group, _, place = override.split("=")[0].lstrip("+~").partition("@")
+    return group in choices or is_free(place or group)
 
 
 def _spelt(override: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bacl.evaluation.choice import Choice, is_tie
+from bacl.evaluation.choice import Choice, Decision
 from bacl.evaluation.criteria import Criterion, MeasureOf, RightLabelShare, shuffled
 from bacl.evaluation.detection_columns import DetectionColumns, no_masks
 from bacl.evaluation.lvis_ap import groups_by_frequency
@@ -87,20 +87,60 @@ def test_a_variant_that_is_better_everywhere_is_expected_to_be_as_good():
     choice = Choice(samples, RightLabelShare(), "a")
     fitted = choice.cross_fitted()
     assert fitted.of_halves == ("b", "b")
-    change, error = choice.difference(fitted.sample)
-    assert change == pytest.approx(1 - RightLabelShare().value(samples["a"]))
-    assert 0 < error < 0.2
-    assert not is_tie(change, error)
+    decision = choice.decision
+    assert decision.change == pytest.approx(1 - RightLabelShare().value(samples["a"]))
+    assert 0 < decision.error < 0.2
+    assert (decision.best, decision.chosen, decision.verdict) == ("b", "b", "better")
 
 
-def test_equal_variants_tie():
-    choice = Choice({"a": sample(share(20)), "b": sample(share(20))}, RightLabelShare(), "a")
-    change, error = choice.difference(choice.samples["b"])
-    assert (change, error) == (0, 0)
-    assert is_tie(change, error)
-    assert is_tie(0.1, 0.06)
-    assert is_tie(0.1, np.nan)
-    assert not is_tie(-0.1, 0.04)
+def test_equal_variants_tie_and_the_reference_is_kept():
+    choice = Choice({"a": sample(share(20)), "b": sample(share(20))}, RightLabelShare(), "b")
+    assert choice.difference(choice.samples["a"]) == (0, 0)
+    assert choice.decision.best == "a"
+    assert choice.decision.chosen == "b"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "verdict", "chosen"),
+    [
+        (0.1, 0.06, "a tie, within two standard errors", "reference"),
+        (0.1, np.nan, "a tie, within two standard errors", "reference"),
+        (0.1, 0.04, "better", "best"),
+        (-0.1, 0.04, "worse", "reference"),
+        (-0.1, 0.06, "a tie, within two standard errors", "reference"),
+    ],
+)
+def test_only_what_is_surely_better_is_taken(change, error, verdict, chosen):
+    decision = Decision("best", "reference", None, change, error)
+    assert (decision.verdict, decision.chosen) == (verdict, chosen)
+
+
+def test_each_half_chooses_calibrated_variants_of_its_own_best_heads_alone():
+    first, second = halves()
+    samples = {
+        "reference": sample(share(4)),
+        "a": sample(right_in(first[:15])),
+        "b": sample(right_in(second[:15])),
+        "a + x": sample(right_in(second)),  # right where its head does not lead
+        "b + x": sample(right_in(first)),
+    }
+    heads = {name: name.partition(" + ")[0] for name in samples}
+    choice = Choice(samples, RightLabelShare(), "reference", None, heads, 1)
+    assert choice.leading(first) == ["reference", "a"]
+    assert choice.cross_fitted().of_halves == ("a", "b")
+    assert replace(choice, calibrated=3).cross_fitted().of_halves == ("b + x", "a + x")
+
+
+def test_halves_do_not_depend_on_the_order_of_images():
+    one, other = sample(share(20)), sample(share(20))
+    parts = [other.only(np.array([i])) for i in reversed(other.image_ids.tolist())]
+    turned = parts[0]
+    for part in parts[1:]:
+        turned = turned.joined(part)
+    mine = Choice({"a": one}, RightLabelShare(), "a").halves
+    theirs = Choice({"a": turned}, RightLabelShare(), "a").halves
+    assert all(np.array_equal(x, y) for x, y in zip(mine, theirs, strict=True))
+    assert not np.array_equal(np.concatenate(mine), one.image_ids)
 
 
 def test_a_price_bounds_what_the_most_frequent_group_may_lose():
@@ -113,6 +153,17 @@ def test_a_price_bounds_what_the_most_frequent_group_may_lose():
     assert replace(choose, price=0.0).best() == "reference"
 
 
+def test_a_price_is_paid_to_the_full_and_by_the_last_group_with_objects():
+    labels = np.arange(IMAGES) % 3
+    reference, half = sample(labels == 1), sample((labels == 0) | (np.arange(IMAGES) % 6 == 1))
+    known = np.arange(100, 100 + IMAGES)[labels < 2]  # no object is of "f"
+    samples = {"reference": reference.only(known), "half": half.only(known)}
+    paid = 1 - RightLabelShare().of_groups(samples["half"])["c"]
+    choose = Choice(samples, RightLabelShare(), "reference", paid)
+    assert choose.best() == "half"
+    assert replace(choose, price=paid - 0.01).best() == "reference"
+
+
 def test_any_measure_can_be_compared():
     good, bad = sample(share(IMAGES)), sample(share(4))
     assert MeasureOf("AP").value(good) == pytest.approx(1)
@@ -122,8 +173,13 @@ def test_any_measure_can_be_compared():
     assert MeasureOf("AP").error(good, good) == 0
     assert MeasureOf("AP").error(good, bad) > 0
     assert Choice({"a": bad, "b": good}, MeasureOf("AP50"), "a").best() == "b"
-    with pytest.raises(OptionError, match=r"choice\.criterion\.measure=mAP: measures are AP, "):
+    with pytest.raises(
+        OptionError, match="measure=mAP: measures of boxes are AP, "
+    ):
         MeasureOf("mAP").value(good)
+    assert MeasureOf("right_label", True).value(bad) == RightLabelShare().value(bad)
+    with pytest.raises(OptionError, match="groups have no AP50"):
+        MeasureOf("AP50", mean_of_groups=True).value(good)
 
 
 def test_the_jackknife_is_that_of_a_mean():
