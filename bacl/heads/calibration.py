@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bacl.detectors.levels import Level
+from bacl.losses.base import ClassificationLoss
+from bacl.messages.errors import OptionError
 
 
 class TrainingStatistics(Protocol):
@@ -41,11 +43,14 @@ class Calibration(nn.Module, ABC):
     not saved, as a checkpoint has the statistics themselves; what it gathers with a trained
     classifier is in buffers that are.
 
-    R: RoIs. C: foreground classes. K: logits of the loss; the first C are the foreground's.
+    R: RoIs. C: foreground classes. K: logits of the loss; the first C are the foreground's, and all
+    that it has unless the loss says otherwise.
     """
 
     reads: tuple[str, ...] = ()
     """What it takes of `TrainingStatistics`, by name."""
+    changes_logits = False
+    """Whether it changes logits by class, which has to have one alone: see `require_logits`."""
     gathers = False
     """Whether it wants a pass over training images with the trained classifier: see `observe`."""
 
@@ -53,6 +58,20 @@ class Calibration(nn.Module, ABC):
     def waits(self) -> bool:
         """Whether it has yet to observe what it gathers."""
         return self.gathers
+
+    def require_logits(self, loss: ClassificationLoss) -> None:
+        """Refuse to change some of a class's logits and leave others.
+
+        Raises:
+            OptionError: classes have several logits in this loss, or in one that it is built on.
+        """
+        alone = all(getattr(part, "one_logit_a_class", True) for part in loss.modules())
+        if self.changes_logits and not alone:
+            raise OptionError(
+                f"{type(self).__name__} changes one logit of each class, but {type(loss).__name__} "
+                "scores by several: choose a calibration that changes scores, such as norcal or "
+                "shift, or calibrate another head"
+            )
 
     @abstractmethod
     def forward(

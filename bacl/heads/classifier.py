@@ -135,8 +135,15 @@ class Classifier(nn.Module):
     def scores(
         self, logits: Tensor, level: Level, calibration: Calibration | None = None
     ) -> Tensor:
-        """Scores (R, C + 1) of logits (R, K), background last, by its calibration or another."""
-        return (calibration or self.calibration)(logits, self.criterion.probabilities, level)
+        """Scores (R, C + 1) of logits (R, K), background last, by its calibration or another.
+
+        Raises:
+            OptionError: see `Calibration.require_logits`.
+        """
+        chosen = calibration or self.calibration
+        chosen.require_logits(self.criterion)
+        scores: Tensor = chosen(logits, self.criterion.probabilities, level)
+        return scores
 
 
 def _once_a_step(loss: ClassificationLoss) -> bool:

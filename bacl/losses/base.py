@@ -36,6 +36,8 @@ class ClassificationLoss(nn.Module, ABC):
     indicator: LongTermIndicator | None
     reads_rows = False
     """Whether `forward` and `observe` are given `Rows` as a third argument, `rows`."""
+    one_logit_a_class = True
+    """Whether a class has one logit alone, of the first C: calibrations may change those."""
     once_a_step = False
     """Whether all rows of a step have to come in one `forward`, by which it learns itself."""
 

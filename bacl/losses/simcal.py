@@ -45,6 +45,7 @@ class SimCal(DrawingLoss, SoftmaxCrossEntropy):
     """
 
     reads_rows = True
+    one_logit_a_class = False
     rare: Tensor
     """(C + 1,) bool, whose scores are the second classifier's; not background's."""
     images: Tensor

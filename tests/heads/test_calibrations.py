@@ -14,8 +14,9 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from bacl.assembly.harmless import unknown_counts
+from bacl.assembly.trial import try_calibration
 from bacl.data.statistics import CategoryStatistics
-from bacl.heads import Calibration, Classifier, Head
+from bacl.heads import Calibration, Classifier, Head, SecondClassifier
 from bacl.heads.calibration import Uncalibrated
 from bacl.heads.calibrations import (
     FRACAL,
@@ -32,10 +33,12 @@ from bacl.heads.predictors import NormalisedLinear
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import (
     FCBL,
+    ROG,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithObjectness,
     ClassificationLoss,
     Seesaw,
+    SimCal,
     SoftmaxCrossEntropy,
 )
 from bacl.messages.errors import OptionError
@@ -474,3 +477,26 @@ def test_configured_values(annotations):
     assert {(each.base, each.strength) for each in both} == {(10.0, 2.0)}
     assert configured("logn", "file").momentum == 5e-5
     assert (configured("tau_norm", "file").tau, configured("tau_norm", "file").bias) == (1.0, True)
+
+
+@pytest.mark.parametrize("name", sorted(set(CALIBRATIONS) - {"tau_norm"}))
+def test_classes_with_several_logits_are_calibrated_by_their_scores_alone(name):
+    """What changes the logits would change those of one of SimCal's two classifiers."""
+    loss = SimCal(C, few=100, statistics=statistics(), seed=0)
+    head = single(SecondClassifier(D, loss, D, side=1, layers=1))
+    of_scores = name in ("none", "norcal", "norcal_effective", "shift")
+    if of_scores:
+        try_calibration(head, CALIBRATIONS[name](), D)
+        return
+    with pytest.raises(OptionError, match="changes one logit of each class, but SimCal scores by"):
+        try_calibration(head, CALIBRATIONS[name](), D)
+
+
+@pytest.mark.parametrize("name", ["tau_norm", "logn"])
+def test_they_are_refused_before_anything_is_gathered_and_within_another_loss(name):
+    loss = SimCal(C, few=100, statistics=statistics(), seed=0)
+    calibration = LogN(C, momentum=None) if name == "logn" else CALIBRATIONS[name]()
+    for each in (loss, ROG(loss, weight=0.1, gamma=1.0, delta=0.5)):
+        with pytest.raises(OptionError, match="scores by several"):
+            calibration.require_logits(each)
+    calibration.require_logits(SoftmaxCrossEntropy(C))

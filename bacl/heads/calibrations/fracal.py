@@ -28,6 +28,7 @@ class FractalCalibration(CountedCalibration):
         strength: lambda, of the fractal dimension; 0 for none.
     """
 
+    changes_logits = True
     reads = ("image_counts", "fractal_dimensions")
     shifts: Tensor
     """(C,), added to logits of foreground classes."""

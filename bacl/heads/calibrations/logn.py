@@ -29,6 +29,7 @@ class LogN(Calibration):
             steps.
     """
 
+    changes_logits = True
     gathers = True
     means: Tensor
     """(C,) float64."""

@@ -26,6 +26,7 @@ class LogitAdjustment(CountedCalibration):
         background: its share of all; None leaves its logit as it is.
     """
 
+    changes_logits = True
     reads = ("image_counts", "instance_counts")
     shifts: Tensor
     """(C,), or (C + 1,) with background."""

@@ -29,6 +29,8 @@ class TauNorm(Calibration):
             losses, nothing goes without.
     """
 
+    changes_logits = True
+
     def __init__(self, num_classes: Classes, tau: NotNegative, bias: bool) -> None:
         super().__init__()
         self.num_classes = num_classes

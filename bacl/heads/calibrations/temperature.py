@@ -30,6 +30,7 @@ class GroupTemperature(CountedCalibration):
         OptionError: not one temperature for each group.
     """
 
+    changes_logits = True
     reads = ("image_counts", "instance_counts")
     temperature: Tensor
     """(C,)."""
