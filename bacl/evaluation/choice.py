@@ -10,19 +10,41 @@ from functools import cached_property
 
 import numpy as np
 
-from bacl.evaluation.criteria import Criterion, shuffled
+from bacl.evaluation.criteria import Criterion, mean_of_all, mean_of_known, shuffled
 from bacl.evaluation.label_difference import SURE
 from bacl.evaluation.sample import Sample
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """What half of the images chose for the other half, on all images."""
+    """What half of the images chose for the other half.
+
+    Each half is judged by itself, and what is told is the mean: two variants' scores have no
+    common scale, by which one ranking could be made of them.
+    """
 
     of_halves: tuple[str, str]
     """Chosen by the first half and by the second."""
-    sample: Sample
-    """Of each image what the other half's choice found in it."""
+    samples: tuple[Sample, Sample]
+    """What that found in the second half, and in the first."""
+    criterion: Criterion
+
+    @property
+    def value(self) -> float:
+        """Of the criterion; -1 where a half has no objects."""
+        return mean_of_all(self.criterion.value(each) for each in self.samples)
+
+    @property
+    def of_groups(self) -> dict[str, float]:
+        """The criterion's value of each group, of the halves with objects of it."""
+        parts = [self.criterion.of_groups(each) for each in self.samples]
+        return {key: mean_of_known(part[key] for part in parts) for key in parts[0]}
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """As `Sample.measures`."""
+        first, second = (each.measures for each in self.samples)
+        return {name: mean_of_known((first[name], second[name])) for name in first}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +75,18 @@ class Choice:
         return list(dict.fromkeys([self.reference, *best]))
 
     def best(self, image_ids: np.ndarray | None = None, among: Iterable[str] = ()) -> str:
-        """The variant with the largest value, the first of equals, of those within the price.
+        """The variant with the largest value of those within the price.
+
+        Of equals the reference, then heads as they are, then calibrated ones, each in their order.
 
         Args:
             image_ids: (n,) int64, what is judged; None takes all images.
             among: the variants to choose from; all by default.
         """
         leading = self.leading(image_ids)
-        names = [
-            name
-            for name in (among or self.samples)
-            if self._head(name) == name or self._head(name) in leading
-        ]
+        known = [name for name in (among or self.samples) if self._head(name) == name]
+        more = [name for name in (among or self.samples) if self._head(name) in leading]
+        names = list(dict.fromkeys([self.reference, *known, *more]))
         samples = {name: self._of(name, image_ids) for name in names}
         least = self._frequent(self._of(self.reference, image_ids))
         allowed = [
@@ -88,21 +110,28 @@ class Choice:
             among: see `best`.
         """
         among, halves = tuple(among), self.halves
-        first, second = (self.best(half, among) for half in halves)
-        there = self._of(first, halves[1])
-        return CrossFitted((first, second), there.joined(self._of(second, halves[0])))
+        chosen = self.best(halves[0], among), self.best(halves[1], among)
+        samples = self._of(chosen[0], halves[1]), self._of(chosen[1], halves[0])
+        return CrossFitted(chosen, samples, self.criterion)
 
-    def difference(self, sample: Sample) -> tuple[float, float]:
-        """How much larger than the reference's the value is, and one standard error of that."""
-        own = self._of(self.reference, sample.image_ids)
-        change = self.criterion.value(sample) - self.criterion.value(own)
-        return change, self.criterion.error(sample, own)
+    def difference(self, fitted: CrossFitted) -> tuple[float, float]:
+        """How much larger than the reference's the value is, and one standard error of that.
+
+        NaN where a half has no objects. The halves have no image in common: their errors add up as
+        those of independent numbers.
+        """
+        if min(self.criterion.value(each) for each in fitted.samples) < 0:
+            return np.nan, np.nan
+        pairs = [(each, self._of(self.reference, each.image_ids)) for each in fitted.samples]
+        changes = [self.criterion.value(one) - self.criterion.value(own) for one, own in pairs]
+        errors = [self.criterion.error(one, own) for one, own in pairs]
+        return float(np.mean(changes)), float(np.linalg.norm(errors)) / len(errors)
 
     @cached_property
     def decision(self) -> "Decision":
         """What is to be taken."""
         fitted = self.cross_fitted()
-        return Decision(self.best(), self.reference, fitted, *self.difference(fitted.sample))
+        return Decision(self.best(), self.reference, fitted, *self.difference(fitted))
 
     def _of(self, name: str, image_ids: np.ndarray | None) -> Sample:
         return self.samples[name] if image_ids is None else self.samples[name].only(image_ids)
@@ -132,8 +161,11 @@ class Decision:
 
     @property
     def is_tie(self) -> bool:
-        """Whether the change is within two standard errors, or cannot be told."""
-        return not abs(self.change) > SURE * self.error
+        """Whether the change is within two standard errors, or cannot be told.
+
+        Without any spread over images, as of a single one, nothing can.
+        """
+        return not (self.error > 0 and abs(self.change) > SURE * self.error)
 
     @property
     def chosen(self) -> str:

@@ -134,6 +134,12 @@ def mean_of_known(values: Iterable[float]) -> float:
     return float(np.mean(known)) if known else -1.0
 
 
+def mean_of_all(values: Iterable[float]) -> float:
+    """The mean; -1 where one of them is."""
+    found = list(values)
+    return -1.0 if min(found) < 0 else float(np.mean(found))
+
+
 def shuffled(image_ids: np.ndarray) -> np.ndarray:
     """(I,) int64, the ids in an order that depends on nothing else."""
     return np.random.default_rng(0).permutation(np.sort(image_ids))

@@ -43,11 +43,6 @@ class Sample:
         kept = np.isin(self.image_ids, image_ids)
         return replace(self, detections=self.detections.only(kept))
 
-    def joined(self, other: Self) -> Self:
-        """Of these images, and of those of another sample, which are others."""
-        detections = DetectionColumns.concatenate([self.detections, other.detections])
-        return replace(self, detections=detections)
-
     @cached_property
     def truth(self) -> GroundTruth:
         """The objects of its images."""

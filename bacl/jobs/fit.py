@@ -9,7 +9,7 @@ from bacl.options.composed import last_stage, plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import exclusive
-from bacl.runs.head_choice import chooser
+from bacl.runs.head_choice import chooser, chooses
 from bacl.runs.training import train_stages
 
 
@@ -17,8 +17,9 @@ def run(config: DictConfig, folder: Path) -> float:
     """Train what is not finished, evaluate, report, choose; returns AP of the first head."""
     began = time.monotonic()
     with exclusive(folder):
-        last, report = train_stages(config, folder), plain(config)["report"]
-        choice = chooser(config)
+        # Where one of many is chosen, one that diverges is no reason to have none.
+        last = train_stages(config, folder, drops_heads=chooses(config))
+        choice, report = chooser(config), plain(config)["report"]
         found = evaluate(last, report, keeps_all=choice is not None)
         conclusion = Conclusion.of(last, found, report)
         conclusion.write()

@@ -1,7 +1,7 @@
 """Why a head was chosen: a table of all variants, and what may be expected of the choice."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bacl.evaluation.choice import Choice, Decision
+from bacl.evaluation.choice import Choice, CrossFitted, Decision
 from bacl.evaluation.sample import Sample
 from bacl.files.atomic import replacing
 from bacl.messages.shown import as_markdown, shown
@@ -26,6 +26,8 @@ class ChoiceResults:
     choice: Choice
     untried: Sequence[str] = ()
     """Heads with calibrations that they cannot have, and why."""
+    part: str = ""
+    """Of the images, where not all were judged; see `Evaluation.part`."""
 
     @property
     def decision(self) -> Decision:
@@ -37,7 +39,7 @@ class ChoiceResults:
         """Of the columns after the name."""
         keys = [group.key for group in self._grouping.present]
         groups = " / ".join(keys)
-        return [self.choice.criterion.title, groups, f"AP ({groups})", "over the reference"]
+        return ["value", groups, f"AP ({groups})", "change"]
 
     @cached_property
     def rows(self) -> list[tuple[str, list[str]]]:
@@ -54,7 +56,7 @@ class ChoiceResults:
         told = [
             f"Best by all images: {made.best}; by the halves of them: {halves}.",
             f"Expected of it, each half judged by what the other half chose: "
-            f"{self._told(made.fitted.sample)}; of the reference {reference}: "
+            f"{self._told_of(made.fitted)}; of the reference {reference}: "
             f"{self._told(self.choice.samples[reference])}.",
             f"Over the reference {_change(made.change, made.error)}: {made.verdict}. "
             f"Chosen: {made.chosen}.",
@@ -63,13 +65,15 @@ class ChoiceResults:
             free = self.choice.cross_fitted([reference, *own])
             told.append(
                 f"Without another head, the reference's best calibration, chosen likewise "
-                f"({' and '.join(free.of_halves)}): {self._told(free.sample)}."
+                f"({' and '.join(free.of_halves)}): {self._told_of(free)}."
             )
         if self.choice.price is not None:
             points = f"{100 * self.choice.price:g} points"
             told.append(
                 f"Nothing was taken that lowers the most frequent group by more than {points}."
             )
+        if self.part:
+            told.append(f"Judged on {self.part}.")
         return [*told, *(f"Not tried: {each}" for each in self.untried)]
 
     @property
@@ -80,7 +84,7 @@ class ChoiceResults:
 
     def markdown(self) -> str:
         """Table and sentences."""
-        titles = self.titles
+        titles = [self.choice.criterion.title, *self.titles[1:-1], "over the reference"]
         lines = ["| variant | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
         for name, cells in self.rows:
             told = as_markdown(shown(name))
@@ -91,15 +95,18 @@ class ChoiceResults:
     def console_table(self) -> Table:
         """The best on the screen, the reference among them, and the sentences."""
         told = "\n".join(self.sentences[: len(self.sentences) - len(self.untried)])
-        table = Table(title="Choice", caption=told, caption_justify="left")
-        table.add_column("variant", no_wrap=True)
+        table = Table(
+            title=f"Choice by {self.choice.criterion.title}", caption=told, caption_justify="left"
+        )
+        table.add_column("variant", overflow="fold")
         for title in self.titles:
-            table.add_column(title, justify="right", no_wrap=title != self.titles[0])
+            table.add_column(title, justify="right", no_wrap=True)
         kept = {self.decision.chosen, self.decision.best, self.choice.reference}
         for place, (name, cells) in enumerate(self.rows):
             if place < SHOWN or name in kept:
                 style = "bold" if name == self.decision.chosen else ""
-                table.add_row(Text(shown(name)), *cells, style=style)
+                mark = "* " if style else ""
+                table.add_row(Text(f"{mark}{shown(name)}"), *cells, style=style)
         return table
 
     def write_json(self, path: Path) -> None:
@@ -111,8 +118,9 @@ class ChoiceResults:
             "reference": self.choice.reference,
             "criterion": self.choice.criterion.title,
             "price": self.choice.price,
+            **({"evaluated": self.part} if self.part else {}),
             "halves": made.fitted.of_halves,
-            "expected": self._numbers(made.fitted.sample),
+            "expected": self._expected(made.fitted),
             "difference": made.change,
             "standard_error": made.error,
             "verdict": made.verdict,
@@ -133,17 +141,24 @@ class ChoiceResults:
         return [
             _percent(criterion.value(sample)),
             " / ".join(_percent(groups[group.key]) for group in self._grouping.present),
-            self._precision(sample),
+            self._precision(sample.measures),
             "" if name == self.choice.reference else change,
         ]
 
-    def _precision(self, sample: Sample) -> str:
-        groups = [sample.measures[group.measure.name] for group in self._grouping.present]
-        return f"{_percent(sample.measures['AP'])} ({' / '.join(map(_percent, groups))})"
+    def _precision(self, measures: Mapping[str, float]) -> str:
+        groups = [measures[group.measure.name] for group in self._grouping.present]
+        return f"{_percent(measures['AP'])} ({' / '.join(map(_percent, groups))})"
 
     def _told(self, sample: Sample) -> str:
         value = _percent(self.choice.criterion.value(sample))
-        return f"{self.choice.criterion.title} {value}, AP {self._precision(sample)}"
+        return f"{self.choice.criterion.title} {value}, AP {self._precision(sample.measures)}"
+
+    def _told_of(self, fitted: CrossFitted) -> str:
+        title, value = self.choice.criterion.title, _percent(fitted.value)
+        return f"{title} {value}, AP {self._precision(fitted.measures)}"
+
+    def _expected(self, fitted: CrossFitted) -> dict[str, Any]:
+        return {"value": fitted.value, "groups": fitted.of_groups, "measures": fitted.measures}
 
     def _numbers(self, sample: Sample) -> dict[str, Any]:
         return {

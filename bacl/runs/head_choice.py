@@ -17,6 +17,7 @@ from bacl.evaluation.choice import Choice
 from bacl.evaluation.criteria import Criterion
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.sample import Sample
+from bacl.files.atomic import remove
 from bacl.heads import Calibration
 from bacl.messages.dispensable import Dispensable
 from bacl.messages.errors import OptionError, UserError, in_one_line
@@ -83,7 +84,8 @@ class HeadChoice:
         more = evaluate(silent, report, variants, keeps_all=True, shifted=False) if variants else {}
         heads = {name: variant.head for name, variant in variants.items()}
         last = self._choice(run, config, {**found, **more}, heads)
-        self._conclude(run, config, ChoiceResults(last, untried))
+        part = next(iter(found.values())).part
+        self._conclude(run, config, ChoiceResults(last, untried, part))
 
     def _choice(
         self,
@@ -94,7 +96,8 @@ class HeadChoice:
     ) -> Choice:
         rules: Any = next(iter(run.stage.metrics.values())).rules
         samples = {name: Sample.of(each, rules) for name, each in found.items()}
-        reference = config.report.reference or next(iter(found))
+        asked = config.report.reference
+        reference = asked if asked in found else next(iter(found))
         heads = {name: name for name in found} | dict(heads or {})
         return Choice(samples, self.criterion, reference, self.price, heads, self.calibrated)
 
@@ -119,9 +122,10 @@ class HeadChoice:
     @rank_zero_only
     def _conclude(self, run: Run, config: DictConfig, results: ChoiceResults) -> None:
         folder, chosen = run.folder.parent, results.decision.chosen
+        remove(folder / "choice.json")  # it comes last, and never beside another one's checkpoint
+        save_alone(folder / "final.ckpt", run, config, chosen)
         write_text(folder / "choice.md", results.markdown())
         results.write_json(folder / "choice.json")
-        save_alone(folder / "final.ckpt", run, config, chosen)
         with Dispensable("not shown") as shown, shown.part("table of the choice"):
             rich.print(results.console_table())
             print(f"Written as {folder / 'final.ckpt'}; why: {folder / 'choice.md'}")
@@ -149,8 +153,11 @@ def save_alone(path: Path, run: Run, config: DictConfig, variant: str) -> None:
     save_stage(path, run.stage.detector, heads, run.categories, said)
 
 
+def chooses(config: DictConfig) -> bool:
+    """Whether a choice is asked for, and the stage is run whose heads there are."""
+    return config.get("choice") is not None and last_stage(config) == list(config.stages)[-1]
+
+
 def chooser(config: DictConfig) -> HeadChoice | None:
-    """What chooses, if that is asked for and the stage is run whose heads there are."""
-    if config.get("choice") is None or last_stage(config) != list(config.stages)[-1]:
-        return None
-    return instantiate(config.choice, HeadChoice)
+    """What chooses, once the data have said how many categories there are; see `chooses`."""
+    return instantiate(config.choice, HeadChoice) if chooses(config) else None

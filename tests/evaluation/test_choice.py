@@ -76,10 +76,11 @@ def test_what_is_expected_is_what_was_found_where_it_was_not_chosen():
     choice = Choice(samples, RightLabelShare(), "even")
     fitted = choice.cross_fitted()
     assert fitted.of_halves == ("luck of the first", "luck of the second")
-    assert sorted(fitted.sample.image_ids) == list(range(100, 100 + IMAGES))
-    assert RightLabelShare().value(fitted.sample) == 0
-    own = choice.cross_fitted(["even"])
-    assert RightLabelShare().value(own.sample) == RightLabelShare().value(samples["even"])
+    ids = np.concatenate([each.image_ids for each in fitted.samples])
+    assert sorted(ids) == list(range(100, 100 + IMAGES))
+    assert fitted.value == 0
+    assert set(fitted.of_groups.values()) == {0}
+    assert choice.cross_fitted(["even"]).of_halves == ("even", "even")
 
 
 def test_a_variant_that_is_better_everywhere_is_expected_to_be_as_good():
@@ -88,16 +89,35 @@ def test_a_variant_that_is_better_everywhere_is_expected_to_be_as_good():
     fitted = choice.cross_fitted()
     assert fitted.of_halves == ("b", "b")
     decision = choice.decision
-    assert decision.change == pytest.approx(1 - RightLabelShare().value(samples["a"]))
+    own = [RightLabelShare().value(samples["a"].only(half)) for half in choice.halves]
+    assert decision.change == pytest.approx(1 - np.mean(own))
     assert 0 < decision.error < 0.2
     assert (decision.best, decision.chosen, decision.verdict) == ("b", "b", "better")
 
 
 def test_equal_variants_tie_and_the_reference_is_kept():
     choice = Choice({"a": sample(share(20)), "b": sample(share(20))}, RightLabelShare(), "b")
-    assert choice.difference(choice.samples["a"]) == (0, 0)
-    assert choice.decision.best == "a"
-    assert choice.decision.chosen == "b"
+    assert choice.difference(choice.cross_fitted(["a"])) == (0, 0)
+    assert choice.decision.best == choice.decision.chosen == "b"
+
+
+def test_scores_of_another_scale_change_nothing_that_is_expected():
+    right = np.random.default_rng(0).random(IMAGES) < 0.5
+    samples = {"a": sample(right, 0.9), "b": sample(right, 0.09)}
+    choice = Choice(samples, MeasureOf("AP"), "a")
+    fitted = replace(choice.cross_fitted(), samples=(
+        samples["a"].only(choice.halves[0]), samples["b"].only(choice.halves[1])
+    ))  # fmt: skip
+    assert choice.difference(fitted)[0] == 0
+
+
+def test_nothing_can_be_told_of_one_image_or_without_objects():
+    one = {"a": sample(share(0, 1)), "b": sample(share(1, 1))}
+    decision = Choice(one, RightLabelShare(), "a").decision
+    assert (decision.best, decision.chosen) == ("b", "a")
+    assert decision.is_tie
+    empty = {name: each.only(np.zeros(0, np.int64)) for name, each in one.items()}
+    assert Choice(empty, RightLabelShare(), "b").decision.chosen == "b"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +125,7 @@ def test_equal_variants_tie_and_the_reference_is_kept():
     [
         (0.1, 0.06, "a tie, within two standard errors", "reference"),
         (0.1, np.nan, "a tie, within two standard errors", "reference"),
+        (0.1, 0.0, "a tie, within two standard errors", "reference"),
         (0.1, 0.04, "better", "best"),
         (-0.1, 0.04, "worse", "reference"),
         (-0.1, 0.06, "a tie, within two standard errors", "reference"),
@@ -133,11 +154,10 @@ def test_each_half_chooses_calibrated_variants_of_its_own_best_heads_alone():
 
 def test_halves_do_not_depend_on_the_order_of_images():
     one, other = sample(share(20)), sample(share(20))
-    parts = [other.only(np.array([i])) for i in reversed(other.image_ids.tolist())]
-    turned = parts[0]
-    for part in parts[1:]:
-        turned = turned.joined(part)
+    order = np.argsort(-other.image_ids)
+    columns = replace(other.detections, image_ids=other.image_ids[order])
     mine = Choice({"a": one}, RightLabelShare(), "a").halves
+    turned = replace(other, detections=columns)
     theirs = Choice({"a": turned}, RightLabelShare(), "a").halves
     assert all(np.array_equal(x, y) for x, y in zip(mine, theirs, strict=True))
     assert not np.array_equal(np.concatenate(mine), one.image_ids)
@@ -173,9 +193,7 @@ def test_any_measure_can_be_compared():
     assert MeasureOf("AP").error(good, good) == 0
     assert MeasureOf("AP").error(good, bad) > 0
     assert Choice({"a": bad, "b": good}, MeasureOf("AP50"), "a").best() == "b"
-    with pytest.raises(
-        OptionError, match="measure=mAP: measures of boxes are AP, "
-    ):
+    with pytest.raises(OptionError, match="measure=mAP: measures of boxes are AP, "):
         MeasureOf("mAP").value(good)
     assert MeasureOf("right_label", True).value(bad) == RightLabelShare().value(bad)
     with pytest.raises(OptionError, match="groups have no AP50"):

@@ -11,6 +11,7 @@ from bacl.heads.calibration import Uncalibrated
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
+from bacl.messages.shown import as_markdown
 from bacl.one_pass.plan import can_be_planned
 from bacl.runs.head_choice import chooser
 
@@ -77,8 +78,8 @@ def test_the_winner_alone_is_the_runs_checkpoint_and_scores_as_told(
 
 def test_why_is_told(chosen):
     text, choice = (chosen / "choice.md").read_text(), told(chosen)
-    assert f"| **{choice['chosen']}** |" in text
-    assert "Expected, each half judged by what the other half chose" in text
+    assert f"| **{as_markdown(choice['chosen'])}** |" in text
+    assert "Expected of it, each half judged by what the other half chose" in text
     assert "the reference's best calibration" in text
     assert f"{choice['verdict']}. Chosen: {choice['chosen']}." in text
     untried = [line.split(": ")[1] for line in text.splitlines() if line.startswith("- Not tried")]
