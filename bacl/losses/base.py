@@ -56,6 +56,11 @@ class ClassificationLoss(nn.Module, ABC):
         """K, outputs of the predictor: by default the foreground classes and background."""
         return self.num_classes + 1
 
+    @property
+    def inherited(self) -> "ClassificationLoss | None":
+        """What scores the logits of an inherited classifier that stays as it is, if any does."""
+        return None
+
     def initialise(self, predictor: nn.Module) -> None:
         """Set a new predictor's weights to N(0, 0.01) and its bias, where it has one, to zero."""
         nn.init.normal_(predictor.get_parameter("weight"), std=WEIGHT_DEVIATION)

@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from bacl.indicators import Counts, LongTermIndicator, counts_of
-from bacl.losses.base import in_float32
+from bacl.losses.base import ClassificationLoss, in_float32
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.losses.drawing import DrawingLoss
 from bacl.losses.rows import Rows
+from bacl.messages.errors import OptionError
 from bacl.options.ranges import Classes, Count, Seed
 from bacl.processes.distributed import num_processes, sum_over_processes
 
@@ -25,8 +26,9 @@ class SimCal(DrawingLoss, SoftmaxCrossEntropy):
     K = 2 C + 2: the logits of the second classifier, then those of the first, which does not learn
     (`bacl.heads.SecondClassifier`). Of each image one class is drawn among those of its rows; its
     rows are learned from, and as many rows of background of the image, drawn too. Their mean is
-    over all processes. Scores are the first classifier's softmax, and those of classes with fewer
-    than `few` instances the second's, without normalising them anew.
+    over all processes. Scores are the first classifier's by the loss that it was trained with
+    (published: softmax), and those of classes with fewer than `few` instances the second's softmax,
+    without normalising them anew.
 
     With images drawn by `bacl.data.samplers.EpisodicBatches` this is the published bi-level
     sampling, category first and then one image of it: the loss is not told which category an image
@@ -38,9 +40,12 @@ class SimCal(DrawingLoss, SoftmaxCrossEntropy):
         few: instances from which on a class is scored by the first classifier.
         statistics: of the training annotations: counts of images and of instances.
         seed: of the draws.
+        first: loss of C + 1 logits that the first classifier was trained with: makes its scores.
+            None for softmax.
         indicator: see `ClassificationLoss`.
 
     Raises:
+        OptionError: `first` has another number of logits.
         ValueError: the statistics count other classes.
     """
 
@@ -57,10 +62,18 @@ class SimCal(DrawingLoss, SoftmaxCrossEntropy):
         few: Count,
         statistics: Counts,
         seed: Seed,
+        first: ClassificationLoss | None = None,
         indicator: LongTermIndicator | None = None,
     ) -> None:
         super().__init__(num_classes, indicator)
         self.seed = seed
+        self.first = first or SoftmaxCrossEntropy(num_classes)
+        if self.first.num_logits != num_classes + 1:
+            raise OptionError(
+                f"the first classifier is one of {self.first.num_logits} logits by its loss, "
+                f"{type(self.first).__name__}, and has to be one of {num_classes + 1}, for classes "
+                "and background: loss@head.loss.first=cross_entropy, and an earlier stage by it"
+            )
         rare = counts_of(statistics, "instance_counts", num_classes) < few
         images = counts_of(statistics, "image_counts", num_classes).clamp(min=1).double()
         self.register_buffer("rare", functional.pad(rare, (0, 1), value=False))
@@ -70,6 +83,11 @@ class SimCal(DrawingLoss, SoftmaxCrossEntropy):
     def num_logits(self) -> int:
         """K = 2 C + 2."""
         return 2 * self.num_classes + 2
+
+    @property
+    def inherited(self) -> ClassificationLoss:
+        """That of the first classifier."""
+        return self.first
 
     def forward(self, logits: Tensor, labels: Tensor, rows: Rows) -> Tensor:  # type: ignore[override]
         """Mean cross-entropy of the rows that are kept, of logits (R, K); added ones never are."""
@@ -102,9 +120,9 @@ class SimCal(DrawingLoss, SoftmaxCrossEntropy):
         return positive | (background & (_places(images, background, lots, count) < wanted[images]))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(R, C + 1): softmax of the one or the other half of (R, K), by class."""
-        second, first = (half.softmax(dim=1) for half in in_float32(logits).chunk(2, dim=1))
-        return torch.where(self.rare, second, first)
+        """(R, C + 1): scores of the one or the other half of (R, K), by class."""
+        second, first = in_float32(logits).chunk(2, dim=1)
+        return torch.where(self.rare, second.softmax(dim=1), self.first.probabilities(first))
 
     def observe(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> None:
         """The next step draws anew; see `DrawingLoss`."""

@@ -21,7 +21,7 @@ from bacl.detectors.region_detector import RegionDetector
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import ClassifierInit
-from bacl.runs.continued import misfit, saved
+from bacl.runs.continued import misfit, misscored, saved, saved_loss, trained_by
 from bacl.runs.prototypes import FromPrototypes
 from bacl.stages import DetectionStage
 from bacl.stages.freezing import any_trains
@@ -134,6 +134,7 @@ class Start:
             for name, head in self.inheriting(stage).items():
                 if len(categories.ids) == stage.detector.num_classes:
                     self._check_fit(name, misfit(head, saved(head, source), whose))
+                    self._check_scores(name, misscored(head, saved_loss(source), whose))
 
     def _check_alone(self, stage: DetectionStage) -> None:
         if frozen := self._frozen_without_weights(stage.detector):
@@ -171,7 +172,8 @@ class Start:
             counted: whether they are of as many categories as the data have.
 
         Raises:
-            OptionError: names the head, what the two classifiers have, and the mend.
+            OptionError: names the head, what the two classifiers have or were trained with, and the
+                mend.
         """
         earlier = stages.get(self.earlier or "")
         if earlier is None:
@@ -181,6 +183,9 @@ class Start:
         for name, head in self.inheriting(stages[self.stage]).items():
             left = {"heads": {key: each.state_dict() for key, each in earlier.live_heads.items()}}
             self._check_fit(name, misfit(head, saved(head, left), f"that of {whose}", counted))
+            (single,) = earlier.live_heads.values()
+            by = trained_by(single.classifiers[-1].criterion)
+            self._check_scores(name, misscored(head, by, f"that of {whose}"))
 
     def _check_single(self, stage: DetectionStage, sources: Sequence[str], whose: str) -> None:
         """Refuse heads that would have several to inherit from."""
@@ -195,6 +200,10 @@ class Start:
         if problem:
             at = f"stages.{self.stage}.heads.{name}"
             raise OptionError(f"{at}: {problem} start it anew with {at}.init=fresh")
+
+    def _check_scores(self, name: str, problem: str) -> None:
+        if problem:
+            raise OptionError(f"stages.{self.stage}.heads.{name}: {problem}")
 
 
 def check_starts(config: DictConfig, starts: Mapping[str, Start]) -> None:

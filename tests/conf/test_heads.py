@@ -111,7 +111,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_numbers_of_losses(config, name):
     loss = plain(config.stages.classifier.heads[name].loss)
-    parts = ("_target_", "num_classes", "statistics", "seed", "base")
+    parts = ("_target_", "num_classes", "statistics", "seed", "base", "first")
     assert {key: value for key, value in loss.items() if key not in parts} == PUBLISHED[name]
 
 

@@ -1,5 +1,6 @@
 """SimCal's second classifier, and which rows it learns from."""
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bacl.heads import FeatureHallucination, SecondClassifier
-from bacl.losses import SimCal
+from bacl.losses import BinaryCrossEntropy, BinaryCrossEntropyWithObjectness, SimCal
+from bacl.messages.errors import OptionError
 from tests.levels import level, training_level
 
 C, D, SIDE, CHANNELS = 3, 6, 2, 4
@@ -86,6 +88,24 @@ def test_scores_are_the_second_classifiers_where_instances_are_few():
     second = classifier.second(classifier.extractor(at.pooled)).softmax(dim=1)
     torch.testing.assert_close(scores[:, [0, 1, 3]], first[:, [0, 1, 3]])  # of 900 and 100
     torch.testing.assert_close(scores[:, 2], second[:, 2])
+
+
+def test_the_first_classifiers_scores_are_those_of_the_loss_it_was_trained_with():
+    logits = torch.randn(5, 2 * C + 2, generator=torch.Generator().manual_seed(0))
+    loss = SimCal(C, 100, COUNTS, seed=0, first=BinaryCrossEntropyWithObjectness(C, 0.001))
+    found, softmax = (each.probabilities(logits) for each in (loss, SimCal(C, 100, COUNTS, seed=0)))
+    for row, scores in zip(logits[:, C + 1 :].tolist(), found.tolist(), strict=True):
+        background = 1 / (1 + math.exp(-row[C]))
+        by_hand = [(1 - background) / (1 + math.exp(-row[c])) for c in (0, 1)]
+        assert [*scores[:2], scores[3]] == pytest.approx([*by_hand, background])
+    torch.testing.assert_close(found[:, 2], softmax[:, 2])  # the second classifier's
+    assert loss.inherited is loss.first
+
+
+def test_a_first_loss_of_other_logits_is_refused():
+    for first in (BinaryCrossEntropy(C, 0.001), SimCal(C, 100, COUNTS, seed=0)):
+        with pytest.raises(OptionError, match="and has to be one of 4, for classes and background"):
+            SimCal(C, 100, COUNTS, seed=0, first=first)
 
 
 def test_it_takes_half_precision_and_no_rois():

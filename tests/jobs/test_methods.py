@@ -26,6 +26,7 @@ def config(tiny, finished):
     heads = [f"+head@stages.classifier.heads.{name}={name}" for name in METHODS]
     common = [start, "stage=classifier", *heads]
     common.append("stages.classifier.init.classifier=fresh")  # losses of any number of logits
+    common.append("loss@stages.classifier.heads.simcal.loss.first=bce_objectness")
     return lambda *overrides: tiny(*common, *overrides)
 
 

@@ -114,6 +114,9 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "pcb_before": lambda: PCB(C, alpha=0.4, decay=0.99, deferred=0.7),
     "reweighted": lambda: ReweightedCrossEntropy(C, 0.8, COUNTS),
     "simcal": lambda: SimCal(C, 100, COUNTS, seed=0),
+    "simcal_objectness": lambda: SimCal(
+        C, 100, COUNTS, seed=0, first=BinaryCrossEntropyWithObjectness(C, PRIOR)
+    ),
     "forest": lambda: Forest(C, [3, 2], COUNTS, seed=0),
     "ebl": lambda: EquilibriumLoss(C, gamma=0.9, initial=0.01),
     "eql": lambda: EQL(C, PRIOR, 0.01, COUNTS),

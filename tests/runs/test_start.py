@@ -118,6 +118,31 @@ def test_a_predictor_on_a_frozen_classifier_has_to_inherit_it(tiny, tmp_path, he
         check(tiny(f"head={head}", "head.init=fresh"), tmp_path)
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["of this command", "of a file"])
+def test_simcal_scores_an_inherited_classifier_by_the_loss_it_was_trained_with(
+    tiny, left_by, tmp_path, own
+):
+    """Softmax of a classifier of sigmoids, which has as many logits, would be no scores of it."""
+    typed = ["head=simcal", "head.init=inherit"]
+    if not own:
+        path = left_by("representation", tmp_path / "x/final.ckpt")
+        typed += ["stage=classifier", f"stages.classifier.init.detector={path}"]
+    told = (
+        r"^stages\.classifier\.heads\.simcal: .* as SoftmaxCrossEntropy does, but that of .* was "
+    )
+    with pytest.raises(OptionError, match=told + "trained with BinaryCrossEntropyWithObjectness"):
+        check(tiny(*typed), tmp_path)
+    check(tiny(*typed, "loss@head.loss.first=bce_objectness"), tmp_path)
+
+
+def test_losses_that_score_alike_and_terms_on_others_are_told_apart_by_their_scores(tiny, tmp_path):
+    for loss in ("pcb", "logit_adjustment"):
+        check(tiny("head=simcal", f"{FIRST}.loss={loss}"), tmp_path)
+    rog = tiny("head=simcal", f"{FIRST}.loss=rog")  # on bce_objectness
+    with pytest.raises(OptionError, match="trained with BinaryCrossEntropyWithObjectness"):
+        check(rog, tmp_path)
+
+
 def test_a_part_of_an_extractor_that_has_no_weights_needs_a_start(tiny, tmp_path):
     trainable = "stages.representation.module.trainable"
     for frozen in ("fpn", "box_head"):
