@@ -9,12 +9,14 @@ help:            ## this list
 
 setup: $(VENV)/.installed  ## create .venv and install everything (once)
 
-# A half-finished installation has no .installed mark and is tried again.
+# A half-finished installation has no .installed mark and is tried again. By `compat` the clone is on the
+# path itself: otherwise its folder, which has the package's name, hides it from scripts beside it.
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "BACL needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check --progress-bar off -e '.[dev,tensorboard,timm]'
+	$(BIN)/pip install --disable-pip-version-check --progress-bar off \
+		--config-settings editable_mode=compat -e '.[dev,tensorboard,timm]'
 	@touch $@
 
 demo: setup      ## train both stages on the built-in data on a CPU, print and draw the result

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, MultiStepLR
 
@@ -56,7 +57,12 @@ class Schedule:
         return self.optimizer(scaled, weight_decay=self.weight_decay)
 
     def build_scheduler(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
-        """A scheduler that is stepped after every optimiser step."""
+        """A scheduler that is stepped after every optimiser step.
+
+        A warm-up that takes more than half of the training, and drops that never come, are told.
+        """
+        if told := self._too_late(steps_per_epoch):
+            rank_zero_warn(told)
         drops = [epoch * steps_per_epoch for epoch in self.milestones]
         warmup = max(1, self.warmup_steps)
         return ChainedScheduler(
@@ -65,3 +71,13 @@ class Schedule:
                 MultiStepLR(optimizer, milestones=drops, gamma=self.gamma),
             ]
         )
+
+    def _too_late(self, steps_per_epoch: int) -> str:
+        steps = self.epochs * steps_per_epoch
+        if self.warmup_steps > steps / 2:
+            return (
+                f"schedule.warmup_steps={self.warmup_steps} of {steps} steps in all: the learning "
+                "rate hardly comes to its full; take fewer, or more epochs"
+            )
+        late = [epoch for epoch in self.milestones if epoch >= self.epochs]
+        return f"schedule.milestones={late}: training ends before" if late else ""

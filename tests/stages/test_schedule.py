@@ -63,3 +63,15 @@ def test_weight_decay_reaches_the_optimizer():
     optimizer = schedule().build_optimizer([{"params": nn.Linear(1, 1).parameters()}], 16)
     assert optimizer.param_groups[0]["weight_decay"] == 1e-4
     assert optimizer.param_groups[0]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"epochs": 6, "milestones": (4, 5)}, "warmup_steps=500 of 600 steps in all"),
+        ({"warmup_steps": 10, "milestones": (8, 12)}, "milestones=\\[12\\]: training ends before"),
+    ],
+)
+def test_what_comes_too_late_is_told(changes, told):
+    with pytest.warns(UserWarning, match=told):
+        rates(schedule(**changes), steps_per_epoch=100)
