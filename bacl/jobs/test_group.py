@@ -90,9 +90,7 @@ def variants(test: PlannedTest, restored: Restored, number: int) -> dict[str, Va
     for name, node in described.stages[restored.name].heads.items():
         head = restored.stage.live_heads[name]
         calibration = restored.calibration(node, described) or Uncalibrated()
-        if calibration.waits:
-            calibration.require_logits(head.classifiers[-1].criterion)
-        else:
+        if not calibration.waits:
             try_calibration(head, calibration, detector.feature_dim)
         made[f"{name}_{number}"] = Variant(name, calibration, postprocess)
     return made

@@ -14,10 +14,17 @@ from bacl.stages.draws import SAMPLING, seed_draws
 def waiting(
     heads: Mapping[str, Head], variants: Mapping[str, Variant]
 ) -> list[tuple[Head, Calibration]]:
-    """Calibrations of the variants that have yet to observe something, each with its head."""
+    """Calibrations of the variants that have yet to observe something, each with its head.
+
+    Raises:
+        OptionError: one would observe what it may not change: see `Calibration.require_logits`.
+    """
     pairs = [(heads[each.head], each.calibration) for each in variants.values()]
     chosen = [(head, calibration or head.calibration) for head, calibration in pairs]
-    return [(head, calibration) for head, calibration in chosen if calibration.waits]
+    found = [(head, calibration) for head, calibration in chosen if calibration.waits]
+    for head, calibration in found:
+        calibration.require_logits(head.classifiers[-1].criterion)
+    return found
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback
 from bacl.assembly import trainer as trainer_module
 from bacl.checkpoints.handover import load_stage
 from bacl.command.check import CONF
+from bacl.heads import Head
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
@@ -73,6 +74,17 @@ def test_what_is_stored_comes_back_and_scores_as_before(tiny, trained, monkeypat
     test_job.run(tiny(f"checkpoint={trained / 'classifier/final.ckpt'}"), trained)
     (again,) = (trained / "classifier").glob("test_val_*/results.json")
     assert again.read_text() == (trained / "classifier/results.json").read_text()
+
+
+def test_logits_that_are_not_a_classs_only_one_are_not_gathered(
+    tiny, trained, tmp_path, monkeypatch
+):
+    """Refused before the pass over training images: the checkpoint has SimCal's head, too."""
+    monkeypatch.setattr(Head, "gather", lambda *_: pytest.fail("something was gathered"))
+    options = [f"checkpoint={trained / 'classifier/final.ckpt'}", "calibration=logn"]
+    monkeypatch.setattr(test_job, "command_overrides", lambda: ["data=builtin", options[1]])
+    with pytest.raises(OptionError, match="LogN changes one logit of each class, but SimCal"):
+        test_job.run(tiny(*options), tmp_path)
 
 
 @pytest.mark.parametrize("name", ON_FROZEN)
