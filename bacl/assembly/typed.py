@@ -10,7 +10,7 @@ from typing import Any, Never
 from omegaconf import DictConfig
 
 from bacl.assembly.stored import CALIBRATION
-from bacl.checkpoints.handover import CALIBRATED
+from bacl.files.kinds import CALIBRATED
 from bacl.files.plain_values import select
 from bacl.messages.errors import OptionError
 from bacl.options.composed import flat, plain

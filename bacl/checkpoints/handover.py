@@ -23,8 +23,6 @@ TRAINING = "training"
 """Part of a file with the counts of its training data."""
 CALIBRATION = ".calibration."
 """In the names of what a head's calibration has gathered, which a command may exchange."""
-CALIBRATED = "calibrated.ckpt"
-"""A finished stage with what its calibrations have gathered, beside the results of job=test."""
 
 
 class CheckpointError(UserError, ValueError):

@@ -20,6 +20,9 @@ BY_BEGINNING = (
 )
 """(expression, what a file is that begins so, and the mend); the first that fits counts."""
 
+CALIBRATED = "calibrated.ckpt"
+"""What an evaluation leaves of a finished stage whose calibration gathered first."""
+
 FINAL_PARTS = {"detector", "heads", "categories"}
 FINAL = "a final.ckpt"
 LAST = (

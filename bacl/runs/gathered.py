@@ -8,7 +8,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from bacl.assembly.rebuilt import Restored
-from bacl.checkpoints.handover import CALIBRATED, save_stage
+from bacl.checkpoints.handover import save_stage
+from bacl.files.kinds import CALIBRATED
 from bacl.options.composed import plain
 from bacl.stages.detection import Variant
 

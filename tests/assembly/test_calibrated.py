@@ -146,7 +146,7 @@ def test_what_was_gathered_is_in_the_checkpoint_until_a_command_exchanges_it(
     assert one.steps == 3
     assert one.means.tolist() == list(range(12))
     assert torch.equal(scores(calibrated(path, "norcal")), scores(norcal))
-    with pytest.raises(OptionError, match="LogN has gathered no statistics"):
+    with pytest.raises(OptionError, match="calibration=logn: calibrates by what it gathers"):
         scores(calibrated(edited(), "logn"))
 
 

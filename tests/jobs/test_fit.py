@@ -245,7 +245,7 @@ def test_what_is_evaluated_is_what_was_saved(tiny, tmp_path, monkeypatch):
     class Seen(Exception):
         pass
 
-    def evaluate(run, report):
+    def evaluate(run, report, **options):
         evaluated.append(run.stage)
         raise Seen
 
