@@ -189,6 +189,6 @@ def stage_of(config: DictConfig, content: State, path: Path) -> str:
         raise CheckpointError(
             f"{path}: its heads are {', '.join(content['heads'])}, which are not those of "
             f"{'a stage' if config.stage is None else f'stage={config.stage}'} ({known}); give the "
-            "experiment that the checkpoint was trained with"
+            "experiment that the checkpoint was trained with, or none: it brings its model"
         )
     return wanted[0]
