@@ -69,10 +69,7 @@ class Choice:
         Args:
             image_ids: (n,) int64, what is judged; None takes all images.
         """
-        own = {n: self._of(n, image_ids) for n in self.samples if self._head(n) == n}
-        values = {name: self.criterion.value(each) for name, each in own.items()}
-        best = sorted(values, key=lambda name: -values[name])[: self.calibrated]
-        return list(dict.fromkeys([self.reference, *best]))
+        return self._leading({name: self._of(name, image_ids) for name in self.samples})
 
     def best(self, image_ids: np.ndarray | None = None, among: Iterable[str] = ()) -> str:
         """The variant with the largest value of those within the price.
@@ -83,20 +80,17 @@ class Choice:
             image_ids: (n,) int64, what is judged; None takes all images.
             among: the variants to choose from; all by default.
         """
-        leading = self.leading(image_ids)
-        known = [name for name in (among or self.samples) if self._head(name) == name]
-        more = [name for name in (among or self.samples) if self._head(name) in leading]
-        names = list(dict.fromkeys([self.reference, *known, *more]))
-        samples = {name: self._of(name, image_ids) for name in names}
-        least = self._frequent(self._of(self.reference, image_ids))
+        samples = {name: self._of(name, image_ids) for name in self.samples}
+        leading = self._leading(samples)
+        known = [name for name in (among or samples) if self._head(name) == name]
+        more = [name for name in (among or samples) if self._head(name) in leading]
+        least = self._frequent(samples[self.reference]) - (self.price or 0)
         allowed = [
             name
-            for name, each in samples.items()
-            if name == self.reference
-            or self.price is None
-            or self._frequent(each) >= least - self.price
+            for name in dict.fromkeys([self.reference, *known, *more])
+            if self.price is None or self._frequent(samples[name]) >= least
         ]
-        return max(allowed or names, key=lambda name: self.criterion.value(samples[name]))
+        return max(allowed, key=lambda name: self.criterion.value(samples[name]))
 
     @property
     def halves(self) -> list[np.ndarray]:
@@ -132,6 +126,12 @@ class Choice:
         """What is to be taken."""
         fitted = self.cross_fitted()
         return Decision(self.best(), self.reference, fitted, *self.difference(fitted))
+
+    def _leading(self, samples: Mapping[str, Sample]) -> list[str]:
+        heads = [name for name in samples if self._head(name) == name]
+        values = {name: self.criterion.value(samples[name]) for name in heads}
+        best = sorted(values, key=lambda name: -values[name])[: self.calibrated]
+        return list(dict.fromkeys([self.reference, *best]))
 
     def _of(self, name: str, image_ids: np.ndarray | None) -> Sample:
         return self.samples[name] if image_ids is None else self.samples[name].only(image_ids)
@@ -175,6 +175,8 @@ class Decision:
     @property
     def verdict(self) -> str:
         """In words."""
+        if np.isnan(self.change):
+            return "nothing can be told, as half of the images have no objects"
         if self.is_tie:
             return "a tie, within two standard errors"
         return "better" if self.change > 0 else "worse"

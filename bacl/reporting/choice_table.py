@@ -1,6 +1,7 @@
 """Why a head was chosen: a table of all variants, and what may be expected of the choice."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,8 +122,8 @@ class ChoiceResults:
             **({"evaluated": self.part} if self.part else {}),
             "halves": made.fitted.of_halves,
             "expected": self._expected(made.fitted),
-            "difference": made.change,
-            "standard_error": made.error,
+            "difference": _number(made.change),
+            "standard_error": _number(made.error),
             "verdict": made.verdict,
             "variants": {name: self._numbers(each) for name, each in self.choice.samples.items()},
         }
@@ -173,5 +174,12 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f}" if value >= 0 else "–"
 
 
+def _number(value: float) -> float | None:
+    """What JSON has no word for is null."""
+    return None if math.isnan(value) else value
+
+
 def _change(change: float, error: float) -> str:
+    if math.isnan(change):
+        return "–"
     return f"{100 * change:+.1f} ± {100 * error:.1f}"

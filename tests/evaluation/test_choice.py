@@ -116,6 +116,7 @@ def test_nothing_can_be_told_of_one_image_or_without_objects():
     decision = Choice(one, RightLabelShare(), "a").decision
     assert (decision.best, decision.chosen) == ("b", "a")
     assert decision.is_tie
+    assert decision.verdict == "nothing can be told, as half of the images have no objects"
     empty = {name: each.only(np.zeros(0, np.int64)) for name, each in one.items()}
     assert Choice(empty, RightLabelShare(), "b").decision.chosen == "b"
 
