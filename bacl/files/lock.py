@@ -1,6 +1,9 @@
 """One process at a time: the operating system lets go of a lock however its holder ends."""
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bacl.messages.errors import BUSY, UserError
@@ -19,6 +22,27 @@ class BusyFolderError(UserError, RuntimeError):
     """Two processes must not train in one folder."""
 
     exit_status = BUSY
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process, or thread, at a time into the block: the others wait for it.
+
+    Where the system locks no folders (Windows, some network disks) they go on together: what the
+    block does must bear that, if with less grace.
+
+    Args:
+        folder: an existing one, whose name all of them use.
+    """
+    handle = os.open(folder, os.O_RDONLY) if fcntl is not None else None
+    try:
+        if handle is not None:
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def lock(handle: int, folder: Path, patience: float = PATIENCE) -> None:

@@ -21,6 +21,7 @@ from bacl.files.atomic import UnwritableError, telling_refusal
 from bacl.files.digests import Memory, file_states, known_digest, read_digest, user_cache
 from bacl.files.disk_space import require_space
 from bacl.files.leftovers import sweep, unfinished, unfinished_folder
+from bacl.files.lock import one_at_a_time
 from bacl.processes.progress import byte_progress
 
 _LOG = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ def table_folder(annotations: Path, cache: Path | None = None) -> Path:
 
     Looked for, and else built, in `cache` if given; by default in a hidden folder beside the file
     or, where that cannot be written, in the user's cache directory. Any number of processes may
-    build at once: each works in its own temporary folder, and the first to finish names it.
+    build at once: each works in its own temporary folder, the first to finish names it, and the
+    others, one after the other, take what lies there if it is whole.
 
     Raises:
         MissingAnnotationsError: if there is no such file.
@@ -117,12 +119,13 @@ def _build(annotations: Path, digest: str, folders: list[Path], memory: Memory) 
         _open_to_readers(temporary, annotations)
         built = _described(temporary)
         memory.keep(_built(digest), built)
-        # Perhaps another process was first, or another user's table is as good.
-        if good := _believed(folders, built, memory):
-            return good
-        _install(temporary, folder)
-    files = sorted(folder.iterdir())
-    memory.keep(str(folder.absolute()), {"states": file_states(files), "digest": built["digest"]})
+        with one_at_a_time(folder.parent):
+            # Perhaps another process was first, or another user's table is as good.
+            if good := _believed(folders, built, memory):
+                return good
+            _install(temporary, folder)
+            states = file_states(sorted(folder.iterdir()))
+    memory.keep(str(folder.absolute()), {"states": states, "digest": built["digest"]})
     _LOG.info("annotation table of %s written to %s", annotations, folder)
     return folder
 

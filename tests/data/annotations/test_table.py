@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from bacl.data.annotations import table_cache
 from bacl.data.annotations.json_stream import stream_records
 from bacl.data.annotations.run_lengths import decoded_runs, mask_areas
 from bacl.data.annotations.table import AnnotationTable, DamagedTableError
@@ -162,6 +164,24 @@ def test_concurrent_builders_leave_one_table(tmp_path):
     entries = [entry for entry in (tmp_path / ".bacl-tables").iterdir() if entry.is_dir()]
     assert entries == [tables[0].folder]
     assert all(table.annotation_ids.tolist() == [2, 1, 3] for table in tables)
+
+
+def test_a_table_that_another_has_just_put_in_its_place_is_not_replaced(tmp_path, monkeypatch):
+    """Whoever looked before the first had finished, looks again when it is its turn."""
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(tiny()))
+    installed = []
+    install = table_cache._install
+
+    def slow(temporary, folder):
+        time.sleep(0.1)
+        installed.append(temporary)
+        install(temporary, folder)
+
+    monkeypatch.setattr(table_cache, "_install", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(AnnotationTable.open, [path] * 4))
+    assert len(installed) == 1
 
 
 def test_failed_build_leaves_nothing(open_table, tmp_path):
