@@ -1,5 +1,6 @@
 """The jobs of a multirun: what each is composed of, where its run lies and how it ended."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from bacl.command.check import explanation, wrong_command
 from bacl.files.plain_values import read_yaml, select
@@ -18,6 +19,9 @@ from bacl.messages.errors import UserError
 from bacl.options.composed import changes, last_stage, plain
 from bacl.runs.naming import test_folder
 from bacl.runs.outcome import Outcome, read_outcome
+
+STARTS_JOBS = re.compile(r"[+~]*hydra[/.](launcher|sweeper)\b")
+"""Overrides of the plugins that make and start the jobs, of which each job has Hydra's own."""
 
 
 @dataclass
@@ -125,8 +129,9 @@ def compose_jobs(
             another configuration.
     """
     common = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
+    own = _of_a_job(master)
     jobs = [
-        _composed(context, master, list(job), number, common)
+        _composed(context, own, list(job), number, common)
         for number, job in enumerate(overrides, start=first)
     ]
     _refuse_wrong_options(jobs)
@@ -144,6 +149,24 @@ def compose_jobs(
             "delete them:\n" + "\n".join(conflicts)
         )
     return jobs
+
+
+def hydra_overrides(master: DictConfig) -> list[str]:
+    """Hydra's overrides of a multirun, as they were given, but for those that start jobs.
+
+    A job starts none. A sweep also chooses its launcher: a job, which knows of no sweep, has
+    another one, that need not have the same options.
+    """
+    given = plain(master.hydra.overrides, resolve=False)["hydra"]  # not what a `${…}` stands for
+    return [text for text in given if not STARTS_JOBS.match(text)]
+
+
+def _of_a_job(master: DictConfig) -> DictConfig:
+    """Of a multirun's configuration, what its jobs are composed from."""
+    own = master.copy()
+    with read_write(own.hydra):
+        own.hydra.overrides.hydra = hydra_overrides(master)
+    return own
 
 
 def _refuse_wrong_options(jobs: Sequence[Job]) -> None:

@@ -13,12 +13,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from bacl.launchers.job_table import show_summary, write_summary
-from bacl.launchers.jobs import Job, compose_jobs
+from bacl.launchers.jobs import Job, compose_jobs, hydra_overrides
 from bacl.launchers.tasks import Task, run_all
 from bacl.messages.errors import BUSY, OptionError, UserError, require
-
-STARTS_JOBS = re.compile(r"[+~]*hydra[/.](launcher|sweeper)\b")
-"""Overrides of the plugins that make and start the jobs, of which each job has Hydra's own."""
 
 
 class ProcessLauncher(Launcher):
@@ -85,8 +82,7 @@ class ProcessLauncher(Launcher):
 
     def command(self, overrides: Sequence[str], folder: Path) -> list[str]:
         """The ordinary command that trains in this folder."""
-        given = self.master.hydra.overrides.hydra
-        hydra = [text for text in given if not STARTS_JOBS.match(text)]
+        hydra = hydra_overrides(self.master)
         single = ["hydra.mode=RUN", f"hydra.run.dir={quoted(str(folder))}"]
         return [sys.executable, sys.argv[0], *hydra, *overrides, *single]
 

@@ -21,7 +21,11 @@ def jobs_of(tmp_path):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         place = [f"hydra.sweep.dir={tmp_path}", "hydra.sweep.subdir=${hydra.job.num}"]
-        master = hydra.config_loader.load_configuration("config", place, RunMode.MULTIRUN)
+        # A sweep's launcher has options that the one of a job by itself does not have.
+        sweep = [DEMO, "+sweep=alpha", "hydra.launcher.parallel=2", "hydra.sweeper.params=null"]
+        master = hydra.config_loader.load_configuration(
+            "config", [*place, *sweep], RunMode.MULTIRUN
+        )
         earlier = HydraConfig.instance().cfg
         HydraConfig.instance().set_config(master)
         context = HydraContext(hydra.config_loader, Callbacks())
@@ -38,6 +42,10 @@ def test_a_job_has_what_its_command_would_have(jobs_of):
     assert [job.config.head.loss.alpha for job in jobs] == [0.2, 0.5]
     assert [job.title for job in jobs] == ["head.loss.alpha=0.2", "head.loss.alpha=0.5"]
     assert [job.folder.name for job in jobs] == ["0", "1"]
+    assert [job.overrides for job in jobs] == [
+        [DEMO, "head.loss.alpha=0.2"],
+        [DEMO, "head.loss.alpha=0.5"],
+    ]
 
 
 @pytest.mark.parametrize(
