@@ -1,6 +1,7 @@
 """Options that do not exist or cannot be meant are errors before any work, one line for each."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -55,9 +56,23 @@ def wrong_command(
         overrides: what the command says.
         classes: look also into the parts that classes are built from, which imports torch.
     """
-    lines = wrong_options(config, classes=False) or _unknown_choices(config)
+    lines = [_with_source(line) for line in wrong_options(config, classes=False)]
+    lines = lines or _unknown_choices(config)
     lines = lines or list(_unread(overrides, config.job))
     return lines or (wrong_options(config) if classes else [])
+
+
+def _with_source(line: str) -> str:
+    """A line with the file that refers to an option (`${…}`) which is not there, if it does."""
+    referring = re.search(r"=(\$\{[^}]+\}): Interpolation key", line)
+    if referring is None:
+        return line
+    sources = [
+        str(file.relative_to(CONF.parent))
+        for file in sorted(CONF.rglob("*.yaml"))
+        if referring[1] in file.read_text(encoding="utf-8")
+    ]
+    return f"{line} (in {', '.join(sources)})" if sources else line
 
 
 def _unknown_choices(config: DictConfig) -> list[str]:
@@ -125,16 +140,32 @@ def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
     require_understood(text)
     override = OverridesParser.create().parse_override(text)
     group, keys = override.key_or_group, override.key_or_group.split(".")
-    if (CONF / group).is_dir() and override.value() is not None:
-        return unknown(f"{group}={override.get_value_element_as_str()}", set(names(group)))
+    value = override.get_value_element_as_str()
+    if (CONF / group).is_dir() and override.value() is not None and value not in names(group):
+        return unknown(f"{group}={value}", set(names(group)))
     if override.is_add() or "Could not override" not in str(reason):
         return f"{text}: {in_one_line(reason)}"
     node: Any = config
     depth = 0
     while isinstance(node, DictConfig) and keys[depth] in node:
         node, depth = node[keys[depth]], depth + 1
+    if node is None:
+        return _is_null(text, ".".join(keys[:depth]))
     options = set(node) if isinstance(node, DictConfig) else set()
-    return unknown(".".join(keys[: depth + 1]), {str(option) for option in options})
+    groups = set() if depth else {path.name for path in CONF.iterdir() if path.is_dir()}
+    return unknown(".".join(keys[: depth + 1]), groups | {str(option) for option in options})
+
+
+def _is_null(text: str, path: str) -> str:
+    """A line about an option below one (`path`) that is null, with the choices that set it."""
+    setting = re.compile(rf"^{re.escape(path)}:\s*$", re.MULTILINE)
+    files = [
+        file.relative_to(CONF)
+        for file in sorted(CONF.glob("*/*.yaml"))
+        if setting.search(file.read_text(encoding="utf-8"))
+    ]
+    choices = ", ".join(f"{file.parent}={file.stem}" for file in files)
+    return f"{text}: {path} is null here{f'; it is set by {choices}' if choices else ''}"
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:

@@ -23,6 +23,19 @@ from bacl.options.comparison import require_right_options
         (["job=test", "output=x"], "output=x: job=test does not read it, only job=import"),
         (["checkpoint=x"], r"checkpoint=x: job=fit does not read it, only job=test\|predict"),
         (["+experiment=bacl_demo", "stages.classifier.shedule.epochs=3"], "did you mean schedule"),
+        (["+experiment=bacl_demo", "balanc=auto"], r"balanc: no such option; did you mean balance"),
+        (
+            ["+experiment=bacl_demo", "choice.price=0.1"],
+            "^choice.price=0.1: choice is null here; it is set by balance=auto$",
+        ),
+        (
+            ["+experiment=bacl_demo", "pipeline=end_to_end"],
+            r"(?s)^\+experiment=bacl_demo: (?!.*known here).*stages\.representation\.schedule",
+        ),
+        (
+            ["+experiment=bacl_demo_end_to_end", "balance=auto"],
+            r"representation' not found.*\(in conf/balance/auto\.yaml\)$",
+        ),
     ],
 )
 def test_a_misspelt_option_is_refused_with_the_known_names(command, message):
