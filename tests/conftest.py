@@ -40,6 +40,7 @@ TINY = (
     "datamodule.batch_size=4",
     "datamodule.val_batch_size=2",
     "trainer.log_every_n_steps=1",
+    "report.html=false",
 )
 
 
@@ -119,7 +120,7 @@ def finished(tiny, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", SAVEFIG)
-        fit.run(tiny(), folder)
+        fit.run(tiny("report.html=true"), folder)
     return folder
 
 

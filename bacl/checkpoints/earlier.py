@@ -30,7 +30,8 @@ def brought_up_to_date(content: dict[str, Any]) -> dict[str, Any]:
         name: _with_init(_with_box_generator(stage), sampler)
         for name, stage in config["stages"].items()
     }
-    return content | {"heads": heads, "config": config | {"stages": stages}}
+    report = {"report": {"html": True} | config["report"]} if "report" in config else {}
+    return content | {"heads": heads, "config": config | {"stages": stages} | report}
 
 
 def _with_level(state: Mapping[str, Any]) -> dict[str, Any]:

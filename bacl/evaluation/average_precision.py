@@ -195,6 +195,10 @@ class AveragePrecision(Metric):
     def reset(self) -> None:
         """Forget all images."""
         super().reset()
+        self.forget_judgement()
+
+    def forget_judgement(self) -> None:
+        """Forget what `compute` found, which is larger than the detections of many images."""
         self.judgement = self.mask_judgement = self.right_labels = None
 
     @property

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from bacl.evaluation.average_precision import AveragePrecision
+from bacl.evaluation.close_look import CloseLook, close_look
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.measures import Measure
@@ -38,6 +39,8 @@ class Evaluation:
     """Which objects have their right label."""
     shift: ShiftCurve | None = None
     """The same over a shift of scores, where that was asked for."""
+    close_look: CloseLook | None = None
+    """At each category, where that was asked for."""
 
     @classmethod
     def of(
@@ -47,6 +50,7 @@ class Evaluation:
         image_counts: np.ndarray,
         image_ids: Sequence[int] | None = None,
         shifted: bool = True,
+        closer: bool = False,
     ) -> Self:
         """What a metric found in all that it was given; every process must call it.
 
@@ -56,6 +60,7 @@ class Evaluation:
             image_counts: (C,) training images of each category.
             image_ids: whose detections are kept; None keeps all.
             shifted: whether scores are shifted, too.
+            closer: whether categories are looked at more closely, too.
         """
         values = {name: float(value) for name, value in metric.compute().items()}
         found = metric.detections()
@@ -71,4 +76,5 @@ class Evaluation:
             found if image_ids is None else found.only(np.isin(found.image_ids, image_ids)),
             metric.right_labels,
             shift_curve(*curve) if shifted else None,
+            close_look(judged, found, metric.rules) if closer else None,
         )

@@ -29,6 +29,8 @@ class RightLabels:
     """(G,) int64 in [0, C)."""
     right: np.ndarray
     """(G,) bool: the best detection that overlaps the object has its category."""
+    scores: np.ndarray | None = None
+    """(G,) float64 of that detection, minus infinity where there is none; None: not looked at."""
 
     def share(self, members: np.ndarray | None = None) -> float:
         """How many are right of the objects of these categories, a (C,) bool mask, or of all.
@@ -45,7 +47,8 @@ class RightLabels:
     def only(self, images: np.ndarray) -> "RightLabels":
         """The objects of these images, (n,) int64 positions in `GroundTruth.image_ids`."""
         kept = np.isin(self.images, images)
-        return RightLabels(self.images[kept], self.labels[kept], self.right[kept])
+        scores = None if self.scores is None else self.scores[kept]
+        return RightLabels(self.images[kept], self.labels[kept], self.right[kept], scores)
 
     def sums(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Right objects and objects of each image that has any, for `bootstrap.ratios`.
@@ -86,8 +89,9 @@ def right_labels(truth: GroundTruth, detections: DetectionColumns, rules: Rules)
     contenders = Contenders.of(truth, detections, rules)
     best = _best(contenders)
     right = best >= 0
+    scores = np.where(right, np.append(contenders.scores, 0.0)[best], -np.inf)
     right[right] = contenders.found[best[right]] == contenders.labels[right]
-    return RightLabels(contenders.images, contenders.labels, right)
+    return RightLabels(contenders.images, contenders.labels, right, scores)
 
 
 def _best(contenders: Contenders) -> np.ndarray:

@@ -39,6 +39,8 @@ class Verdicts:
     """(C, A) int64, objects that count."""
     num_detections: np.ndarray
     """(C,) int64, detections among the best of their images, judged or not."""
+    rows: np.ndarray
+    """(N,) int64 in the columns of detections."""
 
     def curves(self) -> Curves:
         """By the benchmark's own rules."""
@@ -106,6 +108,7 @@ def find_verdicts(
         blamed & ~(right | ignored),
         _count_objects(truth),
         num_detections,
+        rows,
     )
 
 

@@ -25,5 +25,6 @@ def run(config: DictConfig, folder: Path) -> float:
         conclusion.write()
         if choice is not None:
             choice.choose(last, config, found)
+        conclusion.write_page()
         conclusion.note_done(folder, last_stage(config), time.monotonic() - began)
     return next(iter(found.values())).values["AP"]

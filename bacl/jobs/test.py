@@ -39,5 +39,6 @@ def run(config: DictConfig, folder: Path) -> float:
     conclusion.write()
     if gathers:
         keep_gathered(own, restored, variants, restored.config)
+    conclusion.write_page()
     conclusion.note_done(own, restored.name, time.monotonic() - began)
     return next(iter(found.values())).values["AP"]

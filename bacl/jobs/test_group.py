@@ -61,6 +61,7 @@ def run(config: DictConfig, folder: Path) -> None:
         conclusion.write()
         if place in gathering:
             keep_gathered(place, restored, own, gathering[place])
+        conclusion.write_page()
         conclusion.note_done(place, restored.name, seconds)
 
 

@@ -75,6 +75,7 @@ def _share(
     for logger in loggers:
         logger.finalize("success")
     _draw_norms(own / "heads", job.folder, conclusion)
+    conclusion.write_page()
     conclusion.note_done(job.folder, own.name, seconds)
 
 

@@ -83,6 +83,7 @@ class Report(TypedDict):
     images: Count
     score_threshold: Share | None
     save_detections: bool
+    html: bool
 
 
 class Cost(TypedDict):

@@ -1,7 +1,8 @@
-"""What is left of an evaluation: files of results, which must be written, and pictures."""
+"""What is left of an evaluation: files of results, which must be written, pictures and a page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -16,9 +17,11 @@ from bacl.heads import Head
 from bacl.loggers.figures import log_figure
 from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
+from bacl.reporting.html.contents import write_page
+from bacl.reporting.html.section import Source
 from bacl.reporting.results import RunResults
-from bacl.runs.drawings import draw
-from bacl.runs.folder import write_text
+from bacl.runs.drawings import draw, samples_of
+from bacl.runs.folder import environment, write_text
 from bacl.runs.outcome import write_done
 from bacl.runs.run import Run
 
@@ -80,6 +83,20 @@ class Conclusion:
             print(f"Results, AP per category and pictures: {self.folder}")
 
     @rank_zero_only
+    def write_page(self) -> None:
+        """Write report.html, of what was found and of all files that are there by now.
+
+        It can be done without: where it cannot be written that is told, and does not end the run.
+        """
+        if not self.report["html"]:
+            return
+        found, data, threshold = self.ordered, self.data, self.report["score_threshold"]
+        pictures = partial(samples_of, found, data, self.report)
+        source = Source(self.folder, found, data, environment(), pictures, threshold)
+        with Dispensable(f"{self.folder}: not written") as pages, pages.part("report.html"):
+            write_page(self.folder / "report.html", named(self.folder), source)
+
+    @rank_zero_only
     def note_done(self, folder: Path, stage: str, seconds: float) -> None:
         """Mark a run as finished.
 
@@ -98,3 +115,10 @@ class Conclusion:
             path = self.folder / f"detections_{name}.json.gz"
             with ResultsWriter(path, self.data.val_table) as writer:
                 writer.write_columns(evaluation.detections)
+
+
+def named(folder: Path) -> str:
+    """What a page of the results in a folder is called: the run's name, setting, seed and stage."""
+    parts = folder.absolute().parts
+    inside = parts[len(parts) - parts[::-1].index("runs") :] if "runs" in parts else parts[-2:]
+    return " · ".join(inside)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from bacl.data.datamodule import DetectionDataModule
 from bacl.data.dataset import DetectionDataset
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.shift_curve import ShiftCurve
+from bacl.evaluation.telling_images import TellingImage
 from bacl.heads import Head, classifiers_by_name
 from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
@@ -92,16 +94,25 @@ def _draw_shifts(curves: Mapping[str, ShiftCurve], path: Path) -> Path:
 def _draw_detections(
     evaluations: Evaluations, data: DetectionDataModule, report: Report, path: Path
 ) -> Path:
-    table, dataset, grouping = data.val_table, data.val_set, _first(evaluations).grouping
-    rows = informative_images(table, grouping, report["images"], dataset.records)
-    indices = np.searchsorted(dataset.records, rows).tolist()
-    samples = [detection_sample(evaluations, dataset, index) for index in indices]
-    names, threshold = table.category_names, report["score_threshold"]
-    return draw_detection_grid(path, samples, names, grouping, threshold)
+    shown = samples_of(evaluations, data, report)
+    samples = [sample for _, sample in islice(shown, report["images"])]
+    names, threshold = data.val_table.category_names, report["score_threshold"]
+    return draw_detection_grid(path, samples, names, _first(evaluations).grouping, threshold)
+
+
+def samples_of(
+    evaluations: Evaluations, data: DetectionDataModule, report: Report
+) -> Iterator[tuple[TellingImage, DetectionSample]]:
+    """The images that are drawn, with the variants' detections; each is loaded when it is asked."""
+    dataset, found = data.val_set, _first(evaluations).detections.image_ids
+    ids = data.val_table.image_ids[dataset.records]
+    index = {image_id: place for place, image_id in enumerate(ids.tolist())}
+    for shown in informative_images(evaluations, report, np.intersect1d(ids, found)):
+        yield shown, detection_sample(evaluations, dataset, shown, index[shown.image_id])
 
 
 def detection_sample(
-    evaluations: Evaluations, dataset: DetectionDataset, index: int
+    evaluations: Evaluations, dataset: DetectionDataset, shown: TellingImage, index: int
 ) -> DetectionSample:
     """One image with its annotations and the variants' detections, in pixels of the file."""
     _, target = dataset[index]
@@ -114,7 +125,7 @@ def detection_sample(
         detections={
             name: each.detections.of_image(target.image_id) for name, each in evaluations.items()
         },
-        title=f"image {target.image_id}",
+        title=f"image {target.image_id}, {shown.kind}",
         masks=dataset.annotated_masks(index) if segmented else None,
         judged=None if judged.all() else judged,
     )

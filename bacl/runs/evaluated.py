@@ -1,18 +1,21 @@
 """Evaluation of a stage: any number of variants in one pass over the validation images."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from bacl.data.annotations.table import AnnotationTable
 from bacl.evaluation.evaluation import Evaluation
-from bacl.evaluation.groups import Grouping, shared_grouping
+from bacl.evaluation.telling_images import TellingImage, telling_images
 from bacl.evaluation.truth import GroundTruth
 from bacl.options.sections import Report
 from bacl.processes.interruption import INTERRUPTION
 from bacl.runs.run import Run
 from bacl.stages.detection import Variant
+
+PICTURES = 24
+"""Images that report.html shows, at most; those of detections.png are the first of them."""
 
 
 def evaluate(
@@ -20,7 +23,7 @@ def evaluate(
     report: Report,
     variants: Mapping[str, Variant] | None = None,
     keeps_all: bool = False,
-    shifted: bool = True,
+    in_full: bool = True,
 ) -> dict[str, Evaluation]:
     """Judge heads, calibrations and suppressions; the detector looks at every image once.
 
@@ -31,7 +34,7 @@ def evaluate(
         report: how many images are drawn, whose detections are kept, or whether all are.
         variants: by name; None takes the heads as they are.
         keeps_all: whether all detections are kept, whatever is drawn and saved.
-        shifted: whether scores are shifted, too.
+        in_full: whether scores are shifted, too, and categories looked at more closely.
 
     Returns:
         By variant, in the order given.
@@ -40,37 +43,41 @@ def evaluate(
     run.stage.variants = variants or {}
     run.validate()
     metrics: dict[str, Any] = dict(run.stage.metrics.items())
-    kept = None if keeps_all or report["save_detections"] else pictured(run, report)
     first = next(iter(metrics.values()))
     truth = GroundTruth.from_table(first.table, first.rules)
     counts = np.asarray(run.data.statistics.image_counts)
+    closer = report["html"] and in_full
     found = {}
     for name, metric in metrics.items():
-        found[name] = Evaluation.of(metric, truth, counts, kept, shifted)
+        found[name] = Evaluation.of(metric, truth, counts, [], in_full, closer)
+        metric.forget_judgement()
+    every = keeps_all or report["save_detections"]
+    kept = None if every else [each.image_id for each in pictured(run, report, found)]
+    for name, metric in metrics.items():
+        found[name] = replace(found[name], detections=metric.detections(kept))
         metric.reset()  # it holds the detections of all images
     return found
 
 
-def pictured(run: Run, report: Report) -> list[int]:
-    """Ids of the images that are drawn."""
-    dataset, table = run.data.val_set, run.data.val_table
-    grouping = shared_grouping(dict(run.stage.metrics.items()))
-    rows = informative_images(table, grouping, report["images"], dataset.records)
-    return table.image_ids[rows].tolist()
+def pictured(run: Run, report: Report, found: Mapping[str, Evaluation]) -> list[TellingImage]:
+    """The images that are drawn, of those that can be read."""
+    there = run.data.val_table.image_ids[run.data.val_set.records]
+    return informative_images(found, report, there)
 
 
 def informative_images(
-    table: AnnotationTable, grouping: Grouping, count: int, among: np.ndarray
-) -> list[int]:
-    """Rows of the images with the most objects of the rarest group, ties in file order.
+    evaluations: Mapping[str, Evaluation], report: Report, among: np.ndarray
+) -> list[TellingImage]:
+    """Images that show what heads change, those of detections.png first.
 
     Args:
-        table: of the images.
-        grouping: of the categories.
-        count: of the images, at most.
-        among: (n,) rows to choose from.
+        evaluations: by variant, in any order.
+        report: how many, and which variant is the reference; the first, where it is none of them.
+        among: (n,) ids of the images to choose from.
     """
-    rare = grouping.present[0].members[table.labels]
-    owners = np.repeat(np.arange(table.num_images), np.diff(table.offsets))
-    objects = np.bincount(owners[rare], minlength=table.num_images)
-    return among[np.argsort(-objects[among], kind="stable")][:count].tolist()
+    count = max(report["images"], PICTURES * report["html"])
+    names = sorted(evaluations, key=lambda name: name != report["reference"])
+    labels = {name: evaluations[name].right_labels for name in names}
+    known = {name: each for name, each in labels.items() if each is not None}
+    first = evaluations[names[0]]
+    return telling_images(known, first.grouping, first.truth.image_ids, count, among)

@@ -81,7 +81,7 @@ class HeadChoice:
         variants, untried = self._with_calibrations(run, first)
         quiet = build_trainer(config, run.folder, run.stage.schedule, logs=False)
         silent, report = replace(run, trainer=quiet), plain(config)["report"]
-        more = evaluate(silent, report, variants, keeps_all=True, shifted=False) if variants else {}
+        more = evaluate(silent, report, variants, keeps_all=True, in_full=False) if variants else {}
         heads = {name: variant.head for name, variant in variants.items()}
         last = self._choice(run, config, {**found, **more}, heads)
         part = next(iter(found.values())).part

@@ -34,6 +34,7 @@ def test_figures_that_cannot_be_drawn_are_one_warning_after_the_results(alone, m
     monkeypatch.setattr(draw, "draw_ap_by_count", failing)
     monkeypatch.setattr(draw, "draw_detection_grid", failing)
     monkeypatch.setattr(RunResults, "console_table", failing)
+    monkeypatch.setattr("bacl.runs.conclusion.write_page", failing)
     folder = alone()
     assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["bacl"]
     assert (folder / "results.md").exists()
@@ -44,6 +45,14 @@ def test_figures_that_cannot_be_drawn_are_one_warning_after_the_results(alone, m
     drawn = [text for text in told if "not drawn: ap_by_count.png, detections.png (" in text]
     assert len(drawn) == 1
     assert sum("not shown: table of results" in text for text in told) == 1
+    assert sum("not written: report.html (" in text for text in told) == 1
+    assert not (folder / "report.html").exists()
+
+
+def test_a_run_has_a_page(finished):
+    text = (finished / "classifier/report.html").read_text(encoding="utf-8")
+    assert "could not be made" not in text
+    assert text.count("<section") == 6
 
 
 def test_results_that_cannot_be_written_are_an_error_before_anything_is_drawn(

@@ -42,7 +42,7 @@ def draw_losses(path: Path, metrics_csv: Path, heads: Sequence[str] = ()) -> Pat
     Raises:
         ValueError: the file has no training loss.
     """
-    panels = _panels(read_curves(metrics_csv), heads)
+    panels = loss_panels(metrics_csv, heads)
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = new_figure(4.2 * columns, 3.2 * rows, rows, columns)
@@ -57,6 +57,11 @@ def draw_losses(path: Path, metrics_csv: Path, heads: Sequence[str] = ()) -> Pat
 def has_losses(metrics_csv: Path) -> bool:
     """Whether any training loss was logged: a run of a few steps ends before the first time."""
     return any(each.section == LOSSES for _, row in read_rows(Path(metrics_csv)) for each in row)
+
+
+def loss_panels(metrics_csv: Path, heads: Sequence[str] = ()) -> dict[str, dict[str, Curve]]:
+    """Curves by part and head ("" of what heads share); see `draw_losses` for the arguments."""
+    return _panels(read_curves(metrics_csv), heads)
 
 
 def read_curves(metrics_csv: Path) -> dict[Quantity, Curve]:

@@ -1,0 +1,170 @@
+"""One file with everything inside, in which no text acts."""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from bacl.reporting.html.contents import write_page
+from bacl.reporting.html.markup import VOID, Markup, element
+from bacl.reporting.html.page import Page, embedded
+from bacl.reporting.html.section import Content, LeftOut, Section
+from tests.reporting.html.conftest import HEADS, NAMES
+
+VOID_ELEMENTS = {*VOID, "meta", "link"}
+
+
+class Structure(HTMLParser):
+    """Every element and attribute, and whether elements are closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.ids = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.ids += [value for name, value in attributes if name == "id"]
+        if tag not in VOID_ELEMENTS:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def text(page):
+    return page.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def structure(text):
+    return Structure(text)
+
+
+def data_of(text, key):
+    return json.loads(re.search(rf'id="data-{key}">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_the_structure_is_sound(structure):
+    assert structure.open == []
+    assert len(set(structure.ids)) == len(structure.ids)
+    links = [each["href"] for tag, each in structure.elements if tag == "a"]
+    assert all(link.startswith("#") for link in links)
+    assert {link[1:] for link in links} <= set(structure.ids)
+    named = [each["aria-labelledby"] for tag, each in structure.elements if tag == "section"]
+    assert set(named) <= set(structure.ids)
+
+
+def test_nothing_outside_is_named(structure, text):
+    for _, attributes in structure.elements:
+        for name in ("src", "href", "srcset", "action"):
+            assert attributes.get(name, "#").startswith(("#", "data:"))
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in text
+
+
+def test_only_the_scripts_and_styles_of_the_page_may_run(structure, text):
+    (policy,) = [a["content"] for _, a in structure.elements if "Content-Security" in str(a)]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    for name in ("style", "script"):
+        inside = re.findall(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
+        assert len(inside) == 1
+        digest = base64.b64encode(hashlib.sha256(inside[0].encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    assert not [a for _, a in structure.elements if any(n.startswith("on") for n in a)]
+    assert not [a for _, a in structure.elements if "style" in a]
+
+
+def test_hostile_names_are_texts(structure, text):
+    assert "onerror=alert" not in re.sub(r'id="data-.*?</script>', "", text, flags=re.DOTALL)
+    assert {tag for tag, _ in structure.elements} & {"svg", "b", "iframe", "object"} == set()
+    names = data_of(text, "categories")["names"]
+    assert names[:2] == NAMES[:2]
+    assert names[3] == "gpj.\\u202eexe"
+    assert len(names[5]) == 80
+    assert data_of(text, "categories")["heads"] == list(HEADS)
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+    assert "A &lt;run&gt;" in text
+
+
+def test_data_blocks_hold_no_markup(text):
+    for block in re.findall(r'id="data-\w+">(.*?)</script>', text, re.DOTALL):
+        assert not set("<>&\u2028\u2029") & set(block)
+        json.loads(block)
+
+
+def test_the_same_run_gives_the_same_page(made, page, tmp_path):
+    write_page(tmp_path / "again.html", "A <run>", made)
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_values_are_those_of_the_evaluation(made, text):
+    table = data_of(text, "categories")
+    for head, evaluation in made.evaluations.items():
+        expected = [round(100 * ap, 1) if ap >= 0 else None for ap in evaluation.per_category["AP"]]
+        assert table["values"][head]["AP"] == expected
+    pictures = data_of(text, "pictures")
+    kinds = [each["kind"] for each in pictures["images"]]
+    assert kinds[:3] == ["gain", "loss", "hit"]
+    for image in pictures["images"]:
+        for rows in image["found"].values():
+            assert [row[5] for row in rows] == sorted((row[5] for row in rows), reverse=True)
+            assert {row[6] for row in rows} <= {"right", "wrong", "unjudged"}
+
+
+def test_every_category_has_examples(made, text):
+    examples = data_of(text, "examples")
+    assert set(examples) == {"training", "right", "wrong"}
+    trained = [count > 0 for count in data_of(text, "categories")["images"]]
+    assert [bool(each) for each in examples["training"]] == trained
+    assert all(each.startswith("data:image/webp") for own in examples["training"] for each in own)
+
+
+def test_what_is_missing_is_left_out_with_a_word(made, text, tmp_path):
+    assert "The chosen head (no head was chosen; balance=auto does)" in text
+    assert 'id="choice"' not in text
+    empty = replace(made, folder=tmp_path / "nowhere", pictures=tuple)
+    write_page(tmp_path / "page.html", "Empty", empty)
+    told = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Detections (no image was kept)" in told
+    assert "Figures (there is none)" in told
+    assert "no config.yaml" in told
+
+
+def test_a_section_that_fails_leaves_the_others(tmp_path, caplog):
+    def fail(source):
+        raise RuntimeError("broken")
+
+    def absent(source):
+        raise LeftOut("there is no <file>")
+
+    sections = [
+        Section("bad", "Bad", fail),
+        Section("absent", "Absent", absent),
+        Section("good", "Good", lambda source: Content(element("p", source))),
+    ]
+    Page("Title", "", sections).write(tmp_path / "page.html", "a & b")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<p>a &amp; b</p>" in text
+    assert "Bad (it could not be made" in text
+    assert "Absent (there is no &lt;file&gt;)" in text
+    assert (
+        sum("left out: Bad (RuntimeError: broken)" in r.getMessage() for r in caplog.records) == 1
+    )
+
+
+def test_a_number_that_json_does_not_know_is_refused():
+    with pytest.raises(ValueError, match="JSON"):
+        embedded("x", {"value": float("nan")})
+
+
+def test_markup_is_escaped_once():
+    inner = element("b", "a<b")
+    assert element("p", inner, "&", title='"') == '<p title="&quot;"><b>a&lt;b</b>&amp;</p>'
+    assert isinstance(inner, Markup)
