@@ -23,6 +23,7 @@ from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.summary import label_summary, summary
 from bacl.evaluation.truth import GroundTruth
+from bacl.evaluation.verdicts import Verdicts
 from bacl.processes.distributed import gather_objects
 
 _log = logging.getLogger(__name__)
@@ -180,6 +181,17 @@ class AveragePrecision(Metric):
             "num_ground_truth": self.judgement.num_objects,
             "num_detections": self.judgement.num_detections,
         }
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """Of all boxes, after `compute`; rows are those of `detections()`.
+
+        Raises:
+            RuntimeError: if nothing was computed since the last update.
+        """
+        if self.judgement is None:
+            raise RuntimeError("verdicts are what compute() found: call compute() first")
+        return self.judgement.verdicts
 
     def detections(self, image_ids: Sequence[int] | None = None) -> DetectionColumns:
         """What all processes were given of these images, or of all, each image once.

@@ -1,6 +1,6 @@
 """What an evaluation found of one variant, as a value: tables, files and pictures read it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,6 +9,7 @@ import numpy as np
 from bacl.evaluation.average_precision import AveragePrecision
 from bacl.evaluation.close_look import CloseLook, close_look
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.measures import Measure
 from bacl.evaluation.right_label import RightLabels
@@ -41,6 +42,8 @@ class Evaluation:
     """The same over a shift of scores, where that was asked for."""
     close_look: CloseLook | None = None
     """At each category, where that was asked for."""
+    errors: ErrorFindings | None = None
+    """What went wrong, where that was asked for."""
 
     @classmethod
     def of(
@@ -51,6 +54,7 @@ class Evaluation:
         image_ids: Sequence[int] | None = None,
         shifted: bool = True,
         closer: bool = False,
+        errors: Callable[..., ErrorFindings] | None = None,
     ) -> Self:
         """What a metric found in all that it was given; every process must call it.
 
@@ -61,6 +65,7 @@ class Evaluation:
             image_ids: whose detections are kept; None keeps all.
             shifted: whether scores are shifted, too.
             closer: whether categories are looked at more closely, too.
+            errors: `ErrorFindings.of` with its options, where errors are looked at, too.
         """
         values = {name: float(value) for name, value in metric.compute().items()}
         found = metric.detections()
@@ -77,4 +82,5 @@ class Evaluation:
             metric.right_labels,
             shift_curve(*curve) if shifted else None,
             close_look(judged, found, metric.rules) if closer else None,
+            errors(judged, found, metric.rules, metric.verdicts) if errors else None,
         )

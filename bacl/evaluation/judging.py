@@ -13,7 +13,7 @@ from bacl.evaluation.object_matching import PairOverlap
 from bacl.evaluation.precision import Curves
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import find_verdicts
+from bacl.evaluation.verdicts import Verdicts, find_verdicts
 
 
 @dataclass(slots=True, frozen=True)
@@ -29,6 +29,8 @@ class Judgement:
     """(C,) int64, objects that count, of any area."""
     num_detections: np.ndarray
     """(C,) int64, detections among the best of their images, judged or not."""
+    verdicts: Verdicts
+    """That all curves are drawn from: what is to be said of every detection."""
 
 
 def judge(
@@ -57,4 +59,5 @@ def judge(
         found.pooled(members),
         found.num_objects[:, 0],
         found.num_detections,
+        found,
     )

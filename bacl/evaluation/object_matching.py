@@ -45,6 +45,8 @@ class Matches:
     """(N,) uint64: found an object that counts."""
     ignored: np.ndarray
     """(N,) uint64: found an object that does not count (ignored, or outside the area range)."""
+    taken: np.ndarray
+    """(G,) uint64: what became of each object: found; a crowd region never is."""
 
 
 def box_overlap(detections: np.ndarray, truths: np.ndarray, crowd: np.ndarray) -> PairOverlap:
@@ -106,7 +108,7 @@ def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairO
                     matched[who] |= won
                     if accepted is counting:
                         right[who] |= won
-    return Matches(right, matched & ~right)
+    return Matches(right, matched & ~right, taken)
 
 
 def _pair_blocks(

@@ -60,7 +60,7 @@ def accumulate(
     num_thresholds = len(IOU_THRESHOLDS)
     shape = (num_thresholds, len(RECALLS), num_categories, num_ranges)
     precision, recall = np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0)
-    starts = np.searchsorted(labels, np.arange(num_categories))
+    starts = _starts(labels, num_categories)
     for area in range(num_ranges):
         objects = num_objects[:, area]
         present = objects > 0
@@ -72,6 +72,28 @@ def accumulate(
             precision[threshold, :, present, area] = curve[present]
             recall[threshold, present, area] = found[present] / objects[present]
     return Curves(precision, recall)
+
+
+def average_precisions(
+    labels: np.ndarray, right: np.ndarray, wrong: np.ndarray, num_objects: np.ndarray
+) -> np.ndarray:
+    """(C,) float64, AP of each category under a single condition; -1 without objects.
+
+    Args:
+        labels: (N,) in [0, C), ascending; within a category, best detection first.
+        right: (N,) bool, true positives.
+        wrong: (N,) bool, false positives; ignored detections are neither.
+        num_objects: (C,) int64, objects that count.
+    """
+    false = np.cumsum(wrong, dtype=np.int64)
+    starts = _starts(labels, len(num_objects))
+    curve, _ = _curve(labels, starts, np.flatnonzero(right), false, num_objects)
+    return np.where(num_objects > 0, curve.mean(1), -1.0)
+
+
+def _starts(labels: np.ndarray, num_categories: int) -> np.ndarray:
+    """(C,) int64, where the detections of each category begin."""
+    return np.searchsorted(labels, np.arange(num_categories))
 
 
 def _curve(

@@ -41,6 +41,8 @@ class Verdicts:
     """(C,) int64, detections among the best of their images, judged or not."""
     rows: np.ndarray
     """(N,) int64 in the columns of detections."""
+    taken: np.ndarray
+    """(G,) uint64 of the truth's objects, see `Matches.taken`."""
 
     def curves(self) -> Curves:
         """By the benchmark's own rules."""
@@ -109,6 +111,7 @@ def find_verdicts(
         _count_objects(truth),
         num_detections,
         rows,
+        matches.taken,
     )
 
 

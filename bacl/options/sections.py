@@ -84,6 +84,7 @@ class Report(TypedDict):
     score_threshold: Share | None
     save_detections: bool
     html: bool
+    errors: bool
 
 
 class Cost(TypedDict):

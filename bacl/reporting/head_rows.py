@@ -29,6 +29,11 @@ class Cell:
         """The difference, with a mark where it is not sure."""
         return self.change if self.sure else f"{NOT_SURE} {self.change}"
 
+    @property
+    def text(self) -> str:
+        """Both, where there is a difference."""
+        return f"{self.value} ({self.marked})" if self.change else self.value
+
 
 @dataclass(frozen=True)
 class Block:
@@ -115,6 +120,11 @@ def _in_tables(evaluation: Evaluation) -> list[Measure]:
 
 def _percent(value: float) -> float:
     return 100 * float(value) if value >= 0 else math.nan
+
+
+def in_percent(share: float) -> str:
+    """A share in [0, 1] as a cell; a dash for what is not known (NaN)."""
+    return _text(100 * share)
 
 
 def _text(number: float) -> str:

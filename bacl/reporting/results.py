@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
 from bacl.files.atomic import replacing
 from bacl.messages.shown import as_markdown, shown
+from bacl.reporting.error_results import ErrorResults
+from bacl.reporting.error_tables import error_tables
 from bacl.reporting.explanations import explanations
 from bacl.reporting.head_rows import Cell, blocks, further, rows
+from bacl.reporting.markdown_table import header, row
 from bacl.reporting.shift_lines import curve_rows, shift_curves, shift_lines
 from bacl.reporting.spreadsheet import write_csv
 
@@ -57,22 +61,25 @@ class RunResults:
 
     def markdown(self) -> str:
         """The same table in Markdown, what it can tell, and a table of further measures."""
-        lines = _head(["measure", "head"], self._columns_of_groups)
+        lines = header(["measure", "head"], self._columns_of_groups)
         for block in blocks(self._first):
             found = rows(self.evaluations, block.columns)
-            lines += [_line([block.title, as_markdown(shown(name))], own) for name, own in found]
+            lines += [_line([block.title, name], own) for name, own in found]
         titles = further(self._first)
         measures = [*(block.title for block in blocks(self._first)), *titles]
         told = [*self.notes, *explanations(measures, len(self.evaluations) > 1)]
         told += shift_lines(shift_curves(self.evaluations))
         lines += ["", *[f"- {text}" for text in told], ""]
-        lines += _head(["head"], titles)
+        lines += header(["head"], titles)
         found = rows(self.evaluations, titles)
-        lines += [_line([as_markdown(shown(name))], own) for name, own in found]
+        lines += [_line([name], own) for name, own in found]
+        lines += error_tables(self.errors) if self.errors else []
         return "\n".join(lines) + "\n"
 
     def write(self, folder: Path, category_ids: ArrayLike) -> None:
         """Write results.json, per_category.csv and shift_curves.csv, each whole or not at all.
+
+        And what `ErrorResults.write` says, where errors were looked at.
 
         results.json has the measures by variant, -1 as null, and `evaluated` where not all images
         were judged. per_category.csv has columns `<variant>.<measure>`, with -1 left empty, and
@@ -91,10 +98,17 @@ class RunResults:
             part = {"evaluated": self._first.part} if self._first.part else {}
             values = {name: _plain(each.values) for name, each in self.evaluations.items()}
             path.write_text(json.dumps(part | values, indent=2) + "\n", encoding="utf-8")
+        if self.errors:
+            self.errors.write(folder, np.asarray(category_ids))
         lines = zip(*[_texts(column) for column in columns.values()], strict=True)
         write_csv(folder / "per_category.csv", [list(columns), *lines])
         if curves := shift_curves(self.evaluations):
             write_csv(folder / "shift_curves.csv", curve_rows(curves))
+
+    @cached_property
+    def errors(self) -> ErrorResults | None:
+        """What went wrong; None where that was not looked at."""
+        return ErrorResults.of(self.evaluations, self.statistics.names)
 
     @property
     def _first(self) -> Evaluation:
@@ -137,16 +151,9 @@ def describe_groups(grouping: Grouping, statistics: CategoryStatistics) -> list[
     ]
 
 
-def _head(names: list[str], titles: list[str]) -> list[str]:
-    return [
-        "| " + " | ".join([*names, *map(as_markdown, titles)]) + " |",
-        "|---" * len(names) + "|" + "---:|" * len(titles),
-    ]
-
-
-def _line(names: list[str], cells: Iterable[Cell]) -> str:
-    texts = [f"{each.value} ({each.marked})" if each.change else each.value for each in cells]
-    return "| " + " | ".join([*names, *texts]) + " |"
+def _line(names: Sequence[str], cells: Sequence[Cell]) -> str:
+    """The last of the names is a head's."""
+    return row([*names[:-1], as_markdown(shown(names[-1]))], [cell.text for cell in cells])
 
 
 def _rich_cell(cell: Cell) -> Text:

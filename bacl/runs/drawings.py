@@ -16,10 +16,13 @@ from bacl.evaluation.telling_images import TellingImage
 from bacl.heads import Head, classifiers_by_name
 from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
+from bacl.reporting.error_results import ErrorResults
 from bacl.reporting.figures import (
     DetectionSample,
     draw_ap_by_count,
+    draw_confusion,
     draw_detection_grid,
+    draw_errors,
     draw_losses,
     draw_shift_curves,
     draw_weight_norms,
@@ -58,6 +61,10 @@ def draw(
         "weight_norms.png": partial(_draw_norms, evaluations, heads, data),
         "detections.png": partial(_draw_detections, evaluations, data, report),
     }
+    if errors := ErrorResults.of(evaluations, data.val_table.category_names):
+        drawings["errors.png"] = partial(_draw_rates, errors)
+        if any(found.mistaken.any() for found in errors.confusions.values()):
+            drawings["confusion.png"] = partial(_draw_confusion, errors, data)
     if curves_over_shift := shift_curves(evaluations):
         drawings["shift_curves.png"] = partial(_draw_shifts, curves_over_shift)
     with Dispensable(f"{pictures}: not drawn") as figures:
@@ -89,6 +96,16 @@ def _draw_norms(
 
 def _draw_shifts(curves: Mapping[str, ShiftCurve], path: Path) -> Path:
     return draw_shift_curves(path, curves)
+
+
+def _draw_rates(errors: ErrorResults, path: Path) -> Path:
+    return draw_errors(path, errors.rates, errors.grouping)
+
+
+def _draw_confusion(errors: ErrorResults, data: DetectionDataModule, path: Path) -> Path:
+    counts = np.asarray(data.statistics.image_counts)
+    two = {name: errors.confusions[name] for name in errors.contrasted}
+    return draw_confusion(path, two, counts, errors.grouping, errors.names)
 
 
 def _draw_detections(

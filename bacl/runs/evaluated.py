@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.telling_images import TellingImage, telling_images
 from bacl.evaluation.truth import GroundTruth
@@ -34,7 +36,8 @@ def evaluate(
         report: how many images are drawn, whose detections are kept, or whether all are.
         variants: by name; None takes the heads as they are.
         keeps_all: whether all detections are kept, whatever is drawn and saved.
-        in_full: whether scores are shifted, too, and categories looked at more closely.
+        in_full: whether scores are shifted, too, categories looked at more closely, and errors told,
+            as far as the report wants it.
 
     Returns:
         By variant, in the order given.
@@ -48,8 +51,10 @@ def evaluate(
     counts = np.asarray(run.data.statistics.image_counts)
     closer = report["html"] and in_full
     found = {}
+    wanted = in_full and report.get("errors", True)  # checkpoints of earlier versions do not say
+    errors = partial(ErrorFindings.of, threshold=report["score_threshold"]) if wanted else None
     for name, metric in metrics.items():
-        found[name] = Evaluation.of(metric, truth, counts, [], in_full, closer)
+        found[name] = Evaluation.of(metric, truth, counts, [], in_full, closer, errors)
         metric.forget_judgement()
     every = keeps_all or report["save_detections"]
     kept = None if every else [each.image_id for each in pictured(run, report, found)]

@@ -1,6 +1,8 @@
 """The figures of one run: pure functions of arrays that each write one PNG and return its path."""
 
+from bacl.reporting.figures.confusion_matrix import draw_confusion
 from bacl.reporting.figures.detection_grid import DetectionSample, draw_detection_grid
+from bacl.reporting.figures.error_bars import draw_errors
 from bacl.reporting.figures.losses import draw_losses, has_losses
 from bacl.reporting.figures.precision_by_count import draw_ap_by_count
 from bacl.reporting.figures.prediction_panels import draw_predictions
@@ -10,7 +12,9 @@ from bacl.reporting.figures.weight_norms import draw_weight_norms
 __all__ = [
     "DetectionSample",
     "draw_ap_by_count",
+    "draw_confusion",
     "draw_detection_grid",
+    "draw_errors",
     "draw_losses",
     "draw_predictions",
     "draw_shift_curves",

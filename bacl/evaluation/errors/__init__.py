@@ -1,0 +1,1 @@
+"""What went wrong, for which categories: kinds of errors, and what each of them costs."""

@@ -1,0 +1,93 @@
+"""Errors for each object of a group of categories, and how they differ between heads.
+
+H: heads. I: images. K: groups, and all categories before them. R: rates of a head in a group.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from bacl.evaluation.bootstrap import ratios, standard_error
+from bacl.evaluation.errors.detection_kinds import ERRORS, DetectionKind
+from bacl.evaluation.errors.error_findings import ErrorFindings
+from bacl.evaluation.errors.object_fates import ObjectFate
+from bacl.evaluation.groups import Grouping
+from bacl.evaluation.label_difference import Difference
+
+JUDGED_KINDS = (DetectionKind.RIGHT, *ERRORS)
+KINDS: tuple[IntEnum, ...] = (*ObjectFate, *JUDGED_KINDS)
+"""What there are rates of: the fates of objects, then the kinds of judged detections."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRate:
+    """How often something happens, over the objects of a group."""
+
+    value: float
+    """At least 0, of fates at most 1; NaN without objects."""
+    difference: Difference | None
+    """To the reference's; None of the reference itself."""
+
+
+Rates = Mapping[str | None, Sequence[ErrorRate]]
+"""By group key (None: all categories), in the order of `KINDS`."""
+
+
+def error_rates(findings: Mapping[str, ErrorFindings], grouping: Grouping) -> dict[str, Rates]:
+    """Rates of every head, the first being the reference, all on the same resampled images.
+
+    An object belongs to the group of its category, a detection to that of its own category. Both
+    are counted over the objects of the group.
+
+    Args:
+        findings: by head, of the same truth.
+        grouping: of the categories.
+    """
+    sums = np.stack([_sums(each, grouping) for each in findings.values()])  # (H, I, K, R)
+    objects = sums[:1, :, :, : len(ObjectFate)].sum(3, keepdims=True)
+    objects = np.broadcast_to(objects, sums.shape)
+    values = _shares(sums.sum(1), objects.sum(1))
+    drawn = ratios(_by_image(sums), _by_image(objects)).reshape(-1, *values.shape)
+    changes, errors = values - values[0], standard_errors(drawn - drawn[:, :1])
+    keys = [None, *(group.key for group in grouping.groups)]
+    return {
+        name: {
+            key: [
+                ErrorRate(value, Difference(change, error) if head else None)
+                for value, change, error in zip(
+                    *(each[head, group].tolist() for each in (values, changes, errors)), strict=True
+                )
+            ]
+            for group, key in enumerate(keys)
+        }
+        for head, name in enumerate(findings)
+    }
+
+
+def standard_errors(resampled: np.ndarray) -> np.ndarray:
+    """As `bootstrap.standard_error`, of (B, ...)."""
+    return standard_error(resampled.reshape(len(resampled), -1)).reshape(resampled.shape[1:])
+
+
+def _sums(found: ErrorFindings, grouping: Grouping) -> np.ndarray:
+    """(I, K, R) float64: how often each happens in each image."""
+    objects, shown = found.objects, found.shown
+    group = np.stack([each.members for each in grouping.groups]).argmax(axis=0)
+    images = np.concatenate([objects.images, shown.images])
+    labels = np.concatenate([objects.labels, shown.labels])
+    kinds = np.concatenate([objects.fates, shown.kinds + np.uint8(len(ObjectFate))])
+    shape = (len(found.truth.image_ids), len(grouping.groups), len(KINDS))
+    cells = np.ravel_multi_index((images, group[labels], kinds), shape)
+    counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
+    return np.concatenate([counts.sum(1, keepdims=True), counts], axis=1)
+
+
+def _by_image(sums: np.ndarray) -> np.ndarray:
+    """(I, H * K * R) of (H, I, K, R)."""
+    return np.moveaxis(sums, 1, 0).reshape(sums.shape[1], -1)
+
+
+def _shares(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
