@@ -70,6 +70,8 @@ def _share(
         logger.save()
     evaluations = {name: found[each.variant] for name, each in names.items()}
     report, step = plain(job.config)["report"], group.trainer.global_step
+    if not report["errors"]:
+        evaluations = {name: replace(each, errors=None) for name, each in evaluations.items()}
     conclusion = Conclusion(own, evaluations, heads, group.data, report, loggers, step)
     conclusion.write()
     for logger in loggers:

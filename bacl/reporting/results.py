@@ -98,12 +98,12 @@ class RunResults:
             part = {"evaluated": self._first.part} if self._first.part else {}
             values = {name: _plain(each.values) for name, each in self.evaluations.items()}
             path.write_text(json.dumps(part | values, indent=2) + "\n", encoding="utf-8")
-        if self.errors:
-            self.errors.write(folder, np.asarray(category_ids))
         lines = zip(*[_texts(column) for column in columns.values()], strict=True)
         write_csv(folder / "per_category.csv", [list(columns), *lines])
         if curves := shift_curves(self.evaluations):
             write_csv(folder / "shift_curves.csv", curve_rows(curves))
+        if self.errors:
+            self.errors.write(folder, np.asarray(category_ids))
 
     @cached_property
     def errors(self) -> ErrorResults | None:
