@@ -30,7 +30,9 @@ def brought_up_to_date(content: dict[str, Any]) -> dict[str, Any]:
         name: _with_init(_with_box_generator(stage), sampler)
         for name, stage in config["stages"].items()
     }
-    report = {"report": {"html": True} | config["report"]} if "report" in config else {}
+    report = (
+        {"report": {"html": True, "errors": True} | config["report"]} if "report" in config else {}
+    )
     return content | {"heads": heads, "config": config | {"stages": stages} | report}
 
 

@@ -36,8 +36,8 @@ def evaluate(
         report: how many images are drawn, whose detections are kept, or whether all are.
         variants: by name; None takes the heads as they are.
         keeps_all: whether all detections are kept, whatever is drawn and saved.
-        in_full: whether scores are shifted, too, categories looked at more closely, and errors told,
-            as far as the report wants it.
+        in_full: whether scores are shifted, too, and categories looked at more closely and errors
+            found where the report wants it.
 
     Returns:
         By variant, in the order given.
@@ -50,9 +50,8 @@ def evaluate(
     truth = GroundTruth.from_table(first.table, first.rules)
     counts = np.asarray(run.data.statistics.image_counts)
     closer = report["html"] and in_full
-    found = {}
-    wanted = in_full and report.get("errors", True)  # checkpoints of earlier versions do not say
-    errors = partial(ErrorFindings.of, threshold=report["score_threshold"]) if wanted else None
+    finding = partial(ErrorFindings.of, threshold=report["score_threshold"])
+    errors, found = finding if report["errors"] and in_full else None, {}
     for name, metric in metrics.items():
         found[name] = Evaluation.of(metric, truth, counts, [], in_full, closer, errors)
         metric.forget_judgement()
