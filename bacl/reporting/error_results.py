@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bacl.evaluation.errors.confusion import UNJUDGED, Confusion, confusion
+from bacl.evaluation.errors.category_confusion import UNJUDGED, Confusion, confusion
 from bacl.evaluation.errors.detection_kinds import DetectionKind, words
 from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.errors.error_rates import JUDGED_KINDS, KINDS, ErrorRate, Rates, error_rates

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from bacl.evaluation.errors.confusion import Confusion
+from bacl.evaluation.errors.category_confusion import Confusion
 from bacl.evaluation.groups import Grouping
 from bacl.reporting.figures.letters import label
 from bacl.reporting.figures.style import new_figure, save, styled

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bacl.evaluation.errors import overlapping_pairs
-from bacl.evaluation.errors.confusion import UNJUDGED, confusion
+from bacl.evaluation.errors.category_confusion import UNJUDGED, confusion
 from bacl.evaluation.errors.detection_kinds import DetectionKind
 from bacl.evaluation.errors.object_fates import NONE, ObjectFate
 from bacl.evaluation.rules import Rules
