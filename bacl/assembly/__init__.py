@@ -1,4 +1,4 @@
 """From a configuration, or from what a checkpoint says of itself, to objects.
 
-Imports: callbacks, checkpoints, data, detectors, heads, loggers, options, stages.
+Imports: callbacks, checkpoints, data, detectors, heads, inspection, loggers, options, stages.
 """

@@ -64,6 +64,29 @@ def single_device_trainer(config: DictConfig) -> Trainer:
     return _trainer(config, **alone, logger=False, enable_checkpointing=False)
 
 
+def measuring_trainer(config: DictConfig, schedule: Schedule, watching: list[Callback]) -> Trainer:
+    """A trainer on one device that trains and leaves nothing: no evaluation, log or checkpoint.
+
+    Args:
+        config: of the run.
+        schedule: its epochs decide what the learning rate does; who watches ends it earlier.
+        watching: the callbacks.
+    """
+    return _trainer(
+        config,
+        devices=1,
+        num_nodes=1,
+        strategy="auto",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        max_epochs=schedule.epochs,
+        callbacks=watching,
+    )
+
+
 def build_fabric(config: DictConfig) -> Fabric:
     """Device and precision of the trainer, for what has no training loop.
 

@@ -7,6 +7,7 @@ JOBS = {
     "import": "bacl.jobs.import_checkpoint",
     "export": "bacl.jobs.export",
     "cost": "bacl.jobs.cost",
+    "data": "bacl.jobs.inspect_data",
     "prepare": "bacl.jobs.prepare",
     "report": "bacl.jobs.report",
     "doctor": "bacl.jobs.doctor",

@@ -97,6 +97,14 @@ class Cost(TypedDict):
     warm_up: Whole
 
 
+class Inspection(TypedDict):
+    """job=data."""
+
+    pictures: bool
+    steps: Annotated[int, Interval(ge=0, le=1000)]
+    examples: Annotated[int, Interval(ge=1, le=1000)]
+
+
 class Predict(TypedDict):
     """job=predict."""
 
@@ -193,6 +201,7 @@ class Configuration(Model):
     choice: Free[Annotated[Any, Part("bacl.runs.head_choice.HeadChoice")] | None]
     """Of one of the heads, once all are trained."""
     cost: Annotated[Free[Cost], ReadBy(("cost",))]
+    inspection: Annotated[Free[Inspection], ReadBy(("data",))]
     predict: Annotated[Free[Predict], ReadBy(("predict",))]
     export: Annotated[Free[Export], ReadBy(("export",))]
     sweep: NotRequired[NamesNoFolder[Mapping[str, Any]]]

@@ -1,4 +1,4 @@
 """Tables and figures of what was measured.
 
-Imports: data, evaluation, loggers, speed.
+Imports: data, evaluation, inspection, loggers, speed.
 """

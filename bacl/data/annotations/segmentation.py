@@ -29,6 +29,17 @@ class Segmentations:
         """(A,) bool: which annotations have a segmentation."""
         return (self._count > 0) | (self._code >= 0)
 
+    def rectangles(self) -> np.ndarray:
+        """(A,) bool: which annotations have one polygon that is an upright rectangle."""
+        lengths, alone = np.diff(self._points.offsets), np.flatnonzero(self._count == 1)
+        alone = alone[lengths[self._first[alone]] == 8] if len(lengths) else alone[:0]
+        starts = self._points.offsets[self._first[alone]]
+        points = self._points.values[starts[:, None] + np.arange(8)].reshape(-1, 4, 2)
+        low, high = points.min(axis=1, keepdims=True), points.max(axis=1, keepdims=True)
+        found = np.zeros(len(self._count), dtype=bool)
+        found[alone] = ((points == low) | (points == high)).all(axis=(1, 2))
+        return found
+
     def polygons(self, row: int) -> list[np.ndarray]:
         """Polygons of annotation `row`, each (P, 2) float64 x and y in pixels; views, no copies."""
         first = self._first[row]

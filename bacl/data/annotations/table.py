@@ -191,6 +191,22 @@ class AnnotationTable:
         """Labels of which only some objects are annotated (int64); empty in COCO files."""
         return self.categories.relabelled(self._not_exhaustive[image]).astype(np.int64)
 
+    def negative_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) image and (N,) int64 label of everything that is verified to be absent."""
+        return self._pairs(self._negative)
+
+    def not_exhaustive_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) image and (N,) int64 label where only some objects are annotated."""
+        return self._pairs(self._not_exhaustive)
+
+    def _pairs(self, lists: Ragged) -> tuple[np.ndarray, np.ndarray]:
+        images = np.repeat(np.arange(self.num_images), np.diff(lists.offsets))
+        return images, self.categories.relabelled(lists.values).astype(np.int64)
+
+    def shapeless(self) -> np.ndarray:
+        """(A,) bool: annotations whose mask is no more than a box, or that have none."""
+        return ~self._segmentations.present() | self._segmentations.rectangles()
+
     def rows(self, image: int) -> slice:
         """The rows of an image's annotations."""
         return slice(int(self.offsets[image]), int(self.offsets[image + 1]))

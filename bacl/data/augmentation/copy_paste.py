@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from bacl.data.annotations.run_lengths import mask_areas
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.augmentation.canvas import Canvas
+from bacl.data.augmentation.frames import Frames
 from bacl.data.augmentation.instance_bank import InstanceBank
 from bacl.data.augmentation.placement import Placement, boxes_of, without
-from bacl.data.augmentation.transforms import Sample, scaled_size
+from bacl.data.augmentation.transforms import Sample, resized_frames, scaled_size
 from bacl.options.ranges import NeverFalling, NotNegative, Positive, Share, Whole
 
 MAX_SOURCE_DRAWS = 100
@@ -151,6 +152,15 @@ class CopyPaste(nn.Module):
         corner = _draw(height - kept[0] + 1), _draw(width - kept[1] + 1)
         flip = float(torch.rand(())) < self.flip_probability
         return Placement(old, (height, width), corner + kept, flip, (self.canvas, self.canvas))
+
+    def frames(self, sizes: np.ndarray, draws: np.random.Generator) -> Frames:
+        """Where pictures of (I, 2) `sizes`, height and width, land, by draws as those above."""
+        low, high = self.scale
+        long_sides = np.floor(self.canvas * draws.uniform(low, high, len(sizes)))
+        resized = resized_frames(sizes, long_sides / sizes.max(1))
+        kept = np.minimum(resized.size, self.canvas)
+        corner = np.floor(draws.random(kept.shape) * (resized.size - kept + 1))
+        return Frames(resized.scale, corner, kept)
 
     def paste(self, destination: Canvas, pasted: Canvas) -> Canvas:
         """`destination` under all objects of `pasted`; its image is overwritten."""

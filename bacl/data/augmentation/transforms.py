@@ -9,11 +9,13 @@ end: batches are normalised when they are put together (`bacl.data.collate`).
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from bacl.data.augmentation.frames import Frames
 from bacl.options.marks import Samples
 from bacl.options.ranges import Pixels, Sides
 
@@ -75,6 +77,11 @@ class ResizeShortSide(v2.Transform):
         """Resize an image, boxes or masks to the new size."""
         return self._call_kernel(v2.functional.resize, inpt, params["size"], antialias=True)
 
+    def frames(self, sizes: np.ndarray, draws: np.random.Generator) -> Frames:
+        """Where pictures of (I, 2) `sizes`, height and width, land."""
+        short = draws.choice(np.array(self.short_sides), len(sizes))
+        return resized_frames(sizes, np.minimum(self.max_size / sizes.max(1), short / sizes.min(1)))
+
     def resized(self, size: tuple[int, int], short_side: int) -> list[int]:
         """[height, width] of an image of (height, width) `size` after the resize."""
         return scaled_size(size, min(self.max_size / max(size), short_side / min(size)))
@@ -83,3 +90,9 @@ class ResizeShortSide(v2.Transform):
 def scaled_size(size: tuple[int, int], scale: float) -> list[int]:
     """[height, width] times `scale`, rounded half up as `int(side * scale + 0.5)`, at least 1."""
     return [max(1, int(side * scale + 0.5)) for side in size]
+
+
+def resized_frames(sizes: np.ndarray, scales: np.ndarray) -> Frames:
+    """Frames of pictures of (I, 2) `sizes`, height and width, times (I,) `scales`; no crop."""
+    new = np.maximum(1, (sizes * scales[:, None] + 0.5).astype(np.int64))[:, ::-1]
+    return Frames(new / sizes[:, ::-1], np.zeros(new.shape), new)

@@ -1,0 +1,43 @@
+"""What of a configuration a preset may change, and one part of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is configured of a stage."""
+
+    name: str
+    epochs: int
+    warmup_steps: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is configured, as far as the preset may change it."""
+
+    stages: Sequence[Stage]
+    batch_size: int
+    anchor_scale: float | None
+    """None for a detector without such anchors."""
+    hallucinates: bool
+    """Whether the head has hallucinated rows, with `categories` and `samples`."""
+    chooses: bool
+    """Whether the run chooses among heads."""
+    gpu: bool
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether a classifier stage follows a representation stage."""
+        return [stage.name for stage in self.stages] == ["representation", "classifier"]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One part of the preset."""
+
+    part: str
+    overrides: tuple[str, ...]
+    """None of them where what is configured is kept."""
+    reason: str

@@ -1,0 +1,48 @@
+"""How well anchors fit objects, wherever they stand.
+
+A: anchors of a position. L: levels. O: objects.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class AnchorShapes:
+    """Anchors as `bacl.detectors.anchors.AnchorGenerator` places them."""
+
+    sides: np.ndarray
+    """(L, A, 2) float64 width and height in pixels."""
+    strides: np.ndarray
+    """(L,) int64 pixels."""
+
+    def scaled(self, factor: float) -> "AnchorShapes":
+        """The same with sides times `factor`."""
+        return AnchorShapes(self.sides * factor, self.strides)
+
+    def best_overlaps(self, boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """(O,) largest IoU of each object with any anchor.
+
+        Among anchors of one shape the one with the nearest centre has the largest: the overlap
+        falls with the distance along each axis. So an object is compared with L · A anchors.
+
+        Args:
+            boxes: (O, 4) xyxy in pixels of the frame.
+            sizes: (O, 2) width and height of the frame of each.
+        """
+        centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        best = np.zeros(len(boxes))
+        for stride, shapes in zip(self.strides.tolist(), self.sides, strict=True):
+            cells = np.ceil(sizes / stride) - 1
+            shift = abs(np.clip(np.rint(centres / stride), 0, cells) * stride - centres)
+            for shape in shapes:
+                np.maximum(best, _overlaps(sides, shape, shift), out=best)
+        return best
+
+
+def _overlaps(sides: np.ndarray, shape: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """IoU of boxes with (O, 2) sides and boxes of one shape whose centres lie (O, 2) away."""
+    common = np.minimum(np.minimum(sides, shape), (sides + shape) / 2 - shift).clip(min=0)
+    shared = common.prod(axis=1)
+    return shared / (sides.prod(axis=1) + shape.prod() - shared).clip(min=1e-9)

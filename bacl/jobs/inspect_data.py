@@ -1,0 +1,77 @@
+"""job=data: what is to be known of data before a training, and what the training will take."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import rich
+from omegaconf import DictConfig, open_dict
+
+from bacl.assembly.build import chosen_stages
+from bacl.assembly.inspection import inspect, setting
+from bacl.assembly.restored import command_overrides
+from bacl.assembly.trainer import prepare_process
+from bacl.inspection.checks import findings
+from bacl.inspection.inspected import Inspected
+from bacl.inspection.preset import command, preset
+from bacl.messages.errors import UserError, in_one_line
+from bacl.reporting.inspection_console import console_parts
+from bacl.reporting.inspection_figures import draw_inspection
+from bacl.reporting.inspection_page import markdown
+from bacl.reporting.inspection_report import InspectionReport
+from bacl.runs.folder import environment, write_text
+from bacl.runs.timed_steps import time_steps
+from bacl.speed.step_times import StepTimes
+
+_LOG = logging.getLogger(__name__)
+
+
+def run(config: DictConfig, folder: Path) -> None:
+    """Inspect the data, time some steps, and write data/data.md, data.json and figures."""
+    prepare_process()
+    data = inspect(config, pictures=config.inspection.pictures)
+    advice = preset(data, setting(config))
+    steps, untimed = _time_stages(config, data)
+    report = InspectionReport(
+        name=config.data.name,
+        data=data,
+        findings=findings(data),
+        advice=advice,
+        command=command(command_overrides(), advice),
+        steps=steps,
+        untimed=untimed,
+        examples=config.inspection.examples,
+    )
+    place = folder / "data"
+    report.write_json(place / "data.json", environment=environment())
+    for part in console_parts(report):
+        rich.print(part)
+    drawn = draw_inspection(place / "figures", report)
+    write_text(place / "data.md", markdown(report, [f"figures/{path.name}" for path in drawn]))
+    print(f"{report.headline}; written to {place}")
+
+
+def _time_stages(config: DictConfig, data: Inspected) -> tuple[list[StepTimes], list[str]]:
+    """What the steps of each stage take, without pictures that cannot be used; and why not."""
+    if not config.inspection.steps:
+        return [], ["nothing was timed (inspection.steps=0)"]
+    config, bad = config.copy(), list(_unusable(data))
+    if bad:
+        with open_dict(config):
+            config.datamodule.leave_out = [*sorted(data.train.selection.choice.leave_out), *bad]
+    steps, untimed = [], []
+    for name in chosen_stages(config):
+        _LOG.info("timing %d steps of the %s stage", config.inspection.steps, name)
+        try:
+            steps.append(time_steps(config, name, config.inspection.steps))
+        except UserError as error:
+            untimed.append(f"{name}: not timed: {in_one_line(error)}")
+    return steps, untimed
+
+
+def _unusable(data: Inspected) -> Iterator[str]:
+    """File names of pictures that a training would stop at."""
+    for split in data.splits:
+        if split.pictures is not None:
+            for image in split.pictures.problems:
+                yield split.table.file_name(image)

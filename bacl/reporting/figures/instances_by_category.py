@@ -1,0 +1,67 @@
+"""How many objects each category has, from the most frequent to the rarest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bacl.reporting.figures.letters import label
+from bacl.reporting.figures.style import INK, new_figure, save, styled, written_out
+from bacl.reporting.group_colours import HEAD, TAIL
+
+GROUPS = {"f": ("frequent", HEAD), "c": ("common", TAIL[1]), "r": ("rare", TAIL[0])}
+MAX_NAMED = 80
+"""Categories up to which each is named."""
+NONE = 0.5
+"""Where a category without objects stands on the logarithmic axis."""
+
+
+@styled
+def draw_instances_by_category(
+    path: Path,
+    train: ArrayLike,
+    val: ArrayLike,
+    frequency: Sequence[str],
+    names: Sequence[str],
+) -> Path:
+    """Draw a bar for the training objects of each category, and a mark for the validation's.
+
+    Args:
+        path: PNG to write.
+        train: (C,) training objects.
+        val: (C,) validation objects.
+        frequency: C groups: r, c or f.
+        names: C names.
+
+    Returns:
+        `path`.
+    """
+    trained, judged = np.asarray(train), np.asarray(val)
+    order = np.argsort(-trained, kind="stable")
+    figure, [[axes]] = new_figure(12, 5)
+    places, groups = np.arange(len(order)), np.asarray(frequency)[order]
+    for key, (name, shade) in GROUPS.items():
+        own = groups == key
+        if own.any():
+            heights = trained[order][own].clip(NONE)
+            text = f"{name} · {int(own.sum())} categories"
+            axes.bar(places[own], heights, width=0.9, color=shade.colour, label=text)
+    axes.plot(
+        places, judged[order].clip(NONE), linestyle="", marker="_", color=INK, markersize=5,
+        label="validation",
+    )  # fmt: skip
+    axes.set_yscale("log")
+    written_out(axes.yaxis)
+    axes.set_ylim(bottom=NONE)
+    axes.set_xlim(-0.7, len(order) - 0.3)
+    axes.set_ylabel("objects")
+    axes.set_title("Objects of each category")
+    axes.grid(axis="x", visible=False)
+    if len(order) <= MAX_NAMED:
+        texts = [label(names[each], 18) for each in order.tolist()]
+        axes.set_xticks(places, texts, rotation=90, fontsize=7.5)
+    else:
+        axes.set_xlabel("categories by their training objects")
+    axes.legend()
+    return save(figure, path)

@@ -1,0 +1,59 @@
+"""An inspection on the screen."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bacl.inspection.finding import Severity
+from bacl.messages.shown import shown
+from bacl.reporting.inspection_lines import (
+    GROUPS,
+    NAMES,
+    SIZE_TITLES,
+    group_rows,
+    places,
+    preset_rows,
+    size_rows,
+    split_rows,
+    step_lines,
+)
+from bacl.reporting.inspection_report import InspectionReport
+
+STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: ""}
+
+
+def console_parts(report: InspectionReport) -> Iterator[RenderableType]:
+    """What is printed, one after the other."""
+    yield _table("Images and objects", ["", "training", "validation"], split_rows(report))
+    yield _table("Categories by training images", GROUPS, group_rows(report))
+    yield _table("Pixels in the network", SIZE_TITLES, size_rows(report))
+    yield _found(report)
+    yield _table("Preset", ["part", "overrides", "because"], preset_rows(report))
+    yield Text(f"\n{report.command}\n", overflow="fold")
+    for line in step_lines(report):
+        yield Text(shown(line, 300))
+
+
+def _found(report: InspectionReport) -> Table:
+    table = Table(title=f"Found: {report.headline}")
+    for title in ("", "split", "found", "what follows, and the mend", "where"):
+        table.add_column(title, overflow="fold")
+    for finding in report.findings:
+        fault = finding.fault
+        told = [finding.told, f"{fault.follows}. Mend: {fault.mend}"]
+        where = "\n".join(places(finding, report.examples))
+        cells = [fault.severity.value, NAMES[finding.split], *told, where]
+        table.add_row(*map(Text, cells), style=STYLES[fault.severity])
+    return table
+
+
+def _table(title: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title)
+    for place, each in enumerate(titles):
+        numbers = place > 0 and rows and all(len(row[place]) < 30 for row in rows)
+        table.add_column(each, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

@@ -1,0 +1,88 @@
+"""A few real steps of a stage, with what its training will take of time and memory."""
+
+import resource
+import sys
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from omegaconf import DictConfig, open_dict
+
+from bacl.assembly.build import build_stage
+from bacl.assembly.data import build_data
+from bacl.assembly.trainer import measuring_trainer
+from bacl.callbacks.step_clock import StepClock
+from bacl.messages.errors import UserError
+from bacl.speed.step_times import StepTimes
+from bacl.stages import DetectionStage
+
+WARM_UP = 1
+MIB = 2**20
+
+
+class TooFewStepsError(UserError):
+    """The training has no more steps than those to warm up."""
+
+
+def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
+    """Train a stage for a step to warm up and a few more, from random weights, on one device.
+
+    Of a batch that several processes share, this one takes its share. Nothing is written.
+
+    Args:
+        config: with the number of categories.
+        name: of the stage.
+        steps: that are timed.
+
+    Raises:
+        TooFewStepsError: there are not so many.
+        UserError: whatever stops a training: a picture that cannot be read, an option.
+    """
+    config, processes = config.copy(), _processes(config)
+    with open_dict(config):
+        config.datamodule.batch_size = max(1, config.datamodule.batch_size // processes)
+        config.datamodule.check_pictures = False  # all have been looked at
+    seed_everything(config.seed, verbose=False)
+    stage, data = build_stage(config, name, False), build_data(config, config.stages[name])
+    clock = StepClock(WARM_UP, steps)
+    trainer = measuring_trainer(config, stage.schedule, [clock])
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    trainer.fit(stage, datamodule=data)
+    if not clock.timed:
+        raise TooFewStepsError(f"the {name} stage has no more than {WARM_UP} steps in an epoch")
+    return _times(name, stage, trainer, clock, data.batch_size, device)
+
+
+def _times(
+    name: str,
+    stage: DetectionStage,
+    trainer: Trainer,
+    clock: StepClock,
+    images: int,
+    device: torch.device,
+) -> StepTimes:
+    seconds, waiting = clock.means
+    return StepTimes(
+        name, seconds, waiting, clock.timed, images, int(trainer.num_training_batches),
+        stage.schedule.epochs, _peak_memory(device), _told(device),
+    )  # fmt: skip
+
+
+def _processes(config: DictConfig) -> int:
+    """Those that the configured training shares a batch among, where it says a number."""
+    devices, nodes = config.trainer.devices, config.trainer.num_nodes
+    return devices * nodes if isinstance(devices, int) and devices > 0 else 1
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device) / MIB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / MIB if sys.platform == "darwin" else peak / 1024
+
+
+def _told(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
