@@ -19,7 +19,7 @@ from bacl.inspection.anchor_reach import AnchorShapes
 from bacl.inspection.inspected import Inspected, InspectedSplit
 from bacl.inspection.picture_facts import PictureFacts
 from bacl.inspection.picture_pass import look_at_pictures
-from bacl.inspection.view import View
+from bacl.inspection.view import View, distinct
 
 
 def inspect(config: DictConfig, pictures: bool) -> Inspected:
@@ -43,10 +43,10 @@ def inspect(config: DictConfig, pictures: bool) -> Inspected:
         for name, each in (("train", data.train_set), ("val", data.val_set))
     )
     transforms = {name: each.augment.train for name, each in stages.items()}
-    views = [_view(name, train, transform) for name, transform in transforms.items()]
-    views.append(_view("evaluation", val, list(stages.values())[-1].augment.test))
+    views = [view(train, transform, name) for name, transform in transforms.items()]
+    views.append(view(val, list(stages.values())[-1].augment.test, "evaluation"))
     pastes = any(isinstance(each, CopyPaste) for each in transforms.values())
-    return Inspected(train, val, views, _anchors(config), data.load_masks, pastes)
+    return Inspected(train, val, distinct(views), _anchors(config), data.load_masks, pastes)
 
 
 def _facts(data: DetectionDataModule, images: DetectionDataset, name: str) -> PictureFacts:
@@ -55,7 +55,8 @@ def _facts(data: DetectionDataModule, images: DetectionDataset, name: str) -> Pi
     return look_at_pictures(images.files, rows, data.num_workers, description)
 
 
-def _view(name: str, split: InspectedSplit, transform: nn.Module) -> View:
+def view(split: InspectedSplit, transform: nn.Module, name: str) -> View:
+    """The objects of a split as a transform shows them."""
     return split.view(name, frames_of(transform, split.table.image_sizes))
 
 

@@ -28,14 +28,19 @@ def scale_advice(data: Inspected) -> tuple[Advice, float]:
     own = float(np.median(split.table.image_sizes[split.used].min(axis=1)))
     wanted = _wanted_side(data, own)
     views = [view for view in data.views if view.split == "train"]
-    now = {view.name: float(np.median(view.frames.size.min(axis=1))) for view in views}
     told = f"pictures have a short side of {own:.0f} pixels in the middle"
-    away = [name for name, side in now.items() if not wanted / LIKE <= side <= wanted * LIKE]
+    away = [view for view in views if not 1 / LIKE <= _side(view) / wanted <= LIKE]
     if not away:
-        kept = ", ".join(f"{side:.0f}" for side in now.values())
-        return Advice("scale", (), f"{told}; kept, they come out with {kept}"), wanted
-    overrides = [override for name in away for override in _resize(name, wanted)]
+        kept = " and ".join(f"{_side(view):.0f}" for view in views)
+        return Advice("scale", (), f"kept: {told}, in the network {kept}"), wanted
+    stages = [stage for view in away for stage in view.name.split(", ")]
+    overrides = [override for stage in stages for override in _resize(stage, wanted)]
     return Advice("scale", tuple(overrides), f"{told}; {wanted:.0f} suits them"), wanted
+
+
+def _side(view: View) -> float:
+    """The median short side of the pictures in the network."""
+    return float(np.median(view.frames.size.min(axis=1)))
 
 
 def _wanted_side(data: Inspected, own: float) -> float:
@@ -94,7 +99,7 @@ def _missed(anchors: AnchorShapes, view: View, side: float) -> float:
     if not len(chosen):
         return 0.0
     chosen = chosen[:: max(1, len(chosen) // SAMPLE)]
-    factor = side / np.median(view.frames.size.min(axis=1))
+    factor = side / _side(view)
     factor = 1.0 if 1 / LIKE <= factor <= LIKE else factor
     sizes = factor * view.frames.size[view.owners[chosen]]
     return float((anchors.best_overlaps(factor * view.boxes[chosen], sizes) < OVERLAP).mean())

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bacl.data.batch import STRIDE
+
 
 @dataclass(frozen=True)
 class AnchorShapes:
@@ -29,12 +31,12 @@ class AnchorShapes:
 
         Args:
             boxes: (O, 4) xyxy in pixels of the frame.
-            sizes: (O, 2) width and height of the frame of each.
+            sizes: (O, 2) width and height of the frame of each; anchors stand in its padding, too.
         """
         centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-        best = np.zeros(len(boxes))
+        best, padded = np.zeros(len(boxes)), np.ceil(sizes / STRIDE) * STRIDE
         for stride, shapes in zip(self.strides.tolist(), self.sides, strict=True):
-            cells = np.ceil(sizes / stride) - 1
+            cells = np.ceil(padded / stride) - 1
             shift = abs(np.clip(np.rint(centres / stride), 0, cells) * stride - centres)
             for shape in shapes:
                 np.maximum(best, _overlaps(sides, shape, shift), out=best)

@@ -22,9 +22,9 @@ TWO_LABELS = Fault(
     "two_labels",
     Severity.WARNING,
     "objects have a box of another category on them",
-    "where one of the two labels is right, the other is taught as well (some categories of LVIS "
-    "overlap: there it is meant)",
-    "keep the label that is right",
+    "one thing is taught as two, unless one of them fills the other (a person in a chair) or the "
+    "categories overlap (some of LVIS)",
+    "where it is one thing, keep the label that is right",
 )
 
 

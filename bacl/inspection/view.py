@@ -3,7 +3,8 @@
 O: objects.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,12 +13,12 @@ from bacl.data.augmentation.frames import Frames
 from bacl.inspection.anchor_reach import AnchorShapes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """The objects of a split as one augmentation shows them, with one draw for each picture."""
 
     name: str
-    """A stage, or `evaluation`."""
+    """A stage, or several that show the same, or `evaluation`."""
     split: str
     frames: Frames
     owners: np.ndarray
@@ -39,6 +40,14 @@ class View:
         inside, whole = _areas(self.boxes), _areas(self.moved)
         return inside / whole.clip(min=1e-9)
 
+    def shows_as(self, other: "View") -> bool:
+        """Whether both put the objects of one split at the same places."""
+        return (
+            self.split == other.split
+            and np.array_equal(self.frames.size, other.frames.size)
+            and np.array_equal(self.moved, other.moved)
+        )
+
     @property
     def seen(self) -> np.ndarray:
         """(O,) bool: objects of which the frame has something."""
@@ -53,6 +62,18 @@ class View:
         """(S,) best IoU of the objects seen with any anchor."""
         sizes = self.frames.size[self.owners[self.seen]]
         return anchors.best_overlaps(self.boxes[self.seen], sizes)
+
+
+def distinct(views: Sequence[View]) -> list[View]:
+    """The views that differ; those that do not are one, with the names of all."""
+    kept: list[View] = []
+    for view in views:
+        place = next((n for n, each in enumerate(kept) if each.shows_as(view)), None)
+        if place is None:
+            kept.append(view)
+        else:
+            kept[place] = replace(kept[place], name=f"{kept[place].name}, {view.name}")
+    return kept
 
 
 def _areas(boxes: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from torch.nn import functional
 
 from bacl.assembly.data import build_data
+from bacl.assembly.inspection import inspect
 from bacl.assembly.instantiate import instantiate
 from bacl.assembly.trainer import prepare_process, single_device_trainer
 from bacl.assembly.trial import try_to_build
@@ -21,8 +22,10 @@ from bacl.data.batch import Detections
 from bacl.data.categories import check_categories
 from bacl.data.missing_files import incomplete, missing_files
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
+from bacl.inspection.checks import findings
 from bacl.messages.errors import UserError
 from bacl.options.composed import plain
+from bacl.reporting.inspection_report import headline
 from bacl.runs.folder import environment
 
 
@@ -87,7 +90,11 @@ def data(config: DictConfig) -> str:
     check_categories(*tables)
     build_data(config, next(iter(config.stages.values()))).setup("fit")
     images, categories = [table.num_images for table in tables], tables[0].num_categories
-    return f"{images[0]:,} training, {images[1]:,} validation images, {categories:,} categories"
+    found = headline(findings(inspect(config.copy(), pictures=False)))
+    return (
+        f"{images[0]:,} training, {images[1]:,} validation images, {categories:,} categories; in "
+        f"their annotations {found} (job=data tells them, and looks at the pictures)"
+    )
 
 
 def backbone(config: DictConfig) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rich
 from omegaconf import DictConfig, open_dict
+from rich.text import Text
 
 from bacl.assembly.build import chosen_stages
 from bacl.assembly.inspection import inspect, setting
@@ -45,7 +46,8 @@ def run(config: DictConfig, folder: Path) -> None:
     place = folder / "data"
     report.write_json(place / "data.json", environment=environment())
     for part in console_parts(report):
-        rich.print(part)
+        # A command that is to be pasted has no line breaks of the terminal's.
+        rich.get_console().print(part, soft_wrap=isinstance(part, Text))
     drawn = draw_inspection(place / "figures", report)
     write_text(place / "data.md", markdown(report, [f"figures/{path.name}" for path in drawn]))
     print(f"{report.headline}; written to {place}")

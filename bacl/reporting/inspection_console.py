@@ -21,7 +21,7 @@ from bacl.reporting.inspection_lines import (
 )
 from bacl.reporting.inspection_report import InspectionReport
 
-STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: ""}
+STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
 
 def console_parts(report: InspectionReport) -> Iterator[RenderableType]:
@@ -29,24 +29,29 @@ def console_parts(report: InspectionReport) -> Iterator[RenderableType]:
     yield _table("Images and objects", ["", "training", "validation"], split_rows(report))
     yield _table("Categories by training images", GROUPS, group_rows(report))
     yield _table("Pixels in the network", SIZE_TITLES, size_rows(report))
-    yield _found(report)
+    yield from _found(report)
     yield _table("Preset", ["part", "overrides", "because"], preset_rows(report))
-    yield Text(f"\n{report.command}\n", overflow="fold")
+    yield Text(f"\n{report.command}\n")
     for line in step_lines(report):
         yield Text(shown(line, 300))
 
 
-def _found(report: InspectionReport) -> Table:
+def _found(report: InspectionReport) -> Iterator[RenderableType]:
+    """Errors and warnings in a table, notes in a line each."""
     table = Table(title=f"Found: {report.headline}")
     for title in ("", "split", "found", "what follows, and the mend", "where"):
         table.add_column(title, overflow="fold")
     for finding in report.findings:
         fault = finding.fault
-        told = [finding.told, f"{fault.follows}. Mend: {fault.mend}"]
-        where = "\n".join(places(finding, report.examples))
-        cells = [fault.severity.value, NAMES[finding.split], *told, where]
-        table.add_row(*map(Text, cells), style=STYLES[fault.severity])
-    return table
+        if fault.severity is not Severity.NOTE:
+            told = [finding.told, f"{fault.follows}. Mend: {fault.mend}"]
+            where = "\n".join(places(finding, report.examples))
+            cells = [fault.severity.value, NAMES[finding.split], *told, where]
+            table.add_row(*map(Text, cells), style=STYLES[fault.severity])
+    yield table if table.row_count else Text(f"Found: {report.headline}", style="bold")
+    for finding in report.findings:
+        if finding.fault.severity is Severity.NOTE:
+            yield Text(f"note, {NAMES[finding.split]}: {finding.told}")
 
 
 def _table(title: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

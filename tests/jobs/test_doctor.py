@@ -15,7 +15,8 @@ def test_a_machine_that_is_ready(finished, tiny, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.endswith("OK\n")
     assert f"torch {torch.__version__.split('+')[0]}" in printed
-    assert "16 training, 6 validation images, 12 categories" in printed
+    assert "16 training, 6 validation images, 12 categories; in their annotations 0 err" in printed
+    assert "job=data" in printed
     assert "case known by hand as expected" in printed
     assert "convolution as on the CPU" in printed
     assert not list(tmp_path.iterdir())

@@ -48,8 +48,8 @@ def draw_instances_by_category(
             text = f"{name} · {int(own.sum())} categories"
             axes.bar(places[own], heights, width=0.9, color=shade.colour, label=text)
     axes.plot(
-        places, judged[order].clip(NONE), linestyle="", marker="_", color=INK, markersize=5,
-        label="validation",
+        places, judged[order].clip(NONE), linestyle="", marker="o", color=INK, markersize=4,
+        markerfacecolor="white", label="validation",
     )  # fmt: skip
     axes.set_yscale("log")
     written_out(axes.yaxis)

@@ -1,0 +1,103 @@
+"""job=data, from a command's configuration to its files."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bacl.command.check import check_command, wrong_command
+from bacl.data.missing_files import MissingDataError
+from bacl.jobs import inspect_data
+
+FAST = ("trainer=cpu", "inspection.steps=1", "datamodule.num_workers=0")
+
+
+@pytest.fixture(scope="module")
+def inspected(finished, tiny, tmp_path_factory):
+    """The folder of an inspection of the data that the finished run made."""
+    folder = tmp_path_factory.mktemp("inspected")
+    inspect_data.run(tiny(*FAST), folder)
+    return folder / "data"
+
+
+def test_everything_is_written(inspected):
+    names = {str(path.relative_to(inspected)) for path in inspected.rglob("*") if path.is_file()}
+    assert {"data.md", "data.json", "figures/instances.png", "figures/object_sizes.png"} <= names
+
+
+def test_numbers_are_those_of_the_files(inspected, tiny):
+    content = json.loads((inspected / "data.json").read_text(encoding="utf-8"))
+    train = json.loads(Path(tiny().data.train.annotations).read_text(encoding="utf-8"))
+    assert content["splits"]["train"]["images"] == len(train["images"]) == 16
+    assert content["splits"]["train"]["annotations_in_file"] == len(train["annotations"])
+    assert len(content["categories"]) == 12
+    for record in train["categories"]:
+        (row,) = [row for row in content["categories"] if row["id"] == record["id"]]
+        own = [each for each in train["annotations"] if each["category_id"] == record["id"]]
+        assert row["train_objects"] == row["trained_objects"] == len(own)
+        assert row["train_images"] == len({each["image_id"] for each in own})
+    (view, evaluation) = content["views"]
+    assert view["name"] == "representation, classifier"
+    assert evaluation["name"] == "evaluation"
+    assert sum(view["counts"]) == view["objects"] == len(train["annotations"])
+
+
+def test_both_stages_are_timed(inspected):
+    content = json.loads((inspected / "data.json").read_text(encoding="utf-8"))
+    representation, classifier = content["steps"]
+    assert (representation["stage"], classifier["stage"]) == ("representation", "classifier")
+    assert representation["steps_per_epoch"] == 4  # 16 images, 4 a step
+    assert representation["seconds"] > representation["waiting"] >= 0
+    hours = representation["seconds"] * 4 * 2 / 3600
+    assert representation["hours"] == pytest.approx(hours)
+    assert representation["memory_mib"] > 50
+    assert content["not_timed"] == []
+
+
+def test_the_page_tells_the_command_to_paste(inspected):
+    page = (inspected / "data.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```bash\n(.*)\n```", page)
+    assert text.startswith("python run.py ")
+    for title in ("Images and objects", "Categories", "Found", "Preset", "Time and memory"):
+        assert f"## {title}" in page
+
+
+def test_faults_are_no_reason_to_stop(finished, tiny, tmp_path, capsys):
+    """Pictures that cannot be used are left out of the steps, and told."""
+    config = tiny(*FAST, f"data.root={tmp_path / 'own'}", "datamodule.batch_size=2")
+    inspect_data.run(tiny(*FAST, f"data.root={tmp_path / 'own'}", "inspection.steps=0"), tmp_path)
+    picture = sorted((tmp_path / "own/train").iterdir())[3]
+    picture.write_bytes(picture.read_bytes()[:300])
+    inspect_data.run(config, tmp_path / "again")
+    content = json.loads((tmp_path / "again/data/data.json").read_text(encoding="utf-8"))
+    kinds = {finding["kind"]: finding for finding in content["findings"]}
+    ((place,),) = kinds["unreadable_pictures"]["places"]
+    assert place["file_name"] == picture.name
+    assert len(content["steps"]) == 2
+    assert "1 error" in capsys.readouterr().out
+
+
+def test_missing_annotations_are_told(compose_config, tmp_path):
+    config = compose_config("data=custom", f"data.root={tmp_path}", *FAST)
+    with pytest.raises(MissingDataError, match=r"no file .*train\.json"):
+        inspect_data.run(config, tmp_path)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("inspection.steps=-1", r"inspection\.steps=-1"),
+        ("inspection.examples=0", r"inspection\.examples=0"),
+        ("inspection.pictures=1", r"inspection\.pictures=1"),
+    ],
+)
+def test_bad_options_are_refused(tiny, option, message):
+    (line,) = wrong_command(tiny("data.num_classes=12", option))
+    assert re.search(message, line)
+
+
+def test_another_job_takes_no_notice(tiny):
+    with pytest.raises(SystemExit, match=r"job=fit does not read it, only job=data"):
+        check_command(["+experiment=bacl_demo", "inspection.steps=1"])
