@@ -24,13 +24,18 @@ from bacl.options.composed import last_stage, plain
 from bacl.reporting.ablation import Ablation
 from bacl.reporting.ablation_text import HEADER, markdown, records, write_csv
 from bacl.reporting.figures.ablation_curves import draw_ablation
+from bacl.reporting.html.contents import write_comparison
+from bacl.reporting.html.sweep_source import SweepSource
 from bacl.runs.finished import every_run, first_heads, folder_of
-from bacl.runs.folder import write_text
+from bacl.runs.folder import environment, write_text
 from bacl.runs.naming import variant
 
 
 def run(config: DictConfig, folder: Path) -> None:
-    """Write report.md, and a CSV and a picture of each table, into runs/<name>/report."""
+    """Write report.md, report.html, and a CSV and a picture of each table.
+
+    They go into runs/<name>/report.
+    """
     hydra = HydraConfig.get()
     runs = Path(hydra.sweep.dir)
     overrides = [text for text in hydra.overrides.task if not text.lstrip("+").startswith("sweep=")]
@@ -47,9 +52,18 @@ def run(config: DictConfig, folder: Path) -> None:
     for table in ablations:
         write_csv(target / f"{table.key}.csv", table)
     log(config, target, ablations, draw(target, ablations))
+    if config.report.html:
+        write_page(target, runs, str(config.name), ablations)
     with Dispensable("not shown") as shown, shown.part("tables"):
         rich.print(Markdown(text))
         print(f"Report: {target}")
+
+
+def write_page(target: Path, runs: Path, name: str, tables: Sequence[Ablation]) -> None:
+    """Write report.html; where it cannot be written that is told."""
+    source = SweepSource(target, runs, tables, environment())
+    with Dispensable(f"{target}: not written") as pages, pages.part("report.html"):
+        write_comparison(target / "report.html", f"Runs of {name}", source)
 
 
 def draw(target: Path, tables: Sequence[Ablation]) -> list[Path]:

@@ -1,28 +1,41 @@
-"""The page of a run: which sections it has, in which order."""
+"""The page of a run, and that of many: which sections they have, in which order."""
 
 from pathlib import Path
 
 from bacl.reporting.html.page import Page
 from bacl.reporting.html.section import Section, Source
-from bacl.reporting.html.sections.categories_section import SECTION as CATEGORIES
-from bacl.reporting.html.sections.choice_section import SECTION as CHOICE
-from bacl.reporting.html.sections.curves_section import SECTION as CURVES
-from bacl.reporting.html.sections.examples_section import SECTION as EXAMPLES
-from bacl.reporting.html.sections.figures_section import SECTION as FIGURES
-from bacl.reporting.html.sections.overview_section import SECTION as OVERVIEW
-from bacl.reporting.html.sections.pictures_section import SECTION as PICTURES
-from bacl.reporting.html.sections.reproduction_section import SECTION as REPRODUCTION
+from bacl.reporting.html.sections import (
+    ablations_section,
+    categories_section,
+    choice_section,
+    curves_section,
+    examples_section,
+    figures_section,
+    overview_section,
+    pages_section,
+    pictures_section,
+    reproduction_section,
+)
+from bacl.reporting.html.sweep_source import SweepSource
 
 SECTIONS: tuple[Section, ...] = (
-    OVERVIEW,
-    CHOICE,
-    CURVES,
-    PICTURES,
-    CATEGORIES,
-    EXAMPLES,
-    FIGURES,
-    REPRODUCTION,
+    overview_section.SECTION,
+    choice_section.SECTION,
+    curves_section.SECTION,
+    pictures_section.SECTION,
+    categories_section.SECTION,
+    examples_section.SECTION,
+    figures_section.SECTION,
+    reproduction_section.SECTION,
 )
+"""Of a run."""
+OF_TABLES: tuple[Section, ...] = (
+    ablations_section.SECTION,
+    figures_section.OF_TABLES,
+    pages_section.SECTION,
+    reproduction_section.OF_TABLES,
+)
+"""Of runs side by side."""
 
 
 def write_page(path: Path, title: str, source: Source) -> None:
@@ -37,3 +50,13 @@ def write_page(path: Path, title: str, source: Source) -> None:
         f"{source.first.part or f'{table.num_images:,} validation images'}"
     )
     Page(title, subtitle, SECTIONS).write(path, source)
+
+
+def write_comparison(path: Path, title: str, source: SweepSource) -> None:
+    """Write the page of runs side by side as a whole or not at all.
+
+    Raises:
+        UnwritableError: names the file and what is to be done.
+    """
+    rows = sum(len(table.rows) for table in source.tables)
+    Page(title, f"{rows} settings", OF_TABLES).write(path, source)

@@ -44,13 +44,16 @@ def rename(paths: BuiltinPaths, names: list[str]) -> None:
         path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def made_source(folder: Path, paths: BuiltinPaths, heads: dict[str, float]) -> Source:
+def made_source(
+    folder: Path, paths: BuiltinPaths, heads: dict[str, float], copies: int = 2
+) -> Source:
     """Of heads that call so many objects by their name.
 
     Args:
         folder: of the results.
         paths: of the data.
         heads: by name, the share of objects that are called what they are.
+        copies: detections of an object.
     """
     data = DetectionDataModule(
         {"annotations": paths.train_annotations, "images": paths.train_images},
@@ -60,29 +63,32 @@ def made_source(folder: Path, paths: BuiltinPaths, heads: dict[str, float]) -> S
         batch_size=1, val_batch_size=1, num_workers=0, seed=0,
     )  # fmt: skip
     found = {
-        name: made_evaluation(data, share, seed) for seed, (name, share) in enumerate(heads.items())
+        name: made_evaluation(data, share, seed, copies)
+        for seed, (name, share) in enumerate(heads.items())
     }
     pictures = partial(samples_of, found, data, REPORT)
     folder.mkdir(parents=True, exist_ok=True)
     return Source(folder, found, data, ENVIRONMENT, pictures)
 
 
-def made_evaluation(data: DetectionDataModule, share: float, seed: int) -> Evaluation:
+def made_evaluation(data: DetectionDataModule, share: float, seed: int, copies: int) -> Evaluation:
     table = data.val_table
     metric = LVISAveragePrecision(table)
-    metric.update(made_detections(table, share, seed))
+    metric.update(made_detections(table, share, seed, copies))
     truth = GroundTruth.from_table(table, metric.rules)
     return Evaluation.of(metric, truth, np.asarray(data.statistics.image_counts), closer=True)
 
 
-def made_detections(table: AnnotationTable, share: float, seed: int) -> DetectionColumns:
-    """Two detections of each object, of which the better one is right with a probability."""
+def made_detections(
+    table: AnnotationTable, share: float, seed: int, copies: int
+) -> DetectionColumns:
+    """Some detections of each object, each of which is right with a probability."""
     draw = np.random.default_rng(seed)
-    counts = 2 * np.diff(table.offsets)
-    boxes = np.repeat(np.asarray(table.boxes, float), 2, axis=0)
+    counts = copies * np.diff(table.offsets)
+    boxes = np.repeat(np.asarray(table.boxes, float), copies, axis=0)
     boxes += draw.normal(0, 0.04, boxes.shape) * boxes[:, [2, 3, 2, 3]]
     boxes[:, 2:] = np.maximum(boxes[:, 2:], 1)
-    labels = np.repeat(np.asarray(table.labels), 2)
+    labels = np.repeat(np.asarray(table.labels), copies)
     other = draw.integers(0, table.num_categories, len(labels))
     labels = np.where(draw.random(len(labels)) < share, labels, other).astype(np.int32)
     scores = draw.beta(4, 2, len(labels))

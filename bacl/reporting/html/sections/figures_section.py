@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bacl.reporting.html.markup import Markup, element, joined
 from bacl.reporting.html.section import Content, LeftOut, Section, Source
+from bacl.reporting.html.sweep_source import SweepSource
 
 DRAWN = {"ap_by_count", "detections", "losses", "shift_curves"}
 """Figures that other sections have, to look into."""
@@ -15,10 +16,19 @@ LARGEST = 600_000
 def make(source: Source) -> Content:
     """Whatever lies in the folder of figures."""
     paths = sorted((source.folder / "figures").glob("*.png"))
-    shown = [path for path in paths if path.stem not in DRAWN]
-    if not shown:
+    return _shown([path for path in paths if path.stem not in DRAWN])
+
+
+def make_of_tables(source: SweepSource) -> Content:
+    """Those of the tables."""
+    paths = [source.folder / f"{table.key}.png" for table in source.tables]
+    return _shown([path for path in paths if path.is_file()])
+
+
+def _shown(paths: list[Path]) -> Content:
+    if not paths:
         raise LeftOut("there is none")
-    return Content(joined(map(_figure, shown)))
+    return Content(joined(map(_figure, paths)))
 
 
 def _figure(path: Path) -> Markup:
@@ -32,3 +42,4 @@ def _figure(path: Path) -> Markup:
 
 
 SECTION = Section("figures", "Figures", make)
+OF_TABLES = Section("figures", "Figures", make_of_tables)

@@ -2,26 +2,36 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.messages.shown import shown
 from bacl.reporting.html.markup import Markup, defined, element, joined
 from bacl.reporting.html.section import Content, LeftOut, Section, Source
+from bacl.reporting.html.sweep_source import SweepSource
 
 
 def make(source: Source) -> Content:
     """From environment.json and config.yaml of the run, and what this process runs on."""
-    starts = _starts(source)
+    data = [element("h3", "Data"), defined(_data(source)), *_configuration(source)]
+    return Content(joined([*_process(_starts(source)), *data]))
+
+
+def make_of_tables(source: SweepSource) -> Content:
+    """Of the command that put the tables together; the pages of the runs have theirs."""
+    return Content(joined(_process([source.environment])))
+
+
+def _process(starts: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """Commands, and on what the last of them ran."""
     last = starts[-1]
     parts = [element("h3", "Commands"), *(_command(each) for each in starts)]
     parts += [element("h3", "Environment"), defined(_facts(last))]
     if changes := last.get("git_changes"):
         told = f"Files that differ from the commit: {', '.join(changes)}"
         parts.append(element("p", told, class_="note"))
-    parts += [element("h3", "Data"), defined(_data(source)), *_configuration(source)]
-    return Content(joined(parts))
+    return parts
 
 
 def _starts(source: Source) -> list[Mapping[str, Any]]:
@@ -71,3 +81,4 @@ def _configuration(source: Source) -> list[Markup]:
 
 
 SECTION = Section("reproduction", "Reproduce", make)
+OF_TABLES = Section("reproduction", "Reproduce", make_of_tables)
