@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bacl.evaluation.detection_columns import DetectionColumns
-from bacl.evaluation.object_matching import box_overlap, rank_in_run
-from bacl.evaluation.rules import Rules
-from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import Verdicts, find_verdicts
+from bacl.evaluation.object_matching import rank_in_run
+from bacl.evaluation.verdicts import Verdicts
 
 GROWTH = 1.5
 """Of the number of detections from one point of a curve to the next."""
@@ -63,10 +61,8 @@ class CloseLook:
     cases: Cases
 
 
-def close_look(truth: GroundTruth, detections: DetectionColumns, rules: Rules) -> CloseLook:
-    """Look at boxes; see `judging.judge` for the arguments."""
-    overlap = box_overlap(detections.boxes, truth.boxes, truth.crowd)
-    found = find_verdicts(truth, detections, detections.areas, overlap, rules)
+def close_look(detections: DetectionColumns, found: Verdicts) -> CloseLook:
+    """Look at detections, with the verdicts on their boxes."""
     return CloseLook(threshold_curves(found), _cases(detections, found))
 
 

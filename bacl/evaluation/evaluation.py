@@ -81,6 +81,6 @@ class Evaluation:
             found if image_ids is None else found.only(np.isin(found.image_ids, image_ids)),
             metric.right_labels,
             shift_curve(*curve) if shifted else None,
-            close_look(judged, found, metric.rules) if closer else None,
+            close_look(found, metric.verdicts) if closer else None,
             errors(judged, found, metric.rules, metric.verdicts) if errors else None,
         )

@@ -1,23 +1,28 @@
 """Precision and recall of each category over thresholds, and its surest detections."""
 
+import json
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from bacl.evaluation.close_look import CASES, close_look, threshold_curves
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.results_json import load_results
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import Verdicts
+from bacl.evaluation.verdicts import Verdicts, find_verdicts
 from tests.evaluations import RULES
 
 
 def verdicts(labels, scores, right, wrong, objects):
     bits = [np.array(each, np.uint64) for each in (right, wrong)]
     objects = np.array(objects)[:, None]
-    nothing = np.zeros(len(objects), np.int64)
-    rows = np.arange(len(labels))
-    labels, scores = np.array(labels, np.int32), np.array(scores, float)
-    return Verdicts(labels, scores, None, *bits, objects, nothing, rows)
+    given = {
+        "labels": np.array(labels, np.int32), "scores": np.array(scores, float),
+        "right": bits[0], "wrong": bits[1], "num_objects": objects,
+    }  # fmt: skip
+    return Verdicts(**{field.name: given.get(field.name) for field in fields(Verdicts)})
 
 
 def test_equal_scores_go_together():
@@ -64,7 +69,10 @@ def test_curves_and_cases_are_those_of_a_plain_loop(random_case, open_table, see
     _, table = open_table(annotations)
     truth = GroundTruth.from_table(table, RULES)
     detections = columns(table, results, tmp_path)
-    look = close_look(truth, detections, RULES)
+    overlap = box_overlap(detections.boxes, truth.boxes, truth.crowd)
+    look = close_look(
+        detections, find_verdicts(truth, detections, detections.areas, overlap, RULES)
+    )
     for label in range(table.num_categories):
         own = look.cases.labels == label
         for right in (True, False):
@@ -76,8 +84,6 @@ def test_curves_and_cases_are_those_of_a_plain_loop(random_case, open_table, see
 
 
 def columns(table, results, tmp_path) -> DetectionColumns:
-    import json
-
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results))
     return load_results(path, table)

@@ -9,6 +9,8 @@ from bacl.reporting.html.sections import (
     categories_section,
     choice_section,
     curves_section,
+    data_section,
+    errors_section,
     examples_section,
     figures_section,
     overview_section,
@@ -21,11 +23,13 @@ from bacl.reporting.html.sweep_source import SweepSource
 SECTIONS: tuple[Section, ...] = (
     overview_section.SECTION,
     choice_section.SECTION,
+    errors_section.SECTION,
     curves_section.SECTION,
     pictures_section.SECTION,
     categories_section.SECTION,
     examples_section.SECTION,
     figures_section.SECTION,
+    data_section.SECTION,
     reproduction_section.SECTION,
 )
 """Of a run."""

@@ -13,7 +13,7 @@ from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.telling_images import TellingImage
 from bacl.reporting.figures.detection_grid import DetectionSample
-from bacl.reporting.html.markup import Markup
+from bacl.reporting.html.markup import Markup, element
 
 
 class LeftOut(Exception):
@@ -92,3 +92,8 @@ def shade_class(grouping: Grouping, group: CategoryGroup) -> str:
     """The style of a group: from the tail on by number, the most frequent one's own."""
     place = [each.key for each in grouping.groups].index(group.key)
     return "head-group" if place == len(grouping.groups) - 1 else f"tail-{place % 4}"
+
+
+def group_title(grouping: Grouping, group: CategoryGroup) -> Markup:
+    """The name of a group with its colour, for a column."""
+    return element("span", group.name, class_=f"group {shade_class(grouping, group)}")

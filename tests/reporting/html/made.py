@@ -13,6 +13,7 @@ from bacl.data.builtin.data_set import BuiltinPaths, build
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.samplers import RandomBatches
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.mask_codes import no_masks
@@ -76,7 +77,8 @@ def made_evaluation(data: DetectionDataModule, share: float, seed: int, copies: 
     metric = LVISAveragePrecision(table)
     metric.update(made_detections(table, share, seed, copies))
     truth = GroundTruth.from_table(table, metric.rules)
-    return Evaluation.of(metric, truth, np.asarray(data.statistics.image_counts), closer=True)
+    counts = np.asarray(data.statistics.image_counts)
+    return Evaluation.of(metric, truth, counts, closer=True, errors=ErrorFindings.of)
 
 
 def made_detections(

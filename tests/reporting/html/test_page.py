@@ -13,6 +13,7 @@ from bacl.reporting.html.contents import write_page
 from bacl.reporting.html.markup import VOID, Markup, element
 from bacl.reporting.html.page import Page, embedded
 from bacl.reporting.html.section import Content, LeftOut, Section
+from bacl.reporting.html.sections import data_section
 from tests.reporting.html.conftest import HEADS, NAMES
 
 VOID_ELEMENTS = {*VOID, "meta", "link"}
@@ -124,6 +125,43 @@ def test_every_category_has_examples(made, text):
     trained = [count > 0 for count in data_of(text, "categories")["images"]]
     assert [bool(each) for each in examples["training"]] == trained
     assert all(each.startswith("data:image/webp") for own in examples["training"] for each in own)
+
+
+def test_a_category_knows_what_it_is_confused_with(made, text):
+    errors, table = data_of(text, "errors"), data_of(text, "categories")
+    for head in made.evaluations:
+        objects = [sum(each) for each in errors["fates"][head]]
+        assert objects == table["objects"]
+        for label, pairs in errors["called"][head].items():
+            counts = [count for _, count in pairs]
+            assert counts == sorted(counts, reverse=True)
+            assert sum(counts) <= errors["fates"][head][int(label)][1]
+            assert int(label) not in [other for other, _ in pairs]
+
+
+def test_the_data_are_told_of_where_they_were_looked_at(made, tmp_path):
+    (tmp_path / "data").mkdir()
+    split = {"images": 2000, "images_used": 1, "annotations_in_file": 3, "objects_used": 4}
+    finding = {
+        "kind": "object_twice", "severity": "warning", "what": "2 objects have <two> boxes",
+        "follows": "They count twice.", "mend": "Remove one.", "split": "train", "count": 4,
+        "total": 9, "names": [], "places": [[{"file_name": "<a>.jpg"}, {"file_name": "b.jpg"}]],
+    }  # fmt: skip
+    content = {
+        "layout": 1,
+        "splits": {"train": split, "val": split},
+        "findings": [finding | {"severity": "note", "what": "later"}, finding],
+        "preset": {"command": "python run.py", "parts": []},
+    }
+    (tmp_path / "data/data.json").write_text(json.dumps(content))
+    body = data_section.make(replace(made, folder=tmp_path)).body
+    assert "2 objects have &lt;two&gt; boxes" in body
+    assert "&lt;a&gt;.jpg and b.jpg…" in body
+    assert "2,000" in body
+    assert body.index("warning") < body.index("note")
+    (tmp_path / "data/data.json").write_text(json.dumps(content | {"layout": 2}))
+    with pytest.raises(LeftOut, match="another version"):
+        data_section.make(replace(made, folder=tmp_path))
 
 
 def test_what_is_missing_is_left_out_with_a_word(made, text, tmp_path):

@@ -18,9 +18,9 @@ function categoryPage(id) {
     make("h2", { tabindex: -1 }, table.names[row]),
     make("p", {}, make("span", { class: `group ${shade}` }, name), ` · ${told}`),
     numbers(table, row),
+    ...confusions(table, row),
     ...curvesOf(table, row),
-    ...examples(table, row),
-    ...confusions(table, row));
+    ...examples(table, row));
 }
 
 function turn(table, row) {
@@ -84,7 +84,21 @@ function example([source, head, value, beneath], table) {
   return make("li", {}, make("img", { src: source, width: 96, height: 96, alt: "" }), ...caption);
 }
 
-/** What other sections know of a category, head by head. */
+/** What became of its objects, what they are called, and what else is called by its name. */
 function confusions(table, row) {
-  return [];
+  const found = data("errors");
+  if (!found) return [];
+  const told = (pairs) => (pairs ?? []).map(([other, count]) => make("span", { class: "neighbour" },
+    make("a", { href: `#category=${table.ids[other]}` }, table.names[other]), ` ${count.toLocaleString("en")}`));
+  const rows = table.heads.map((head) => make("tr", {}, make("th", { scope: "row", class: "text" }, head),
+    ...found.fates[head][row].map((count) => make("td", { class: "number" }, count.toLocaleString("en"))),
+    make("td", {}, ...told(found.called[head][row])), make("td", {}, ...told(found.taken[head][row]))));
+  const titles = [...found.kinds.map((kind) => make("th", { scope: "col", class: "number" }, kind)),
+    ...["its objects are called", "called by its name are"].map((title) => make("th", { scope: "col", class: "text" }, title))];
+  return [
+    make("h3", {}, "Its objects, and what it is confused with"),
+    make("div", { class: "scrolled", tabindex: 0, role: "region", "aria-label": "Confusions" },
+      make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "text" }, "head"), ...titles)),
+        make("tbody", {}, ...rows))),
+  ];
 }

@@ -1,11 +1,10 @@
 """What was measured, of all categories and of each group, and how heads differ."""
 
-from bacl.evaluation.groups import CategoryGroup
 from bacl.reporting.explanations import explanations
 from bacl.reporting.head_rows import blocks, further, rows
-from bacl.reporting.html.markup import Markup, element, joined, listed
+from bacl.reporting.html.markup import element, joined, listed
 from bacl.reporting.html.percent_table import percent_table
-from bacl.reporting.html.section import Content, Section, Source, shade_class
+from bacl.reporting.html.section import Content, Section, Source, group_title
 from bacl.reporting.results import RunResults
 
 
@@ -13,7 +12,7 @@ def make(source: Source) -> Content:
     """A table for each measure that groups have, and one of the others."""
     first, found = source.first, source.evaluations
     parts = blocks(first)
-    groups = ["all", *(_group(source, group) for group in source.grouping.groups)]
+    groups = ["all", *(group_title(source.grouping, each) for each in source.grouping.groups)]
     tables = [percent_table(each.title, groups, rows(found, each.columns)) for each in parts]
     titles = further(first)
     if titles:
@@ -31,10 +30,6 @@ def make(source: Source) -> Content:
             ]
         )
     )
-
-
-def _group(source: Source, group: CategoryGroup) -> Markup:
-    return element("span", group.name, class_=f"group {shade_class(source.grouping, group)}")
 
 
 def _how_to_read(several: bool) -> str:
