@@ -16,7 +16,7 @@ from bacl.data.datamodule import data_of
 from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.groups import Grouping, shared_grouping
 from bacl.files.atomic import replacing
-from bacl.heads import Classifier, FeatureDistributions, classifiers_by_name
+from bacl.heads import Classifier, FeatureDistributions, Head, classifiers_by_name
 from bacl.heads.predictors import class_module
 from bacl.loggers.figures import log_figure
 from bacl.loggers.measurements import Quantity, named
@@ -126,6 +126,17 @@ def of_categories(
 ) -> dict[str, NDArray]:
     """The categories' norms (C,), without that of the background."""
     return {name: norm[: statistics.num_categories] for name, norm in norms.items()}
+
+
+def weight_norms(heads: Mapping[str, Head], num_categories: int) -> dict[str, list[NDArray]]:
+    """The categories' norms (C,) of each classifier of every head, as they are."""
+    return {
+        name: [
+            measure(classifier)["weight_norm"][:num_categories]
+            for classifier in classifiers_by_name({name: head}).values()
+        ]
+        for name, head in heads.items()
+    }
 
 
 def last_norms(folder: Path) -> dict[str, NDArray]:

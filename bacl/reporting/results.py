@@ -3,9 +3,10 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,8 @@ from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
 from bacl.files.atomic import replacing
 from bacl.messages.shown import as_markdown, shown
+from bacl.reporting.diagnosis import diagnose
+from bacl.reporting.diagnosis_facts import facts
 from bacl.reporting.error_results import ErrorResults
 from bacl.reporting.error_tables import error_tables
 from bacl.reporting.explanations import explanations
@@ -33,6 +36,8 @@ class RunResults:
     evaluations: Mapping[str, Evaluation]
     statistics: CategoryStatistics
     """Of the training data."""
+    norms: Mapping[str, Sequence[NDArray]] = field(default_factory=dict)
+    """(C,) weight norms of each classifier of a head, by head; where they are known."""
 
     @property
     def notes(self) -> list[str]:
@@ -73,6 +78,8 @@ class RunResults:
         lines += header(["head"], titles)
         found = rows(self.evaluations, titles)
         lines += [_line([name], own) for name, own in found]
+        if told := self.diagnosis:
+            lines += ["", "## Diagnosis", "", *[f"- {text}" for text in told]]
         lines += error_tables(self.errors) if self.errors else []
         return "\n".join(lines) + "\n"
 
@@ -81,10 +88,11 @@ class RunResults:
 
         And what `ErrorResults.write` says, where errors were looked at.
 
-        results.json has the measures by variant, -1 as null, and `evaluated` where not all images
-        were judged. per_category.csv has columns `<variant>.<measure>`, with -1 left empty, and
-        names as `bacl.reporting.spreadsheet` says. shift_curves.csv is there where objects are of
-        several groups, with a line for each variant and power, see `bacl.evaluation.shift_curve`.
+        results.json has the measures by variant, -1 as null, `evaluated` where not all images were
+        judged, and `diagnosis`, sentences in Markdown, where errors were looked at.
+        per_category.csv has columns `<variant>.<measure>`, with -1 left empty, and names as
+        `bacl.reporting.spreadsheet` says. shift_curves.csv is there where objects are of several
+        groups, with a line for each variant and power, see `bacl.evaluation.shift_curve`.
 
         Args:
             folder: made where it is missing.
@@ -95,7 +103,8 @@ class RunResults:
         """
         columns = self._columns(np.asarray(category_ids))
         with replacing(folder / "results.json") as path:
-            part = {"evaluated": self._first.part} if self._first.part else {}
+            part: dict[str, Any] = {"evaluated": self._first.part} if self._first.part else {}
+            part |= {"diagnosis": self.diagnosis} if self.diagnosis else {}
             values = {name: _plain(each.values) for name, each in self.evaluations.items()}
             path.write_text(json.dumps(part | values, indent=2) + "\n", encoding="utf-8")
         lines = zip(*[_texts(column) for column in columns.values()], strict=True)
@@ -109,6 +118,18 @@ class RunResults:
     def errors(self) -> ErrorResults | None:
         """What went wrong; None where that was not looked at."""
         return ErrorResults.of(self.evaluations, self.statistics.names)
+
+    @cached_property
+    def diagnosis(self) -> list[str]:
+        """What the errors of the reference say, and of the other head that is right most often."""
+        if self.errors is None:
+            return []
+        instances = np.asarray(self.statistics.instance_counts)
+        known = [
+            facts(self.errors, name, self.norms.get(name, ()), instances)
+            for name in self.errors.contrasted
+        ]
+        return diagnose(*[each for each in known if each is not None]) if all(known) else []
 
     @property
     def _first(self) -> Evaluation:

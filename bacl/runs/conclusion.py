@@ -10,6 +10,7 @@ import rich
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from bacl.callbacks.classifier_recorder import weight_norms
 from bacl.data.datamodule import DetectionDataModule
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.results_json import ResultsWriter
@@ -73,7 +74,8 @@ class Conclusion:
         """
         if self.report["save_detections"]:
             self._save_detections()
-        results = RunResults(self.ordered, self.data.statistics)
+        norms = weight_norms(self.heads, self.data.statistics.num_categories)
+        results = RunResults(self.ordered, self.data.statistics, norms)
         results.write(self.folder, self.data.val_table.category_ids)
         write_text(self.folder / "results.md", results.markdown())
         for path in draw(self.folder, self.ordered, self.heads, self.data, self.report):
