@@ -18,6 +18,8 @@ RENAMED = {
     "bacl.data.transforms.ResizeShortSide": "bacl.data.augmentation.transforms.ResizeShortSide",
     "bacl.data.copy_paste.CopyPaste": "bacl.data.augmentation.copy_paste.CopyPaste",
 }
+LATER_REPORT = {"html": True, "errors": True, "label_errors": 24}
+"""Options of `report` that came later, as they are by default."""
 LATER = {"later_stages": "later_levels"}
 
 
@@ -30,9 +32,7 @@ def brought_up_to_date(content: dict[str, Any]) -> dict[str, Any]:
         name: _with_init(_with_box_generator(stage), sampler)
         for name, stage in config["stages"].items()
     }
-    report = (
-        {"report": {"html": True, "errors": True} | config["report"]} if "report" in config else {}
-    )
+    report = {"report": LATER_REPORT | config["report"]} if "report" in config else {}
     return content | {"heads": heads, "config": config | {"stages": stages} | report}
 
 

@@ -129,8 +129,9 @@ class AveragePrecision(Metric):
         The names of the recalls carry `max_detections`. After them those that are of no benchmark:
         AP at the limit of detections that fits the number of categories, such as "AP@20" and
         "AP@20_r", where that is lower; AP of all categories' detections in one ranking, "AP_pool";
-        the share of objects with their right label, "right_label". -1 where no category has an
-        object. Those of masks are segm/AP and so on; of the right label there is one.
+        AP of the best 10,000 detections of each category, "AP_fixed"; the share of objects with
+        their right label, "right_label". -1 where no category has an object. Those of masks are
+        segm/AP and so on; of the right label there is one.
         """
         began = time.perf_counter()
         detections = self._columns()

@@ -3,7 +3,7 @@
 D: detections. C: categories.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Judgement:
     """At `Rules.fitting_limit`, all areas alone; None where there is no such limit."""
     pool: Curves
     """All areas; of all detections together, and of those of each group: see `Verdicts.pooled`."""
+    fixed: Curves
+    """All areas; see `Verdicts.at_fixed_limit`. Images have no limit here."""
     num_objects: np.ndarray
     """(C,) int64, objects that count, of any area."""
     num_detections: np.ndarray
@@ -53,10 +55,17 @@ def judge(
     """
     found = find_verdicts(truth, detections, areas, overlap, rules)
     members = np.stack([group.members for group in grouping.groups])
+    curves, most = found.curves(), int(detections.counts.max(initial=0))
+    if most > rules.max_detections:
+        unlimited = replace(rules, max_detections=most)
+        fixed = find_verdicts(truth, detections, areas, overlap, unlimited).at_fixed_limit()
+    else:  # of most passes all detections count, so that nothing is to be done
+        fixed = curves.every_area if found.foremost is None else found.at_fixed_limit()
     return Judgement(
-        found.curves(),
+        curves,
         found.at_fitting_limit(),
         found.pooled(members),
+        fixed,
         found.num_objects[:, 0],
         found.num_detections,
         found,

@@ -21,6 +21,11 @@ class Curves:
     recall: np.ndarray
     """(T, C, A) float64: recall with all detections."""
 
+    @property
+    def every_area(self) -> "Curves":
+        """Those of all areas alone."""
+        return Curves(self.precision[..., :1], self.recall[..., :1])
+
     def average_precision(
         self,
         categories: np.ndarray | None = None,

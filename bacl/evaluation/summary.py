@@ -50,6 +50,9 @@ def summary(rules: Rules, grouping: Grouping) -> dict[Measure, Reading]:
         *_family(
             "AP_pool", "AP_pool", ("all", "none"), grouping, [partial(_pool, i) for i in pool]
         ),
+        *_family(
+            "AP_fixed", "AP_fixed", ("all", "none"), grouping, [partial(_fixed, m) for m in members]
+        ),
     ]
     names = Counter(measure.name for measure, _ in measures)
     if twice := [name for name, count in names.items() if count > 1]:
@@ -91,6 +94,10 @@ def _official(reading: Callable[[Curves], float], found: Judgement) -> float:
 
 def _fitting(members: np.ndarray | None, found: Judgement) -> float:
     return -1.0 if found.fitting is None else found.fitting.average_precision(members)
+
+
+def _fixed(members: np.ndarray | None, found: Judgement) -> float:
+    return found.fixed.average_precision(members)
 
 
 def _pool(position: int, found: Judgement) -> float:

@@ -20,6 +20,9 @@ from bacl.evaluation.precision import Curves, accumulate
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
 
+FIXED_LIMIT = 10_000
+"""Detections of a category that count for AP_fixed, over all images (Dave et al. 2021)."""
+
 
 @dataclass(slots=True, frozen=True)
 class Verdicts:
@@ -43,6 +46,8 @@ class Verdicts:
     """(N,) int64 in the columns of detections."""
     taken: np.ndarray
     """(G,) uint64 of the truth's objects, see `Matches.taken`."""
+    foremost: np.ndarray | None
+    """(N,) bool: among the best `FIXED_LIMIT` of its category; None where all are."""
 
     def curves(self) -> Curves:
         """By the benchmark's own rules."""
@@ -57,6 +62,16 @@ class Verdicts:
         if self.fitting is None:
             return None
         kept, every_area = self.fitting, self.num_objects[:, :1]
+        return accumulate(self.labels[kept], self.right[kept], self.wrong[kept], every_area)
+
+    def at_fixed_limit(self) -> Curves:
+        """Of all areas, where so many of each category count: AP_fixed, if no image has a limit.
+
+        Dave et al., "Evaluating Large-Vocabulary Object Detectors: The Devil is in the Details",
+        2021, Sec. 4. As at the fitting limit nothing is matched anew.
+        """
+        kept = slice(None) if self.foremost is None else self.foremost
+        every_area = self.num_objects[:, :1]
         return accumulate(self.labels[kept], self.right[kept], self.wrong[kept], every_area)
 
     def pooled(self, members: np.ndarray) -> Curves:
@@ -91,7 +106,8 @@ def find_verdicts(
     """Match the boxes or masks of `detections`; see `judging.judge`."""
     image, keys, kept = within_limit(truth, detections, rules)
     num_detections = np.bincount(detections.labels[kept], minlength=truth.num_categories)
-    kept &= rules.exists(areas) & truth.evaluated(keys)
+    counting = kept
+    kept = kept & rules.exists(areas) & truth.evaluated(keys)
     rows = np.flatnonzero(kept)
     # By category, best first; among equals by image id, then as given.
     rows = rows[np.lexsort((image[rows], -detections.scores[rows], detections.labels[rows]))]
@@ -112,6 +128,7 @@ def find_verdicts(
         num_detections,
         rows,
         matches.taken,
+        _foremost(detections, counting, num_detections, rows),
     )
 
 
@@ -140,6 +157,28 @@ def _best(detections: DetectionColumns, owners: np.ndarray, limit: int) -> np.nd
     opens = np.diff(owners[rows], prepend=-1) != 0
     kept[rows[rank_in_run(opens) >= limit]] = False
     return kept
+
+
+def _foremost(
+    detections: DetectionColumns, counting: np.ndarray, numbers: np.ndarray, rows: np.ndarray
+) -> np.ndarray | None:
+    """Of some rows, which are among the best `FIXED_LIMIT` of their categories, judged or not.
+
+    Args:
+        detections: all of them.
+        counting: (D,) bool, those that count by the rules.
+        numbers: (C,) how many these are.
+        rows: (N,) int64.
+    """
+    if numbers.max(initial=0) <= FIXED_LIMIT:
+        return None
+    crowded = np.flatnonzero(counting & (numbers > FIXED_LIMIT)[detections.labels])
+    order = np.lexsort((-detections.scores[crowded], detections.labels[crowded]))
+    crowded = crowded[order]
+    places = rank_in_run(np.diff(detections.labels[crowded], prepend=-1) != 0)
+    foremost = np.ones(len(counting), bool)
+    foremost[crowded[places >= FIXED_LIMIT]] = False
+    return foremost[rows]
 
 
 def _count_objects(truth: GroundTruth) -> np.ndarray:

@@ -47,5 +47,6 @@ def wanted(jobs: Sequence[PlannedJob]) -> Report:
     return reports[0] | {
         "images": max(report["images"] for report in reports),
         "save_detections": any(report["save_detections"] for report in reports),
+        "label_errors": max(report["label_errors"] for report in reports),
         "errors": any(report["errors"] for report in reports),
     }

@@ -85,6 +85,7 @@ class Report(TypedDict):
     save_detections: bool
     html: bool
     errors: bool
+    label_errors: Whole
 
 
 class Cost(TypedDict):

@@ -22,8 +22,8 @@ FOLLOWS = 0.5
 COST = 0.01
 """Of AP50, from which on a kind of errors is worth a try."""
 TRIES = {
-    "wrong category": "`balance=auto`, which trains and compares thirteen heads, or without "
-    "training `job=test calibration=shift`",
+    "wrong category": "`job=test calibration=shift`, which needs no training, or `balance=auto`, "
+    "which compares thirteen heads",
     "badly localised": "a longer representation stage (`stages.representation.schedule.epochs`)",
     "duplicate": "a lower `detector.postprocess.nms_iou`",
     "both": "a longer representation stage (`stages.representation.schedule.epochs`)",
@@ -142,6 +142,11 @@ def left_bias(reference: Facts, other: Facts) -> str | None:
     return f"{_name(other)} is biased towards frequent categories." if after else None
 
 
+def other_norms(_: Facts, other: Facts) -> str | None:
+    """Those of the other head: whether it has levelled them."""
+    return weight_norms(other)
+
+
 def next_step(reference: Facts, other: Facts | None) -> list[str]:
     """What costs the rare categories most, of the better of two heads, and what to try."""
     better = other if other is not None and _is_better(other) else reference
@@ -163,7 +168,7 @@ def next_step(reference: Facts, other: Facts | None) -> list[str]:
 
 
 OF_A_HEAD: tuple[Callable[[Facts], str | None], ...] = (preference, weight_norms, scores)
-OF_TWO: tuple[Callable[[Facts, Facts], str | None], ...] = (gain, left_bias, price)
+OF_TWO: tuple[Callable[[Facts, Facts], str | None], ...] = (gain, left_bias, price, other_norms)
 
 
 def _is_better(head: Facts) -> bool:

@@ -27,6 +27,14 @@ POOL = (
 )
 
 
+FIXED = (
+    "AP_fixed (Dave et al. 2021): the best 10,000 detections of each category count, of all images "
+    "together and with no limit of an image but the detector's own "
+    "(`detector.postprocess.max_detections`). The published protocol keeps far more of an image "
+    "than 300: `job=test detector.postprocess.max_detections=3000`."
+)
+
+
 def explanations(titles: Sequence[str], several: bool) -> list[str]:
     """Of those of these measures that need one.
 
@@ -35,7 +43,7 @@ def explanations(titles: Sequence[str], several: bool) -> list[str]:
         several: whether heads are compared.
     """
     label = f"{RIGHT_LABEL} {ERROR}" if several else RIGHT_LABEL
-    told = {"AP": AP, "AP_pool": POOL, "right label": label}
+    told = {"AP": AP, "AP_pool": POOL, "AP_fixed": FIXED, "right label": label}
     found = []
     for title in titles:
         if title.startswith("AP@"):

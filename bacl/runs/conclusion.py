@@ -20,6 +20,7 @@ from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
 from bacl.reporting.html.contents import write_page
 from bacl.reporting.html.section import Source
+from bacl.reporting.label_errors import suspected, write_label_errors
 from bacl.reporting.results import RunResults
 from bacl.runs.drawings import draw, samples_of
 from bacl.runs.folder import environment, write_text
@@ -32,7 +33,8 @@ class Conclusion:
     """What is written of the variants of a stage."""
 
     folder: Path
-    """results.json, results.md, per_category.csv, shift_curves.csv and figures/*.png go there."""
+    """results.json, results.md and the other files of `RunResults.write`, label_errors.csv, and
+    figures/*.png go there."""
     evaluations: Mapping[str, Evaluation]
     heads: Mapping[str, Head]
     """Of the variants, by their names."""
@@ -78,6 +80,8 @@ class Conclusion:
         results = RunResults(self.ordered, self.data.statistics, norms)
         results.write(self.folder, self.data.val_table.category_ids)
         write_text(self.folder / "results.md", results.markdown())
+        if doubts := suspected(self.ordered, self.report["label_errors"]):
+            write_label_errors(self.folder / "label_errors.csv", doubts, self.data.val_table)
         for path in draw(self.folder, self.ordered, self.heads, self.data, self.report):
             log_figure(self.loggers, f"figures/{path.stem}", path, self.step)
         with Dispensable("not shown") as shown, shown.part("table of results"):

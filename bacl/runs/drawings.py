@@ -10,6 +10,7 @@ import numpy as np
 from bacl.callbacks.classifier_recorder import measure, of_categories
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.dataset import DetectionDataset
+from bacl.evaluation.errors.label_suspicions import LabelSuspicions
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.shift_curve import ShiftCurve
 from bacl.evaluation.telling_images import TellingImage
@@ -18,9 +19,11 @@ from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
 from bacl.reporting.error_results import ErrorResults
 from bacl.reporting.figures import (
+    Cutout,
     DetectionSample,
     draw_ap_by_count,
     draw_confusion,
+    draw_cutouts,
     draw_detection_grid,
     draw_errors,
     draw_losses,
@@ -28,6 +31,7 @@ from bacl.reporting.figures import (
     draw_weight_norms,
     has_losses,
 )
+from bacl.reporting.label_errors import caption_lines, suspected
 from bacl.reporting.shift_lines import shift_curves
 from bacl.runs.evaluated import informative_images
 
@@ -65,6 +69,9 @@ def draw(
         drawings["errors.png"] = partial(_draw_rates, errors)
         if any(found.mistaken.any() for found in errors.confusions.values()):
             drawings["confusion.png"] = partial(_draw_confusion, errors, data)
+    for found in suspected(evaluations, report["label_errors"]):
+        name = f"label_errors_{found.kind.name.lower()}.png"
+        drawings[name] = partial(_draw_suspicions, found, data)
     if curves_over_shift := shift_curves(evaluations):
         drawings["shift_curves.png"] = partial(_draw_shifts, curves_over_shift)
     with Dispensable(f"{pictures}: not drawn") as figures:
@@ -106,6 +113,21 @@ def _draw_confusion(errors: ErrorResults, data: DetectionDataModule, path: Path)
     counts = np.asarray(data.statistics.image_counts)
     two = {name: errors.confusions[name] for name in errors.contrasted}
     return draw_confusion(path, two, counts, errors.grouping, errors.names)
+
+
+def _draw_suspicions(found: LabelSuspicions, data: DetectionDataModule, path: Path) -> Path:
+    """Of pictures that can be read."""
+    table, dataset = data.val_table, data.val_set
+    rows = np.argsort(table.image_ids, kind="stable")[found.images]
+    cutouts = [
+        Cutout(
+            dataset.files.load(int(rows[place])).permute(1, 2, 0).numpy(),
+            tuple(found.boxes[place].tolist()),
+            caption_lines(found, place, table.category_names),
+        )
+        for place in np.flatnonzero(np.isin(rows, dataset.records)).tolist()
+    ]
+    return draw_cutouts(path, cutouts, f"suspected label errors: {found.kind.value}")
 
 
 def _draw_detections(

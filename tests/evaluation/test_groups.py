@@ -54,6 +54,7 @@ def test_a_metric_declares_what_it_computes(open_table):
         "AP_r": ("APr", "AP"),
         "AP@3_r": ("AP@3_r", "AP@3"),
         "AP_pool_r": ("AP_pool_r", "AP_pool"),
+        "AP_fixed_r": ("AP_fixed_r", "AP_fixed"),
         "right label_r": ("right_label_r", "right label"),
     }
     main = [each.title for each in shown_in(metric.measures, "main")]

@@ -65,14 +65,14 @@ def overlapping_pairs(
     overlap = box_overlap(detections.boxes, truth.boxes, truth.crowd)
     nothing = np.zeros(0, np.int64)
     found = [(nothing, nothing, np.zeros(0))]
-    for who, what in _touching(detections.boxes[rows], truth.boxes[objects], first, count):
+    for who, what in touching(detections.boxes[rows], truth.boxes[objects], first, count):
         iou = overlap(rows[who], objects[what])
         near = np.flatnonzero(iou >= NEAR)
         found.append((rows[who[near]], objects[what[near]], iou[near]))
     return OverlappingPairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _touching(
+def touching(
     boxes: np.ndarray, others: np.ndarray, first: np.ndarray, count: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs whose boxes (xywh) overlap along both axes, in blocks.

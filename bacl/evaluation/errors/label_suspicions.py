@@ -1,0 +1,186 @@
+"""Annotations that may be wrong: contradicted by all heads, missing, or two on one object.
+
+A suspicion is a place to look at. What heads have learned together, they are wrong about together.
+
+G: objects that count. H: heads. S: suspicions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from bacl.evaluation.errors.detection_kinds import DetectionKind
+from bacl.evaluation.errors.error_findings import ErrorFindings, ShownDetections
+from bacl.evaluation.errors.object_fates import ObjectFate
+from bacl.evaluation.errors.overlapping_pairs import touching
+from bacl.evaluation.object_matching import IOU_THRESHOLDS, box_overlap
+from bacl.evaluation.truth import GroundTruth
+
+SAME_PLACE = 0.9
+"""IoU from which on two annotated boxes are of one object."""
+NOTHING = -1
+"""In place of an annotation, or of a label."""
+
+
+class SuspicionKind(Enum):
+    """What may be wrong."""
+
+    CONTRADICTED = "contradicted"
+    """The best detection over the object has another category, the same with every head."""
+    NOT_ANNOTATED = "not annotated"
+    """Every head has a detection of the category there, which no object is near to, in an image
+    where the category is judged."""
+    TWO_LABELS = "two labels"
+    """Another object of the image, of another category, has the same box."""
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class LabelSuspicions:
+    """Of one kind, the surest first."""
+
+    kind: SuspicionKind
+    images: np.ndarray
+    """(S,) int64, positions in `GroundTruth.image_ids`."""
+    boxes: np.ndarray
+    """(S, 4) float64 xywh."""
+    rows: np.ndarray
+    """(S,) int64, annotation in the table; `NOTHING` where there is none."""
+    labels: np.ndarray
+    """(S,) int64, as annotated; `NOTHING` where nothing is."""
+    suggested: np.ndarray
+    """(S,) int64, what it may be."""
+    confidence: np.ndarray
+    """(S,) float64 in (0, 1]. Of detections their standing, see `standing`, with the head that is
+    least sure; if contradicted, times the share of the category's other objects that no head calls
+    so, as what is always confused is no mistake of an annotator. Of two labels the IoU."""
+
+    def taken(self, places: np.ndarray) -> "LabelSuspicions":
+        """Those at (n,) int64 places, in that order."""
+        return LabelSuspicions(
+            self.kind,
+            self.images[places],
+            self.boxes[places],
+            self.rows[places],
+            self.labels[places],
+            self.suggested[places],
+            self.confidence[places],
+        )
+
+    def surest(self, number: int | None = None) -> "LabelSuspicions":
+        """Those with any confidence, the surest first; at most so many."""
+        order = np.argsort(-self.confidence, kind="stable")
+        return self.taken(order[self.confidence[order] > 0][:number])
+
+
+def label_suspicions(findings: Sequence[ErrorFindings]) -> list[LabelSuspicions]:
+    """Of every kind, also without any.
+
+    Args:
+        findings: of all heads, of the same truth.
+    """
+    found = [contradicted(findings), not_annotated(findings), two_labels(findings[0].truth)]
+    return [each.surest() for each in found]
+
+
+def standing(shown: ShownDetections, scores: np.ndarray) -> np.ndarray:
+    """(n,) float64 in [0, 1]: share of a head's judged detections that score no higher.
+
+    Of those at its operating threshold; 0 below it. Heads with scores of other heights can be
+    compared by it.
+    """
+    ascending = shown.scores[::-1]
+    return np.searchsorted(ascending, scores, side="right") / max(len(ascending), 1)
+
+
+def contradicted(findings: Sequence[ErrorFindings]) -> LabelSuspicions:
+    """See `SuspicionKind.CONTRADICTED`."""
+    first = findings[0].objects
+    called = np.stack([each.objects.found for each in findings])
+    wrong = (called == called[0]).all(0) & (first.fates == ObjectFate.WRONG_CATEGORY)
+    which = np.flatnonzero(wrong)
+    sure = [standing(each.shown, each.objects.scores[which]) for each in findings]
+    pair = first.labels * findings[0].truth.num_categories
+    unusual = [1 - _usual(pair + own, first.labels)[which] for own in called]
+    truth, rows = findings[0].truth, first.rows[which]
+    return LabelSuspicions(
+        SuspicionKind.CONTRADICTED,
+        first.images[which],
+        truth.boxes[rows],
+        truth.rows[rows],
+        first.labels[which],
+        called[0, which],
+        np.min(sure, axis=0) * np.min(unusual, axis=0),
+    )
+
+
+def not_annotated(findings: Sequence[ErrorFindings]) -> LabelSuspicions:
+    """See `SuspicionKind.NOT_ANNOTATED`."""
+    own, *others = [_background(each.shown) for each in findings]
+    sure = standing(findings[0].shown, own.scores)
+    categories = findings[0].truth.num_categories
+    for found, other in zip(findings[1:], others, strict=True):
+        again = _seen_again(own, other, standing(found.shown, other.scores), categories)
+        sure = np.minimum(sure, again)
+    nothing = np.full(len(sure), NOTHING)
+    return LabelSuspicions(
+        SuspicionKind.NOT_ANNOTATED, own.images, own.boxes, nothing, nothing, own.labels, sure
+    )
+
+
+def two_labels(truth: GroundTruth) -> LabelSuspicions:
+    """See `SuspicionKind.TWO_LABELS`; told of the later one of two objects."""
+    objects = np.flatnonzero(~(truth.ignored | truth.crowd))
+    boxes, image = truth.boxes[objects], truth.keys[objects] // truth.num_categories
+    first = np.searchsorted(image, image, side="left")
+    before = np.arange(len(objects)) - first
+    overlap = box_overlap(boxes, boxes, np.zeros(len(boxes), bool))
+    blocks = [np.stack(pairs) for pairs in touching(boxes, boxes, first, before)]
+    who, what = np.concatenate([np.zeros((2, 0), np.int64), *blocks], axis=1)
+    iou, labels = overlap(who, what), truth.labels[objects]
+    same = np.flatnonzero((iou >= SAME_PLACE) & (labels[who] != labels[what]))
+    who, what, iou = who[same], what[same], iou[same]
+    rows = truth.rows[objects[who]]
+    return LabelSuspicions(
+        SuspicionKind.TWO_LABELS, image[who], boxes[who], rows, labels[who], labels[what], iou
+    )
+
+
+def _usual(pairs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(G,) share of the other objects of the category that are called the same.
+
+    With one object more that is, and one that is not (Laplace): of a single one nothing is known.
+    """
+    _, place, same = np.unique(pairs, return_inverse=True, return_counts=True)
+    return same[place] / (np.bincount(labels)[labels] + 1)
+
+
+def _background(shown: ShownDetections) -> ShownDetections:
+    own = shown.kinds == DetectionKind.BACKGROUND
+    columns = (shown.images, shown.labels, shown.scores, shown.boxes, shown.kinds)
+    return ShownDetections(*(column[own] for column in columns))
+
+
+def _seen_again(
+    own: ShownDetections, other: ShownDetections, sure: np.ndarray, categories: int
+) -> np.ndarray:
+    """(n,) how sure the other head is of each of these detections; 0 where it has none there.
+
+    Args:
+        own: n detections.
+        other: m detections of another head.
+        sure: (m,) of that one's.
+        categories: C.
+    """
+    keys = other.images * categories + other.labels
+    order = np.argsort(keys, kind="stable")
+    wanted = own.images * categories + own.labels
+    first = np.searchsorted(keys[order], wanted, side="left")
+    count = np.searchsorted(keys[order], wanted, side="right") - first
+    overlap = box_overlap(own.boxes, other.boxes[order], np.zeros(len(order), bool))
+    found = np.zeros(len(wanted))
+    for who, what in touching(own.boxes, other.boxes[order], first, count):
+        same = overlap(who, what) >= IOU_THRESHOLDS[0]
+        np.maximum.at(found, who[same], sure[order][what[same]])
+    return found

@@ -1,0 +1,56 @@
+"""AP of the best so many detections of each category, however many an image has."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bacl.evaluation import verdicts
+from bacl.evaluation.lvis_ap import LVISAveragePrecision
+from bacl.evaluation.results_json import load_results
+
+
+@pytest.fixture
+def measured(open_table, tmp_path):
+    """(annotations, results, **options) -> measures."""
+
+    def measure(annotations, results, **options):
+        table = open_table(annotations)[1]
+        (tmp_path / "results.json").write_text(json.dumps(results))
+        own = LVISAveragePrecision(table, **options)
+        own.update(load_results(tmp_path / "results.json", table))
+        return {name: float(value) for name, value in own.compute().items()}
+
+    return measure
+
+
+def foremost(results, limit):
+    """The best of each category over all images."""
+    ranked, counts, kept = sorted(results, key=lambda each: -each["score"]), {}, []
+    for each in ranked:
+        category = each["category_id"]
+        counts[category] = counts.get(category, 0) + 1
+        if counts[category] <= limit:
+            kept.append(each)
+    return kept
+
+
+@pytest.mark.parametrize("of_image", [3, 300])
+@pytest.mark.parametrize("seed", range(8))
+def test_it_is_ap_of_the_best_of_each_category(measured, random_case, monkeypatch, seed, of_image):
+    annotations, results = random_case(seed)
+    order = np.random.default_rng(seed).permutation(len(results)) / max(len(results), 1)
+    for each, score in zip(results, order.tolist(), strict=True):
+        each["score"] = score  # no equals
+    limit = int(np.random.default_rng(seed).choice([1, 4, 15]))
+    expected = measured(annotations, foremost(results, limit), max_detections=10**4)
+    monkeypatch.setattr(verdicts, "FIXED_LIMIT", limit)
+    found = measured(annotations, results, max_detections=of_image)
+    assert found["AP_fixed"] == expected["AP"]
+    for key in "rcf":
+        assert found[f"AP_fixed_{key}"] == expected[f"AP{key}"]
+
+
+def test_where_nothing_is_cut_off_it_is_ap(measured, random_case):
+    found = measured(*random_case(1))
+    assert found["AP_fixed"] == found["AP"] > 0
