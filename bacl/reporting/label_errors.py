@@ -19,7 +19,7 @@ def suspected(evaluations: Mapping[str, Evaluation], number: int) -> list[LabelS
         number: 0: none.
     """
     findings = [each.errors for each in evaluations.values() if each.errors is not None]
-    if not number or len(findings) < len(evaluations):
+    if not number or not findings or len(findings) < len(evaluations):
         return []
     return [each.surest(number) for each in label_suspicions(findings) if len(each.images)]
 
