@@ -82,5 +82,6 @@ def setting(config: DictConfig) -> Setting:
         anchor_scale=OmegaConf.select(config, "detector.rpn.anchors.scale"),
         hallucinates=OmegaConf.select(config, "head.hallucination.categories") is not None,
         chooses=config.get("choice") is not None,
+        decoupled={"representation", "classifier"} <= set(config.stages),
         gpu=torch.cuda.is_available() and config.trainer.accelerator != "cpu",
     )

@@ -2,7 +2,7 @@
 
 import atexit
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -56,6 +56,7 @@ def batch_loader(
     pin_memory: bool = False,
     persistent: bool = False,
     multiprocessing_context: str | None = None,
+    collate_fn: Callable[[Any], Any] = collate_or_error,
 ) -> BatchLoader:
     """A loader of `Batch`es, from so many worker processes or from this one.
 
@@ -66,6 +67,7 @@ def batch_loader(
         pin_memory: load into pinned memory; nothing without CUDA.
         persistent: keep the workers after the last batch, for the next epoch.
         multiprocessing_context: how workers start; None takes the platform's way.
+        collate_fn: makes one thing of the items of a batch.
     """
     # Workers run torch on one thread, which is torch's own doing. A generator of its own keeps
     # the loader from drawing from the training's.
@@ -73,7 +75,7 @@ def batch_loader(
         dataset,
         batch_sampler=batches,
         num_workers=num_workers,
-        collate_fn=collate_or_error,
+        collate_fn=collate_fn,
         generator=torch.Generator(),
         pin_memory=pin_memory and torch.cuda.is_available(),
         persistent_workers=persistent,

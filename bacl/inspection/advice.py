@@ -25,12 +25,9 @@ class Setting:
     """Whether the head has hallucinated rows, with `categories` and `samples`."""
     chooses: bool
     """Whether the run chooses among heads."""
+    decoupled: bool
+    """Whether a stage for the classifier follows one for the features."""
     gpu: bool
-
-    @property
-    def decoupled(self) -> bool:
-        """Whether a classifier stage follows a representation stage."""
-        return [stage.name for stage in self.stages] == ["representation", "classifier"]
 
 
 @dataclass(frozen=True)

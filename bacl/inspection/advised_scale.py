@@ -60,7 +60,8 @@ def _resize(stage: str, side: float) -> list[str]:
     chosen = [f"augment@{path}=own_size"]
     if abs(side - OWN_SIDE) <= 16:
         return chosen
-    sides = ",".join(str(int(16 * round(side * share / 16))) for share in (7 / 8, 15 / 16, 1))
+    drawn = sorted({int(16 * round(side * share / 16)) for share in (7 / 8, 15 / 16, 1)})
+    sides = ",".join(map(str, drawn))
     limit = int(side * PAPERS_LIMIT / PAPERS_SIDE)
     resize = "_target_:bacl.data.augmentation.transforms.ResizeShortSide"
     mirror = "{_target_:torchvision.transforms.v2.RandomHorizontalFlip,p:0.5}"

@@ -8,6 +8,8 @@ from bacl.inspection.advice import Advice, Setting, Stage
 from bacl.inspection.category_counts import imbalance
 from bacl.inspection.inspected import Inspected
 
+BATCHES = 20
+"""Of an epoch, at least."""
 SMALL_SIDE = 256
 """Pixels up to which a CPU takes eight pictures at once."""
 FEWEST_STEPS = {"classifier": 500}
@@ -25,11 +27,11 @@ def batch_advice(data: Inspected, setting: Setting, side: float) -> tuple[Advice
     """Pictures of a step for the device and the data, and their number."""
     images = int(data.train.used.sum())
     limit = 16 if setting.gpu else 8 if side <= SMALL_SIDE else 4
-    enough = 2 ** max(0, int(math.log2(max(images, 1) / 50)))
+    enough = 2 ** max(1, int(math.log2(max(images, 1) / BATCHES)))
     size = min(setting.batch_size, limit, enough)
     if size == setting.batch_size:
         return Advice("batch", (), f"kept: {size} of {images:,} images"), size
-    why = "a CPU" if limit < enough else f"{images:,} images, of which an epoch needs 50 batches"
+    why = "a CPU" if limit < enough else f"{images:,} images: {BATCHES} batches of an epoch"
     changed = (f"datamodule.batch_size={size}",)
     return Advice("batch", changed, f"for {why}; learning rates follow the batch"), size
 

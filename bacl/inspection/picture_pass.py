@@ -1,11 +1,13 @@
 """One pass over all picture files of a split, by worker processes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from bacl.data.images.image_files import ImageFiles
+from bacl.data.loading import batch_loader
 from bacl.inspection.picture_facts import Fact, PictureFacts, State, look
 from bacl.processes.progress import count_progress
 
@@ -15,16 +17,13 @@ _SLOW = 500  # pictures from which on there is something to wait for
 
 
 class _Looks(Dataset[Fact]):
-    """The fact of a picture, by its place in `rows`."""
+    """The fact of a picture, by the row of its image."""
 
-    def __init__(self, files: ImageFiles, rows: np.ndarray) -> None:
-        self.files, self.rows = files, rows
+    def __init__(self, files: ImageFiles) -> None:
+        self.files = files
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, place: int) -> Fact:
-        return look(self.files, int(self.rows[place]))
+    def __getitem__(self, row: int) -> Fact:
+        return look(self.files, row)
 
 
 def look_at_pictures(
@@ -40,18 +39,12 @@ def look_at_pictures(
         num_workers: processes; 0 looks in this one.
         description: of the progress bar.
     """
-    looks: Dataset[Fact] = _Looks(files, rows)
-    loader = DataLoader(looks, CHUNK, num_workers=num_workers, collate_fn=_as_it_is)
+    chunks = [rows[first : first + CHUNK].tolist() for first in range(0, len(rows), CHUNK)]
+    loader: Iterable[Any] = batch_loader(_Looks(files), chunks, num_workers, collate_fn=list)
     facts = [Fact(State.NOT_LOOKED_AT)] * files.table.num_images
-    done = 0
     with count_progress(description, len(rows), "pictures", len(rows) < _SLOW) as advance:
-        for found in loader:
-            for row, fact in zip(rows[done : done + len(found)].tolist(), found, strict=True):
+        for chunk, found in zip(chunks, loader, strict=True):
+            for row, fact in zip(chunk, found, strict=True):
                 facts[row] = fact
-            done += len(found)
-            advance(len(found))
+            advance(len(chunk))
     return PictureFacts.of(facts)
-
-
-def _as_it_is(facts: Sequence[Fact]) -> Sequence[Fact]:
-    return facts

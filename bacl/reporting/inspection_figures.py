@@ -62,12 +62,14 @@ def _pictures(
     """The pictures of the first places; of two that go together, both."""
     for places in finding.places[:examples]:
         for place in places[:2]:
-            yield _suspect(place, splits[place.split])
+            split = splits[place.split]
+            image = int(np.flatnonzero(split.table.image_ids == place.image_id)[0])
+            if split.pictures is None or split.pictures.good[image]:
+                yield _suspect(place, split, image)
 
 
-def _suspect(place: Place, split: InspectedSplit) -> Suspect:
+def _suspect(place: Place, split: InspectedSplit, image: int) -> Suspect:
     table = split.table
-    image = int(np.flatnonzero(table.image_ids == place.image_id)[0])
     rows = np.flatnonzero(np.isin(table.annotation_ids, place.annotation_ids))
     boxes = [
         DrawnBox(

@@ -14,7 +14,13 @@ from bacl.inspection.preset import command, preset
 
 STAGES = (Stage("representation", 12, 500), Stage("classifier", 12, 500))
 SETTING = Setting(
-    stages=STAGES, batch_size=16, anchor_scale=8, hallucinates=True, chooses=False, gpu=False
+    stages=STAGES,
+    batch_size=16,
+    anchor_scale=8,
+    hallucinates=True,
+    chooses=False,
+    decoupled=True,
+    gpu=False,
 )
 
 
@@ -61,15 +67,15 @@ def test_what_the_preset_changes_stands_once(large_tail):
 
 def test_few_images_have_small_batches_and_many_epochs(files):
     found = parts(files.inspected(), SETTING)
-    assert found["batch"] == ("datamodule.batch_size=1",)  # 12 images
+    assert found["batch"] == ("datamodule.batch_size=2",)  # 10 images
     assert "stages.representation.schedule.epochs=36" in found["schedule"]
     assert "stages.representation.schedule.milestones=[24,33]" in found["schedule"]
-    assert "stages.representation.schedule.warmup_steps=43" in found["schedule"]
+    assert "stages.representation.schedule.warmup_steps=18" in found["schedule"]
 
 
 def test_what_does_as_well_is_kept(files):
     stages = [Stage(stage.name, 40, 10) for stage in STAGES]
-    setting = replace(SETTING, stages=stages, batch_size=1, chooses=True, hallucinates=False)
+    setting = replace(SETTING, stages=stages, batch_size=2, chooses=True, hallucinates=False)
     found = parts(files.inspected(), setting)
     kept = ("scale", "batch", "schedule", "sampler", "balance", "hallucinated rows")
     assert [found[part] for part in kept] == [()] * len(kept)
@@ -91,7 +97,7 @@ def test_large_pictures_have_the_papers_size(files):
 
 
 def test_without_a_stage_that_balances_the_sampler_does(large_tail):
-    setting = replace(SETTING, stages=[Stage("end_to_end", 24, 500)])
+    setting = replace(SETTING, stages=[Stage("end_to_end", 24, 500)], decoupled=False)
     found = parts(large_tail, setting)
     assert found["sampler"] == ("sampler=repeat_factor",)
     assert found["balance"] == ()

@@ -67,15 +67,18 @@ def test_faults_are_no_reason_to_stop(finished, tiny, tmp_path, capsys):
     """Pictures that cannot be used are left out of the steps, and told."""
     config = tiny(*FAST, f"data.root={tmp_path / 'own'}", "datamodule.batch_size=2")
     inspect_data.run(tiny(*FAST, f"data.root={tmp_path / 'own'}", "inspection.steps=0"), tmp_path)
-    picture = sorted((tmp_path / "own/train").iterdir())[3]
+    picture, other, copied = sorted((tmp_path / "own/train").iterdir())[3:6]
     picture.write_bytes(picture.read_bytes()[:300])
+    copied.write_bytes(other.read_bytes())
     inspect_data.run(config, tmp_path / "again")
     content = json.loads((tmp_path / "again/data/data.json").read_text(encoding="utf-8"))
     kinds = {finding["kind"]: finding for finding in content["findings"]}
     ((place,),) = kinds["unreadable_pictures"]["places"]
     assert place["file_name"] == picture.name
     assert len(content["steps"]) == 2
-    assert "1 error" in capsys.readouterr().out
+    assert kinds["same_picture_twice"]["count"] == 1
+    assert (tmp_path / "again/data/figures/suspects.jpg").is_file()
+    assert "1 error, 1 warning, 0 notes" in capsys.readouterr().out
 
 
 def test_missing_annotations_are_told(compose_config, tmp_path):
