@@ -57,8 +57,7 @@ function curvesOf(table, row) {
   const [precision, recall] = ["precision", "recall"].map(series);
   if (!precision.length) return [make("p", { class: "note" }, "No detection of it was judged.")];
   const scores = precision.flatMap((each) => each.points.map(([value]) => value));
-  const low = scores.filter((value) => value < 0.1).length > 0.7 * scores.length;
-  const x = { title: "score threshold", ...range([...scores, 1], low) };
+  const x = { title: "score threshold", logit: true, low: Math.min(...scores, 0.1), high: Math.min(Math.max(...scores, 0.9), 0.9995) };
   const y = (title) => ({ title, low: 0, high: 100 });
   return [
     make("h3", {}, "Precision and recall over the score threshold"),
@@ -97,6 +96,7 @@ function confusions(table, row) {
     ...["its objects are called", "called by its name are"].map((title) => make("th", { scope: "col", class: "text" }, title))];
   return [
     make("h3", {}, "Its objects, and what it is confused with"),
+    make("p", { class: "note" }, "Where nobody can say that what an object is called is wrong there, it is not among the names."),
     make("div", { class: "scrolled", tabindex: 0, role: "region", "aria-label": "Confusions" },
       make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "text" }, "head"), ...titles)),
         make("tbody", {}, ...rows))),

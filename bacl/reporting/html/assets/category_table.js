@@ -50,7 +50,7 @@ class CategoryTable {
       { title: "group", values: table.group_of },
       count("training images", table.images),
       count("instances", table.instances),
-      count("objects judged", table.objects),
+      count("judged objects", table.objects),
       ...heads,
     ];
     this.setHead();
@@ -63,7 +63,7 @@ class CategoryTable {
       if (place === this.order.column) cell.setAttribute("aria-sort", this.order.ascends ? "ascending" : "descending");
       return cell;
     });
-    const widths = this.columns.map((_, place) => (place === 0 ? 208 : place === 1 ? 120 : 132));
+    const widths = this.columns.map((_, place) => ([208, 112, 140, 108, 140][place] ?? 116));
     cells.forEach((cell, place) => { cell.style.width = `${widths[place]}px`; });
     this.grid.style.width = `${widths.reduce((sum, each) => sum + each)}px`;
     sortButtons(cells, (column, ascends) => { this.order = { column, ascends }; this.select(); });

@@ -5,7 +5,7 @@ const EDGE = { left: 44, right: 12, top: 10, bottom: 40 };
 /**
  * A chart with a legend whose buttons bring one curve to the front.
  * series: [{ name, style, points: [[x, y]], dots: [[x, y, text]], ring: [x, y] }]
- * x, y: { title, low, high, log }
+ * x, y: { title, low, high, log, logit }
  */
 function chart(title, x, y, series, chosen = null) {
   const svg = drawn("svg", { role: "img", "aria-label": describe(title, x, y, series) });
@@ -69,15 +69,20 @@ function* axes(x, y, across, up, width, height) {
   yield drawn("text", { x: (EDGE.left + width) / 2, y: height - 4, "text-anchor": "middle" }, x.title);
 }
 
-function scaleOf({ low, high, log }, start, end) {
-  const of = log ? Math.log : (value) => value;
+function scaleOf({ low, high, log, logit }, start, end) {
+  const of = logit ? (value) => Math.log(value / (1 - value)) : log ? Math.log : (value) => value;
   const span = of(high) - of(low) || 1;
-  return (value) => start + ((of(Math.max(value, log ? low : -Infinity)) - of(low)) / span) * (end - start);
+  const inside = (value) => (log || logit ? Math.min(Math.max(value, low), high) : value);
+  return (value) => start + ((of(inside(value)) - of(low)) / span) * (end - start);
 }
 
-function ticksOf({ low, high, log }) {
+/** Scores crowd near 0 of one head and near 1 of another: on this axis both ends have room. */
+const PROBABILITIES = [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999];
+
+function ticksOf({ low, high, log, logit }) {
   const found = [];
-  if (log && high / low >= 8) {
+  if (logit) found.push(...PROBABILITIES);
+  else if (log && high / low >= 8) {
     for (let decade = 10 ** Math.floor(Math.log10(low)); decade <= high; decade *= 10) {
       for (const step of high / low > 500 ? [1] : [1, 3]) found.push(Number((decade * step).toPrecision(3)));
     }

@@ -47,6 +47,7 @@ function follow() {
 
 startTheme();
 document.querySelectorAll("table.sortable").forEach(sortable);
+document.querySelectorAll("main > section").forEach(filterable);
 const categoriesView = document.getElementById("categories-view");
 if (categoriesView) new CategoryTable(data("categories"), categoriesView);
 showCurves();

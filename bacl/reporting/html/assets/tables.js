@@ -39,14 +39,19 @@ function sortable(table) {
     rows.sort(([a], [b]) => compare(a, b));
     body.append(...rows.map(([, row]) => row));
   });
-  if (body.rows.length > 6) table.parentElement.before(filterOf(body, table.caption.textContent));
 }
 
-function filterOf(body, title) {
-  const box = make("input", { type: "search", placeholder: "Filter heads", "aria-label": `Filter ${title}` });
+/** One filter for all tables of a section, where they have many rows. */
+function filterable(section) {
+  const tables = [...section.querySelectorAll("table.sortable")];
+  if (!tables.some((table) => table.tBodies[0].rows.length > 6)) return;
+  const title = section.querySelector("h2").textContent;
+  const box = make("input", { type: "search", placeholder: "Filter rows", "aria-label": `Filter the rows of ${title}` });
   box.addEventListener("input", () => {
     const wanted = box.value.toLowerCase();
-    for (const row of body.rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
+    for (const row of tables.flatMap((table) => [...table.tBodies[0].rows])) {
+      row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
+    }
   });
-  return make("div", { class: "controls" }, box);
+  section.querySelector("h2").after(make("div", { class: "controls" }, box));
 }

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bacl.evaluation.errors.category_confusion import Confusion
-from bacl.evaluation.errors.detection_kinds import words
+from bacl.evaluation.errors.detection_kinds import DetectionKind, words
 from bacl.evaluation.errors.error_rates import JUDGED_KINDS, ErrorRate
 from bacl.evaluation.errors.object_fates import ObjectFate, ObjectFates
 from bacl.evaluation.object_matching import rank_in_run
@@ -59,6 +59,7 @@ def _tables(source: Source, results: ErrorResults, kinds: Any, first: int) -> li
                 (name, [_cell(own[place]) for own in groups.values()])
                 for name, groups in results.rates.items()
             ],
+            more_is_better=kind in (ObjectFate.RIGHT, DetectionKind.RIGHT),
         )
         for place, kind in enumerate(kinds, first)
     ]

@@ -39,7 +39,7 @@ def _how_to_read(several: bool) -> str:
     return (
         f"{text} Below each stands its difference to the first head. It has a colour where it is "
         "more than two standard errors, which stand behind it; it is in brackets where it is less. "
-        "Where no error stands, how sure the difference is is not known."
+        "Without an error nothing is known of how sure it is."
     )
 
 
