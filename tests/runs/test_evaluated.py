@@ -52,7 +52,7 @@ def test_figures_that_cannot_be_drawn_are_one_warning_after_the_results(alone, m
 def test_a_run_has_a_page(finished):
     text = (finished / "classifier/report.html").read_text(encoding="utf-8")
     assert "could not be made" not in text
-    assert text.count("<section") == 7
+    assert text.count("<section") >= 7
 
 
 def test_results_that_cannot_be_written_are_an_error_before_anything_is_drawn(

@@ -7,13 +7,16 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from bacl.evaluation.errors.label_suspicions import LabelSuspicions, SuspicionKind
 from bacl.reporting.html.contents import write_page
 from bacl.reporting.html.markup import VOID, Markup, element
 from bacl.reporting.html.page import Page, embedded
 from bacl.reporting.html.section import Content, LeftOut, Section
-from bacl.reporting.html.sections import data_section
+from bacl.reporting.html.sections import data_section, diagnosis_section, label_errors_section
+from bacl.reporting.label_errors import write_label_errors
 from tests.reporting.html.conftest import HEADS, NAMES
 
 VOID_ELEMENTS = {*VOID, "meta", "link"}
@@ -206,3 +209,24 @@ def test_markup_is_escaped_once():
     inner = element("b", "a<b")
     assert element("p", inner, "&", title='"') == '<p title="&quot;"><b>a&lt;b</b>&amp;</p>'
     assert isinstance(inner, Markup)
+
+
+def test_sentences_of_the_diagnosis_are_texts(made, tmp_path):
+    results = {"diagnosis": [r"a\_b & <i> gains; try `x=1`."]}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    body = diagnosis_section.make(replace(made, folder=tmp_path)).body
+    assert body == "<ul><li>a_b &amp; &lt;i&gt; gains; try <code>x=1</code>.</li></ul>"
+
+
+def test_suspected_annotations_are_shown(made, tmp_path):
+    table = made.data.val_table
+    suspicions = LabelSuspicions(
+        kind=next(iter(SuspicionKind)),
+        images=np.array([0]), rows=np.array([0]), boxes=np.asarray(table.boxes)[:1],
+        labels=np.array([0]), suggested=np.array([4]), confidence=np.array([0.9]),
+    )  # fmt: skip
+    write_label_errors(tmp_path / "label_errors.csv", [suspicions], table)
+    body = label_errors_section.make(replace(made, folder=tmp_path)).body
+    assert "&lt;/script&gt;&lt;img" in body
+    assert "猫 &amp; собака 0.90" in body
+    assert body.count("data:image/webp") == 1

@@ -6,17 +6,13 @@ from typing import Any
 import numpy as np
 
 from bacl.data.annotations.table import AnnotationTable
-from bacl.data.images.image_files import ImageFiles
-from bacl.data.images.picture_file import PictureError
 from bacl.data.selection import owners
 from bacl.evaluation.object_matching import box_overlap, rank_in_run
 from bacl.evaluation.truth import GroundTruth
-from bacl.reporting.html.data_pictures import cut_out
 from bacl.reporting.html.markup import Markup
 from bacl.reporting.html.section import Content, LeftOut, Section, Source
+from bacl.reporting.html.square_cuts import cut_outs
 
-SIDE = 96
-"""Pixels of a cut-out."""
 CUT_OUTS = 3600
 """Of all categories, at most, but for one of each kind: about 8 MB of photographs."""
 MOST = 4
@@ -33,11 +29,11 @@ def make(source: Source) -> Content:
     cases = _cases(source, number)
     data: dict[str, Any] = {
         "training": _by_category(
-            source, training.table.labels[rows], _cut_outs(training.files, pictures, boxes)
+            source, training.table.labels[rows], cut_outs(training.files, pictures, boxes)
         ),
     }
     if cases is not None:
-        found = _cut_outs(validation.files, cases["images"], cases["boxes"])
+        found = cut_outs(validation.files, cases["images"], cases["boxes"])
         described = _described(source, cases)
         for kind, right in (("right", True), ("wrong", False)):
             own = np.flatnonzero(cases["right"] == right)
@@ -103,19 +99,6 @@ def _beneath(truth: GroundTruth, image_id: int, box: np.ndarray) -> int:
     overlap = box_overlap(box[None], boxes, crowd)(np.zeros_like(objects), objects)
     best = int(overlap.argmax())
     return int(truth.labels[first + best]) if overlap[best] >= 0.5 else -1
-
-
-def _cut_outs(files: ImageFiles, images: np.ndarray, boxes: np.ndarray) -> list[str]:
-    """Addresses of cut-outs, of pictures that are each read once; empty where one cannot be."""
-    found = [""] * len(images)
-    for image in np.unique(images).tolist():
-        try:
-            pixels = files.load(image).permute(1, 2, 0).numpy()
-        except PictureError:  # the evaluation has told of it
-            continue
-        for place in np.flatnonzero(images == image).tolist():
-            found[place] = cut_out(pixels, tuple(boxes[place].tolist()), SIDE)
-    return found
 
 
 def _by_category(source: Source, labels: np.ndarray, shown: Iterable[Any]) -> list[list[Any]]:
