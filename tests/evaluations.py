@@ -9,10 +9,12 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
+from bacl.evaluation.reliability import Reliability
 from bacl.evaluation.right_label import RightLabels
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.shift_curve import ShiftCurve
 from bacl.evaluation.summary import label_summary, summary
+from bacl.evaluation.thresholds.operating_points import OperatingPoints
 
 RULES = Rules(300, limit_per_category=False, federated=True, without_area=False)
 
@@ -24,6 +26,8 @@ def evaluation(
     part: str = "",
     right_labels: RightLabels | None = None,
     shift: ShiftCurve | None = None,
+    operating_points: OperatingPoints | None = None,
+    reliabilities: Mapping[str, Reliability] | None = None,
 ) -> Evaluation:
     """Of all measures of LVIS, with those of masks where a value is one of theirs."""
     curves = list(summary(RULES, grouping))
@@ -39,6 +43,8 @@ def evaluation(
         nothing,
         right_labels,
         shift,
+        operating_points,
+        reliabilities,
     )
 
 

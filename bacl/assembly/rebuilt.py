@@ -1,8 +1,8 @@
 """A trained model from what its final.ckpt holds: its own configuration, weights and categories."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bacl.assembly.bounded import require_fitting
 from bacl.assembly.build import build_stage, with_calibration
 from bacl.assembly.harmless import unknown_counts
+from bacl.assembly.held_thresholds import held_thresholds
 from bacl.assembly.instantiate import instantiate
 from bacl.assembly.stored import taken
 from bacl.checkpoints.handover import (
@@ -22,6 +23,7 @@ from bacl.checkpoints.handover import (
     load_stage,
     saved_categories,
 )
+from bacl.checkpoints.score_thresholds import ScoreThresholds
 from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.images.orientation import UPRIGHT
 from bacl.data.images.picture_file import MAX_PIXELS, Reading
@@ -54,6 +56,8 @@ class Restored:
     statistics: Sequence[CategoryStatistics | None] = ()
     """Of the training file, as the checkpoint holds them and as the data say that it is judged on.
     """
+    thresholds: Mapping[str, ScoreThresholds] = field(default_factory=dict)
+    """By head, as the checkpoint holds them, of heads whose scores are calibrated as then."""
 
     def calibration(self, head: DictConfig, config: DictConfig) -> Calibration | None:
         """What calibrates a head's scores by a configuration other than its own, if anything does.
@@ -139,7 +143,9 @@ def rebuilt(path: Path, content: State, categories: Categories, config: DictConf
     known = [saved_categories(content).training, categories.training]
     for classifier in classifiers_by_name(stage.live_heads).values():
         give_statistics(classifier.calibration, known, path)
-    return Restored(path, name, stage.eval(), categories, config, known)
+    return Restored(
+        path, name, stage.eval(), categories, config, known, held_thresholds(content, config, name)
+    )
 
 
 def give_statistics(

@@ -21,6 +21,8 @@ from bacl.messages.errors import UserError
 State = dict[str, Any]
 TRAINING = "training"
 """Part of a file with the counts of its training data."""
+THRESHOLDS = "thresholds"
+"""Part of a file with thresholds of scores by head (`bacl.checkpoints.score_thresholds`)."""
 CALIBRATION = ".calibration."
 """In the names of what a head's calibration has gathered, which a command may exchange."""
 

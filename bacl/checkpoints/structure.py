@@ -12,6 +12,8 @@ PLAIN = (str, int, float, bool, type(None))
 LARGEST = 2**63
 COUNTS = {"frequency", "image_counts", "instance_counts", "num_images"}
 """Of the training data (`bacl.data.statistics.CategoryStatistics.plain`)."""
+OF_THRESHOLDS = {"objective", "global", "per_group", "per_category"}
+"""Of each head (`bacl.checkpoints.score_thresholds`); earlier versions wrote none."""
 DIMENSIONS = "fractal_dimensions"
 """Of the same; earlier versions wrote none."""
 LARGEST_DIMENSION = 10.0
@@ -39,6 +41,8 @@ def check_structure(content: Mapping[str, Any]) -> None:
     _check_categories(content["categories"])
     if "training" in content:
         _check_counts(content["training"], len(content["categories"]["ids"]))
+    if "thresholds" in content:
+        _check_thresholds(content["thresholds"], len(content["categories"]["ids"]))
     _check_configuration(content.get("config"))
 
 
@@ -89,6 +93,23 @@ def _check_counts(training: Any, num_categories: int) -> None:
         for number, value in enumerate(values):
             if not fits(value):
                 _refuse(f"training.{name}[{number}]", value, expected)
+
+
+def _check_thresholds(thresholds: Any, num_categories: int) -> None:
+    _mapping("thresholds", thresholds)
+    for head, own in thresholds.items():
+        place = f"thresholds.{head}"
+        _mapping(place, own)
+        if set(own) != OF_THRESHOLDS:
+            _refuse(place, list(own), ", ".join(sorted(OF_THRESHOLDS)))
+        if type(own["objective"]) is not str or len(own["objective"]) > MAX_NAME:
+            _refuse(f"{place}.objective", own["objective"], "a short text")
+        for name in ("per_group", "per_category"):
+            if not isinstance(own[name], list) or len(own[name]) != num_categories:
+                _refuse(f"{place}.{name}", own[name], f"a list of {num_categories}")
+        for value in (own["global"], *own["per_group"], *own["per_category"]):
+            if type(value) is not float or not 0 <= value <= 1:
+                _refuse(place, value, "thresholds from 0 to 1")
 
 
 def _is_count(value: Any) -> bool:

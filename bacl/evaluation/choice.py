@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from bacl.evaluation.criteria import Criterion, mean_of_all, mean_of_known, shuffled
+from bacl.evaluation.criteria import Criterion, mean_of_all, mean_of_known
+from bacl.evaluation.halves import halves_of
 from bacl.evaluation.label_difference import SURE
 from bacl.evaluation.sample import Sample
 
@@ -95,7 +96,7 @@ class Choice:
     @property
     def halves(self) -> list[np.ndarray]:
         """Ids of the images of each."""
-        return np.array_split(shuffled(self.samples[self.reference].image_ids), 2)
+        return halves_of(self.samples[self.reference].image_ids)
 
     def cross_fitted(self, among: Iterable[str] = ()) -> CrossFitted:
         """What two halves of the images choose for each other.

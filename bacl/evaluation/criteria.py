@@ -7,6 +7,7 @@ import numpy as np
 
 from bacl.evaluation.bootstrap import ratios, standard_error
 from bacl.evaluation.groups import Grouping
+from bacl.evaluation.halves import shuffled
 from bacl.evaluation.sample import Sample
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Text
@@ -138,8 +139,3 @@ def mean_of_all(values: Iterable[float]) -> float:
     """The mean; -1 where one of them is."""
     found = list(values)
     return -1.0 if min(found) < 0 else float(np.mean(found))
-
-
-def shuffled(image_ids: np.ndarray) -> np.ndarray:
-    """(I,) int64, the ids in an order that depends on nothing else."""
-    return np.random.default_rng(0).permutation(np.sort(image_ids))

@@ -12,8 +12,13 @@ from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.measures import Measure
+from bacl.evaluation.reliability import Reliability, reliabilities
 from bacl.evaluation.right_label import RightLabels
 from bacl.evaluation.shift_curve import ShiftCurve, shift_curve
+from bacl.evaluation.thresholds.choosing import Chooser
+from bacl.evaluation.thresholds.objectives import Objective
+from bacl.evaluation.thresholds.operating_points import OperatingPoints, halves_in
+from bacl.evaluation.thresholds.scored import Scored
 from bacl.evaluation.truth import GroundTruth
 
 
@@ -44,6 +49,10 @@ class Evaluation:
     """At each category, where that was asked for."""
     errors: ErrorFindings | None = None
     """What went wrong, where that was asked for."""
+    operating_points: OperatingPoints | None = None
+    """Thresholds of scores, where they were asked for."""
+    reliabilities: Mapping[str, Reliability] | None = None
+    """Whether scores are probabilities: of all categories ("all"), of each group by its key."""
 
     @classmethod
     def of(
@@ -55,6 +64,7 @@ class Evaluation:
         shifted: bool = True,
         closer: bool = False,
         errors: Callable[..., ErrorFindings] | None = None,
+        objective: Objective | None = None,
     ) -> Self:
         """What a metric found in all that it was given; every process must call it.
 
@@ -66,11 +76,16 @@ class Evaluation:
             shifted: whether scores are shifted, too.
             closer: whether categories are looked at more closely, too.
             errors: `ErrorFindings.of` with its options, where errors are looked at, too.
+            objective: of the thresholds of scores; None chooses none.
+
+        Raises:
+            OptionError: the objective names a group or a category that there is not.
         """
         values = {name: float(value) for name, value in metric.compute().items()}
         found = metric.detections()
         judged = truth.only(found.image_ids) if metric.part else truth
         curve = (judged, found, metric.rules, metric.grouping, image_counts)
+        scored = Scored.of(metric.verdicts, judged)
         return cls(
             metric.measures,
             values,
@@ -83,4 +98,21 @@ class Evaluation:
             shift_curve(*curve) if shifted else None,
             close_look(found, metric.verdicts) if closer else None,
             errors(judged, found, metric.rules, metric.verdicts) if errors else None,
+            _operating_points(metric, scored, judged, found, objective),
+            reliabilities(scored, metric.grouping),
         )
+
+
+def _operating_points(
+    metric: AveragePrecision,
+    scored: Scored,
+    truth: GroundTruth,
+    found: DetectionColumns,
+    objective: Objective | None,
+) -> OperatingPoints | None:
+    """Thresholds by the images that a metric judged; none without an objective."""
+    if objective is None:
+        return None
+    halves = halves_in(truth, found.image_ids if metric.part else truth.image_ids)
+    chooser = Chooser(objective, metric.grouping, metric.table.category_names)
+    return OperatingPoints.of(scored, halves, chooser)

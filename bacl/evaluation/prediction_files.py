@@ -16,6 +16,9 @@ from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.results_json import ResultsWriter
 from bacl.messages.errors import OptionError
 
+KINDS = ("detections", "accepted")
+"""What the names of the files of a head begin with."""
+
 
 @dataclass(frozen=True)
 class PredictedIds:
@@ -33,7 +36,8 @@ class PredictedIds:
 class PredictionFiles(ExitStack):
     """Writes batch by batch; every file appears, whole, when the block ends without error.
 
-    detections_<head>.json is in the LVIS results format, with image ids that images.json explains:
+    detections_<head>.json, which has all detections, and accepted_<head>.json, which has those to
+    take in use, are in the LVIS results format, with image ids that images.json explains:
     its `images` (id, file_name within `folder`, width and height of the picture as a viewer shows
     it) and `categories` are those of an annotation file, and `unreadable` names the rest.
 
@@ -68,7 +72,9 @@ class PredictionFiles(ExitStack):
         self._found = found
         ids = PredictedIds(len(found.names), np.asarray(category_ids))
         self._writers = {
-            head: ResultsWriter(output / f"detections_{head}.json", ids) for head in heads
+            (kind, head): ResultsWriter(output / f"{kind}_{head}.json", ids)
+            for head in heads
+            for kind in KINDS
         }
         named = zip(category_ids, category_names, strict=True)
         categories = [{"id": int(number), "name": name} for number, name in named]
@@ -86,13 +92,23 @@ class PredictionFiles(ExitStack):
         return self
 
     def write(
-        self, targets: Sequence[Target], detections: Mapping[str, Sequence[Detections]]
+        self,
+        targets: Sequence[Target],
+        detections: Mapping[str, Sequence[Detections]],
+        accepted: Mapping[str, Sequence[Detections]],
     ) -> None:
-        """Append images and every head's detections in pixels of the original files."""
+        """Append images and every head's detections in pixels of the original files.
+
+        Args:
+            targets: of the images.
+            detections: by head, of each image.
+            accepted: likewise, those to take.
+        """
         numbers = [target.image_id for target in targets]
-        for head, found in detections.items():
-            columns = DetectionColumns.from_detections(found, numbers)
-            self._writers[head].write_columns(columns)
+        for kind, of_heads in zip(KINDS, (detections, accepted), strict=True):
+            for head, found in of_heads.items():
+                columns = DetectionColumns.from_detections(found, numbers)
+                self._writers[kind, head].write_columns(columns)
         self._images.write_texts(json.dumps(self._record(target)) for target in targets)
 
     def leave_out(self, unreadable: Sequence[Unreadable]) -> None:

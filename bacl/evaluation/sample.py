@@ -10,7 +10,7 @@ import numpy as np
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
-from bacl.evaluation.judging import judge
+from bacl.evaluation.judging import Judgement, judge
 from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
@@ -54,12 +54,16 @@ class Sample:
         return right_labels(self.truth, self.detections, self.rules)
 
     @cached_property
-    def measures(self) -> Mapping[str, float]:
-        """Of boxes, by the names of results.json, in [0, 1]; -1 where there are no objects."""
+    def judgement(self) -> Judgement:
+        """Of boxes, by the benchmark's rules."""
         truth, own = self.truth, self.detections
         boxes = box_overlap(own.boxes, truth.boxes, truth.crowd)
-        found = judge(truth, own, own.areas, boxes, self.rules, self.grouping)
+        return judge(truth, own, own.areas, boxes, self.rules, self.grouping)
+
+    @cached_property
+    def measures(self) -> Mapping[str, float]:
+        """Of boxes, by the names of results.json, in [0, 1]; -1 where there are no objects."""
         read = summary(self.rules, self.grouping)
         labels = label_summary(self.grouping)
-        values = {measure.name: float(of(found)) for measure, of in read.items()}
+        values = {measure.name: float(of(self.judgement)) for measure, of in read.items()}
         return values | {each.name: float(of(self.right_labels)) for each, of in labels.items()}

@@ -32,6 +32,8 @@ class Verdicts:
     """(N,) in [0, C), ascending."""
     scores: np.ndarray
     """(N,) float64."""
+    images: np.ndarray
+    """(N,) int64, positions in `GroundTruth.image_ids`."""
     fitting: np.ndarray | None
     """(N,) bool: counts at the fitting limit too; None where there is none."""
     right: np.ndarray
@@ -121,6 +123,7 @@ def find_verdicts(
     return Verdicts(
         detections.labels[rows],
         detections.scores[rows],
+        image[rows],
         None if fitting is None else _best(detections, image, fitting)[rows],
         right,
         blamed & ~(right | ignored),

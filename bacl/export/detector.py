@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from bacl.data.batch import STRIDE
 from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD
+from bacl.detectors.acceptance import Acceptance, excess
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.detectors.levels import Level
 from bacl.detectors.region_detector import RegionDetector
+from bacl.export.one_label import first_kept, of_one_label
 from bacl.export.suppression import Survivors, survivors
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
@@ -39,6 +41,7 @@ class ExportableDetector(nn.Module):
         image_size: (height, width) of the input, multiples of 32.
         candidates: K at most.
         suppress: how boxes of a group suppress each other.
+        accept: which of the detections are given; None gives all.
 
     Raises:
         OptionError: another kind of detector, sides that are no multiples of 32, or too few
@@ -47,6 +50,7 @@ class ExportableDetector(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    thresholds: Tensor
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class ExportableDetector(nn.Module):
         image_size: Sequence[int],
         candidates: int = 5000,
         suppress: Survivors = survivors,
+        accept: Acceptance | None = None,
     ) -> None:
         super().__init__()
         if type(detector) is not FasterRCNN:  # a subclass would lose what it adds
@@ -79,6 +84,9 @@ class ExportableDetector(nn.Module):
         self.image_size = tuple(image_size)
         self.candidates = candidates
         self.suppress = suppress
+        self.one_label_iou = None if accept is None else accept.one_label_iou
+        limits = torch.zeros(detector.num_classes) if accept is None else accept.thresholds
+        self.register_buffer("thresholds", limits, persistent=False)
         self.register_buffer("mean", IMAGENET_MEAN.view(3, 1, 1), persistent=False)
         self.register_buffer("scale", (1 / IMAGENET_STD).view(3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
@@ -166,9 +174,14 @@ class ExportableDetector(nn.Module):
         kept = self.suppress(boxes, label, classes, rule.tolerated_iou)
         kept = kept & (best > rule.score_threshold)
         # Already sorted: the survivors' order is that of their positions.
-        ranks = torch.arange(count, 0, -1, device=boxes.device).float() * kept
-        chosen, index = ranks.topk(min(rule.max_detections, count))
-        filled = chosen > 0
+        index, filled = first_kept(kept, min(rule.max_detections, count))
+        boxes, best, label = boxes[index], best[index] * filled, label[index]
+        filled = filled & (best >= self.thresholds[label])
+        if self.one_label_iou is not None:
+            # What is not taken comes last, where it suppresses nothing that is.
+            odds = torch.where(filled, excess(best, self.thresholds[label]), -torch.inf)
+            filled = filled & of_one_label(boxes, odds, self.one_label_iou, self.suppress)
+        index, filled = first_kept(filled, len(filled))
         return (
             boxes[index] * filled.unsqueeze(1),
             best[index] * filled,

@@ -1,4 +1,4 @@
 """Trained models in Python: what `bacl.load` and `bacl.evaluate` are made of.
 
-Imports: assembly, data, options, stages.
+Imports: assembly, checkpoints, data, detectors, options, stages.
 """

@@ -8,13 +8,17 @@ from typing import Self, overload
 import torch
 from torch import Tensor
 
+from bacl.assembly.accepting import acceptance
 from bacl.assembly.rebuilt import Restored, restore_alone
+from bacl.checkpoints.score_thresholds import ScoreThresholds
 from bacl.data.collate import collate
 from bacl.data.images.image_folder import without_objects
+from bacl.detectors.acceptance import Acceptance
 from bacl.inference.computing import as_in_a_job, generators_kept
 from bacl.inference.picture_detections import Category, PictureDetections
 from bacl.inference.pictures import Picture, pixels
 from bacl.messages.errors import OptionError, in_one_line, require
+from bacl.options.ranges import Threshold
 from bacl.stages.detection import detect
 
 
@@ -102,20 +106,26 @@ class Model:
     def __call__(
         self,
         pictures: list[Picture] | tuple[Picture, ...],
-        threshold: float = ...,
+        threshold: Threshold = ...,
         batch_size: int | None = ...,
+        one_label: bool = ...,
     ) -> list[PictureDetections]: ...
 
     @overload
     def __call__(
-        self, pictures: Picture, threshold: float = ..., batch_size: int | None = ...
+        self,
+        pictures: Picture,
+        threshold: Threshold = ...,
+        batch_size: int | None = ...,
+        one_label: bool = ...,
     ) -> PictureDetections: ...
 
     def __call__(
         self,
         pictures: Picture | list[Picture] | tuple[Picture, ...],
-        threshold: float = 0.0,
+        threshold: Threshold = 0.0,
         batch_size: int | None = None,
+        one_label: bool = False,
     ) -> PictureDetections | list[PictureDetections]:
         """Detect objects in a picture, or in each of a list of them.
 
@@ -123,31 +133,40 @@ class Model:
             pictures: one picture, or a list or tuple. A picture is the path of a file, a Pillow
                 image, an array (H, W, 3) or a tensor (3, H, W), both uint8 RGB in [0, 255].
             threshold: detections of a lower score are left out; 0 gives all that the model's
-                suppression keeps, which is what its evaluation judges.
+                suppression keeps, which is what its evaluation judges. Or the thresholds that the
+                evaluation chose: "global", "per_group" or "per_category".
             batch_size: pictures of a list that go through the network together, and are in memory;
                 None takes as many as in the evaluation of its run. Other batches round differently.
+            one_label: of overlapping detections of any categories the best alone is taken, so that
+                an object has one category; see `bacl.detectors.acceptance.Acceptance`.
 
         Returns:
             Detections of the picture, or a list with those of each, in order.
 
         Raises:
             PictureError: names the file that is missing, broken or too large.
-            OptionError: an array of another shape or type, or a value that makes no sense.
+            OptionError: an array of another shape or type, a value that makes no sense, or
+                thresholds that the checkpoint does not have.
         """
-        require("threshold", threshold, 0, 1)
+        accept = acceptance(self.restored, self.head, threshold, one_label, "threshold")
         if not isinstance(pictures, list | tuple):
-            return self._detected([pictures])[0].above(threshold)
+            return self._detected([pictures], accept)[0]
         size = self.batch_size if batch_size is None else batch_size
         require("batch_size", size, 1)
         batches = (pictures[start : start + size] for start in range(0, len(pictures), size))
-        return [found.above(threshold) for batch in batches for found in self._detected(batch)]
+        return [found for batch in batches for found in self._detected(batch, accept)]
 
     @property
     def batch_size(self) -> int:
         """Images of a batch in the evaluation of its run."""
         return self.restored.config.get("datamodule", {}).get("val_batch_size", 1)
 
-    def _detected(self, pictures: Sequence[Picture]) -> list[PictureDetections]:
+    @property
+    def thresholds(self) -> ScoreThresholds | None:
+        """Of the head's scores, as its evaluation chose them; None where there are none."""
+        return self.restored.thresholds.get(self.head)
+
+    def _detected(self, pictures: Sequence[Picture], accept: Acceptance) -> list[PictureDetections]:
         """Detections of one batch."""
         transform, stage = self.restored.augmentation.test, self.restored.stage
         read = [pixels(picture, self.restored.reading) for picture in pictures]
@@ -157,7 +176,7 @@ class Model:
             found = detect(stage.detector, heads, batch)[self.head]
         categories = self.categories
         return [
-            PictureDetections.of(each, categories, _size(picture))
+            PictureDetections.of(accept(each), categories, _size(picture))
             for each, picture in zip(found, read, strict=True)
         ]
 

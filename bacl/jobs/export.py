@@ -6,11 +6,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from bacl.assembly.accepting import acceptance
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides, restore_model
 from bacl.assembly.trainer import prepare_process
 from bacl.checkpoints.mmdet import published_state
 from bacl.checkpoints.mmdet_file import write_published
+from bacl.detectors.acceptance import Acceptance
 from bacl.export import ExportableDetector
 from bacl.export.onnx import write_onnx
 from bacl.export.program import write_program
@@ -25,12 +27,14 @@ Format = Callable[[Restored, str, Path, dict[str, Any]], None]
 
 def onnx(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
     """An ONNX file."""
-    write_onnx(_detector(model, head, options, survivors_operator), output, _notes(model, head))
+    write_onnx(
+        _detector(model, head, options, survivors_operator), output, _notes(model, head, options)
+    )
 
 
 def torch(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
     """A program of torch.export."""
-    write_program(_detector(model, head, options, survivors), output, _notes(model, head))
+    write_program(_detector(model, head, options, survivors), output, _notes(model, head, options))
 
 
 def mmdet(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
@@ -91,13 +95,26 @@ def _detector(
         options["image_size"],
         options["candidates"],
         suppress,
+        _accepted(model, head, options),
     )
 
 
-def _notes(model: Restored, head: str) -> dict[str, Any]:
+def _accepted(model: Restored, head: str, options: dict[str, Any]) -> Acceptance | None:
+    """Which detections the file gives; None: all."""
+    threshold, one_label = options["score_threshold"], options["one_label"]
+    if threshold is None and not one_label:
+        return None
+    return acceptance(model, head, threshold or 0.0, one_label, "export.score_threshold")
+
+
+def _notes(model: Restored, head: str, options: dict[str, Any]) -> dict[str, Any]:
     """What a file says of itself: label i is category i of the lists."""
     resize = plain(model.config.stages[model.name].augment)["test"]
-    return {"categories": model.categories.plain(), "head": head, "test_transform": resize}
+    notes = {"categories": model.categories.plain(), "head": head, "test_transform": resize}
+    notes["accepted"] = {name: options[name] for name in ("score_threshold", "one_label")}
+    if head in model.thresholds:
+        notes["thresholds"] = model.thresholds[head].plain()
+    return notes
 
 
 def _megabytes(path: Path) -> str:

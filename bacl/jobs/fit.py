@@ -5,11 +5,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from bacl.assembly.instantiate import instantiate
+from bacl.evaluation.thresholds.objectives import Objective
 from bacl.options.composed import last_stage, plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import exclusive
 from bacl.runs.head_choice import chooser, chooses
+from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.training import train_stages
 
 
@@ -20,9 +23,11 @@ def run(config: DictConfig, folder: Path) -> float:
         # Where one of many is chosen, one that diverges is no reason to have none.
         last = train_stages(config, folder, drops_heads=chooses(config))
         choice, report = chooser(config), plain(config)["report"]
-        found = evaluate(last, report, keeps_all=choice is not None)
+        objective = instantiate(config.thresholds, Objective)
+        found = evaluate(last, report, keeps_all=choice is not None, objective=objective)
         conclusion = Conclusion.of(last, found, report)
         conclusion.write()
+        keep_thresholds(last.final, found)
         if choice is not None:
             choice.choose(last, config, found)
         conclusion.write_page()

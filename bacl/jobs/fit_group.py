@@ -12,6 +12,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bacl.assembly.data import open_data
+from bacl.assembly.instantiate import instantiate
+from bacl.evaluation.thresholds.objectives import Objective
 from bacl.one_pass.plan import PlannedJob, read_plan
 from bacl.one_pass.share_out import share_out
 from bacl.one_pass.union import union
@@ -33,7 +35,8 @@ def run(config: DictConfig, folder: Path) -> None:
         variants = together.variants()
         group = train_stages(together.config, folder, drops_heads=True, variants=variants)
         alive = {name: v for name, v in variants.items() if v.head not in group.stage.dropped}
-        found = evaluate(group, wanted(jobs), alive)
+        objective = instantiate(together.config.thresholds, Objective)
+        found = evaluate(group, wanted(jobs), alive, objective=objective)
         seconds = time.monotonic() - began
         for job, names in zip(jobs, together.names, strict=True):
             if job.waiting and names:

@@ -12,6 +12,7 @@ import numpy as np
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
+from bacl.assembly.accepting import acceptance, in_words
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides, keep_head, restore_model
 from bacl.assembly.trainer import build_fabric, prepare_process
@@ -27,6 +28,7 @@ from bacl.data.images.image_folder import (
 from bacl.data.images.orientation import UPRIGHT
 from bacl.data.images.picture_file import read_picture
 from bacl.data.images.traits import Trait, told_traits
+from bacl.detectors.acceptance import Acceptance
 from bacl.evaluation.prediction_files import PredictionFiles
 from bacl.messages.dispensable import Dispensable
 from bacl.messages.errors import OptionError, UserError
@@ -79,10 +81,12 @@ def run(config: DictConfig, folder: Path) -> None:
     if options.head is not None:
         keep_head(model.stage, model.only_head(options.head, "predict.head"))
     print(f"{options.images}: {found.summary()}")
+    words = options.score_threshold, options.one_label
+    accept = {h: acceptance(model, h, *words, "predict.score_threshold") for h in model.stage.heads}
     watch, start = Watch(), perf_counter()
     traits: list[Trait] = []
-    with _files(output, model, found) as files:
-        drawn = _predict(config, model, found, files, output / "pictures", watch, traits)
+    with _files(output, model, found, options) as files:
+        drawn = _predict(config, model, found, accept, files, output / "pictures", watch, traits)
         done = len(found.names) - len(files.unreadable)
         _tell_unreadable(files.unreadable, len(found.names))
     for line in told_traits(str(options.images), np.array(traits, dtype=np.int64), UPRIGHT):
@@ -96,6 +100,7 @@ def _predict(
     config: DictConfig,
     model: Restored,
     found: FoundImages,
+    accept: Mapping[str, Acceptance],
     files: PredictionFiles,
     pictures: Path,
     watch: Watch,
@@ -117,12 +122,13 @@ def _predict(
             if (batch := collated.batch) is not None:
                 with watch.part("detection"):
                     detections = _detect(stage, batch.to(fabric.device, non_blocking=True))
+                    accepted = {n: list(map(accept[n], own)) for n, own in detections.items()}
                 with watch.part("writing"):
-                    files.write(batch.targets, detections)
+                    files.write(batch.targets, detections, accepted)
                 with watch.part("drawing"):
                     wanted = batch.targets[: _remaining(options.pictures, tried)]
                     tried += len(wanted)
-                    drawn += _draw(pictures, found, wanted, detections, model, config, drawings)
+                    drawn += _draw(pictures, found, wanted, accepted, model, config, drawings)
             advance(len(collated.unreadable) + len(collated.traits))
     return drawn
 
@@ -151,7 +157,7 @@ def _draw(
             picture = read_picture(found.folder / name, model.reading)
             figures.draw_predictions(
                 path, picture.permute(1, 2, 0).numpy(), own, model.categories.names,
-                config.predict.score_threshold,
+                in_words(config.predict.score_threshold, config.predict.one_label),
             )  # fmt: skip
             done += 1
     return done
@@ -190,10 +196,17 @@ def _watched(loader: Iterable[Collated], watch: Watch) -> Iterator[Collated]:
         yield item
 
 
-def _files(output: Path, model: Restored, found: FoundImages) -> PredictionFiles:
+def _files(
+    output: Path, model: Restored, found: FoundImages, options: DictConfig
+) -> PredictionFiles:
     heads = list(model.stage.heads)
     ids, names = model.categories.ids, model.categories.names
-    notes = {"checkpoint": str(model.path.absolute()), "stage": model.name, "heads": heads}
+    notes: dict[str, Any] = {
+        "checkpoint": str(model.path.absolute()),
+        "stage": model.name,
+        "heads": heads,
+    }
+    notes["accepted"] = {name: options[name] for name in ("score_threshold", "one_label")}
     return PredictionFiles(output, heads, found, ids, names, notes)
 
 

@@ -5,13 +5,17 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from bacl.assembly.instantiate import instantiate
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
 from bacl.assembly.trainer import prepare_process
+from bacl.evaluation.thresholds.objectives import Objective
+from bacl.files.kinds import CALIBRATED
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.gathered import keep_gathered
+from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.naming import test_folder
 from bacl.runs.run import Run
 from bacl.stages.gathering import waiting
@@ -33,12 +37,14 @@ def run(config: DictConfig, folder: Path) -> float:
     last, report = Run.of(restored), plain(restored.config)["report"]
     variants = last.stage.variants
     gathers = waiting(last.stage.live_heads, variants)
-    found = evaluate(last, report)
+    objective = instantiate(restored.config.thresholds, Objective)
+    found = evaluate(last, report, objective=objective)
     own = last.folder / test_folder(Path(restored.config.data.val.annotations), overrides)
     conclusion = Conclusion.of(last, found, report, own)
     conclusion.write()
     if gathers:
         keep_gathered(own, restored, variants, restored.config)
+        keep_thresholds(own / CALIBRATED, found)
     conclusion.write_page()
     conclusion.note_done(own, restored.name, time.monotonic() - began)
     return next(iter(found.values())).values["AP"]

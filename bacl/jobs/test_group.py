@@ -17,7 +17,9 @@ from bacl.assembly.restored_on_data import restore_on_data
 from bacl.assembly.trainer import prepare_process
 from bacl.assembly.trial import try_calibration
 from bacl.detectors.postprocess import Postprocess
+from bacl.evaluation.thresholds.objectives import Objective
 from bacl.files.atomic import remove
+from bacl.files.kinds import CALIBRATED
 from bacl.heads.calibration import Uncalibrated
 from bacl.messages.errors import UserError
 from bacl.one_pass.variants import PlannedTest, read_variants
@@ -25,6 +27,7 @@ from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.gathered import keep_gathered
+from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.naming import test_folder
 from bacl.runs.outcome import DONE, write_failed
 from bacl.runs.run import Run
@@ -53,7 +56,8 @@ def run(config: DictConfig, folder: Path) -> None:
         except UserError as error:
             note_failure(place, str(error))
     together = {name: each for own in owned.values() for name, each in own.items()}
-    found = evaluate(last, report, together) if together else {}
+    objective = instantiate(restored.config.thresholds, Objective)
+    found = evaluate(last, report, together, objective=objective) if together else {}
     seconds = time.monotonic() - began
     for place, own in owned.items():
         results = {each.head: found[name] for name, each in own.items()}
@@ -61,6 +65,7 @@ def run(config: DictConfig, folder: Path) -> None:
         conclusion.write()
         if place in gathering:
             keep_gathered(place, restored, own, gathering[place])
+            keep_thresholds(place / CALIBRATED, results)
         conclusion.write_page()
         conclusion.note_done(place, restored.name, seconds)
 

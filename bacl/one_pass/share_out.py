@@ -23,6 +23,7 @@ from bacl.one_pass.union import Names
 from bacl.options.composed import last_stage, plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.folder import exclusive, record
+from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.outcome import write_failed
 from bacl.runs.run import Run
 from bacl.runs.training import save
@@ -74,6 +75,7 @@ def _share(
         evaluations = {name: replace(each, errors=None) for name, each in evaluations.items()}
     conclusion = Conclusion(own, evaluations, heads, group.data, report, loggers, step)
     conclusion.write()
+    keep_thresholds(own / "final.ckpt", evaluations)
     for logger in loggers:
         logger.finalize("success")
     _draw_norms(own / "heads", job.folder, conclusion)

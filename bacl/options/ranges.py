@@ -45,6 +45,9 @@ Processes = Annotated[int, Interval(ge=1, le=1024)]
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 PositiveShare = Annotated[float, Interval(gt=0, le=1)]
+ThresholdKind = Literal["global", "per_group", "per_category"]
+"""Of scores, chosen by validation images: one for all categories, for each group, or for each."""
+Threshold = Share | ThresholdKind
 ShareBelowOne = Annotated[float, Interval(ge=0, lt=1)]
 Probability = Annotated[float, Interval(gt=0, lt=1)]
 """One whose logit is finite."""

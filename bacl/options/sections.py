@@ -30,6 +30,7 @@ from bacl.options.ranges import (
     Seed,
     Share,
     Text,
+    Threshold,
     Whole,
 )
 
@@ -113,7 +114,8 @@ class Predict(TypedDict):
     output: Text | None
     head: Text | None
     pictures: Whole | None
-    score_threshold: Share
+    score_threshold: Threshold
+    one_label: bool
 
 
 class Export(TypedDict):
@@ -124,6 +126,8 @@ class Export(TypedDict):
     head: Text | None
     image_size: Size | None
     candidates: Count
+    score_threshold: Threshold | None
+    one_label: bool
     parents: Parents
 
 
@@ -201,6 +205,15 @@ class Configuration(Model):
     report: OfJob[Free[OfModel[Report]]]
     choice: Free[Annotated[Any, Part("bacl.runs.head_choice.HeadChoice")] | None]
     """Of one of the heads, once all are trained."""
+    thresholds: Annotated[
+        InCommon[
+            NamesNoFolder[
+                Free[Annotated[Any, Part("bacl.evaluation.thresholds.objectives.Objective")]]
+            ]
+        ],
+        ReadBy(("fit", "test")),
+    ]
+    """Of scores: what they are best for."""
     cost: Annotated[Free[Cost], ReadBy(("cost",))]
     inspection: Annotated[Free[Inspection], ReadBy(("data",))]
     predict: Annotated[Free[Predict], ReadBy(("predict",))]

@@ -27,6 +27,8 @@ from bacl.reporting.head_rows import Cell, blocks, further, rows
 from bacl.reporting.markdown_table import header, row
 from bacl.reporting.shift_lines import curve_rows, shift_curves, shift_lines
 from bacl.reporting.spreadsheet import write_csv
+from bacl.reporting.threshold_files import threshold_rows, write_reliability, write_thresholds
+from bacl.reporting.threshold_lines import operating_points, reliability_lines, threshold_lines
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class RunResults:
         if told := self.diagnosis:
             lines += ["", "## Diagnosis", "", *[f"- {text}" for text in told]]
         lines += error_tables(self.errors) if self.errors else []
+        for table in (threshold_lines(self.evaluations), reliability_lines(self.evaluations)):
+            lines += ["", *table] if table else []
         return "\n".join(lines) + "\n"
 
     def write(self, folder: Path, category_ids: ArrayLike) -> None:
@@ -113,6 +117,11 @@ class RunResults:
             write_csv(folder / "shift_curves.csv", curve_rows(curves))
         if self.errors:
             self.errors.write(folder, np.asarray(category_ids))
+        if operating_points(self.evaluations):
+            rows = threshold_rows(self.evaluations, columns["id"].tolist(), self.statistics.names)
+            write_csv(folder / "thresholds.csv", rows)
+            write_thresholds(folder / "thresholds.json", self.evaluations)
+            write_reliability(folder / "reliability.json", self.evaluations)
 
     @cached_property
     def errors(self) -> ErrorResults | None:

@@ -27,12 +27,15 @@ from bacl.reporting.figures import (
     draw_detection_grid,
     draw_errors,
     draw_losses,
+    draw_reliability,
     draw_shift_curves,
+    draw_thresholds,
     draw_weight_norms,
     has_losses,
 )
 from bacl.reporting.label_errors import caption_lines, suspected
 from bacl.reporting.shift_lines import shift_curves
+from bacl.reporting.threshold_lines import operating_points
 from bacl.runs.evaluated import informative_images
 
 Evaluations = Mapping[str, Evaluation]
@@ -47,7 +50,8 @@ def draw(
 ) -> Iterator[Path]:
     """Draw losses, AP by training count, weight norms (Fig. 5) and detections beside the truth.
 
-    And, where objects are of several groups, what heads could be had for by a shift of scores.
+    And, where objects are of several groups, what heads could be had for by a shift of scores; and
+    thresholds and reliabilities of scores, where there are some.
 
     Args:
         folder: of the stage; pictures go to its figures/.
@@ -74,6 +78,9 @@ def draw(
         drawings[name] = partial(_draw_suspicions, found, data)
     if curves_over_shift := shift_curves(evaluations):
         drawings["shift_curves.png"] = partial(_draw_shifts, curves_over_shift)
+    if operating_points(evaluations):
+        drawings["thresholds.png"] = partial(_draw_thresholds, evaluations, data)
+        drawings["reliability.png"] = partial(_draw_reliability, evaluations)
     with Dispensable(f"{pictures}: not drawn") as figures:
         for curves in folder.glob("metrics.csv"):
             with figures.part("losses.png"):
@@ -128,6 +135,18 @@ def _draw_suspicions(found: LabelSuspicions, data: DetectionDataModule, path: Pa
         for place in np.flatnonzero(np.isin(rows, dataset.records)).tolist()
     ]
     return draw_cutouts(path, cutouts, f"suspected label errors: {found.kind.value}")
+
+
+def _draw_thresholds(evaluations: Evaluations, data: DetectionDataModule, path: Path) -> Path:
+    counts, grouping = data.statistics, _first(evaluations).grouping
+    trained = grouping.counts(counts.image_counts, counts.instance_counts)
+    unit = grouping.counts("images", "instances")
+    return draw_thresholds(path, operating_points(evaluations), trained, unit)
+
+
+def _draw_reliability(evaluations: Evaluations, path: Path) -> Path:
+    found = {name: each.reliabilities or {} for name, each in evaluations.items()}
+    return draw_reliability(path, found, _first(evaluations).grouping)
 
 
 def _draw_detections(

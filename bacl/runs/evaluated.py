@@ -10,6 +10,7 @@ import numpy as np
 from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.telling_images import TellingImage, telling_images
+from bacl.evaluation.thresholds.objectives import Objective
 from bacl.evaluation.truth import GroundTruth
 from bacl.options.sections import Report
 from bacl.processes.interruption import INTERRUPTION
@@ -26,6 +27,7 @@ def evaluate(
     variants: Mapping[str, Variant] | None = None,
     keeps_all: bool = False,
     in_full: bool = True,
+    objective: Objective | None = None,
 ) -> dict[str, Evaluation]:
     """Judge heads, calibrations and suppressions; the detector looks at every image once.
 
@@ -38,6 +40,7 @@ def evaluate(
         keeps_all: whether all detections are kept, whatever is drawn and saved.
         in_full: whether scores are shifted, too, and categories looked at more closely and errors
             found where the report wants it.
+        objective: of the thresholds of scores; None chooses none.
 
     Returns:
         By variant, in the order given.
@@ -53,7 +56,7 @@ def evaluate(
     finding = partial(ErrorFindings.of, threshold=report["score_threshold"])
     errors, found = finding if report["errors"] and in_full else None, {}
     for name, metric in metrics.items():
-        found[name] = Evaluation.of(metric, truth, counts, [], in_full, closer, errors)
+        found[name] = Evaluation.of(metric, truth, counts, [], in_full, closer, errors, objective)
         metric.forget_judgement()
     every = keeps_all or report["save_detections"]
     kept = None if every else [each.image_id for each in pictured(run, report, found)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bacl.evaluation.choice import Choice
 from bacl.evaluation.criteria import Criterion
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.sample import Sample
+from bacl.evaluation.thresholds.objectives import Objective
 from bacl.files.atomic import remove
 from bacl.heads import Calibration
 from bacl.messages.dispensable import Dispensable
@@ -26,6 +28,7 @@ from bacl.options.ranges import Share, Whole
 from bacl.reporting.choice_table import ChoiceResults
 from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import write_text
+from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.run import Run
 from bacl.stages import DetectionStage
 from bacl.stages.detection import Variant
@@ -81,11 +84,14 @@ class HeadChoice:
         variants, untried = self._with_calibrations(run, first)
         quiet = build_trainer(config, run.folder, run.stage.schedule, logs=False)
         silent, report = replace(run, trainer=quiet), plain(config)["report"]
-        more = evaluate(silent, report, variants, keeps_all=True, in_full=False) if variants else {}
+        objective = instantiate(config.thresholds, Objective)
+        judged = partial(evaluate, silent, report, keeps_all=True, in_full=False)
+        more = judged(variants, objective=objective) if variants else {}
         heads = {name: variant.head for name, variant in variants.items()}
         last = self._choice(run, config, {**found, **more}, heads)
         part = next(iter(found.values())).part
-        self._conclude(run, config, ChoiceResults(last, untried, part))
+        results = ChoiceResults(last, untried, part)
+        self._conclude(run, config, results, {**found, **more}[results.decision.chosen])
 
     def _choice(
         self,
@@ -120,10 +126,13 @@ class HeadChoice:
         return variants, untried
 
     @rank_zero_only
-    def _conclude(self, run: Run, config: DictConfig, results: ChoiceResults) -> None:
+    def _conclude(
+        self, run: Run, config: DictConfig, results: ChoiceResults, best: Evaluation
+    ) -> None:
         folder, chosen = run.folder.parent, results.decision.chosen
         remove(folder / "choice.json")  # it comes last, and never beside another one's checkpoint
         save_alone(folder / "final.ckpt", run, config, chosen)
+        keep_thresholds(folder / "final.ckpt", {chosen.partition(WITH)[0]: best})
         write_text(folder / "choice.md", results.markdown())
         results.write_json(folder / "choice.json")
         with Dispensable("not shown") as shown, shown.part("table of the choice"):

@@ -127,6 +127,12 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path):
             load_stage(tmp_path / "bad.ckpt")
 
 
+def chosen(**changes: Any) -> dict[str, Any]:
+    """Thresholds of a head, changed."""
+    lists = {"per_group": [0.5, 0.5], "per_category": [0.1, 0.5]}
+    return {"one": {"objective": "best F1", "global": 0.5, **lists, **changes}}
+
+
 CHANGES: list[tuple[tuple[str, ...], Any, str]] = [
     (("detector",), None, "detector is None, expected a dictionary"),
     (("detector",), [], r"detector is \[\], expected a dictionary"),
@@ -149,6 +155,12 @@ CHANGES: list[tuple[tuple[str, ...], Any, str]] = [
     (("categories", "ids"), [7, 7], "categories.ids: not all different"),
     (("categories", "ids"), [1], "1 ids and 2 names"),
     (("categories", "names"), ["cat", 5], r"categories.names\[1\] is 5, expected of type str"),
+    (("thresholds",), [], r"thresholds is \[\], expected a dictionary"),
+    (("thresholds",), {"one": {}}, r"thresholds.one is \[\], expected global, objective, per_cat"),
+    (("thresholds",), chosen(per_group=[0.5]), r"one.per_group is \[0.5\], expected a list of 2"),
+    (("thresholds",), chosen(per_category=[0.5, 2.0]), "one is 2.0, expected thresholds from 0"),
+    (("thresholds",), chosen(**{"global": 1}), "one is 1, expected thresholds from 0 to 1"),
+    (("thresholds",), chosen(objective="x" * 999), "one.objective is .*, expected a short text"),
     (("config",), None, "holds no configuration"),
     (("config",), {}, "holds no configuration"),
     (("config",), torch.zeros(2), "config is a Tensor"),

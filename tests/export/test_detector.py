@@ -4,6 +4,7 @@ from torch import nn
 
 from bacl.assembly.build import build_stage
 from bacl.data.batch import Detections
+from bacl.detectors.acceptance import Acceptance
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.export import ExportableDetector
 from bacl.messages.errors import OptionError
@@ -61,6 +62,22 @@ def test_rows_behind_the_detections_say_that_they_are_empty(stage):
     assert (boxes[count:] == 0).all()
     assert (scores[count:] == 0).all()
     assert (labels[count:] == -1).all()
+
+
+@pytest.mark.parametrize("one_label", [None, 0.5])
+def test_thresholds_and_one_label_within_the_file_are_those_of_python(
+    stage, detections_of, assert_same_detections, one_label
+):
+    picture = torch.randint(256, (3, 96, 128), dtype=torch.uint8)
+    every = detections_of(stage, picture, (96, 128), "bacl")
+    accept = Acceptance(torch.rand(12) * every.scores.median(), one_label)
+    expected = accept(every)
+    assert 5 < len(expected.labels) < len(every.labels) - 5
+    model = ExportableDetector(stage.detector, stage.heads["bacl"], (96, 128), accept=accept)
+    boxes, scores, labels = found(model(picture, torch.tensor([96, 128])))
+    assert len(labels) == len(expected.labels)
+    assert (scores.diff() <= 0).all()
+    assert_same_detections(Detections(boxes, scores, labels), expected)
 
 
 def test_fewer_candidates_leave_out_the_last_detections_only(stage, monkeypatch):

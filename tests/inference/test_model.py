@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torchvision
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
@@ -43,6 +44,36 @@ def test_every_form_of_a_picture_gives_the_same_detections(model, files):
         forms = [str(files[0]), picture, array, torch.from_numpy(array.copy()).permute(2, 0, 1)]
         assert all(same(model(form), expected) for form in forms)
         assert same(model(forms[3].contiguous()), expected)
+
+
+def test_chosen_thresholds_and_one_label_leave_some_of_the_detections(model, files):
+    every = model(files[0])
+    assert model.thresholds is not None
+    limits = torch.tensor(model.thresholds.of("per_category"))
+    some = model(files[0], threshold="per_category")
+    kept = every.scores >= limits[every.labels]
+    assert torch.equal(some.scores, every.scores[kept])
+    assert len(model(files[0], threshold="global")) == int(
+        (every.scores >= model.thresholds.of_all).sum()
+    )
+    one = model(files[:2], one_label=True)[0]
+    overlap = torchvision.ops.box_iou(one.boxes, one.boxes).fill_diagonal_(0)
+    assert 0 < len(one) < len(every)
+    assert overlap.max() <= 0.5 + 1e-5
+    assert float(one.scores[0]) == pytest.approx(float(every.scores[0]), abs=1e-5)
+
+
+def test_thresholds_that_are_not_there_are_refused(model, files, changed):
+    with pytest.raises(
+        OptionError, match=r"threshold=best: expected a score from 0 to 1 or global"
+    ):
+        model(files[0], threshold="best")
+    older = bacl.load(changed(lambda content: content.pop("thresholds")))
+    assert older.thresholds is None
+    with pytest.raises(
+        OptionError, match=r"threshold=global: .*changed\.ckpt has no thresholds of"
+    ):
+        older(files[0], threshold="global")
 
 
 def test_detections_name_their_categories_in_pixels_of_the_picture(model, tmp_path):

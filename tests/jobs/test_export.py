@@ -8,6 +8,7 @@ import torch
 import torchvision  # noqa: F401  (a loaded program needs its operators)
 from PIL import Image
 
+from bacl.assembly.accepting import acceptance
 from bacl.assembly.restored import restore_model
 from bacl.data.batch import Detections
 from bacl.jobs import export
@@ -34,18 +35,19 @@ def command(compose_config, finished):
 def compare(command, tiny, detections_of, assert_same_detections, tmp_path):
     """Compares a file's detections on built-in pictures of two sizes with those of the stage."""
 
-    def compared(run_file, stage_name, head):
-        stage = restore_model(command(stage=stage_name), tmp_path).stage
+    def compared(run_file, stage_name, head, *accepted):
+        restored = restore_model(command(stage=stage_name), tmp_path)
+        stage, accept = restored.stage, acceptance(restored, head, *(accepted or (0, False)), "")
         pictures = sorted(Path(tiny().data.val.images).glob("*.jpg"))[:3]
         for number, path in enumerate(pictures):
             picture = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
             picture = picture[:, : 96 - 11 * number, : 96 - 20 * number].contiguous()
             image = torch.zeros(3, *CANVAS, dtype=torch.uint8)
             image[:, : picture.shape[1], : picture.shape[2]] = picture
-            expected = detections_of(stage, picture, CANVAS, head)
+            expected = accept(detections_of(stage, picture, CANVAS, head))
             boxes, scores, labels = run_file(image, torch.tensor(picture.shape[1:]))
             count = int((scores > 0).sum())
-            assert count == len(expected.labels) > 5
+            assert count == len(expected.labels) > (0 if accepted else 5)
             assert_same_detections(
                 Detections(boxes[:count], scores[:count], labels[:count]), expected
             )
@@ -58,7 +60,8 @@ def test_an_onnx_file_gives_the_same_detections(command, compare, tmp_path, caps
     runtime = pytest.importorskip("onnxruntime", reason="needs pip install 'bacl[export]'")
     pytest.importorskip("onnxscript", reason="needs pip install 'bacl[export]'")
     path = tmp_path / "new" / "model.onnx"
-    export.run(command("export.head=bacl", f"export.output={path}"), tmp_path)
+    taken = ["export.score_threshold=per_category", "export.one_label=true"]
+    export.run(command("export.head=bacl", f"export.output={path}", *taken), tmp_path)
     assert "head bacl" in capsys.readouterr().out
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     shapes = {value.name: (value.shape, value.type) for value in session.get_inputs()}
@@ -73,10 +76,12 @@ def test_an_onnx_file_gives_the_same_detections(command, compare, tmp_path, caps
         )
         return [torch.from_numpy(output) for output in outputs]
 
-    compare(run_file, "classifier", "bacl")
+    compare(run_file, "classifier", "bacl", "per_category", True)
     notes = session.get_modelmeta().custom_metadata_map
     assert len(json.loads(notes["categories"])["names"]) == 12
     assert json.loads(notes["head"]) == "bacl"
+    assert len(json.loads(notes["thresholds"])["per_category"]) == 12
+    assert json.loads(notes["accepted"]) == {"score_threshold": "per_category", "one_label": True}
     (opset,) = [each.version for each in onnx.load(path).opset_import if each.domain == ""]
     assert opset == 18
     assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
@@ -84,11 +89,11 @@ def test_an_onnx_file_gives_the_same_detections(command, compare, tmp_path, caps
 
 def test_a_torch_program_gives_the_same_detections(command, compare, tmp_path):
     path = tmp_path / "model.pt2"
-    overrides = ["export.format=torch", f"export.output={path}"]
+    overrides = ["export.format=torch", f"export.output={path}", "export.one_label=true"]
     export.run(command(*overrides, stage="representation"), tmp_path)  # its only head
     notes = {"notes.json": ""}
     program = torch.export.load(path, extra_files=notes)
-    compare(program.module(), "representation", "representation")
+    compare(program.module(), "representation", "representation", 0.0, True)
     assert json.loads(notes["notes.json"])["head"] == "representation"
 
 

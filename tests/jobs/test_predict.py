@@ -94,6 +94,35 @@ def test_detections_are_those_of_the_evaluation(
     assert not (tmp_path / "out/pictures").exists()
 
 
+def test_accepted_detections_are_those_from_the_chosen_thresholds_on(
+    command, pictures, checkpoint, tmp_path
+):
+    limits = load_stage(checkpoint)["thresholds"]["bacl"]["per_category"]
+    quick = ["datamodule.num_workers=0", "predict.pictures=1", "predict.head=bacl"]
+    predict.run(command(pictures, *quick, "predict.score_threshold=per_category"), tmp_path)
+    records, listed = written(tmp_path)
+    accepted = json.loads((tmp_path / "out/accepted_bacl.json").read_text())
+    assert accepted == [
+        each for each in records if each["score"] >= limits[each["category_id"] - 1]
+    ]
+    assert 0 < len(accepted) < len(records)
+    assert listed["accepted"] == {"score_threshold": "per_category", "one_label": False}
+
+
+def test_thresholds_of_other_scores_are_refused(command, pictures, tmp_path):
+    asked = ["predict.score_threshold=global", "calibration=tau_norm"]
+    overrides = [*asked, "predict.head=bacl"]
+    with pytest.raises(OptionError, match=r"score_threshold=global: .* has no thresholds of bacl"):
+        with_overrides(predict.run, overrides, command(pictures, *overrides), tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def with_overrides(run, overrides, *arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predict, "command_overrides", lambda: overrides)
+        run(*arguments)
+
+
 def test_batches_and_workers_change_nothing(command, pictures, tmp_path):
     results = []
     for options in (["val_batch_size=1", "num_workers=0"], ["val_batch_size=4", "num_workers=2"]):
@@ -202,9 +231,10 @@ def test_results_come_batch_by_batch(command, pictures, tmp_path, monkeypatch):
     sizes = []
     write = predict.PredictionFiles.write
 
-    def watched(files, targets, detections):
-        sizes.append((len(targets), {len(found) for found in detections.values()}))
-        write(files, targets, detections)
+    def watched(files, targets, *detections):
+        lengths = {len(found) for of_heads in detections for found in of_heads.values()}
+        sizes.append((len(targets), lengths))
+        write(files, targets, *detections)
 
     monkeypatch.setattr(predict.PredictionFiles, "write", watched)
     options = ["datamodule.val_batch_size=4", "datamodule.num_workers=0", "predict.pictures=0"]

@@ -40,7 +40,8 @@ def test_figures_that_cannot_be_drawn_are_one_warning_after_the_results(alone, m
     assert (folder / "results.md").exists()
     assert (folder / "per_category.csv").exists()
     drawn = {path.name for path in (folder / "figures").iterdir()}
-    assert drawn == {"weight_norms.png", "shift_curves.png", "errors.png", "confusion.png"}
+    others = {"weight_norms.png", "shift_curves.png", "errors.png", "confusion.png"}
+    assert drawn == others | {"thresholds.png", "reliability.png"}
     told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     drawn = [text for text in told if "not drawn: ap_by_count.png, detections.png (" in text]
     assert len(drawn) == 1

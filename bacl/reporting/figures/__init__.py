@@ -7,7 +7,9 @@ from bacl.reporting.figures.error_bars import draw_errors
 from bacl.reporting.figures.losses import draw_losses, has_losses
 from bacl.reporting.figures.precision_by_count import draw_ap_by_count
 from bacl.reporting.figures.prediction_panels import draw_predictions
+from bacl.reporting.figures.reliability_curves import draw_reliability
 from bacl.reporting.figures.shift_curves import draw_shift_curves
+from bacl.reporting.figures.thresholds_by_count import draw_thresholds
 from bacl.reporting.figures.weight_norms import draw_weight_norms
 
 __all__ = [
@@ -20,7 +22,9 @@ __all__ = [
     "draw_errors",
     "draw_losses",
     "draw_predictions",
+    "draw_reliability",
     "draw_shift_curves",
+    "draw_thresholds",
     "draw_weight_norms",
     "has_losses",
 ]

@@ -23,7 +23,7 @@ def draw_predictions(
     image: NDArray[np.uint8],
     detections: Mapping[str, Detections],
     names: Sequence[str],
-    score_threshold: float,
+    taken: str,
 ) -> Path:
     """Draw boxes, and masks where there are any, in a colour of their category.
 
@@ -32,7 +32,7 @@ def draw_predictions(
         image: (H, W, 3) RGB.
         detections: of every head, in pixels of the image; the best of them are drawn.
         names: the categories' names, by label.
-        score_threshold: detections below it are not drawn.
+        taken: by what detections were chosen, such as "with score ≥ 0.5", for the titles.
 
     Returns:
         `path`.
@@ -43,15 +43,15 @@ def draw_predictions(
     sides = [max(side / max(height, width) * longest, 1.5) for side in (height, width)]
     figure, [axes] = new_figure(sides[1] * len(detections), sides[0] + 0.35, 1, len(detections))
     for panel, (head, found) in zip(axes, detections.items(), strict=True):
-        boxes = _boxes(found, names, score_threshold)
+        boxes = _boxes(found, names)
         shown = f"{MAX_DRAWN} of " if len(boxes) > MAX_DRAWN else ""
-        title = f"{label(head)} · {shown}{len(boxes)} with score ≥ {score_threshold:g}"
+        title = f"{label(head)} · {shown}{len(boxes)} {taken}"
         draw_panel(panel, image, boxes[:MAX_DRAWN], title, longest)
     return save(figure, path, dpi=DPI)
 
 
-def _boxes(found: Detections, names: Sequence[str], score_threshold: float) -> list[DrawnBox]:
-    rows = (found.scores >= score_threshold).nonzero().flatten().tolist()
+def _boxes(found: Detections, names: Sequence[str]) -> list[DrawnBox]:
+    rows = range(len(found.labels))
     return [
         DrawnBox(
             tuple(found.boxes[row].tolist()),
@@ -60,6 +60,6 @@ def _boxes(found: Detections, names: Sequence[str], score_threshold: float) -> l
             mask=mask,
         )
         for row, each, mask in zip(
-            rows, found.labels[rows].tolist(), chosen_masks(found.masks, rows), strict=True
+            rows, found.labels.tolist(), chosen_masks(found.masks, rows), strict=True
         )
     ]
