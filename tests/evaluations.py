@@ -43,8 +43,8 @@ def evaluation(
         nothing,
         right_labels,
         shift,
-        operating_points,
-        reliabilities,
+        operating_points=operating_points,
+        reliabilities=reliabilities,
     )
 
 
