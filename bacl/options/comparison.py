@@ -125,6 +125,8 @@ class _Comparison:
             yield from self.named(node, options_of(str(part.makes)), path)
         elif not isinstance(target, str):
             yield f"{path}._target_={as_typed(_plain(target))}: expected the name of a class"
+        elif not isinstance(factory, bool):
+            yield f"{path}._partial_={as_typed(_plain(factory))}: expected true or false"
         elif part.factory is not None and factory is not part.factory:
             yield f"{path}._partial_={as_typed(factory)}: expected {as_typed(part.factory)}"
         elif self.classes:

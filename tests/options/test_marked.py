@@ -105,7 +105,9 @@ def test_jobs_of_one_training_share_all_but_what_is_free_or_of_each(compose_conf
 
 
 def test_groups_that_name_no_folder_or_describe_a_model():
-    assert set(options_with(NAMES_NO_FOLDER)) == {"criterion", "experiment", "trainer", "sweep"}
+    assert set(options_with(NAMES_NO_FOLDER)) == {
+        *("criterion", "experiment", "sweep", "thresholds", "trainer")
+    }
     assert {"experiment", "pipeline"} <= set(options_with(DESCRIBES_ALL))
 
 
