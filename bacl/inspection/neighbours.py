@@ -9,7 +9,9 @@ Pairs = tuple[np.ndarray, np.ndarray]
 
 
 def close_pairs(
-    count: int, close: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    count: int,
+    close: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    farthest: int | None = None,
 ) -> Iterator[Pairs]:
     """All pairs i < j of `count` sorted things for which `close(i, j)`, by growing distance.
 
@@ -19,9 +21,10 @@ def close_pairs(
         count: of the things.
         close: of (n,) positions i and (n,) positions j, (n,) bool. What is not close at some
             distance is not at a greater one: what is sorted goes apart.
+        farthest: distance up to which pairs are looked for; None: all.
     """
     first, distance = np.arange(max(count - 1, 0)), 1
-    while len(first):
+    while len(first) and distance <= (farthest or count):
         first = first[close(first, first + distance)]
         yield first, first + distance
         distance += 1

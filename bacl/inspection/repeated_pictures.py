@@ -68,7 +68,7 @@ class _Pool:
         """Both pictures of each pair."""
         apart = levels_apart(self.thumbnails, *pairs)
         for one, other, levels in zip(*(end.tolist() for end in (*pairs, apart)), strict=True):
-            detail = f"{levels:.1f} of 255 levels apart" if levels else ""
+            detail = f"{levels:.1f} levels apart" if levels else ""
             yield self._place(one), self._place(other, detail)
 
     def _place(self, position: int, detail: str = "") -> Place:
@@ -83,7 +83,7 @@ def repeated_pictures(data: Inspected) -> Iterator[Finding]:
         return
     pool = _Pool.of(data.splits, facts)
     yield from _by_place(pool, equal_pairs(pool.digests), SAME_IN_BOTH, SAME_TWICE)
-    one, other = similar_pairs(pool.outlines, pool.thumbnails)
+    one, other = similar_pairs(pool.outlines, pool.thumbnails, pool.of_split)
     distinct = pool.digests[one] != pool.digests[other]
     yield from _by_place(pool, (one[distinct], other[distinct]), SIMILAR_IN_BOTH, SIMILAR_TWICE)
 
