@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
+from bacl.evaluation.boundary_overlap import boundary_overlap
 from bacl.evaluation.detection_columns import COLUMN_NAMES, DetectionColumns
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.judging import Judgement, judge
@@ -21,9 +22,10 @@ from bacl.evaluation.measures import MASKS, Measure
 from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
-from bacl.evaluation.summary import label_summary, summary
+from bacl.evaluation.summary import boundary_summary, label_summary, summary
 from bacl.evaluation.truth import GroundTruth
 from bacl.evaluation.verdicts import Verdicts
+from bacl.messages.errors import OptionError
 from bacl.processes.distributed import gather_objects
 
 _log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class AveragePrecision(Metric):
         rules: Rules,
         grouping: Grouping,
         masks: bool = False,
+        boundary: bool = False,
         **kwargs: Any,
     ) -> None:
         """Evaluate against `table`.
@@ -76,13 +79,20 @@ class AveragePrecision(Metric):
             rules: of the benchmark.
             grouping: the categories in groups; the AP of group "r" is called "APr".
             masks: evaluate masks too; every detection must have one.
+            boundary: boundary AP of masks too, see `boundary_overlap`; decodes those that overlap.
             **kwargs: see `torchmetrics.Metric`.
+
+        Raises:
+            OptionError: boundaries of no masks.
         """
         super().__init__(**kwargs)
+        if boundary and not masks:
+            raise OptionError("metric.boundary=true: is of masks, which masks=true evaluates")
         self.table = table
         self.rules = rules
         self.grouping = grouping
         self.masks = masks
+        self.boundary = boundary
         self.seen_only = False
         """Judge the images that `update` was given, and no others: an evaluation of a part. A
         results file does not list images without detections, so there all must count."""
@@ -131,7 +141,8 @@ class AveragePrecision(Metric):
         "AP@20_r", where that is lower; AP of all categories' detections in one ranking, "AP_pool";
         AP of the best 10,000 detections of each category, "AP_fixed"; the share of objects with
         their right label, "right_label". -1 where no category has an object. Those of masks are
-        segm/AP and so on; of the right label there is one.
+        segm/AP and so on; of the right label there is one. Boundary AP is "segm/AP_boundary", with
+        groups.
         """
         began = time.perf_counter()
         detections = self._columns()
@@ -148,6 +159,11 @@ class AveragePrecision(Metric):
             self.mask_judgement = judged(areas=detections.mask_areas, overlap=masks)
             of_masks = self._summary(self.mask_judgement)
             found |= {measure.as_masks(): value for measure, value in of_masks.items()}
+            if self.boundary:
+                outlines = boundary_overlap(detections, truth, self.table, masks)
+                by_outline = judged(areas=detections.mask_areas, overlap=outlines)
+                read = boundary_summary(self.grouping).items()
+                found |= {measure: of(by_outline) for measure, of in read}
         seconds = time.perf_counter() - began
         _log.debug("AP of %d detections took %.2f s", len(detections.scores), seconds)
         return {
@@ -160,7 +176,8 @@ class AveragePrecision(Metric):
         """What `compute` gives, in that order."""
         curves = list(summary(self.rules, self.grouping))
         masks = [measure.as_masks() for measure in curves] if self.masks else []
-        return [*curves, *label_summary(self.grouping), *masks]
+        outlines = boundary_summary(self.grouping) if self.boundary else ()
+        return [*curves, *label_summary(self.grouping), *masks, *outlines]
 
     def per_category(self) -> dict[str, np.ndarray]:
         """Figures of each category, after `compute`.

@@ -12,6 +12,7 @@ from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.measures import Measure
+from bacl.evaluation.protocol import protocol
 from bacl.evaluation.reliability import Reliability, reliabilities
 from bacl.evaluation.right_label import RightLabels
 from bacl.evaluation.shift_curve import ShiftCurve, shift_curve
@@ -53,6 +54,8 @@ class Evaluation:
     """Thresholds of scores, where they were asked for."""
     reliabilities: Mapping[str, Reliability] | None = None
     """Whether scores are probabilities: of all categories ("all"), of each group by its key."""
+    protocol: str = ""
+    """How it was measured, see `protocol`; where that is known."""
 
     @classmethod
     def of(
@@ -100,6 +103,7 @@ class Evaluation:
             errors(judged, found, metric.rules, metric.verdicts) if errors else None,
             _operating_points(metric, scored, judged, found, objective),
             reliabilities(scored, metric.grouping),
+            protocol(metric.table, metric.rules),
         )
 
 

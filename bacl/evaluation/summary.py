@@ -67,6 +67,16 @@ def label_summary(grouping: Grouping) -> dict[Measure, LabelReading]:
     return dict(_family("right_label", "right label", ("main", "main"), grouping, shares))
 
 
+def boundary_summary(grouping: Grouping) -> dict[Measure, Reading]:
+    """The measures of masks by their outlines, read off what was judged by `boundary_overlap`."""
+    members = [None, *(group.members for group in grouping.groups)]
+    readings = [
+        partial(_official, partial(Curves.average_precision, categories=own)) for own in members
+    ]
+    found = _family("AP_boundary", "AP_boundary", ("all", "none"), grouping, readings)
+    return {measure.as_masks(): reading for measure, reading in found}
+
+
 def _family(
     name: str,
     title: str,

@@ -27,6 +27,10 @@ POOL = (
 )
 
 
+BOUNDARY = (
+    "AP_boundary (Cheng et al. 2021): AP of masks with the lower of mask IoU and boundary IoU, "
+    "that of the pixels within 2 % of the image's diagonal from the outlines."
+)
 FIXED = (
     "AP_fixed (Dave et al. 2021): the best 10,000 detections of each category count, of all images "
     "together and with no limit of an image but the detector's own "
@@ -43,7 +47,13 @@ def explanations(titles: Sequence[str], several: bool) -> list[str]:
         several: whether heads are compared.
     """
     label = f"{RIGHT_LABEL} {ERROR}" if several else RIGHT_LABEL
-    told = {"AP": AP, "AP_pool": POOL, "AP_fixed": FIXED, "right label": label}
+    told = {
+        "AP": AP,
+        "AP_pool": POOL,
+        "AP_fixed": FIXED,
+        "AP_boundary": BOUNDARY,
+        "right label": label,
+    }
     found = []
     for title in titles:
         if title.startswith("AP@"):

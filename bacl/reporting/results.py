@@ -47,7 +47,8 @@ class RunResults:
         first = self._first
         evaluated = f"evaluated on {first.part}: not comparable with all of them"
         groups = describe_groups(first.grouping, self.statistics)
-        return [evaluated, *groups] if first.part else groups
+        told = [f"AP: {first.protocol}"] if first.protocol else []
+        return [evaluated, *told, *groups] if first.part else [*told, *groups]
 
     def console_table(self) -> Table:
         """Everything in percent, with the differences to the first variant, and the notes.
@@ -93,7 +94,8 @@ class RunResults:
         And what `ErrorResults.write` says, where errors were looked at.
 
         results.json has the measures by variant, -1 as null, `evaluated` where not all images were
-        judged, and `diagnosis`, sentences in Markdown, where errors were looked at.
+        judged, `protocol` (how AP was measured), and `diagnosis`, sentences in Markdown, where
+        errors were looked at.
         per_category.csv has columns `<variant>.<measure>`, with -1 left empty, and names as
         `bacl.reporting.spreadsheet` says. shift_curves.csv is there where objects are of several
         groups, with a line for each variant and power, see `bacl.evaluation.shift_curve`.
@@ -108,6 +110,7 @@ class RunResults:
         columns = self._columns(np.asarray(category_ids))
         with replacing(folder / "results.json") as path:
             part: dict[str, Any] = {"evaluated": self._first.part} if self._first.part else {}
+            part |= {"protocol": self._first.protocol} if self._first.protocol else {}
             part |= {"diagnosis": self.diagnosis} if self.diagnosis else {}
             values = {name: _plain(each.values) for name, each in self.evaluations.items()}
             path.write_text(json.dumps(part | values, indent=2) + "\n", encoding="utf-8")
