@@ -20,8 +20,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bacl.data.annotations.table import AnnotationTable
+from bacl.evaluation.errors.detection_kinds import detection_kinds
 from bacl.evaluation.errors.error_findings import ErrorFindings
+from bacl.evaluation.errors.error_parts import error_parts
 from bacl.evaluation.errors.label_suspicions import label_suspicions
+from bacl.evaluation.errors.overlapping_pairs import overlapping_pairs
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.results_json import load_results
 from bacl.evaluation.truth import GroundTruth
@@ -58,6 +61,10 @@ def main() -> None:
         truth = GroundTruth.from_table(table, metric.rules)
         given = (truth, detections, metric.rules, metric.verdicts)
         found = timed("each variant: errors", lambda: ErrorFindings.of(*given))
+        everything = np.ones(len(detections.scores), bool)
+        pairs = overlapping_pairs(truth, detections, everything)
+        kinds = detection_kinds(truth, metric.verdicts, detections.labels, pairs)
+        timed("  of these TIDE's parts", lambda: error_parts(truth, metric.verdicts, kinds))
         heads = {f"head {number}": found for number in range(arguments.heads)}
         results = ErrorResults(heads, metric.grouping, table.category_names)
         timed(f"{len(heads)} heads: rates and their errors", lambda: results.rates)

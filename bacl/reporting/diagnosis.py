@@ -79,7 +79,10 @@ def weight_norms(head: Facts) -> str | None:
     """Whether the classifier's weights grow with the training data, as the paper's Fig. 5 shows."""
     if head.norms is None:
         return None
-    told = f"rank correlation {head.norms:.2f}"
+    told = (
+        f"rank correlation {head.norms:.2f}; those of {head.frequent} categories are "
+        f"{head.norm_ratio:.2f} times those of {head.rare}"
+    )
     if head.norms >= FOLLOWS:
         return f"The weight norms of {_name(head)} grow with the training instances ({told})."
     if head.norms <= -FOLLOWS:

@@ -35,6 +35,8 @@ class Facts:
     """Share of the frequent objects that are called by one of a group with less."""
     norms: float | None
     """Rank correlation of the classifier's weight norms with the training instances."""
+    norm_ratio: float
+    """Mean weight norm of the frequent categories over that of the rare; NaN where not known."""
     score_rare: float
     """Mean score of the best detection over objects that are right; NaN without any."""
     score_frequent: float
@@ -72,6 +74,7 @@ def facts(
         share_called(found.objects, rare.members, _beside(results.grouping, rare, 1)),
         share_called(found.objects, frequent.members, _beside(results.grouping, frequent, -1)),
         _mean_correlation(norms, instances),
+        _ratio(norms, frequent.members, rare.members),
         _mean_score(found.objects, rare),
         _mean_score(found.objects, frequent),
         {kind: found.parts.cost(kind, rare.members) for kind in parts},
@@ -103,6 +106,12 @@ def _mean_correlation(norms: Sequence[np.ndarray], instances: np.ndarray) -> flo
         return None
     own = [rank_correlation(each[trained], instances[trained]) for each in norms]
     return None if np.isnan(own).any() else float(np.mean(own))
+
+
+def _ratio(norms: Sequence[np.ndarray], above: np.ndarray, below: np.ndarray) -> float:
+    if not len(norms):
+        return float("nan")
+    return float(np.mean([each[above].mean() / each[below].mean() for each in norms]))
 
 
 def _ends(grouping: Grouping, objects: ObjectFates) -> tuple[CategoryGroup, CategoryGroup] | None:

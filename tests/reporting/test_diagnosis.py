@@ -20,7 +20,7 @@ CONF = Path(__file__).parents[2] / "conf"
 NAN = float("nan")
 BIASED = Facts(
     "baseline", "rare", "frequent", ErrorRate(0.06, None), ErrorRate(0.98, None), 0.9, 0.01, 0.8,
-    NAN, 0.9, {"wrong category": 0.5, "missed": 0.02},
+    1.5, NAN, 0.9, {"wrong category": 0.5, "missed": 0.02},
 )  # fmt: skip
 FAIR = replace(BIASED, head="fair", right_rare=ErrorRate(0.95, None), upwards=0.03, norms=0.1)
 
@@ -56,7 +56,9 @@ def test_what_is_missed_is_no_bias():
     ("correlation", "words"), [(0.5, "grow with"), (0.4, "do not follow"), (-0.5, "fall with")]
 )
 def test_weight_norms(correlation, words):
-    assert words in diagnosis.weight_norms(replace(BIASED, norms=correlation))
+    told = diagnosis.weight_norms(replace(BIASED, norms=correlation))
+    assert words in told
+    assert "those of frequent categories are 1.50 times those of rare" in told
     assert diagnosis.weight_norms(replace(BIASED, norms=None)) is None
 
 
@@ -116,6 +118,7 @@ def test_facts_of_findings():
     own = facts(RESULTS, "baseline", [np.array([1.0, 2, 3])], instances)
     assert (own.rare, own.frequent, own.upwards, own.downwards) == ("rare", "frequent", 1, 0)
     assert own.norms is None  # three categories are too few
+    assert own.norm_ratio == 3
     assert own.costs == {"missed": 0.25}
     other = facts(RESULTS, "a_b", [], instances)
     assert (other.upwards, other.downwards) == (0, 1)

@@ -14,7 +14,7 @@ import numpy as np
 from bacl.evaluation.errors.detection_kinds import DetectionKind
 from bacl.evaluation.errors.error_findings import ErrorFindings, ShownDetections
 from bacl.evaluation.errors.object_fates import ObjectFate
-from bacl.evaluation.errors.overlapping_pairs import touching
+from bacl.evaluation.errors.overlapping_pairs import NEAR, touching
 from bacl.evaluation.object_matching import IOU_THRESHOLDS, box_overlap
 from bacl.evaluation.truth import GroundTruth
 
@@ -28,7 +28,8 @@ class SuspicionKind(Enum):
     """What may be wrong."""
 
     CONTRADICTED = "contradicted"
-    """The best detection over the object has another category, the same with every head."""
+    """The best detection over the object has another category, the same with every head, and no
+    annotated object of that one is near (IoU of at least 0.1), as a rider is to a horse."""
     NOT_ANNOTATED = "not annotated"
     """Every head has a detection of the category there, which no object is near to, in an image
     where the category is judged."""
@@ -100,6 +101,7 @@ def contradicted(findings: Sequence[ErrorFindings]) -> LabelSuspicions:
     called = np.stack([each.objects.found for each in findings])
     wrong = (called == called[0]).all(0) & (first.fates == ObjectFate.WRONG_CATEGORY)
     which = np.flatnonzero(wrong)
+    which = which[~_explained(findings[0].truth, first.rows[which], called[0, which])]
     sure = [standing(each.shown, each.objects.scores[which]) for each in findings]
     pair = first.labels * findings[0].truth.num_categories
     unusual = [1 - _usual(pair + own, first.labels)[which] for own in called]
@@ -145,6 +147,24 @@ def two_labels(truth: GroundTruth) -> LabelSuspicions:
     return LabelSuspicions(
         SuspicionKind.TWO_LABELS, image[who], boxes[who], rows, labels[who], labels[what], iou
     )
+
+
+def _explained(truth: GroundTruth, rows: np.ndarray, called: np.ndarray) -> np.ndarray:
+    """(n,) bool: an object of the image of that category is near.
+
+    Args:
+        truth: all objects.
+        rows: (n,) int64, some of them.
+        called: (n,) int64 label of each.
+    """
+    keys = truth.keys[rows] // truth.num_categories * truth.num_categories + called
+    first = np.searchsorted(truth.keys, keys, side="left")
+    count = np.searchsorted(truth.keys, keys, side="right") - first
+    own, overlap = truth.boxes[rows], box_overlap(truth.boxes[rows], truth.boxes, truth.crowd)
+    near = np.zeros(len(rows), bool)
+    for who, what in touching(own, truth.boxes, first, count):
+        near[who[overlap(who, what) >= NEAR]] = True
+    return near
 
 
 def _usual(pairs: np.ndarray, labels: np.ndarray) -> np.ndarray:

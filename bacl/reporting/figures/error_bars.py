@@ -59,7 +59,8 @@ def draw_errors(path: Path, rates: Mapping[str, Rates], grouping: Grouping) -> P
             longest = max(longest, _draw_bars(panel, own, kinds))
             panel.set_title(group.name, color=shades(grouping)[group.key].colour)
             panel.set_xlabel(title)
-        row[0].set_xlim(0, 1.45 * longest)
+        row[0].set_xticks([tick for tick in range(0, 1001, 50) if tick <= longest])
+        row[0].set_xlim(0, 1.45 * longest)  # beside the bars stand numbers
         row[0].set_yticks(range(len(rates)), [label(name) for name in rates])
     axes[0][0].invert_yaxis()  # shared: the first head on top
     handles = [_patch(axes[0][0], kind, colour) for kind, colour in COLOURS.items()]

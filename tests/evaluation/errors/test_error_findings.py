@@ -112,3 +112,56 @@ def test_costs(case):
         assert parts.cost("both") == pytest.approx(np.mean(gains))
     else:
         assert np.isnan(parts.cost("both"))
+
+
+def image(scores, objects=2, partial=()):
+    """One image with objects beside each other, and detections far from them."""
+    boxes = [[50.0 * number, 0.0, 40.0, 40.0] for number in range(objects)]
+    annotations = {
+        "images": [
+            {"id": 7, "file_name": "7.jpg", "height": 999, "width": 999,
+             "neg_category_ids": [20], "not_exhaustive_category_ids": list(partial)}
+        ],
+        "annotations": [
+            {"id": n, "image_id": 7, "category_id": 10, "bbox": box, "area": 9.0}
+            for n, box in enumerate(boxes, 1)
+        ],
+        "categories": [{"id": own, "name": str(own), "frequency": "r"} for own in (10, 20, 30)],
+    }  # fmt: skip
+    results = [
+        {"image_id": 7, "category_id": own, "score": score, "bbox": [500.0, 500.0, 40.0, 40.0]}
+        for own, score in scores
+    ]
+    return annotations, results
+
+
+@pytest.mark.parametrize(
+    ("scores", "threshold", "shown", "unjudged"),
+    [
+        ([(20, 0.9), (20, 0.8), (20, 0.7)], 0.8, 2, 0),  # as many as objects
+        ([(20, 0.9), (20, 0.5), (20, 0.5)], 0.9, 1, 0),  # equals stay together
+        ([(20, 0.5), (20, 0.5), (20, 0.5)], 0.5, 3, 0),  # one statement is more than none
+        ([(20, 0.5)], 0.5, 1, 0),  # all of them
+        ([], float("inf"), 0, 0),
+        ([(30, 0.9), (30, 0.8), (20, 0.7), (20, 0.6), (20, 0.5)], 0.6, 2, 2),  # of nobody knows
+    ],
+)
+def test_the_operating_threshold(errors_of, scores, threshold, shown, unjudged):
+    found, _ = errors_of(*image(scores), LVIS)
+    assert found.threshold == threshold
+    assert len(found.shown.scores) == shown
+    assert found.unjudged.sum() == unjudged
+    assert (found.shown.kinds == DetectionKind.BACKGROUND).all()
+
+
+def test_a_threshold_that_was_asked_for(errors_of):
+    found, _ = errors_of(*image([(20, 0.9), (20, 0.4)]), LVIS, threshold=0.5)
+    assert found.shown.scores.tolist() == [0.9]
+    assert found.objects.fates.tolist() == [ObjectFate.MISSED] * 2
+
+
+def test_what_is_annotated_in_part_is_not_wrong(errors_of):
+    found, _ = errors_of(*image([(10, 0.9)], partial=[10]), LVIS)
+    assert len(found.shown.scores) == 0
+    found, _ = errors_of(*image([(10, 0.9)], partial=[10]), LVIS, threshold=0.0)
+    assert found.unjudged.tolist() == [1, 0, 0]

@@ -62,6 +62,13 @@ def test_what_all_heads_contradict(suspicions):
     assert found.images.tolist() == [5]
 
 
+def test_what_is_the_detection_of_another_object_contradicts_nothing(suspicions):
+    beside = [0.0, 30.0, 40.0, 40.0]  # IoU 1/7
+    assert not len(suspicions(annotations([*CUPS, (6, MUG, beside)]), FOUND)["contradicted"].images)
+    apart = [50.0, 50.0, 40.0, 40.0]
+    assert len(suspicions(annotations([*CUPS, (6, MUG, apart)]), FOUND)["contradicted"].images) == 1
+
+
 def test_heads_that_do_not_agree_contradict_nothing(suspicions):
     other = [*FOUND[:5], {**FOUND[5], "category_id": LAMP}]
     right = [*FOUND[:5], {**FOUND[5], "category_id": CUP}]
