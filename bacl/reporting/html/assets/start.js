@@ -33,10 +33,7 @@ function follow() {
   place.replaceChildren(...(page ? [page] : []));
   place.hidden = !page;
   for (const section of document.querySelectorAll("main > section")) section.hidden = Boolean(page);
-  for (const link of document.querySelectorAll("nav a")) {
-    if (link.hash === (page ? "#categories" : location.hash)) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
-  }
+  tellPlace();
   if (page) {
     scrollTo({ top: 0, behavior: "instant" });
     place.querySelector("h2").focus({ preventScroll: true });
@@ -45,7 +42,19 @@ function follow() {
   }
 }
 
+/** Mark the section that is being read among the links. */
+function tellPlace() {
+  const sections = [...document.querySelectorAll("main > section")];
+  const passed = sections.filter((section) => !section.hidden && section.getBoundingClientRect().top < innerHeight / 3);
+  const place = document.getElementById("category-page").hidden ? passed.at(-1)?.id : "categories";
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#${place}`) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+}
+
 startTheme();
+addEventListener("scroll", tellPlace, { passive: true });
 document.querySelectorAll("table.sortable").forEach(sortable);
 document.querySelectorAll("main > section").forEach(filterable);
 const categoriesView = document.getElementById("categories-view");

@@ -3,12 +3,14 @@
 import base64
 from pathlib import Path
 
+from PIL import Image
+
 from bacl.reporting.html.markup import Markup, element, joined
 from bacl.reporting.html.section import Content, LeftOut, Section, Source
 from bacl.reporting.html.sweep_source import SweepSource
 
-DRAWN = {"ap_by_count", "detections", "label_errors", "losses", "shift_curves"}
-"""Figures that other sections have, to look into."""
+DRAWN = ("ap_by_count", "detections", "label_errors", "losses", "shift_curves")
+"""How the names of figures begin that other sections have, to look into."""
 LARGEST = 600_000
 """Bytes of a figure; a larger one is left in its folder."""
 
@@ -16,7 +18,7 @@ LARGEST = 600_000
 def make(source: Source) -> Content:
     """Whatever lies in the folder of figures."""
     paths = sorted((source.folder / "figures").glob("*.png"))
-    return _shown([path for path in paths if path.stem not in DRAWN])
+    return _shown([path for path in paths if not path.stem.startswith(DRAWN)])
 
 
 def make_of_tables(source: SweepSource) -> Content:
@@ -37,7 +39,10 @@ def _figure(path: Path) -> Markup:
         return element("p", f"{title}: figures/{path.name}", class_="note")
     source = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
     caption = element("figcaption", element("h3", title))
-    image = element("img", src=source, alt=title, loading="lazy", class_="paper")
+    with Image.open(path) as picture:
+        width, height = map(str, picture.size)
+    size = {"width": width, "height": height}  # so that nothing moves when it is shown
+    image = element("img", src=source, alt=title, loading="lazy", class_="paper", **size)
     return element("figure", caption, image)
 
 
