@@ -19,6 +19,7 @@ from bacl.reporting.html.sections import (
     pages_section,
     pictures_section,
     reproduction_section,
+    thresholds_section,
 )
 from bacl.reporting.html.sweep_source import SweepSource
 
@@ -27,6 +28,7 @@ SECTIONS: tuple[Section, ...] = (
     diagnosis_section.SECTION,
     choice_section.SECTION,
     errors_section.SECTION,
+    thresholds_section.SECTION,
     curves_section.SECTION,
     pictures_section.SECTION,
     categories_section.SECTION,

@@ -17,6 +17,7 @@ from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.mask_codes import no_masks
+from bacl.evaluation.thresholds.objectives import BestF1
 from bacl.evaluation.truth import GroundTruth
 from bacl.reporting.html.section import Source
 from bacl.runs.drawings import samples_of
@@ -78,7 +79,8 @@ def made_evaluation(data: DetectionDataModule, share: float, seed: int, copies: 
     metric.update(made_detections(table, share, seed, copies))
     truth = GroundTruth.from_table(table, metric.rules)
     counts = np.asarray(data.statistics.image_counts)
-    return Evaluation.of(metric, truth, counts, closer=True, errors=ErrorFindings.of)
+    wanted = {"closer": True, "errors": ErrorFindings.of, "objective": BestF1()}
+    return Evaluation.of(metric, truth, counts, **wanted)
 
 
 def made_detections(

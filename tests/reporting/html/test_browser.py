@@ -58,7 +58,7 @@ def test_a_category_has_a_page_of_its_own(opened):
     heading = "return document.querySelector('#category-page h2').textContent"
     assert opened.run(heading).startswith("</script><img")
     assert opened.run("return document.activeElement.tagName") == "H2"
-    assert opened.run("return document.querySelectorAll('#category-page svg path').length") > 0
+    opened.until("return document.querySelectorAll('#category-page svg path').length")
     assert opened.run("return document.querySelectorAll('#category-page .strip img').length") > 0
     assert opened.run("return document.querySelector('#overview').hidden")
     opened.click("#category-page .turn a")
@@ -75,12 +75,20 @@ def test_the_slider_moves_the_threshold_of_all_heads(opened):
     low = opened.run(boxes)
     set_to(opened, slider, 1)
     assert opened.run(boxes) == 0 < low
-    assert not opened.run(
-        "return document.querySelector('#pictures fieldset label+output+label input').checked"
-    )
+    mode = "return document.querySelector('#pictures select').value"
+    assert opened.run(mode) == "1"  # one for all
     opened.run(f"document.querySelector('{slider}').focus()")
     opened.press("Left")
     assert opened.run(f"return Number(document.querySelector('{slider}').value)") < 1
+    change = """
+      const list = document.querySelector('#pictures select');
+      list.value = arguments[0];
+      list.dispatchEvent(new Event('change'));"""
+    caption = "return document.querySelector('#pictures .panel:nth-child(2) figcaption').innerText"
+    opened.run(change, "2")
+    assert "from their categories' scores on" in opened.run(caption)
+    opened.run(change, "0")
+    assert "with score ≥" in opened.run(caption)
 
 
 def test_labels_do_not_overlap(opened):

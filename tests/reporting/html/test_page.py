@@ -15,7 +15,12 @@ from bacl.reporting.html.contents import write_page
 from bacl.reporting.html.markup import VOID, Markup, element
 from bacl.reporting.html.page import Page, embedded
 from bacl.reporting.html.section import Content, LeftOut, Section
-from bacl.reporting.html.sections import data_section, diagnosis_section, label_errors_section
+from bacl.reporting.html.sections import (
+    choice_section,
+    data_section,
+    diagnosis_section,
+    label_errors_section,
+)
 from bacl.reporting.label_errors import write_label_errors
 from tests.reporting.html.conftest import HEADS, NAMES
 
@@ -140,6 +145,34 @@ def test_a_category_knows_what_it_is_confused_with(made, text):
             assert counts == sorted(counts, reverse=True)
             assert sum(counts) <= errors["fates"][head][int(label)][1]
             assert int(label) not in [other for other, _ in pairs]
+
+
+def test_categories_have_the_thresholds_that_were_chosen(made, text):
+    found = data_of(text, "thresholds")
+    for head, evaluation in made.evaluations.items():
+        chosen = evaluation.operating_points.thresholds
+        assert found["heads"][head]["scores"] == pytest.approx(chosen.per_category, rel=0.01)
+        own = [owner == 0 for owner in found["heads"][head]["owners"]]
+        assert own == chosen.own.tolist()
+    assert "third, per category" in text
+
+
+def test_the_chosen_head_is_told_of(made, tmp_path):
+    variant = {"value": 0.5, "groups": {"r": 0.25, "f": -1}, "right_label": 0.5}
+    content = {
+        "chosen": "a", "best": "a", "reference": "b", "criterion": "right label", "price": None,
+        "halves": ["a", "a"], "expected": {"value": 0.45}, "difference": 0.1,
+        "standard_error": 0.02, "verdict": "better",
+        "variants": {
+            "b": variant | {"value": 0.4, "measures": {"AP": 0.3}},
+            "a": variant | {"measures": {"AP": 0.2}},
+        },
+    }  # fmt: skip
+    (tmp_path / "choice.json").write_text(json.dumps(content))
+    body = choice_section.make(replace(made, folder=tmp_path)).body
+    assert "Chosen: a. Expected of it: right label 45.0, +10.0 ± 2.0 over" in body
+    assert body.index(">a</th>") < body.index(">b</th>")  # the best first
+    assert ">25.0<" in body
 
 
 def test_the_data_are_told_of_where_they_were_looked_at(made, tmp_path):

@@ -31,12 +31,22 @@ function turn(table, row) {
 
 function numbers(table, row) {
   const head = make("tr", {}, make("th", { scope: "col", class: "text" }, "head"),
-    ...table.measures.map((title) => make("th", { scope: "col", class: "number" }, title)));
+    ...table.measures.map((title) => make("th", { scope: "col", class: "number" }, title)),
+    data("thresholds") ? make("th", { scope: "col", class: "number" }, "threshold") : null);
   const first = table.values[table.heads[0]];
   const rows = table.heads.map((name, place) => make("tr", {}, make("th", { scope: "row", class: "text" }, name),
-    ...table.measures.map((title) => measured(table.values[name][title][row], place ? first[title][row] : null))));
+    ...table.measures.map((title) => measured(table.values[name][title][row], place ? first[title][row] : null)),
+    threshold(name, row)));
   return make("div", { class: "scrolled", tabindex: 0, role: "region", "aria-label": "Measures of the category" },
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
+}
+
+/** The score from which on a head's detections of the category are taken, and whose it is. */
+function threshold(head, row) {
+  const found = data("thresholds")?.heads[head];
+  if (!found) return null;
+  return make("td", { class: "number" }, make("span", { class: "value" }, score(found.scores[row])),
+    make("span", { class: "change" }, data("thresholds").owners[found.owners[row]]));
 }
 
 /** A number and its difference to the first head's: of one category nobody knows how sure that is. */

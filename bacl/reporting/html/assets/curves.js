@@ -1,6 +1,8 @@
 // The charts of the section of curves: AP by training data, shifts of scores, losses.
 
 function showCurves() {
+  const believed = document.getElementById("chart-reliability");
+  if (believed) believed.append(reliabilityChart(data("thresholds").reliability));
   const found = data("curves");
   if (!found) return;
   const [byCount, shift, losses] = ["by-count", "shift", "losses"].map((key) => document.getElementById(`chart-${key}`));
@@ -36,6 +38,15 @@ function smoothed(points) {
   };
   const last = new Map(points.map(([count], place) => [count, place]));
   return [...last].map(([count, place]) => [count, mean(place)]);
+}
+
+function reliabilityChart(heads) {
+  const series = Object.entries(heads).map(([name, points], place) => ({
+    name, style: headClass(place), points: points.map((point) => point.map((share) => 100 * share)),
+  }));
+  const diagonal = { name: "as the score says", style: "shared", points: [[0, 0], [100, 100]] };
+  const x = { title: "mean score of a bin, percent", low: 0, high: 100 };
+  return chart("right detections, percent", x, { title: "right detections", low: 0, high: 100 }, [...series, diagonal]);
 }
 
 function shiftChart(shift, heads) {

@@ -2,6 +2,7 @@
 
 const LOWEST = 0.001; // score at the left end of the slider
 const LETTERS = 12; // pixels on the screen
+const OWN = null, PER_CATEGORY = "per category"; // in place of a score
 
 class Pictures {
   constructor(found, view) {
@@ -40,27 +41,28 @@ class Pictures {
       ticks("groups", groups, chosen.groups, update), ticks("boxes", verdicts, chosen.verdicts, update), kind);
   }
 
+  /** Which threshold counts: each head's own, one for all by the slider, or each category's. */
   slider() {
     const { chosen } = this;
-    const own = make("input", { type: "checkbox", checked: chosen.threshold === null });
+    const modes = ["each head's own", "one for all", ...(data("thresholds") ? ["each category's own"] : [])];
+    const mode = choice("threshold ", modes, (place) => change([OWN, read(), PER_CATEGORY][place]));
     const slider = make("input", { type: "range", min: 0, max: 1, step: 0.005, "aria-label": "Score threshold for all heads" });
     const shown = make("output");
-    slider.value = 1 - Math.log(chosen.threshold ?? 0.5) / Math.log(LOWEST);
+    slider.value = 1 - Math.log(typeof chosen.threshold === "number" ? chosen.threshold : 0.5) / Math.log(LOWEST);
     const read = () => LOWEST ** (1 - Number(slider.value));
     const tell = () => {
-      shown.textContent = chosen.threshold === null ? "own" : `≥ ${score(chosen.threshold)}`;
+      shown.textContent = typeof chosen.threshold === "number" ? `≥ ${score(chosen.threshold)}` : "";
+      mode.lastChild.value = { number: 1, string: 2 }[typeof chosen.threshold] ?? 0;
       slider.setAttribute("aria-valuetext", shown.textContent);
     };
     const change = (threshold) => {
       chosen.threshold = threshold;
-      own.checked = threshold === null;
       tell();
       this.update();
     };
     slider.addEventListener("input", () => change(read()));
-    own.addEventListener("change", () => change(own.checked ? null : read()));
     tell();
-    return make("fieldset", {}, make("label", {}, "score ", slider), shown, make("label", {}, own, "each head's own threshold"));
+    return make("fieldset", {}, mode, slider, shown);
   }
 
   card(image) {
@@ -120,12 +122,14 @@ class Pictures {
         ({ corners: [a, b, c, d], text: found.names[label], shade: shade(label), verdict: "right" }));
       return { boxes, told: ` · ${image.truth.length}` };
     }
+    const own = chosen.threshold === PER_CATEGORY ? data("thresholds").heads[head] : null;
     const threshold = chosen.threshold ?? found.thresholds[head];
-    const kept = image.found[head].filter((row) => row[5] >= threshold);
+    const kept = image.found[head].filter((row) => row[5] >= (own ? own.scores[row[4]] : threshold));
     const boxes = kept.filter((row) => inGroup(row[4]) && chosen.verdicts.has(row[6])).map(([a, b, c, d, label, value, verdict]) =>
       ({ corners: [a, b, c, d], text: `${found.names[label]} ${score(value)}`, shade: shade(label), verdict }));
     const all = kept.length === found.best ? `${kept.length} or more` : kept.length;
-    const told = ` · ${all} with score ≥ ${score(threshold)}${boxes.length < kept.length ? `, ${boxes.length} shown` : ""}`;
+    const from = own ? "from their categories' scores on" : `with score ≥ ${score(threshold)}`;
+    const told = ` · ${all} ${from}${boxes.length < kept.length ? `, ${boxes.length} shown` : ""}`;
     return { boxes, told };
   }
 }

@@ -21,7 +21,8 @@ VERDICTS = {Outline.SOLID: "right", Outline.DASHED: "wrong", Outline.THIN: "unju
 THRESHOLDS = (
     "A head's own threshold is the score from which on it has as many detections in these "
     "pictures as they have objects, so that no head looks better for higher scores. One threshold "
-    "for all is what a program has that takes every detection above a fixed score, such as 0.5."
+    "for all is what a program has that takes every detection above a fixed score, such as 0.5. "
+    "Where thresholds of categories were chosen, each category can have its own."
 )
 TOLD = (
     "A box is solid where it has an object of its category beneath it (IoU of at least 0.5), "
