@@ -10,6 +10,8 @@ from bacl.inspection.finding import Fault, Finding, Severity
 from bacl.inspection.inspected import Inspected, InspectedSplit
 from bacl.inspection.picture_facts import State
 
+LIST = "unusable.txt"
+"""File beside the results with the names of all that cannot be used."""
 _NAMED = 10
 _STOPS = "the training stops before its first step"
 _MEND = "bring the files, or go on without them: datamodule.leave_out="
@@ -41,6 +43,16 @@ def unusable_pictures(data: Inspected) -> Iterator[Finding]:
 def _of(split: InspectedSplit, fault: Fault, bad: np.ndarray) -> Iterator[Finding]:
     problems = split.pictures.problems if split.pictures else {}
     names = [split.table.file_name(row) for row in np.flatnonzero(bad)[: _NAMED + 1].tolist()]
-    listed = quoted(names) if len(names) <= _NAMED else "FILE, a text file with a name on each line"
+    listed = quoted(names) if len(names) <= _NAMED else f"…/{LIST}"
     told = replace(fault, mend=fault.mend + listed)
     yield from split.pictures_with(told, bad, lambda image: problems[image])
+
+
+def unusable_names(data: Inspected) -> list[str]:
+    """File names of the pictures that a training would stop at."""
+    return [
+        split.table.file_name(image)
+        for split in data.splits
+        if split.pictures is not None
+        for image in split.pictures.problems
+    ]

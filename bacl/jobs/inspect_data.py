@@ -1,7 +1,6 @@
 """job=data: what is to be known of data before a training, and what the training will take."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import rich
@@ -12,9 +11,11 @@ from bacl.assembly.build import chosen_stages
 from bacl.assembly.inspection import inspect, setting
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.trainer import prepare_process
+from bacl.files.atomic import remove
 from bacl.inspection.checks import findings
 from bacl.inspection.inspected import Inspected
 from bacl.inspection.preset import command, preset
+from bacl.inspection.unusable_pictures import LIST, unusable_names
 from bacl.messages.errors import UserError, in_one_line
 from bacl.reporting.inspection_console import console_parts
 from bacl.reporting.inspection_figures import draw_inspection
@@ -44,6 +45,7 @@ def run(config: DictConfig, folder: Path) -> None:
         examples=config.inspection.examples,
     )
     place = folder / "data"
+    _list(place / LIST, unusable_names(data))
     report.write_json(place / "data.json", environment=environment())
     for part in console_parts(report):
         # A command that is to be pasted has no line breaks of the terminal's.
@@ -53,11 +55,21 @@ def run(config: DictConfig, folder: Path) -> None:
     print(f"{report.headline}; written to {place}")
 
 
+def _list(path: Path, names: list[str]) -> None:
+    """Write names for `datamodule.leave_out`, or remove those of an earlier inspection."""
+    remove(path)
+    if names:
+        try:
+            write_text(path, "\n".join(names) + "\n")
+        except UnicodeEncodeError as error:  # bytes that are no UTF-8 could not be read again
+            _LOG.warning("%s: not written: %s", path, error)
+
+
 def _time_stages(config: DictConfig, data: Inspected) -> tuple[list[StepTimes], list[str]]:
     """What the steps of each stage take, without pictures that cannot be used; and why not."""
     if not config.inspection.steps:
         return [], ["nothing was timed (inspection.steps=0)"]
-    config, bad = config.copy(), list(_unusable(data))
+    config, bad = config.copy(), unusable_names(data)
     if bad:
         with open_dict(config):
             config.datamodule.leave_out = [*sorted(data.train.selection.choice.leave_out), *bad]
@@ -69,11 +81,3 @@ def _time_stages(config: DictConfig, data: Inspected) -> tuple[list[StepTimes], 
         except UserError as error:
             untimed.append(f"{name}: not timed: {in_one_line(error)}")
     return steps, untimed
-
-
-def _unusable(data: Inspected) -> Iterator[str]:
-    """File names of pictures that a training would stop at."""
-    for split in data.splits:
-        if split.pictures is not None:
-            for image in split.pictures.problems:
-                yield split.table.file_name(image)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bacl.files.atomic import remove
 from bacl.inspection.finding import Finding, Place, Severity
 from bacl.inspection.inspected import InspectedSplit
 from bacl.messages.dispensable import Dispensable
@@ -36,6 +37,7 @@ def draw_inspection(folder: Path, report: InspectionReport) -> list[Path]:
             sides = [] if anchors is None else np.sqrt(anchors.sides[:, 0].prod(axis=1)).tolist()
             drawn.append(draw_object_sizes(folder / "object_sizes.png", report.views, sides))
         with figures.part("suspects.jpg"):
+            remove(folder / "suspects.jpg")  # of an earlier inspection
             if suspects := list(_suspects(report)):
                 drawn.append(draw_suspects(folder / "suspects.jpg", suspects))
     return drawn

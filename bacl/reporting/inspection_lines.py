@@ -78,12 +78,16 @@ def step_lines(report: InspectionReport) -> list[str]:
     lines = [
         f"{each.stage}: {each.seconds:.2f} s a step of {each.images} images "
         f"({each.waiting:.2f} s of them waiting for data), {each.steps_per_epoch:,} steps × "
-        f"{each.epochs} epochs = {hours(each.hours)}; {each.memory_mib:,.0f} MiB ({each.device})"
+        f"{each.epochs} epochs = {hours(each.hours)}; {_memory(each.memory_mib)} ({each.device})"
         for each in report.steps
     ]
     if len(report.steps) > 1:
         lines.append(f"all stages: {hours(sum(each.hours for each in report.steps))}")
     return [*lines, *report.untimed]
+
+
+def _memory(mib: float | None) -> str:
+    return "memory unknown" if mib is None else f"{mib:,.0f} MiB"
 
 
 def hours(number: float) -> str:

@@ -65,6 +65,9 @@ def _categories(report: InspectionReport) -> list[str]:
     cells = [[row["name"], row["frequency"], *[f"{row[key]:,}" for key in COUNTED]] for row in kept]
     titles = ["category", "group", *[key.replace("_", " ") for key in COUNTED]]
     lines = [told, "", *_rows(GROUPS, group_rows(report)), *_rows(titles, cells)]
+    if report.together:
+        pairs = [f"{' and '.join(each['names'])} ({each['images']:,})" for each in report.together]
+        lines += [f"Most often in one training image: {as_markdown(', '.join(pairs))}.", ""]
     if shortened:
         lines += [f"The first and the last {EACH_END} of {len(rows):,}; `data.json` has all.", ""]
     return lines

@@ -73,6 +73,11 @@ class InspectionReport:
         counts = {"images": table.image_counts, "objects": table.instance_counts}
         return {key: imbalance(np.asarray(each)) for key, each in counts.items()}
 
+    @cached_property
+    def together(self) -> list[dict[str, Any]]:
+        """Pairs of categories that share most training images, see `seen_together`."""
+        return seen_together(self.data.train)
+
     def content(self) -> dict[str, Any]:
         """Everything, as docs/data.md describes it."""
         anchors = self.data.anchors
@@ -82,7 +87,7 @@ class InspectionReport:
             "splits": self.splits,
             "categories": self.categories,
             "imbalance": self.imbalance,
-            "seen_together": seen_together(self.data.train),
+            "seen_together": self.together,
             "views": self.views,
             "anchors": anchors
             and {"sides": anchors.sides.tolist(), "strides": anchors.strides.tolist()},
@@ -95,7 +100,7 @@ class InspectionReport:
     def write_json(self, path: Path, **more: Any) -> None:
         """Write everything, and what is handed over beside it, as a whole or not at all."""
         with replacing(path) as temporary:
-            text = json.dumps(self.content() | more, indent=1, ensure_ascii=False)
+            text = json.dumps(self.content() | more, indent=1)
             temporary.write_text(text + "\n", encoding="utf-8")
 
 

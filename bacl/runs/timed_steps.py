@@ -1,7 +1,8 @@
 """A few real steps of a stage, with what its training will take of time and memory."""
 
-import resource
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
@@ -50,7 +51,7 @@ def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
         torch.cuda.reset_peak_memory_stats(device)
     trainer.fit(stage, datamodule=data)
     if not clock.timed:
-        raise TooFewStepsError(f"the {name} stage has no more than {WARM_UP} steps in an epoch")
+        raise TooFewStepsError(f"the {name} stage has a single step; more data, or more epochs")
     return _times(name, stage, trainer, clock, data.batch_size, device)
 
 
@@ -75,9 +76,13 @@ def _processes(config: DictConfig) -> int:
     return devices * nodes if isinstance(devices, int) and devices > 0 else 1
 
 
-def _peak_memory(device: torch.device) -> float:
+def _peak_memory(device: torch.device) -> float | None:
+    """MiB of the GPU that torch reserved, else of this process; None where the system says none."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / MIB
+    if find_spec("resource") is None:  # Windows
+        return None
+    resource = import_module("resource")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / MIB if sys.platform == "darwin" else peak / 1024
 

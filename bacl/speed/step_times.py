@@ -18,8 +18,8 @@ class StepTimes:
     """Of a step on this device."""
     steps_per_epoch: int
     epochs: int
-    memory_mib: float
-    """Peak: allocated on the GPU, else resident of this process."""
+    memory_mib: float | None
+    """Peak: what torch reserved on the GPU, else of this process; None where it is not known."""
     device: str
 
     @property

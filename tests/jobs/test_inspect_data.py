@@ -76,6 +76,7 @@ def test_faults_are_no_reason_to_stop(finished, tiny, tmp_path, capsys):
     ((place,),) = kinds["unreadable_pictures"]["places"]
     assert place["file_name"] == picture.name
     assert len(content["steps"]) == 2
+    assert (tmp_path / "again/data/unusable.txt").read_text() == f"{picture.name}\n"
     assert kinds["same_picture_twice"]["count"] == 1
     assert (tmp_path / "again/data/figures/suspects.jpg").is_file()
     assert "1 error, 1 warning, 0 notes" in capsys.readouterr().out
