@@ -11,11 +11,11 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from bacl.assembly.instantiate import called, instantiate
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
-from bacl.callbacks.console import ProgressBar
+from bacl.callbacks.console import Itinerary, ProgressBar
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.callbacks.lightning_messages import tidy_messages
@@ -43,19 +43,44 @@ def prepare_process() -> None:
     torch.set_flush_denormal(True)  # denormal numbers make CPU convolutions several times slower
 
 
-def build_trainer(config: DictConfig, folder: Path, schedule: Schedule, logs: bool) -> Trainer:
-    """A trainer that logs (if `logs`) and checkpoints into the stage's folder."""
+def build_trainer(
+    config: DictConfig,
+    folder: Path,
+    schedule: Schedule,
+    logs: bool,
+    itinerary: Itinerary | None = None,
+) -> Trainer:
+    """A trainer that checkpoints into the stage's folder.
+
+    Args:
+        config: with the trainer's options.
+        folder: of the stage.
+        schedule: of the stage.
+        logs: whether it logs there, too.
+        itinerary: the stages of the run that it is of, for the progress bar.
+    """
     loggers = build_loggers(config, folder) if logs else []
     return _trainer(
         config,
         max_epochs=schedule.epochs,
+        **_validates(OmegaConf.select(config, "validation.every"), schedule.epochs),
         default_root_dir=str(folder),
         logger=loggers,
-        callbacks=callbacks(
-            folder, config.checkpoint_every_minutes, config.trainer.enable_progress_bar
-        ),
+        callbacks=[
+            *callbacks(folder, config.checkpoint_every_minutes),
+            *([ProgressBar(itinerary=itinerary)] if config.trainer.enable_progress_bar else []),
+        ],
         plugins=[WholeFiles()],
     )
+
+
+def _validates(every: float | None, epochs: int) -> dict[str, Any]:
+    """When Lightning validates, for `validation.every`."""
+    if every is None:
+        return {"check_val_every_n_epoch": epochs + 1}
+    if every < 1:
+        return {"check_val_every_n_epoch": 1, "val_check_interval": float(every)}
+    return {"check_val_every_n_epoch": int(every)}
 
 
 def single_device_trainer(config: DictConfig) -> Trainer:
@@ -120,13 +145,12 @@ def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
     return [logger if isinstance(logger, CSVLogger) else SparedLogger(logger) for logger in made]
 
 
-def callbacks(folder: Path, checkpoint_every_minutes: float, progress_bar: bool) -> list[Callback]:
+def callbacks(folder: Path, checkpoint_every_minutes: float) -> list[Callback]:
     """What watches a stage."""
     agreement = Agreement(checkpoint_every_minutes)
     last = LastCheckpoint(folder, agreement)
-    bar = [ProgressBar()] if progress_bar else []
     watch = FiniteLoss(agreement)
-    return [last, watch, ClassifierRecorder(), StepTimer(), Termination(agreement), *bar]
+    return [last, watch, ClassifierRecorder(), StepTimer(), Termination(agreement)]
 
 
 @contextmanager

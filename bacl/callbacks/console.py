@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -17,18 +19,56 @@ from bacl.processes.distributed import num_processes
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Itinerary:
+    """The stages of a run, of which one is under way."""
+
+    number: int
+    """Of the stage under way, from 0."""
+    epochs: Sequence[int]
+    """Of each stage."""
+
+    @property
+    def stage(self) -> str:
+        """Which one this is; empty where there is but one."""
+        return f"stage {self.number + 1} of {len(self.epochs)}" if len(self.epochs) > 1 else ""
+
+    def left(self, seconds: float, steps: int, steps_left: int) -> str:
+        """The time that is left of this stage and, before the last one, of the training.
+
+        That of the later ones is but about right: their epochs are taken to be like those of this
+        one.
+
+        Args:
+            seconds: of a step.
+            steps: of the stage.
+            steps_left: of them.
+
+        >>> Itinerary(0, [6, 3]).left(0.5, 120, 60)
+        '0:00:30 (of all stages about 0:01:00)'
+        """
+        here = seconds * steps_left
+        left = str(timedelta(seconds=round(here)))
+        later = sum(self.epochs[self.number + 1 :]) / self.epochs[self.number] * steps * seconds
+        about = timedelta(seconds=round(here + later))
+        return f"{left} (of all stages about {about})" if later else left
+
+
 class ProgressBar(RichProgressBar):
     """Progress with the losses; plain log lines where the output is not a terminal.
 
     Losses are read from the device once in `every` steps only, because reading waits for it.
     """
 
-    def __init__(self, every: int = 10, line_seconds: float = 30.0) -> None:
+    def __init__(
+        self, every: int = 10, line_seconds: float = 30.0, itinerary: Itinerary | None = None
+    ) -> None:
         """Choose how often the display changes.
 
         Args:
             every: steps between two readings of the losses.
             line_seconds: seconds between two log lines, without a terminal.
+            itinerary: the stages of the run; None: this one is all.
         """
         theme = RichProgressBarTheme(
             progress_bar="#0072b2", progress_bar_finished="#009e73", progress_bar_pulse="#0072b2"
@@ -36,6 +76,7 @@ class ProgressBar(RichProgressBar):
         super().__init__(refresh_rate=4, theme=theme)
         self._every = every
         self._line_seconds = line_seconds
+        self._itinerary = itinerary or Itinerary(0, [1])
         self._shown: dict[str, Any] = {}
         self._start = (0.0, 0)
         self._validation_start = 0.0
@@ -62,7 +103,21 @@ class ProgressBar(RichProgressBar):
             metrics = super().get_metrics(trainer, pl_module)
             metrics.pop("v_num", None)
             self._shown = {_short(name): value for name, value in metrics.items()}
+            if not self._in_lines and trainer.training:
+                self._shown["left"] = self._left(trainer)[1]
         return self._shown
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Of the bar."""
+        stage = self._itinerary.stage
+        epoch = super()._get_train_description(current_epoch)
+        return f"{stage.capitalize()}, {epoch.lower()}" if stage else epoch
+
+    def _left(self, trainer: Trainer) -> tuple[float, str]:
+        """Seconds of a step, and the time that is left, in words."""
+        total, (began, first) = int(trainer.estimated_stepping_batches), self._start
+        seconds = (time.monotonic() - began) / max(1, trainer.global_step - first)
+        return seconds, self._itinerary.left(seconds, total, total - trainer.global_step)
 
     def on_train_batch_end(
         self,
@@ -132,14 +187,12 @@ class ProgressBar(RichProgressBar):
     def _line(self, trainer: Trainer, pl_module: LightningModule) -> str:
         self._shown = {}
         losses = [f"{name} {value:.3f}" for name, value in self._numbers(trainer, pl_module)]
-        total = int(trainer.estimated_stepping_batches)
-        began, first = self._start
-        seconds = (time.monotonic() - began) / max(1, trainer.global_step - first)
-        left = timedelta(seconds=round(seconds * (total - trainer.global_step)))
+        seconds, left = self._left(trainer)
+        stage = f"{self._itinerary.stage}, " if self._itinerary.stage else ""
         return (
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
-            f"step {trainer.global_step}/{total}, {seconds:.2f} s/step, {left} left: "
-            + ", ".join(losses)
+            f"{stage}epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
+            f"step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}, "
+            f"{seconds:.2f} s/step, {left} left: " + ", ".join(losses)
         )
 
     def _numbers(

@@ -85,15 +85,21 @@ def planned(config: DictConfig) -> dict[str, Any]:
 def can_be_planned(config: DictConfig) -> bool:
     """Whether a plan would be taken: none of its heads needs more than a file may name.
 
-    A choice among heads is of a run of its own.
+    A choice among heads is of a run of its own, and so is one among steps: the heads of a training
+    share its detector, and with it the step that it ends with.
     """
-    if config.get("choice") is not None:
+    if config.get("choice") is not None or _ends_early(config):
         return False
     parts = planned(config)
     try:
         return _harmless(parts, Path(PLAN)) == parts
     except StoredConfigurationError:
         return False
+
+
+def _ends_early(config: DictConfig) -> bool:
+    validation = config.get("validation") or {}
+    return validation.get("take") == "best" or validation.get("patience") is not None
 
 
 def write_plan(folder: Path, jobs: Sequence[PlannedJob]) -> None:

@@ -32,7 +32,6 @@ class Trainer(TypedDict, total=False):
     log_every_n_steps: Free[Count]
     limit_train_batches: Trains[Batches]
     limit_val_batches: Free[Batches]
-    check_val_every_n_epoch: Trains[Free[Count]]
     num_sanity_val_steps: Trains[Free[Annotated[int, Interval(ge=-1, le=10**6)]]]
     deterministic: bool | Literal["warn"]
     benchmark: Free[bool | None]
@@ -41,6 +40,8 @@ class Trainer(TypedDict, total=False):
     enable_model_summary: Free[bool]
     use_distributed_sampler: Literal[False]
     max_epochs: Never
+    check_val_every_n_epoch: Never
+    val_check_interval: Never
     logger: Never
     callbacks: Never
     default_root_dir: Never

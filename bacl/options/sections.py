@@ -27,6 +27,7 @@ from bacl.options.ranges import (
     Name,
     Parents,
     Pixels,
+    Probability,
     Seed,
     Share,
     Text,
@@ -75,6 +76,15 @@ class Data(TypedDict):
     val: Free[Split]
     builder: NotRequired[Annotated[Any, Part(factory=None, marked=BUILDERS)]]
     content: NotRequired[Text]
+
+
+class Validation(TypedDict):
+    """Within the training of a stage."""
+
+    every: Free[Count | Probability | None]
+    measure: Text
+    patience: Count | None
+    take: Literal["last", "best"]
 
 
 class Report(TypedDict):
@@ -202,6 +212,7 @@ class Configuration(Model):
     ]
     output: Annotated[Free[Text | None], ReadBy(("import",))]
     checkpoint_every_minutes: Trains[Free[Annotated[float, Interval(ge=0, le=525_600)]]]  # a year
+    validation: Trains[Validation]
     report: OfJob[Free[OfModel[Report]]]
     choice: Free[Annotated[Any, Part("bacl.runs.head_choice.HeadChoice")] | None]
     """Of one of the heads, once all are trained."""

@@ -14,6 +14,7 @@ from bacl.assembly.build import build_stage, chosen_stages
 from bacl.assembly.data import build_data, open_data
 from bacl.assembly.instantiate import instantiate
 from bacl.assembly.trainer import build_trainer, prepare_process
+from bacl.callbacks.console import Itinerary
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import metrics_files
 from bacl.checkpoints.handover import (
@@ -34,6 +35,7 @@ from bacl.runs.folder import record
 from bacl.runs.outcome import read_outcome
 from bacl.runs.run import Run
 from bacl.runs.start import Start, check_starts
+from bacl.runs.validations import best_checkpoint, check_validations, take_best
 from bacl.stages import DetectionStage, Schedule
 from bacl.stages.detection import Variant
 
@@ -58,8 +60,9 @@ def train_stages(
     # What can be refused before data are read, which may take minutes, is.
     starts = {name: Start.of(config, folder, name) for name in names}
     check_starts(config, starts)
-    schedule = instantiate(config.stages[names[0]].schedule, Schedule)
-    trainer = build_trainer(config, folder / names[0], schedule, logs=False)
+    schedules = {name: instantiate(config.stages[name].schedule, Schedule) for name in names}
+    check_validations(config, schedules)
+    trainer = build_trainer(config, folder / names[0], schedules[names[0]], logs=False)
     seed_everything(config.seed, verbose=False)
     categories = Categories.of(open_data(config))
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
@@ -74,7 +77,8 @@ def train_stages(
     for name in names:
         INTERRUPTION.take_place()
         INTERRUPTION.place = f"in the {name} stage, before its first step"
-        trainer = _trainer(config, folder, name, stages[name])
+        itinerary = Itinerary(names.index(name), [each.epochs for each in schedules.values()])
+        trainer = _trainer(config, folder, name, stages[name], itinerary)
         run = Run(stages[name], data[name], trainer, categories, folder / name)
         finish_stage(run, starts[name], config, drops_heads)
     # What is evaluated is what was saved, on every process: batch norms follow their own images.
@@ -82,12 +86,14 @@ def train_stages(
     return run
 
 
-def _trainer(config: DictConfig, folder: Path, name: str, stage: DetectionStage) -> Trainer:
+def _trainer(
+    config: DictConfig, folder: Path, name: str, stage: DetectionStage, itinerary: Itinerary
+) -> Trainer:
     """That of a stage; nothing is logged any more once it is finished and, as the last, judged."""
     finished = (folder / name / "final.ckpt").exists()
     done = finished and read_outcome(folder, name).status == "done"
     silent = finished and (done or name != last_stage(config))
-    trainer = build_trainer(config, folder / name, stage.schedule, logs=not silent)
+    trainer = build_trainer(config, folder / name, stage.schedule, not silent, itinerary)
     for logger in trainer.loggers:
         logger.log_hyperparams(plain(config))
     return trainer
@@ -104,7 +110,10 @@ def finish_stage(run: Run, start: Start, config: DictConfig, drops_heads: bool) 
         start.take(run.stage, run.categories)
         # Before the others: from their start on, a step is finished before a signal ends the run.
         run.trainer.callbacks[:0] = start.before_first_step(run.stage)  # type: ignore[attr-defined]
+    best = best_checkpoint(run, config)
+    run.trainer.callbacks.extend([best] if best else [])  # type: ignore[attr-defined]
     train(run, drops_heads)
+    take_best(run, best, config)
     save(run.folder, run.stage.detector, run.stage.live_heads, run.categories, config)
     run.trainer.strategy.barrier("stage finished")
     INTERRUPTION.place = f"after the {start.stage} stage"

@@ -5,7 +5,7 @@ import pytest
 import rich
 from rich.console import Console
 
-from bacl.callbacks.console import ProgressBar
+from bacl.callbacks.console import Itinerary, ProgressBar
 
 
 @pytest.fixture
@@ -26,6 +26,27 @@ def test_lines_with_losses_where_there_is_no_terminal(fit, caplog):
     ]
 
 
+def test_a_line_tells_the_stage_and_the_time_of_all_stages(fit, caplog):
+    bar = ProgressBar(line_seconds=0, itinerary=Itinerary(0, [2, 1]))
+    with caplog.at_level(logging.INFO):
+        fit(bar, enable_progress_bar=True)
+    lines = [r.getMessage() for r in caplog.records if r.name == "bacl.callbacks.console"]
+    left = r"0:00:0\d \(of all stages about 0:00:0\d\) left"
+    assert re.match(rf"stage 1 of 2, epoch 1/2, step 2/8, \d\.\d\d s/step, {left}: box", lines[1])
+
+
+def test_the_stages_to_come_take_as_long_for_each_epoch():
+    assert Itinerary(0, [6, 3]).left(2, 60, 30) == "0:01:00 (of all stages about 0:02:00)"
+    assert Itinerary(1, [6, 3]).left(2, 60, 30) == "0:01:00"
+    assert Itinerary(1, [6, 3]).stage == "stage 2 of 2"
+    assert not Itinerary(0, [6]).stage
+
+
+def test_a_bar_tells_the_stage(fit, terminal, capsys):
+    fit(ProgressBar(itinerary=Itinerary(0, [2, 1])), enable_progress_bar=True)
+    assert "Stage 1 of 2, epoch 2/2" in capsys.readouterr().out
+
+
 def test_lines_wait_for_their_time(fit, caplog):
     with caplog.at_level(logging.INFO):
         fit(ProgressBar(line_seconds=1e6), enable_progress_bar=True)
@@ -37,7 +58,7 @@ def test_bar_shows_losses_without_version_number(fit, terminal, capsys, tmp_path
 
     bar = ProgressBar(every=1)
     fit(bar, enable_progress_bar=True, logger=CSVLogger(tmp_path))
-    assert set(bar._shown) == {"box", "bacl", "bce"}
+    assert set(bar._shown) == {"left", "box", "bacl", "bce"}
 
 
 def test_values_are_read_once_in_every_steps(fit, terminal, monkeypatch):

@@ -1,0 +1,73 @@
+"""What the validations within a stage's training are for (`validation`)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+from omegaconf import DictConfig
+
+from bacl.callbacks.best_checkpoint import BestCheckpoint
+from bacl.checkpoints.handover import fill, load_stage, save_stage
+from bacl.messages.errors import OptionError
+from bacl.options.composed import plain
+from bacl.runs.run import Run
+from bacl.stages import Schedule
+
+
+def check_validations(config: DictConfig, schedules: Mapping[str, Schedule]) -> None:
+    """Refuse what needs validations that there are none of.
+
+    Args:
+        config: of a run.
+        schedules: of its stages that train, by name.
+
+    Raises:
+        OptionError: names the option and the mend.
+    """
+    wanted = config.validation
+    needs = {
+        f"validation.take={wanted.take}": wanted.take == "best",
+        f"validation.patience={wanted.patience}": wanted.patience is not None,
+    }
+    for option in (option for option, given in needs.items() if given):
+        if wanted.every is None:
+            raise OptionError(
+                f"{option}: there are no validations within a training; choose when: "
+                "validation.every=1 is after every epoch"
+            )
+        for name, schedule in schedules.items():
+            if wanted.every > schedule.epochs:
+                raise OptionError(
+                    f"{option}: validation.every={wanted.every}, but the {name} stage has "
+                    f"{schedule.epochs} epochs; validate more often"
+                )
+
+
+def best_checkpoint(run: Run, config: DictConfig) -> BestCheckpoint | None:
+    """What keeps the best weights of a stage as its best.ckpt; None without validations."""
+    wanted = config.validation
+    if wanted.every is None:
+        return None
+
+    @rank_zero_only
+    def save(path: Path) -> None:
+        stage = run.stage
+        save_stage(path, stage.detector, stage.live_heads, run.categories, plain(config))
+
+    return BestCheckpoint(run.folder / "best.ckpt", save, wanted.measure, wanted.patience)
+
+
+def take_best(run: Run, best: BestCheckpoint | None, config: DictConfig) -> None:
+    """Give a trained stage the weights of its best validation, where that is asked for.
+
+    Raises:
+        CheckpointError: the file with them is missing or damaged.
+    """
+    if best is None or config.validation.take != "best":
+        return
+    run.trainer.strategy.barrier("best weights written")
+    fill(run.stage.detector, run.stage.live_heads, load_stage(best.path), best.path)
+    rank_zero_info(
+        f"the {run.folder.name} stage ends with the weights after step {best.step}: "
+        f"{config.validation.measure} {best.best:.4f}, its best"
+    )

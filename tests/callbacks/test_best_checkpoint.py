@@ -1,0 +1,90 @@
+"""The best weights of validations within a training, and its early end."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from bacl.callbacks.best_checkpoint import BestCheckpoint
+from bacl.evaluation.measures import Measure
+from bacl.messages.errors import OptionError
+from tests.tiny_stage import TinyStage
+
+AP = Measure("AP", "AP", "main")
+
+
+class Validated(TinyStage):
+    """Its validations find these values, one after the other."""
+
+    def __init__(self, *values: float):
+        super().__init__()
+        self.found = list(values)
+        self.live_heads = dict(self.heads.items())
+        self.metrics = nn.ModuleDict()
+        self.metrics.measures = [AP]
+        self.metrics.values = lambda: [SimpleNamespace(measures=[AP])]
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+    def on_validation_epoch_end(self):
+        if not self.trainer.sanity_checking:
+            self.log("val/bacl/AP", self.found[self.trainer.current_epoch])
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """A callback, and the weights that it wrote."""
+    written = []
+
+    def make(stage, **options):
+        def save(path):
+            written.append(stage.heads["bce"].classifiers[0].predictor.weight.detach().clone())
+
+        return BestCheckpoint(tmp_path / "best.ckpt", save, "AP", **options)
+
+    return make, written
+
+
+def test_the_highest_value_is_the_best_and_the_first_of_equal_ones(fit, watched):
+    make, written = watched
+    stage = Validated(0.2, 0.5, 0.5, 0.1)
+    best = make(stage)
+    fit(best, stage=stage, epochs=4, num_sanity_val_steps=1)
+    assert (best.best, best.step, best.waited) == (0.5, 8, 2)
+    assert len(written) == 2
+    weight = stage.heads["bce"].classifiers[0].predictor.weight
+    assert not torch.equal(written[1], weight)
+
+
+def test_a_training_ends_after_validations_without_a_better_one(fit, watched):
+    stage = Validated(0.2, 0.5, 0.4, math.nan, 0.9)
+    best = watched[0](stage, patience=2)
+    trainer = fit(best, stage=stage, epochs=5)
+    assert trainer.current_epoch == 4
+    assert best.best == 0.5
+
+
+def test_one_that_was_to_end_when_it_was_interrupted_ends(fit, watched):
+    stage = Validated(0.2, 0.2)
+    best = watched[0](stage, patience=2)
+    best.load_state_dict({"best": 0.5, "step": 3, "waited": 2})
+    assert fit(best, stage=stage).global_step == 0
+
+
+def test_its_state_is_all_that_it_goes_on_from(watched):
+    make, _ = watched
+    first, second = make(TinyStage()), make(TinyStage())
+    first.best, first.step, first.waited = 0.3, 7, 1
+    second.load_state_dict(first.state_dict())
+    assert (second.best, second.step, second.waited) == (0.3, 7, 1)
+
+
+def test_a_measure_that_no_metric_has_is_refused(fit, watched):
+    stage = Validated(0.2)
+    best = watched[0](stage)
+    best._measure = "APr"
+    with pytest.raises(OptionError, match=r"validation\.measure=APr: .*did you mean AP\?"):
+        fit(best, stage=stage)

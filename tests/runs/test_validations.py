@@ -1,0 +1,58 @@
+"""Validations within a stage's training: when there are any, and what is done with the best."""
+
+import pytest
+import torch
+
+from bacl.assembly.instantiate import instantiate
+from bacl.jobs import fit
+from bacl.loggers.csv_logger import read_rows
+from bacl.messages.errors import OptionError
+from bacl.one_pass.plan import can_be_planned
+from bacl.runs.validations import check_validations
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["validation.take=best"], r"^validation\.take=best: there are no validations"),
+        (["validation.patience=2"], r"^validation\.patience=2: there are no validations"),
+        (
+            ["validation.take=best", "validation.every=99"],
+            r"validation\.every=99, but the representation stage has \d+ epochs",
+        ),
+    ],
+)
+def test_what_needs_validations_is_refused_without_them(tiny, options, message):
+    config = tiny(*options)
+    schedules = {name: instantiate(node.schedule) for name, node in config.stages.items()}
+    with pytest.raises(OptionError, match=message):
+        check_validations(config, schedules)
+
+
+def test_jobs_whose_heads_choose_their_steps_train_apart(tiny):
+    assert can_be_planned(tiny("validation.every=1"))
+    assert not can_be_planned(tiny("validation.every=1", "validation.take=best"))
+    assert not can_be_planned(tiny("validation.every=1", "validation.patience=2"))
+
+
+@pytest.mark.slow
+def test_the_best_weights_are_what_a_stage_hands_on(tiny, tmp_path):
+    config = tiny(
+        *("validation.every=0.5", "validation.take=best", "validation.measure=AP50"),
+        *("stage=representation", "stages.representation.schedule.epochs=3"),
+    )
+    fit.run(config, tmp_path)
+    folder = tmp_path / "representation"
+    best, final = (torch.load(folder / f"{name}.ckpt") for name in ("best", "final"))
+    assert all(
+        torch.equal(value, final["detector"][key]) for key, value in best["detector"].items()
+    )
+    values = [
+        value
+        for _, row in read_rows(folder / "metrics.csv")
+        for quantity, value in row.items()
+        if (quantity.section, quantity.part) == ("val", "AP50")
+    ]
+    *within, last = values
+    assert len(within) == 6
+    assert last == pytest.approx(max(within))  # what is judged at the end is what was the best
