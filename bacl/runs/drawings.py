@@ -12,6 +12,7 @@ from bacl.data.datamodule import DetectionDataModule
 from bacl.data.dataset import DetectionDataset
 from bacl.evaluation.errors.label_suspicions import LabelSuspicions
 from bacl.evaluation.evaluation import Evaluation
+from bacl.evaluation.measures import shown_in
 from bacl.evaluation.shift_curve import ShiftCurve
 from bacl.evaluation.telling_images import TellingImage
 from bacl.heads import Head, classifiers_by_name
@@ -30,8 +31,10 @@ from bacl.reporting.figures import (
     draw_reliability,
     draw_shift_curves,
     draw_thresholds,
+    draw_validations,
     draw_weight_norms,
     has_losses,
+    validation_panels,
 )
 from bacl.reporting.label_errors import caption_lines, suspected
 from bacl.reporting.shift_lines import shift_curves
@@ -65,6 +68,7 @@ def draw(
     """
     pictures = folder / "figures"
     drawings: dict[str, Callable[[Path], Path]] = {
+        **_curves(folder / "metrics.csv", evaluations),
         "ap_by_count.png": partial(_draw_precision, evaluations, data),
         "weight_norms.png": partial(_draw_norms, evaluations, heads, data),
         "detections.png": partial(_draw_detections, evaluations, data, report),
@@ -82,13 +86,23 @@ def draw(
         drawings["thresholds.png"] = partial(_draw_thresholds, evaluations, data)
         drawings["reliability.png"] = partial(_draw_reliability, evaluations)
     with Dispensable(f"{pictures}: not drawn") as figures:
-        for curves in folder.glob("metrics.csv"):
-            with figures.part("losses.png"):
-                if has_losses(curves):
-                    yield draw_losses(pictures / "losses.png", curves, list(evaluations))
         for name, drawing in drawings.items():
             with figures.part(name):
                 yield drawing(pictures / name)
+
+
+def _curves(metrics_csv: Path, evaluations: Evaluations) -> dict[str, Callable[[Path], Path]]:
+    """Over the steps of a training that was logged: a run of a few steps ends before the first."""
+    if not metrics_csv.exists():
+        return {}
+    drawings: dict[str, Callable[[Path], Path]] = {}
+    if has_losses(metrics_csv):
+        draws = partial(draw_losses, metrics_csv=metrics_csv, heads=list(evaluations))
+        drawings["losses.png"] = draws
+    measures = shown_in(_first(evaluations).measures, "main")
+    if panels := validation_panels(metrics_csv, measures, list(evaluations)):
+        drawings["validations.png"] = partial(draw_validations, panels=panels)
+    return drawings
 
 
 def _draw_precision(evaluations: Evaluations, data: DetectionDataModule, path: Path) -> Path:

@@ -4,12 +4,15 @@ import torch
 
 from bacl.evaluation.coco_ap import groups_by_count
 from bacl.evaluation.lvis_ap import groups_by_frequency
+from bacl.evaluation.measures import Measure
 from bacl.loggers.measurements import Quantity
 from bacl.reporting.figures import (
     draw_ap_by_count,
     draw_losses,
     draw_shift_curves,
+    draw_validations,
     draw_weight_norms,
+    validation_panels,
 )
 from bacl.reporting.figures.losses import has_losses, read_curves
 from bacl.reporting.figures.precision_by_count import mean_around
@@ -123,6 +126,25 @@ def test_a_file_without_losses_is_named(tmp_path):
     assert has_losses(write_metrics(tmp_path / "m.csv", "step,train/box\n0,1\n"))
     with pytest.raises(ValueError, match=r"m\.csv: no column train/"):
         read_curves(write_metrics(tmp_path / "m.csv", "step,val/AP\n0,1\n"))
+
+
+def test_validations_are_curves_of_each_head_in_percent(tmp_path, pixels):
+    measures = [Measure("AP", "AP", "main"), Measure("AP_r", "AP_r", "main", "r")]
+    text = "step,val/bacl/AP,val/bce/AP,val/bacl/AP_r,train/box\n9,0.1,0.2,-1,3\n19,0.3,0.4,0.5,2\n"
+    path = write_metrics(tmp_path / "m.csv", text)
+    panels = validation_panels(path, measures, ["bce", "bacl"])
+    assert list(panels) == ["AP", "AP_r"]
+    assert list(panels["AP"]) == ["bce", "bacl"]
+    steps, values = panels["AP"]["bacl"]
+    assert (steps.tolist(), values.tolist()) == ([9, 19], pytest.approx([10, 30]))
+    assert panels["AP_r"]["bacl"][0].tolist() == [19]
+    assert pixels(draw_validations(tmp_path / "v.png", panels), head_colour(0)) > 50
+
+
+@pytest.mark.parametrize("rows", ["", "9,0.1,\n", "9,,1\n19,,1\n"])
+def test_one_validation_is_no_curve(tmp_path, rows):
+    path = write_metrics(tmp_path / "m.csv", "step,val/bacl/AP,train/box\n" + rows)
+    assert validation_panels(path, [Measure("AP", "AP", "main")], ["bacl"]) == {}
 
 
 def test_values_that_are_not_finite_do_not_hide_the_others(tmp_path, pixels):

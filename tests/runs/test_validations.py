@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
+from bacl.assembly import trainer as trainers
 from bacl.assembly.instantiate import instantiate
 from bacl.jobs import fit
 from bacl.loggers.csv_logger import read_rows
@@ -42,6 +44,7 @@ def test_the_best_weights_are_what_a_stage_hands_on(tiny, tmp_path):
         *("stage=representation", "stages.representation.schedule.epochs=3"),
     )
     fit.run(config, tmp_path)
+    assert (tmp_path / "representation/figures/validations.png").exists()
     folder = tmp_path / "representation"
     best, final = (torch.load(folder / f"{name}.ckpt") for name in ("best", "final"))
     assert all(
@@ -56,3 +59,37 @@ def test_the_best_weights_are_what_a_stage_hands_on(tiny, tmp_path):
     *within, last = values
     assert len(within) == 6
     assert last == pytest.approx(max(within))  # what is judged at the end is what was the best
+
+
+class Crash(Callback):
+    """A power cut right after this step."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.global_step == self.step:
+            raise KeyError("the power is out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [3, 5])
+def test_an_interrupted_training_finds_the_same_best(tiny, tmp_path, monkeypatch, step):
+    config = tiny(
+        *("validation.every=0.5", "validation.take=best", "validation.patience=3"),
+        *("stage=representation", "stages.representation.schedule.epochs=3"),
+        "checkpoint_every_minutes=0.0001",
+    )
+    fit.run(config.copy(), tmp_path / "straight")
+    watchers = trainers.callbacks
+    monkeypatch.setattr(trainers, "callbacks", lambda *args: [*watchers(*args), Crash(step)])
+    with pytest.raises(KeyError, match="the power is out"):
+        fit.run(config.copy(), tmp_path / "cut")
+    monkeypatch.setattr(trainers, "callbacks", watchers)
+    fit.run(config.copy(), tmp_path / "cut")
+    for name in ("best", "final"):
+        one, other = (
+            torch.load(tmp_path / run / "representation" / f"{name}.ckpt")["detector"]
+            for run in ("straight", "cut")
+        )
+        assert all(torch.equal(value, other[key]) for key, value in one.items())

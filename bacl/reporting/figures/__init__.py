@@ -10,6 +10,7 @@ from bacl.reporting.figures.prediction_panels import draw_predictions
 from bacl.reporting.figures.reliability_curves import draw_reliability
 from bacl.reporting.figures.shift_curves import draw_shift_curves
 from bacl.reporting.figures.thresholds_by_count import draw_thresholds
+from bacl.reporting.figures.validation_curves import draw_validations, validation_panels
 from bacl.reporting.figures.weight_norms import draw_weight_norms
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "draw_reliability",
     "draw_shift_curves",
     "draw_thresholds",
+    "draw_validations",
     "draw_weight_norms",
     "has_losses",
+    "validation_panels",
 ]

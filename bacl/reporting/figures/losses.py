@@ -61,13 +61,17 @@ def has_losses(metrics_csv: Path) -> bool:
 
 def loss_panels(metrics_csv: Path, heads: Sequence[str] = ()) -> dict[str, dict[str, Curve]]:
     """Curves by part and head ("" of what heads share); see `draw_losses` for the arguments."""
-    return _panels(read_curves(metrics_csv), heads)
+    return panels_of(read_curves(metrics_csv), heads)
 
 
-def read_curves(metrics_csv: Path) -> dict[Quantity, Curve]:
-    """Steps and values of every training loss.
+def read_curves(metrics_csv: Path, section: str = LOSSES) -> dict[Quantity, Curve]:
+    """Steps and values of every training loss, or of what else was measured.
 
     A run that was interrupted repeats the steps after its last checkpoint; the later values count.
+
+    Args:
+        metrics_csv: the CSV logger's file.
+        section: of the quantities.
 
     Raises:
         ValueError: there is none.
@@ -75,10 +79,10 @@ def read_curves(metrics_csv: Path) -> dict[Quantity, Curve]:
     points: dict[Quantity, dict[int, float]] = {}
     for step, row in read_rows(Path(metrics_csv)):
         for quantity, value in row.items():
-            if quantity.section == LOSSES:
+            if quantity.section == section:
                 points.setdefault(quantity, {})[step] = value
     if not points:
-        raise ValueError(f"{metrics_csv}: no column {LOSSES}/… with a value; was the run logged?")
+        raise ValueError(f"{metrics_csv}: no column {section}/… with a value; was the run logged?")
     return {each: _sorted(points[each]) for each in sorted(points, key=str)}
 
 
@@ -92,7 +96,9 @@ def _finite(curve: Curve) -> Curve:
     return curve[0][kept], curve[1][kept]
 
 
-def _panels(curves: Mapping[Quantity, Curve], first: Sequence[str]) -> dict[str, dict[str, Curve]]:
+def panels_of(
+    curves: Mapping[Quantity, Curve], first: Sequence[str]
+) -> dict[str, dict[str, Curve]]:
     """Curves by part and head, what heads have before what they share."""
     order: dict[str | None, int] = {head: number for number, head in enumerate(first)}
     ranked = sorted(curves, key=lambda each: (not each.head, order.get(each.head, len(order))))
