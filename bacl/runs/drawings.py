@@ -68,7 +68,6 @@ def draw(
     """
     pictures = folder / "figures"
     drawings: dict[str, Callable[[Path], Path]] = {
-        **_curves(folder / "metrics.csv", evaluations),
         "ap_by_count.png": partial(_draw_precision, evaluations, data),
         "weight_norms.png": partial(_draw_norms, evaluations, heads, data),
         "detections.png": partial(_draw_detections, evaluations, data, report),
@@ -86,23 +85,24 @@ def draw(
         drawings["thresholds.png"] = partial(_draw_thresholds, evaluations, data)
         drawings["reliability.png"] = partial(_draw_reliability, evaluations)
     with Dispensable(f"{pictures}: not drawn") as figures:
+        for metrics_csv in folder.glob("metrics.csv"):
+            yield from _draw_curves(pictures, metrics_csv, evaluations, figures)
         for name, drawing in drawings.items():
             with figures.part(name):
                 yield drawing(pictures / name)
 
 
-def _curves(metrics_csv: Path, evaluations: Evaluations) -> dict[str, Callable[[Path], Path]]:
-    """Over the steps of a training that was logged: a run of a few steps ends before the first."""
-    if not metrics_csv.exists():
-        return {}
-    drawings: dict[str, Callable[[Path], Path]] = {}
-    if has_losses(metrics_csv):
-        draws = partial(draw_losses, metrics_csv=metrics_csv, heads=list(evaluations))
-        drawings["losses.png"] = draws
-    measures = shown_in(_first(evaluations).measures, "main")
-    if panels := validation_panels(metrics_csv, measures, list(evaluations)):
-        drawings["validations.png"] = partial(draw_validations, panels=panels)
-    return drawings
+def _draw_curves(
+    folder: Path, metrics_csv: Path, evaluations: Evaluations, figures: Dispensable
+) -> Iterator[Path]:
+    """Over the steps of a training."""
+    heads, measures = list(evaluations), shown_in(_first(evaluations).measures, "main")
+    with figures.part("losses.png"):
+        if has_losses(metrics_csv):
+            yield draw_losses(folder / "losses.png", metrics_csv, heads)
+    with figures.part("validations.png"):
+        if panels := validation_panels(metrics_csv, measures, heads):
+            yield draw_validations(folder / "validations.png", panels)
 
 
 def _draw_precision(evaluations: Evaluations, data: DetectionDataModule, path: Path) -> Path:
