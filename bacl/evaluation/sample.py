@@ -15,6 +15,7 @@ from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.summary import label_summary, summary
+from bacl.evaluation.thresholds.scored import Scored
 from bacl.evaluation.truth import GroundTruth
 
 
@@ -59,6 +60,11 @@ class Sample:
         truth, own = self.truth, self.detections
         boxes = box_overlap(own.boxes, truth.boxes, truth.crowd)
         return judge(truth, own, own.areas, boxes, self.rules, self.grouping)
+
+    @cached_property
+    def scored(self) -> Scored:
+        """Its judged detections, for thresholds of scores and for what scores are worth."""
+        return Scored.of(self.judgement.verdicts, self.truth)
 
     @cached_property
     def measures(self) -> Mapping[str, float]:

@@ -75,7 +75,7 @@ def _numbers(points: OperatingPoints) -> dict[str, Any]:
     chosen, keys = points.thresholds, ["all", *(g.key for g in points.grouping.groups)]
     fitted = {}
     for choice, each in points.fitted.items():
-        outcome, errors = each.of_groups(points.grouping), each.errors
+        outcome, errors = each.of_groups(points.grouping), points.errors[choice]
         columns = [outcome.f1, errors, outcome.precision, outcome.recall, outcome.objects]
         names = ("f1", "standard_error", "precision", "recall", "objects")
         fitted[choice] = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
-from bacl.evaluation.thresholds.operating_points import Fitted, OperatingPoints
+from bacl.evaluation.thresholds.operating_points import OperatingPoints
 from bacl.messages.shown import as_markdown, shown
 
 EXPLANATION = (
@@ -28,15 +28,15 @@ def operating_points(evaluations: Evaluations) -> dict[str, OperatingPoints]:
 
 
 def threshold_lines(evaluations: Evaluations) -> list[str]:
-    """A table of F1, precision and recall at three choices of thresholds; none where none are."""
+    """A table of F1, precision and recall at four choices of thresholds; none where none are."""
     points = operating_points(evaluations)
     if not points:
         return []
     first = next(iter(points.values()))
     lines = _head(["head", "thresholds"], first.grouping, "F1 (precision / recall)")
     for name, each in points.items():
-        for choice, fitted in each.fitted.items():
-            cells = " | ".join([as_markdown(shown(name)), choice, *_cells(fitted, each.grouping)])
+        for choice in each.fitted:
+            cells = " | ".join([as_markdown(shown(name)), choice, *_cells(each, choice)])
             lines.append(f"| {cells} |")
     return [*lines, "", f"- {EXPLANATION.format(objective=first.objective)}"]
 
@@ -57,9 +57,9 @@ def reliability_lines(evaluations: Evaluations) -> list[str]:
     return [*lines, "", f"- {RELIABILITY}"]
 
 
-def _cells(fitted: Fitted, grouping: Grouping) -> list[str]:
-    outcome = fitted.of_groups(grouping)
-    rows = zip(outcome.f1, fitted.errors, outcome.precision, outcome.recall, strict=True)
+def _cells(points: OperatingPoints, choice: str) -> list[str]:
+    outcome, errors = points.fitted[choice].of_groups(points.grouping), points.errors[choice]
+    rows = zip(outcome.f1, errors, outcome.precision, outcome.recall, strict=True)
     return [
         f"{_percent(f1)}{'' if math.isnan(error) else f' ± {100 * error:.1f}'} "
         f"({_percent(precision)} / {_percent(recall)})"

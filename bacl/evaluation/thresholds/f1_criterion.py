@@ -4,13 +4,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bacl.evaluation.bootstrap import standard_error
+from bacl.evaluation.bootstrap import ratios, standard_error
 from bacl.evaluation.criteria import Criterion, mean_of_known
 from bacl.evaluation.sample import Sample
 from bacl.evaluation.thresholds.choosing import Chooser
 from bacl.evaluation.thresholds.objectives import BestF1
 from bacl.evaluation.thresholds.operating_points import Fitted, OperatingPoints, halves_in
-from bacl.evaluation.thresholds.scored import Scored
 from bacl.options.ranges import Count
 
 
@@ -53,7 +52,7 @@ class F1AtThresholds(Criterion):
 
         NaN where it has nothing of any group.
         """
-        found = self._fitted(sample).resampled[:, 1:]
+        found = ratios(*self._fitted(sample).sums)[:, 1:]
         present = [group.members[sample.truth.labels].any() for group in sample.grouping.groups]
         own = found[:, np.array(present, bool)]
         known = ~np.isnan(own)
@@ -64,6 +63,5 @@ class F1AtThresholds(Criterion):
         if sample not in self._known:
             chooser = Chooser(self._objective, sample.grouping)
             halves = halves_in(sample.truth, sample.image_ids)
-            scored = Scored.of(sample.judgement.verdicts, sample.truth)
-            self._known[sample] = OperatingPoints.of(scored, halves, chooser).fine
+            self._known[sample] = OperatingPoints.of(sample.scored, halves, chooser).fine
         return self._known[sample]

@@ -94,19 +94,14 @@ class Fitted:
         every = np.ones((1, grouping.num_categories), bool)
         return self.per_category.sums(np.stack([*every, *(g.members for g in grouping.groups)]))
 
-    @cached_property
-    def resampled(self) -> np.ndarray:
-        """(B, 1 + K) float64: F1 of all and of each group in resamples of the images."""
+    @property
+    def sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """Two (I, 1 + K) float64, of all and of each group, for `bootstrap.ratios`: F1."""
         found, false, objects = (
             np.column_stack([each.sum(1), each])
             for each in (self.per_image.found, self.per_image.false, self.per_image.objects)
         )
-        return ratios(2 * found, found + false + objects)
-
-    @property
-    def errors(self) -> np.ndarray:
-        """(1 + K,) one standard error of each F1, by bootstrap over images; NaN if unknown."""
-        return standard_error(self.resampled)
+        return 2 * found, found + false + objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +126,16 @@ class OperatingPoints:
         """What thresholds per category find."""
         return self.fitted[PER_CATEGORY]
 
+    @cached_property
+    def errors(self) -> dict[str, np.ndarray]:
+        """By choice (1 + K,), one standard error of each F1 by bootstrap over images; or NaN.
+
+        All choices see the same resamples.
+        """
+        above, below = zip(*(each.sums for each in self.fitted.values()), strict=True)
+        errors = standard_error(ratios(np.hstack(above), np.hstack(below)))
+        return dict(zip(self.fitted, np.split(errors, len(self.fitted)), strict=True))
+
     @classmethod
     def of(cls, scored: Scored, halves: np.ndarray, chooser: Chooser) -> Self:
         """Choose by all and by halves.
@@ -150,11 +155,9 @@ class OperatingPoints:
             PER_GROUP: np.stack([each.per_group for each in by_half])[judge, labels],
             PER_CATEGORY: np.stack([each.per_category for each in by_half])[judge, labels],
         }
-        chosen = chooser.choose(scored, ranked)
+        chosen, judged = chooser.choose(scored, ranked), halves[0] | halves[1]
         found = {
-            choice: Fitted.of(
-                scored, scored.scores >= limit, chooser.grouping, halves[0] | halves[1]
-            )
+            choice: Fitted.of(scored, scored.scores >= limit, chooser.grouping, judged)
             for choice, limit in {**limits, "": chosen.per_category[labels]}.items()
         }
         taken = found.pop("").per_category

@@ -92,7 +92,7 @@ def _draw_f1(axes: Axes, points: Mapping[str, OperatingPoints]) -> None:
             left = (index * (len(choices) + 0.5) + place + 0.5) * width - 0.425
             axes.bar(
                 np.arange(len(groups)) + left, 100 * fitted.of_groups(own.grouping).f1[rows],
-                width * 0.9, yerr=100 * fitted.errors[rows], error_kw={"ecolor": MUTED},
+                width * 0.9, yerr=100 * own.errors[choice][rows], error_kw={"ecolor": MUTED},
                 color=head_colour(index), alpha=_depth(place, choices),
                 label=f"{legend_label(head)}, {choice}",
             )  # fmt: skip

@@ -106,7 +106,7 @@ def test_nothing_at_all_is_no_error():
     assert own.thresholds.of_all == 0.5
     assert (own.thresholds.per_category == 0.5).all()
     assert np.isnan(own.fitted[PER_CATEGORY].of_groups(NINE).f1).all()
-    assert np.isnan(own.fitted[PER_CATEGORY].errors).all()
+    assert np.isnan(own.errors[PER_CATEGORY]).all()
 
 
 def test_a_wish_that_is_not_reached_is_flagged_and_the_category_keeps_its_own():
@@ -139,5 +139,5 @@ def test_precision_recall_and_f1_by_hand():
 def test_errors_grow_with_fewer_images():
     every, few = (points(drawn(0, num_images=number), first=np.arange(number) < number // 2)
                   for number in (60, 6))  # fmt: skip
-    assert 0 < every.fine.errors[0] < 0.2
-    assert few.fine.errors[0] > 0
+    assert 0 < every.errors[PER_CATEGORY][0] < 0.2
+    assert few.errors[PER_CATEGORY][0] > 0
