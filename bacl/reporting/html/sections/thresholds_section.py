@@ -7,7 +7,7 @@ import numpy as np
 
 from bacl.evaluation.reliability import Reliability
 from bacl.evaluation.thresholds.choosing import Thresholds
-from bacl.evaluation.thresholds.operating_points import Fitted, OperatingPoints
+from bacl.evaluation.thresholds.operating_points import OperatingPoints
 from bacl.messages.shown import shown
 from bacl.reporting.head_rows import DASH, Cell
 from bacl.reporting.html.markup import Markup, element, joined
@@ -28,9 +28,9 @@ def make(source: Source) -> Content:
     titles = ["all", *(group_title(source.grouping, group) for group in source.grouping.groups)]
     objective = next(iter(points.values())).objective
     rows = [
-        (f"{shown(name)}, {choice}", _fitted(each, own))
+        (f"{shown(name)}, {choice}", _fitted(choice, own))
         for name, own in points.items()
-        for choice, each in own.fitted.items()
+        for choice in own.fitted
     ]
     told = element("p", f"{EXPLANATION.format(objective=objective)} {BELOW}", class_="note")
     table = percent_table("F1, percent", titles, rows)
@@ -41,9 +41,9 @@ def make(source: Source) -> Content:
 BELOW = "Below F1 stand precision and recall. The thresholds are used in the pictures here, too."
 
 
-def _fitted(fitted: Fitted, points: OperatingPoints) -> list[Cell]:
-    found = fitted.of_groups(points.grouping)
-    rows = zip(found.f1, fitted.errors, found.precision, found.recall, strict=True)
+def _fitted(choice: str, points: OperatingPoints) -> list[Cell]:
+    found = points.fitted[choice].of_groups(points.grouping)
+    rows = zip(found.f1, points.errors[choice], found.precision, found.recall, strict=True)
     return [
         Cell(
             _percent(f1) + ("" if math.isnan(error) else f" ± {100 * error:.1f}"),
