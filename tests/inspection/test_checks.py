@@ -200,6 +200,12 @@ def test_every_fault_of_every_check_is_planted():
     assert len({fault.kind for fault in faults}) == len(set(faults))
 
 
+def test_every_kind_is_in_the_documents():
+    told = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
+    kinds = {kind for kinds in PLANTED for kind in kinds.split()} | OF_VIEWS
+    assert {kind for kind in kinds if f"`{kind}`" not in told} == set()
+
+
 def test_several_faults_are_all_found_the_gravest_first(files):
     several = ("missing_pictures", "two_labels", "same_picture_in_both", "tiny_objects")
     files.add(files.train, 60)

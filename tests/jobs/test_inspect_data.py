@@ -43,6 +43,15 @@ def test_numbers_are_those_of_the_files(inspected, tiny):
     assert sum(view["counts"]) == view["objects"] == len(train["annotations"])
 
 
+def test_every_field_is_in_the_documents(inspected):
+    told = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
+    content = json.loads((inspected / "data.json").read_text(encoding="utf-8"))
+    parts = {key: content[key][0] for key in ("categories", "views", "steps", "seen_together")}
+    parts |= {"splits": content["splits"]["train"], "preset": content["preset"]["parts"][0]}
+    fields = {*content, *(field for part in parts.values() for field in part)}
+    assert {field for field in fields if f"`{field}" not in told} == set()
+
+
 def test_both_stages_are_timed(inspected):
     content = json.loads((inspected / "data.json").read_text(encoding="utf-8"))
     representation, classifier = content["steps"]
