@@ -34,8 +34,9 @@ BOUNDARY = (
 FIXED = (
     "AP_fixed (Dave et al. 2021): the best 10,000 detections of each category count, of all images "
     "together and with no limit of an image but the detector's own "
-    "(`detector.postprocess.max_detections`). The published protocol keeps far more of an image "
-    "than 300: `job=test detector.postprocess.max_detections=3000`."
+    "(`detector.postprocess.max_detections`). The published protocol keeps far more than 300 of an "
+    "image, and weaker ones: `job=test detector.postprocess.max_detections=1000 "
+    "detector.postprocess.score_threshold=0`."
 )
 
 

@@ -12,6 +12,7 @@ from bacl.jobs import fit
 MASKS = (
     "detector=mask_small",
     "detector.mask.head={layers:1,channels:8}",
+    "metric.boundary=true",
     "report.save_detections=true",
     "report.score_threshold=0.01",
 )
@@ -23,7 +24,9 @@ def test_a_run_with_masks(tiny, tmp_path):
     folder = tmp_path / "classifier"
     measures = json.loads((folder / "results.json").read_text())
     for head in ("baseline", "bacl"):
-        assert {"AP", "segm/AP", "segm/APr", "segm/AP75", "segm/AR@300"} <= set(measures[head])
+        assert {"AP", "segm/AP", "segm/APr", "segm/AP75", "segm/AR@300", "segm/AP_boundary"} <= set(
+            measures[head]
+        )
     assert "| bacl masks |" in (folder / "results.md").read_text()
     assert "bacl.segm/AP" in (folder / "per_category.csv").read_text().splitlines()[0]
     assert (folder / "figures/detections.png").exists()
