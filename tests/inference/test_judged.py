@@ -41,8 +41,9 @@ def without_groups(content):
 
 
 def written(results: Path) -> dict:
-    """Measures of a job; -1 is null in a file."""
-    heads = json.loads(results.read_text(encoding="utf-8"))
+    """Measures of a job; -1 is null in a file, and what is no head's is text."""
+    content = json.loads(results.read_text(encoding="utf-8"))
+    heads = {name: each for name, each in content.items() if isinstance(each, dict)}
     return {
         head: {key: -1.0 if value is None else value for key, value in each.items()}
         for head, each in heads.items()
