@@ -5,6 +5,7 @@ E: cuts. C: categories.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TypedDict
 
 import numpy as np
@@ -128,6 +129,9 @@ class Costs(TypedDict, total=False):
     false_detection: NotNegative
 
 
+NO_OTHERS: Mapping[str, Costs] = MappingProxyType({})
+
+
 class LowestCost(Objective):
     """The lowest sum of the costs of objects missed and of false detections.
 
@@ -147,13 +151,13 @@ class LowestCost(Objective):
         self,
         miss: NotNegative = 1.0,
         false_detection: NotNegative = 1.0,
-        of_groups: Mapping[str, Costs] | None = None,
-        of_categories: Mapping[str, Costs] | None = None,
+        of_groups: Mapping[str, Costs] = NO_OTHERS,
+        of_categories: Mapping[str, Costs] = NO_OTHERS,
         least_objects: Count = 3,
     ) -> None:
         super().__init__(least_objects)
         self.miss, self.false_detection = miss, false_detection
-        self.of_groups, self.of_categories = dict(of_groups or {}), dict(of_categories or {})
+        self.of_groups, self.of_categories = dict(of_groups), dict(of_categories)
 
     def utility(self, found: np.ndarray, false: np.ndarray, objects: np.ndarray) -> np.ndarray:
         """See `Objective`; the negative cost, with objects weighted by what missing them costs."""
