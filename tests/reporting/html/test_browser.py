@@ -149,6 +149,18 @@ def test_a_narrow_window_scrolls_in_one_direction(opened):
     opened.resize(1280, 900)
 
 
+def test_paper_has_all_categories(opened):
+    opened.command("Emulation.setEmulatedMedia", media="print")
+    opened.run("dispatchEvent(new Event('beforeprint'))")
+    rows = "return document.querySelectorAll('.rows tbody tr:not(.gap)').length"
+    assert opened.run(rows) == 60
+    opened.run("return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    assert opened.run(rows) == 60
+    opened.run("dispatchEvent(new Event('afterprint'))")
+    opened.command("Emulation.setEmulatedMedia", media="")
+    opened.until("return document.querySelectorAll('.rows tbody tr:not(.gap)').length < 60")
+
+
 def test_nothing_moves_after_the_first_sight(window, page):
     watch = """
       window.moved = 0;

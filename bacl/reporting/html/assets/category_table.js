@@ -16,8 +16,9 @@ class CategoryTable {
     this.frame.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(this.frame);
     view.append(this.controls(), this.status, this.frame);
-    addEventListener("beforeprint", () => this.draw(true));
-    addEventListener("afterprint", () => this.draw());
+    this.prints = false;
+    addEventListener("beforeprint", () => this.print(true));
+    addEventListener("afterprint", () => this.print(false));
     this.setColumns();
   }
 
@@ -84,7 +85,14 @@ class CategoryTable {
     this.draw();
   }
 
-  draw(all = false) {
+  /** Paper has all rows in sight. */
+  print(prints) {
+    this.prints = prints;
+    this.draw();
+  }
+
+  draw() {
+    const all = this.prints;
     const start = all ? 0 : Math.max(0, Math.floor(this.frame.scrollTop / ROW) - SPARE);
     const end = all ? this.rows.length : Math.min(this.rows.length, start + Math.ceil(this.frame.clientHeight / ROW) + 2 * SPARE);
     const focused = this.body.contains(document.activeElement) ? document.activeElement.hash : null;
