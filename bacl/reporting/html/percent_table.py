@@ -42,7 +42,7 @@ def _row(name: str, cells: Sequence[Cell], signs: tuple[str, str]) -> Markup:
 
 
 def _number(cell: Cell, more: str, less: str) -> Markup:
-    value = "" if cell.value == DASH else cell.value
+    value = "" if cell.value == DASH else cell.value.split()[0]  # without its error
     parts = [element("span", cell.value, class_="value")]
     if cell.change:
         sign = {"+": more, "-": less}.get(cell.change[0], "")

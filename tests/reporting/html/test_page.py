@@ -17,6 +17,7 @@ from bacl.reporting.html.page import Page, embedded
 from bacl.reporting.html.section import Content, LeftOut, Section
 from bacl.reporting.html.sections import (
     choice_section,
+    curves_section,
     data_section,
     diagnosis_section,
     label_errors_section,
@@ -68,6 +69,12 @@ def test_the_structure_is_sound(structure):
     assert {link[1:] for link in links} <= set(structure.ids)
     named = [each["aria-labelledby"] for tag, each in structure.elements if tag == "section"]
     assert set(named) <= set(structure.ids)
+
+
+def test_numbers_can_be_sorted(structure):
+    values = [each["data-value"] for _, each in structure.elements if "data-value" in each]
+    assert len(values) > 100
+    assert all(np.isfinite(float(value)) for value in values if value)
 
 
 def test_nothing_outside_is_named(structure, text):
@@ -155,6 +162,31 @@ def test_categories_have_the_thresholds_that_were_chosen(made, text):
         own = [owner == 0 for owner in found["heads"][head]["owners"]]
         assert own == chosen.own.tolist()
     assert "third, per category" in text
+
+
+def test_curves_are_those_of_the_files(made, tmp_path):
+    (tmp_path / "metrics.csv").write_text(
+        "step,train/third/classification,train/box,val/third/AP\n"
+        "0,nan,4,0.1\n1,2,3,0.2\n2,1.23456,2,0.3\n"
+    )
+    (tmp_path / "shift_curves.csv").write_text(
+        "head,gamma,right_label,right_label_r,right_label_c,right_label_f\n"
+        "third,0,0.5,0.25,0.5,0.75\nthird,0.5,0.5,,0.5,0.5\n"
+    )
+    data = curves_section.make(replace(made, folder=tmp_path)).data
+    assert data["losses"]["classification"] == {"third": [[1, 2], [2, 1.235]]}
+    assert data["losses"]["box"] == {"": [[0, 4], [1, 3], [2, 2]]}
+    assert data["validations"]["AP"]["third"] == [[0, 10], [1, 20], [2, 30]]
+    ends = [group.key for group in made.first.shift.ends]
+    assert ends[0] == "r"
+    assert [point[:2] for point in data["shift"]["heads"]["third"]] == [[0, 25]]
+
+
+def test_a_long_curve_has_few_points():
+    steps = np.arange(10_000.0)
+    points = curves_section._points(steps, 2 * steps)
+    assert len(points) == curves_section.POINTS
+    assert (points[0], points[-1]) == ([0, 0], [9999, 20000])
 
 
 def test_the_chosen_head_is_told_of(made, tmp_path):

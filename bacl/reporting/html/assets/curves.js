@@ -5,9 +5,10 @@ function showCurves() {
   if (believed) believed.append(reliabilityChart(data("thresholds").reliability));
   const found = data("curves");
   if (!found) return;
-  const [byCount, shift, losses] = ["by-count", "shift", "losses"].map((key) => document.getElementById(`chart-${key}`));
+  const [byCount, shift, validations, losses] = ["by-count", "shift", "validations", "losses"].map((key) => document.getElementById(`chart-${key}`));
   if (byCount && data("categories")) byCount.append(precisionByCount(data("categories")));
   if (shift) shift.append(shiftChart(found.shift, found.heads));
+  if (validations) for (const [title, curves] of Object.entries(found.validations)) validations.append(lossChart(title, curves, found.heads));
   if (losses) for (const [title, curves] of Object.entries(found.losses)) losses.append(lossChart(title, curves, found.heads));
 }
 

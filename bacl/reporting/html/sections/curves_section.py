@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bacl.evaluation.measures import shown_in
 from bacl.reporting.figures.losses import has_losses, loss_panels
 from bacl.reporting.figures.style import running_mean
+from bacl.reporting.figures.validation_curves import validation_panels
 from bacl.reporting.html.markup import element, joined
 from bacl.reporting.html.section import Content, LeftOut, Section, Source
 from bacl.reporting.spreadsheet import text_of
@@ -19,10 +21,16 @@ POINTS = 120
 
 def make(source: Source) -> Content:
     """The data of the curves; the page draws them."""
-    data = {"losses": _losses(source), "shift": _shift(source), "heads": list(source.evaluations)}
+    data = {
+        "losses": _losses(source),
+        "validations": _validations(source),
+        "shift": _shift(source),
+        "heads": list(source.evaluations),
+    }
     places = [
         _figure("by-count", "AP by training data", BY_COUNT),
         _figure("shift", "Right labels over a shift of scores", SHIFT) if data["shift"] else "",
+        _figure("validations", "Validations", VALIDATIONS) if data["validations"] else "",
         _figure("losses", "Losses", LOSSES) if data["losses"] else "",
     ]
     return Content(joined(places), data)
@@ -37,6 +45,7 @@ SHIFT = (
     "left what the frequent group pays, upwards what the rare one gains. A head is worth its own "
     "training where its line lies above the others. The ring is the head as it is."
 )
+VALIDATIONS = "What validations within the training found, in percent."
 LOSSES = "A running mean over 1/40 of each curve."
 
 
@@ -54,18 +63,35 @@ def _losses(source: Source) -> dict[str, Any]:
         return {}
     panels = loss_panels(path, list(source.evaluations))
     return {
-        title: {head: _thinned(*curve) for head, curve in curves.items()}
+        title: {head: _smoothed(*curve) for head, curve in curves.items()}
         for title, curves in panels.items()
     }
 
 
-def _thinned(steps: np.ndarray, values: np.ndarray) -> list[list[float]]:
+def _validations(source: Source) -> dict[str, Any]:
+    """Nothing where the training was validated at its end alone."""
+    try:
+        path = source.file("metrics.csv")
+    except LeftOut:
+        return {}
+    measures = shown_in(source.first.measures, "main")
+    panels = validation_panels(path, measures, list(source.evaluations))
+    return {
+        title: {head: _points(*curve) for head, curve in curves.items()}
+        for title, curves in panels.items()
+    }
+
+
+def _smoothed(steps: np.ndarray, values: np.ndarray) -> list[list[float]]:
     kept = np.isfinite(values)
     steps, values = steps[kept], values[kept]
-    smooth = running_mean(values, max(1, len(values) // 40))
+    return _points(steps, running_mean(values, max(1, len(values) // 40)))
+
+
+def _points(steps: np.ndarray, values: np.ndarray) -> list[list[float]]:
+    """Steps and values, of many those that divide them evenly."""
     rows = np.unique(np.linspace(0, len(steps) - 1, POINTS).round().astype(int))
-    rows = rows[: len(steps)]
-    return [[float(steps[row]), _short(smooth[row])] for row in rows]
+    return [[float(steps[row]), _short(values[row])] for row in rows[: len(steps)]]
 
 
 def _shift(source: Source) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from bacl.reporting.html.markup import Markup, element, joined
 from bacl.reporting.html.section import Content, LeftOut, Section, Source
 from bacl.reporting.html.sweep_source import SweepSource
 
-DRAWN = ("ap_by_count", "detections", "label_errors", "losses", "reliability", "shift_curves")
+DRAWN = (
+    "ap_by_count",
+    "detections",
+    "label_errors",
+    "losses",
+    "reliability",
+    "shift_curves",
+    "validations",
+)
 """How the names of figures begin that other sections have, to look into."""
 LARGEST = 600_000
 """Bytes of a figure; a larger one is left in its folder."""

@@ -13,8 +13,13 @@ from bacl.reporting.head_rows import DASH, Cell
 from bacl.reporting.html.markup import Markup, element, joined
 from bacl.reporting.html.percent_table import percent_table
 from bacl.reporting.html.section import Content, LeftOut, Section, Source, group_title
-from bacl.reporting.threshold_lines import EXPLANATION, RELIABILITY, operating_points
+from bacl.reporting.threshold_lines import EXPLANATION, operating_points
 
+BELOW = "Below F1 stand precision and recall. The thresholds are used in the pictures here, too."
+RELIABILITY = (
+    "Calibration error: mean distance between scores and the share of right detections in 15 bins "
+    "of as many detections each. Below it how much higher scores are than that share, in the mean."
+)
 OWNERS = ("its own", "its group's", "that of all")
 """Whose a category's threshold is."""
 
@@ -36,9 +41,6 @@ def make(source: Source) -> Content:
     table = percent_table("F1, percent", titles, rows)
     believed = [_reliability(source, titles, reliabilities)] if reliabilities else []
     return Content(joined([told, table, *believed]), _data(source, points, reliabilities))
-
-
-BELOW = "Below F1 stand precision and recall. The thresholds are used in the pictures here, too."
 
 
 def _fitted(choice: str, points: OperatingPoints) -> list[Cell]:
@@ -68,7 +70,7 @@ def _reliability(source: Source, titles: list[Any], found: dict[str, Any]) -> Ma
 def _error(found: Reliability) -> Cell:
     if found.error < 0:
         return Cell(DASH)
-    return Cell(f"{100 * found.error:.1f}", f"score {100 * found.excess:+.1f}")
+    return Cell(f"{100 * found.error:.1f}", f"{100 * found.excess:+.1f}")
 
 
 def _data(
