@@ -80,8 +80,22 @@ def setting(config: DictConfig) -> Setting:
         stages=stages,
         batch_size=config.datamodule.batch_size,
         anchor_scale=OmegaConf.select(config, "detector.rpn.anchors.scale"),
-        hallucinates=OmegaConf.select(config, "head.hallucination.categories") is not None,
+        hallucinated_rows=_hallucinated_rows(config),
         chooses=config.get("choice") is not None,
         decoupled={"representation", "classifier"} <= set(config.stages),
         gpu=torch.cuda.is_available() and config.trainer.accelerator != "cpu",
+        processes=_processes(config),
     )
+
+
+def _hallucinated_rows(config: DictConfig) -> int | None:
+    hallucination = OmegaConf.select(config, "head.hallucination")
+    if hallucination is None or "categories" not in hallucination:
+        return None
+    return int(hallucination.categories * hallucination.samples)
+
+
+def _processes(config: DictConfig) -> int:
+    """As many as the trainer's options say; one where it is to find out."""
+    devices = config.trainer.devices
+    return int(devices) * int(config.trainer.num_nodes) if str(devices).isdecimal() else 1

@@ -21,13 +21,15 @@ class Setting:
     batch_size: int
     anchor_scale: float | None
     """None for a detector without such anchors."""
-    hallucinates: bool
-    """Whether the head has hallucinated rows, with `categories` and `samples`."""
+    hallucinated_rows: int | None
+    """Of a process' step, c · m; None of a head that has none."""
     chooses: bool
     """Whether the run chooses among heads."""
     decoupled: bool
     """Whether a stage for the classifier follows one for the features."""
     gpu: bool
+    processes: int = 1
+    """That share the pictures of a step."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,13 @@ LONG_TAIL = 10.0
 """Images of the largest category over those of the smallest from which on balance is worth it."""
 FEWEST_JUDGES = 100
 """Validation images: with fewer a choice among heads is by chance."""
-FEW_CATEGORIES = 60
-"""Below them the published number of hallucinated rows is too many."""
+FEWEST_ROWS, LIKELY_ROWS, MOST_ROWS = 1.3, 4.0, 8.0
+"""Hallucinated rows for each object of a process' step. The paper has four: 96 for two images of
+LVIS. With 75 objects a step, 20, 80 and 300 categories lost with a third of a row for each, and
+hardly differed between 1.3 and 5 (docs/results.md, "Hallucinated rows of a step"); of c and m the product
+alone mattered. On photographs eight gained and cost more than one."""
+SAMPLES = 12
+"""m, as in Sec. IV-B."""
 
 
 def batch_advice(data: Inspected, setting: Setting, side: float) -> tuple[Advice, int]:
@@ -98,17 +103,18 @@ def balance_advice(data: Inspected, setting: Setting) -> Advice:
     )
 
 
-def hallucination_advice(data: Inspected, setting: Setting) -> Advice:
-    """Rows of feature hallucination (Eq. 12), which the paper chose for 1,230 categories."""
-    part, count = "hallucinated rows", data.train.table.num_categories
-    if not setting.hallucinates:
+def hallucination_advice(data: Inspected, setting: Setting, batch: int) -> Advice:
+    """Rows of feature hallucination, c · m (Eq. 12-13), with so many pictures in a step."""
+    part, images = "hallucinated rows", int(data.train.used.sum())
+    if setting.hallucinated_rows is None:
         return Advice(part, (), "the head has none")
-    if count >= FEW_CATEGORIES:
-        return Advice(part, (), f"kept, for {count:,} categories")
-    categories, samples = max(2, round(8 * count / 70)), max(6, round(12 * count / 70))
-    rows = f"head.hallucination.categories={categories}", f"head.hallucination.samples={samples}"
-    return Advice(
-        part,
-        rows,
-        f"96 rows a step were chosen for 1,230 categories and suit 70; they push {count} too far",
-    )
+    objects = len(data.train.objects) / max(images, 1) * batch / setting.processes
+    ratio = setting.hallucinated_rows / max(objects, 1e-9)
+    told = f"{setting.hallucinated_rows} rows beside {objects:.0f} objects in a process' step"
+    if FEWEST_ROWS <= ratio <= MOST_ROWS or not objects:
+        return Advice(part, (), f"kept: {told}")
+    categories = max(1, round(LIKELY_ROWS * objects / SAMPLES))
+    changed = (
+        f"head.hallucination.categories={categories}", f"head.hallucination.samples={SAMPLES}"
+    )  # fmt: skip
+    return Advice(part, changed, f"{told}; LVIS has {LIKELY_ROWS:.0f} for each object")

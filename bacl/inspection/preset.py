@@ -29,7 +29,7 @@ def preset(data: Inspected, setting: Setting) -> list[Advice]:
         schedule_advice(data, setting, size),
         sampler_advice(data, setting),
         balance_advice(data, setting),
-        hallucination_advice(data, setting),
+        hallucination_advice(data, setting, size),
     ]
 
 

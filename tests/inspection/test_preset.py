@@ -17,7 +17,7 @@ SETTING = Setting(
     stages=STAGES,
     batch_size=16,
     anchor_scale=8,
-    hallucinates=True,
+    hallucinated_rows=96,
     chooses=False,
     decoupled=True,
     gpu=False,
@@ -75,7 +75,7 @@ def test_few_images_have_small_batches_and_many_epochs(files):
 
 def test_what_does_as_well_is_kept(files):
     stages = [Stage(stage.name, 40, 10) for stage in STAGES]
-    setting = replace(SETTING, stages=stages, batch_size=2, chooses=True, hallucinates=False)
+    setting = replace(SETTING, stages=stages, batch_size=2, chooses=True, hallucinated_rows=None)
     found = parts(files.inspected(), setting)
     kept = ("scale", "batch", "schedule", "sampler", "balance", "hallucinated rows")
     assert [found[part] for part in kept] == [()] * len(kept)
@@ -119,8 +119,18 @@ def test_every_part_has_a_reason(files):
         assert re.search(r"\w", advice.reason)
 
 
-def test_few_categories_have_few_rows(files):
-    assert hallucination_advice(files.inspected(), SETTING).overrides == (
-        "head.hallucination.categories=2",
-        "head.hallucination.samples=6",
-    )
+@pytest.mark.parametrize(
+    ("rows", "batch", "processes", "expected"),
+    [
+        (96, 24, 1, ()),  # four for each
+        (96, 24 * 5, 1, ("head.hallucination.categories=40", "head.hallucination.samples=12")),
+        (96, 24 * 5, 4, ()),
+        (960, 24, 1, ("head.hallucination.categories=8", "head.hallucination.samples=12")),
+        (96, 1, 1, ("head.hallucination.categories=1", "head.hallucination.samples=12")),
+    ],
+)
+def test_hallucinated_rows_go_by_the_objects_of_a_step(files, rows, batch, processes, expected):
+    data = files.inspected()
+    vars(data.train)["objects"] = np.arange(int(data.train.used.sum()))  # one in each image
+    setting = replace(SETTING, hallucinated_rows=rows, processes=processes)
+    assert hallucination_advice(data, setting, batch).overrides == expected
