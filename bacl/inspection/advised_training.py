@@ -22,8 +22,8 @@ FEWEST_JUDGES = 100
 FEWEST_ROWS, LIKELY_ROWS, MOST_ROWS = 1.3, 4.0, 8.0
 """Hallucinated rows for each object of a process' step. The paper has four: 96 for two images of
 LVIS. With 75 objects a step, 20, 80 and 300 categories lost with a third of a row for each, and
-hardly differed between 1.3 and 5 (docs/results.md, "Hallucinated rows of a step"); of c and m the product
-alone mattered. On photographs eight gained and cost more than one."""
+hardly differed between 1.3 and 5 (docs/results.md, "Hallucinated rows of a step"); of c and m
+the product alone mattered. On photographs eight gained and cost more than one."""
 SAMPLES = 12
 """m, as in Sec. IV-B."""
 
