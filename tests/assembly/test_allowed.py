@@ -13,7 +13,7 @@ from bacl.assembly.allowed import FUNCTIONS, LIBRARIES, OURS, may_be_built
 from bacl.assembly.harmless import counts_categories
 
 REPOSITORY = Path(__file__).parents[2]
-NEVER_FROM_A_FILE = {"trainer", "logger", "data", "hydra", "balance", "criterion"}
+NEVER_FROM_A_FILE = {"trainer", "logger", "data", "hydra", "balance", "criterion", "thresholds"}
 """Groups of conf/ that only the command chooses from."""
 OF_THE_COMMAND = {
     "bacl.data.datamodule.DetectionDataModule",
