@@ -64,7 +64,7 @@ class CategoryTable {
       if (place === this.order.column) cell.setAttribute("aria-sort", this.order.ascends ? "ascending" : "descending");
       return cell;
     });
-    const widths = this.columns.map((_, place) => ([208, 112, 140, 108, 140][place] ?? 116));
+    const widths = this.columns.map((_, place) => ([208, 112, 152, 112, 148][place] ?? 116));
     cells.forEach((cell, place) => { cell.style.width = `${widths[place]}px`; });
     this.grid.style.width = `${widths.reduce((sum, each) => sum + each)}px`;
     sortButtons(cells, (column, ascends) => { this.order = { column, ascends }; this.select(); });
