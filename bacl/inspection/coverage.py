@@ -11,7 +11,7 @@ from bacl.inspection.inspected import Inspected, InspectedSplit
 ROOT = Fault(
     "unused_root",
     Severity.WARNING,
-    "categories have the id 0 and no annotation: some exports list the name of all others so",
+    "categories have the id 0 and no annotation: some exports list a name for all others so",
     "the classifier has an output more, which is never right",
     "remove the record from `categories` of both files, if it is no category",
 )

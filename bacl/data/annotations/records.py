@@ -34,6 +34,8 @@ class RecordColumns:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.categories: list[dict[str, Any]] = []
+        self.root: str | None = None
+        """Name of a category that is none, see `drop_root`."""
         self.image_ids, self.image_sizes = array("q"), array("i")
         self.names: list[str] = []
         self.federated = {kind: array("q") for kind in FEDERATED}
@@ -53,7 +55,22 @@ class RecordColumns:
         if frequency not in (None, "r", "c", "f"):
             problem = f"{written(frequency)}, expected 'r', 'c' or 'f'"
             raise AnnotationError(self.file, f"{place}.frequency", problem)
-        self.categories.append({key: record.get(key) for key in ("id", "name", "frequency")})
+        kept = ("id", "name", "frequency", "supercategory")
+        self.categories.append({key: record.get(key) for key in kept})
+
+    def drop_root(self) -> None:
+        """Leave out the category 0 where it stands for all others alone, and for no object.
+
+        Some exports list what they call the project so: it is the supercategory of others, and no
+        annotation and no image's list names it. As a class it would be an output that is never
+        right.
+        """
+        above = [each["supercategory"] for each in self.categories if each["id"] != 0]
+        roots = [each for each in self.categories if each["id"] == 0 and each["name"] in above]
+        named = (self.classes, *self.federated.values())
+        if roots and not any(0 in identifiers for identifiers in named):
+            self.categories.remove(roots[0])
+            self.root = roots[0]["name"]
 
     def image(self, number: int, record: dict[str, Any]) -> None:
         """Collect an image: `id`, `height`, `width`, `file_name` or `coco_url`, federated lists."""

@@ -90,6 +90,8 @@ class AnnotationTable:
             np.array(description["frequency"], dtype="<U1"),
         )
         self.frequency_derived: bool = description["frequency_derived"]
+        self.root: str | None = description["root"]
+        """Name of the file's category 0, if it is but the supercategory of others and no class."""
         self.exhaustive: bool = description["exhaustive"]
         """No image has federated lists (COCO): every object of every category is annotated."""
         self.image_ids = open_column(self.folder, "image_ids")
@@ -256,6 +258,7 @@ class AnnotationTable:
             f"{self.source.name}: {self.num_images} images, {self.num_annotations} annotations, "
             f"{self.num_categories} categories ({', '.join(groups)})"
             + (f"; not trained on: {', '.join(left_out)}" if left_out else "")
+            + (f"; {self.root!r} is the supercategory of others, and no class" if self.root else "")
         )
 
     def with_categories(self, other: CategoryView) -> Self:

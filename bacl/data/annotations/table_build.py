@@ -19,7 +19,7 @@ from bacl.data.annotations.segmentation import Segmentations
 from bacl.data.annotations.segmentation_writer import SegmentationWriter
 from bacl.data.annotations.validation import SECTIONS, AnnotationError, check_unique, positions
 
-LAYOUT = 4
+LAYOUT = 5
 """Number of the column layout: raise it with every change of what this module writes."""
 
 FREQUENT, COMMON = 100, 10
@@ -75,6 +75,7 @@ def _check(records: RecordColumns) -> None:
     records.check_numbers()
     # From here on categories stand by ascending id: their position is the label.
     records.categories.sort(key=lambda category: category["id"])
+    records.drop_root()
 
 
 def _save_images(folder: Path, records: RecordColumns, per_image: np.ndarray) -> None:
@@ -171,6 +172,7 @@ def _save_categories(
         "frequency": frequency,
         "frequency_derived": not all(given),
         "exhaustive": not records.is_federated,
+        "root": records.root,
         "report": report,
     }
     (folder / "table.json").write_text(json.dumps(description), encoding="utf-8")

@@ -184,6 +184,22 @@ def test_a_table_that_another_has_just_put_in_its_place_is_not_replaced(tmp_path
     assert len(installed) == 1
 
 
+@pytest.mark.parametrize(
+    ("above", "used", "kept"),
+    [("things", False, False), ("things", True, True), ("other", False, True)],
+)
+def test_the_name_of_all_others_is_no_class(open_table, above, used, kept):
+    content = tiny()
+    for category in content["categories"]:
+        category["supercategory"] = above
+    content["categories"].append({"id": 0, "name": "things", "supercategory": "none"})
+    if used:
+        content["annotations"].append(annotation(99, 7, 0))
+    table = open_table(content)
+    assert ("things" in table.category_names) == kept
+    assert (table.root == "things") == ("no class" in table.summary()) == (not kept)
+
+
 def test_failed_build_leaves_nothing(open_table, tmp_path):
     with pytest.raises(AnnotationError):
         open_table(tiny(images=[image(7, height=0)]))
