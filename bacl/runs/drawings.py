@@ -42,6 +42,8 @@ from bacl.reporting.threshold_lines import operating_points
 from bacl.runs.evaluated import informative_images
 
 Evaluations = Mapping[str, Evaluation]
+COLUMNS = 4
+"""Of detections beside the truth."""
 
 
 def draw(
@@ -166,10 +168,22 @@ def _draw_reliability(evaluations: Evaluations, path: Path) -> Path:
 def _draw_detections(
     evaluations: Evaluations, data: DetectionDataModule, report: Report, path: Path
 ) -> Path:
-    shown = samples_of(evaluations, data, report)
+    shown = samples_of(side_by_side(evaluations), data, report)
     samples = [sample for _, sample in islice(shown, report["images"])]
     names, threshold = data.val_table.category_names, report["score_threshold"]
     return draw_detection_grid(path, samples, names, _first(evaluations).grouping, threshold)
+
+
+def side_by_side(evaluations: Evaluations) -> dict[str, Evaluation]:
+    """As many variants as a picture has room for: the first, and the best of the others.
+
+    By the share of right labels, groups alike; the first of equals. In the order given.
+    """
+    first, *others = evaluations
+    keys = [f"right_label_{group.key}" for group in _first(evaluations).grouping.present]
+    best = sorted(others, key=lambda name: -sum(evaluations[name].values[key] for key in keys))
+    kept = {first, *best[: COLUMNS - 1]}
+    return {name: each for name, each in evaluations.items() if name in kept}
 
 
 def samples_of(
