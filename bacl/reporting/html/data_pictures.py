@@ -11,7 +11,7 @@ QUALITY = 72
 FORMAT = "WEBP"
 """A third smaller than JPEG at the same sight; every browser of this decade shows it."""
 GREY = (128, 128, 128)
-CONTEXT = 0.25
+CONTEXT = 0.2
 """Of a box's longer side, around a cut-out."""
 
 
@@ -41,14 +41,22 @@ def data_picture(image: np.ndarray, side: int) -> DataPicture:
 def cut_out(image: np.ndarray, box: tuple[float, float, float, float], side: int) -> str:
     """Address of a square of `side` pixels around a box (xywh in pixels of the image (H, W, 3)).
 
-    Where the square reaches beyond the image it is grey.
+    The square is moved into the image; where it is larger than that, the rest is grey.
     """
     x, y, width, height = box
-    reach = max(width, height, 1.0) * (0.5 + CONTEXT)
-    left, top = round(x + width / 2 - reach), round(y + height / 2 - reach)
-    square = Image.new("RGB", (max(1, round(2 * reach)),) * 2, GREY)
+    length = max(1, round(max(width, height) * (1 + 2 * CONTEXT)))
+    left = _inside(x + width / 2, length, image.shape[1])
+    top = _inside(y + height / 2, length, image.shape[0])
+    square = Image.new("RGB", (length, length), GREY)
     square.paste(Image.fromarray(image), (-left, -top))
     return _source(square.resize((side, side)))
+
+
+def _inside(centre: float, length: int, limit: int) -> int:
+    """Where a stretch around `centre` begins, moved into [0, limit], or around all of it."""
+    if length > limit:
+        return (limit - length) // 2
+    return round(min(max(centre - length / 2, 0), limit - length))
 
 
 def _source(picture: Image.Image) -> str:

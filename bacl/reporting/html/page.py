@@ -116,7 +116,7 @@ def _absent(absent: Mapping[Section, str]) -> Markup:
     if not absent:
         return Markup("")
     told = "; ".join(f"{section.title} ({why})" for section, why in absent.items())
-    return element("p", f"Left out: {told}.", class_="note")
+    return element("p", f"Left out: {told}.", class_="note absent")
 
 
 def _digest(text: str) -> str:

@@ -82,7 +82,12 @@ class Browser:
     def picture(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._ask("GET", "screenshot")))
 
-    def until(self, script: str, seconds: float = 5.0) -> Any:
+    def settle(self) -> None:
+        """Wait until the page was drawn."""
+        twice = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50)))"
+        self.run(f"return new Promise((done) => {twice})")
+
+    def until(self, script: str, seconds: float = 20.0) -> Any:
         """Wait until a script returns something true."""
         end = time.monotonic() + seconds
         while not (found := self.run(script)) and time.monotonic() < end:

@@ -122,6 +122,7 @@ def test_the_keyboard_reaches_everything_in_order(opened, page):
     opened.leave()
     opened.requests()
     opened.open(page)
+    opened.settle()
     told = "return document.activeElement.textContent.trim()"
     opened.press("Tab")
     assert opened.run(told) == "Skip to the content"
@@ -154,7 +155,7 @@ def test_paper_has_all_categories(opened):
     opened.run("dispatchEvent(new Event('beforeprint'))")
     rows = "return document.querySelectorAll('.rows tbody tr:not(.gap)').length"
     assert opened.run(rows) == 60
-    opened.run("return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    opened.settle()
     assert opened.run(rows) == 60
     opened.run("dispatchEvent(new Event('afterprint'))")
     opened.command("Emulation.setEmulatedMedia", media="")

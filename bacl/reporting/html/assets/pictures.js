@@ -37,8 +37,9 @@ class Pictures {
     const verdicts = ["right", "wrong", "unjudged"].map((value) => ({ value, text: value === "unjudged" ? "not judged" : value }));
     const kinds = [...new Set(found.images.map((image) => image.kind))];
     const kind = choice("pictures ", ["all", ...kinds], (place) => { chosen.kind = place ? kinds[place - 1] : null; this.filter(); });
+    const size = choice("size ", ["small", "large"], (place) => this.list.classList.toggle("large", place === 1));
     return make("div", { class: "controls" }, this.slider(), ticks("heads", heads, chosen.heads, () => this.setPanels()),
-      ticks("groups", groups, chosen.groups, update), ticks("boxes", verdicts, chosen.verdicts, update), kind);
+      ticks("groups", groups, chosen.groups, update), ticks("boxes", verdicts, chosen.verdicts, update), kind, size);
   }
 
   /** Which threshold counts: each head's own, one for all by the slider, or each category's. */
