@@ -30,6 +30,8 @@ class ChoiceResults:
     """Heads with calibrations that they cannot have, and why."""
     part: str = ""
     """Of the images, where not all were judged; see `Evaluation.part`."""
+    diverged: Sequence[str] = ()
+    """Heads whose training did not stay finite: there is nothing of them to choose."""
 
     @property
     def decision(self) -> Decision:
@@ -76,6 +78,8 @@ class ChoiceResults:
             )
         if self.part:
             told.append(f"Judged on {self.part}.")
+        if self.diverged:
+            told.append(f"Diverged in training, and left out: {', '.join(self.diverged)}.")
         return [*told, *(f"Not tried: {each}" for each in self.untried)]
 
     @property
@@ -121,6 +125,7 @@ class ChoiceResults:
             "criterion": self.choice.criterion.title,
             "price": self.choice.price,
             **({"evaluated": self.part} if self.part else {}),
+            **({"diverged": list(self.diverged)} if self.diverged else {}),
             "halves": made.fitted.of_halves,
             "expected": self._expected(made.fitted),
             "difference": _number(made.change),

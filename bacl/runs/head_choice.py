@@ -90,7 +90,7 @@ class HeadChoice:
         heads = {name: variant.head for name, variant in variants.items()}
         last = self._choice(run, config, {**found, **more}, heads)
         part = next(iter(found.values())).part
-        results = ChoiceResults(last, untried, part)
+        results = ChoiceResults(last, untried, part, sorted(run.stage.dropped))
         self._conclude(run, config, results, {**found, **more}[results.decision.chosen])
 
     def _choice(
