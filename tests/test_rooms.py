@@ -25,9 +25,9 @@ LIBRARIES = {
     "hydra": {"command", "assembly", "jobs.report", "launchers"},
     "omegaconf": {"options", "assembly", "runs", "one_pass", "jobs", "command", "launchers"},
     "torchmetrics": {"stages", "evaluation"},
-    "wandb": {"loggers", "callbacks"},
+    "wandb": {"loggers"},
     "timm": {"detectors.timm_backbone"},
-    "matplotlib": {"reporting", "loggers.figures", "data.builtin.glyphs"},
+    "matplotlib": {"reporting", "data.builtin.glyphs"},
 }
 
 

@@ -9,18 +9,17 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, WandbLogger
 from numpy.typing import NDArray
 
+from bacl.callbacks.classifier_exhibits import classifier_exhibits
 from bacl.data.datamodule import data_of
 from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.groups import Grouping, shared_grouping
 from bacl.files.atomic import replacing
 from bacl.heads import Classifier, FeatureDistributions, Head, classifiers_by_name
 from bacl.heads.predictors import class_module
-from bacl.loggers.figures import log_figure
+from bacl.loggers.exhibits import Figure, show, show_made, showcases
 from bacl.loggers.measurements import Quantity, named
-from bacl.loggers.spared_logger import attempt_all
 from bacl.messages.dispensable import Dispensable
 from bacl.messages.errors import in_one_line
 from bacl.reporting.figures import draw_weight_norms
@@ -79,20 +78,17 @@ class ClassifierRecorder(Callback):
                 append_row(folder / f"{name}.npz", epochs, row)
             grouping = _grouping(pl_module)
             norms = {name: row["weight_norm"] for name, row in rows.items()}
-            self._show(trainer, folder, norms, grouping)
+            self._draw(trainer, folder, norms, grouping)
+            _show_classifiers(trainer, folder, heads, norms, grouping)
         return rows
 
-    def _show(
+    def _draw(
         self, trainer: Trainer, folder: Path, norms: Mapping[str, NDArray], grouping: Grouping
     ) -> None:
         statistics, step = data_of(trainer).statistics, trainer.global_step
         with self._figures as figures, figures.part("weight_norms.png"):
             path = draw_norms(folder, norms, statistics, grouping)
-            log_figure(trainer.loggers, "classifier/weight_norms", path, step)
-        attempt_all(
-            trainer.loggers,
-            lambda logger: _log_to_wandb(logger, norms, statistics, grouping, step),
-        )
+            show(trainer.loggers, {"classifier/weight_norms": Figure(path)}, step)
 
 
 @torch.no_grad()
@@ -186,35 +182,18 @@ def _grouping(pl_module: LightningModule) -> Grouping:
     return shared_grouping(dict(cast(DetectionStage, pl_module).metrics.items()))
 
 
-def _log_to_wandb(
-    logger: Logger,
+def _show_classifiers(
+    trainer: Trainer,
+    folder: Path,
+    heads: Mapping[str, Head],
     norms: Mapping[str, NDArray],
-    statistics: CategoryStatistics,
     grouping: Grouping,
-    step: int,
 ) -> None:
-    """Histograms, and Fig. 5 as a table and as a line plot; other loggers have the figure."""
-    if not isinstance(logger, WandbLogger):
+    """In the loggers that can; without any nothing is made."""
+    if not showcases(trainer.loggers):
         return
-    import wandb  # takes 1.5 s, and only runs with logger=wandb need it
-
-    norms = of_categories(norms, statistics)
-    order = np.argsort(-statistics.instance_counts.numpy(), kind="stable")
-    columns = [
-        np.array(statistics.names, dtype=object)[order],
-        grouping.keys[order],
-        statistics.instance_counts.numpy()[order],
-        *[norm[order] for norm in norms.values()],
-    ]
-    data = [list(row) for row in zip(*[column.tolist() for column in columns], strict=True)]
-    names = ["category", "group", "instances", *norms]
-    logger.log_table("classifier/weight_norm_table", names, data, step=step)
-    plot = wandb.plot.line_series(
-        list(range(len(order))), [norm[order].tolist() for norm in norms.values()],
-        keys=list(norms), title="weight norms", xname="categories, most instances first",
-    )  # fmt: skip
-    histograms = {
-        f"classifier/{head}/norms": wandb.Histogram(n.tolist()) for head, n in norms.items()
-    }
-    shown = {"classifier/weight_norm_lines": plot, **histograms}
-    logger.experiment.log({**shown, "trainer/global_step": step})
+    statistics = data_of(trainer).statistics
+    makers = classifier_exhibits(
+        classifiers_by_name(heads), of_categories(norms, statistics), statistics, grouping, folder
+    )
+    show_made(trainer.loggers, makers, trainer.global_step)

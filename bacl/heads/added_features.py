@@ -29,6 +29,14 @@ class AddedFeatures(nn.Module, ABC):
     weight: float | None = None
     """Of the added rows' own loss beside that of the sampled RoIs; None: one loss over all rows."""
 
+    @property
+    def class_draws(self) -> Tensor | None:
+        """(C,) int64, rows that were drawn of each class in this process, to be looked at.
+
+        None where that is not counted.
+        """
+        return None
+
     @abstractmethod
     def added(
         self, level: TrainingLevel, indicator: LongTermIndicator | None

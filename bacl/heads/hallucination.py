@@ -52,6 +52,7 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
     """
 
     reads_indicator = True
+    drawn_classes: Tensor
     box_generator: BoxGenerator
 
     def __init__(
@@ -69,6 +70,14 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         self.samples = samples
         self.seed = seed
         self.box_generator = box_generator
+        # Nothing is computed from it: it is no part of a checkpoint.
+        counts = torch.zeros(num_classes, dtype=torch.int64)
+        self.register_buffer("drawn_classes", counts, persistent=False)
+
+    @property
+    def class_draws(self) -> Tensor:
+        """See `AddedFeatures.class_draws`."""
+        return self.drawn_classes
 
     def added(
         self, level: TrainingLevel, indicator: LongTermIndicator | None
@@ -80,7 +89,9 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
             (jittered_sums, self.box_generator), lambda: jittered_sums(jittered, self.num_classes)
         )
         self.follow(sums)
-        return self.generate(indicator.strength())
+        features, labels = self.generate(indicator.strength())
+        self.drawn_classes.index_add_(0, labels, torch.ones_like(labels))
+        return features, labels
 
     def selection_probabilities(self, strength: Tensor) -> Tensor:
         """Eq. 12 in float64 from strengths (C,) in [0, 1]; uniform where every strength is 1."""

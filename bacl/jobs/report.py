@@ -5,24 +5,22 @@ one they are all heads of all runs of `name`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import rich
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 from rich.markdown import Markdown
 
 from bacl.assembly.trainer import build_loggers
-from bacl.loggers.figures import log_figure
-from bacl.loggers.spared_logger import SparedLogger, attempt_all
+from bacl.loggers.exhibits import Exhibit, Figure, Table, show_made, showcases
 from bacl.messages.dispensable import Dispensable
 from bacl.options.composed import last_stage, plain
 from bacl.reporting.ablation import Ablation
-from bacl.reporting.ablation_text import HEADER, markdown, records, write_csv
+from bacl.reporting.ablation_text import grid, markdown, write_csv
 from bacl.reporting.figures.ablation_curves import draw_ablation
 from bacl.reporting.html.contents import write_comparison
 from bacl.reporting.html.sweep_source import SweepSource
@@ -112,14 +110,10 @@ def log(
     config: DictConfig, target: Path, tables: Sequence[Ablation], figures: Sequence[Path]
 ) -> None:
     """Show tables and pictures in the loggers that can."""
-    spared = [x for x in build_loggers(config, target) if isinstance(x, SparedLogger)]
-    loggers = [logger for logger in spared if isinstance(logger.inner, WandbLogger)]
-    for table in tables:
-        attempt_all(loggers, partial(_log_table, table))
-    for path in figures:
-        log_figure(loggers, f"report/{path.stem}_figure", path, 0)
-
-
-def _log_table(table: Ablation, logger: WandbLogger) -> None:
-    lines = [[str(value) for value in line] for line in records(table)]
-    logger.log_table(f"report/{table.key}", list(HEADER), lines)
+    loggers = showcases(build_loggers(config, target))
+    grids = {table.key: grid(table) for table in tables}
+    makers: dict[str, Callable[[], Exhibit]] = {
+        f"report/{key}": partial(Table, *each) for key, each in grids.items()
+    }
+    makers |= {f"report/{path.stem}_figure": partial(Figure, path) for path in figures}
+    show_made(loggers, makers, 0)

@@ -3,6 +3,8 @@
 import logging
 import os
 import secrets
+from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from bacl.files.atomic import replacing
+from bacl.loggers.exhibits import Exhibit, Showcase
+from bacl.loggers.wandb_exhibits import as_wandb
 from bacl.messages.dispensable import reason
 from bacl.options.ranges import Text
 
@@ -21,13 +25,14 @@ ID_FILE = "wandb_id.txt"
 USERS_DATA_DIR = os.environ.get("WANDB_DATA_DIR")
 
 
-class WandbLogger(LightningWandbLogger):
+class WandbLogger(LightningWandbLogger, Showcase):
     """Lightning's W&B logger whose run belongs to a folder.
 
     The run's id is written into `<save_dir>/wandb_id.txt` at the start, so that a run that was
     killed at any time goes on as the same W&B run. Offline (no account) the run's files stay below
     `save_dir`; upload them later with `wandb sync --append <save_dir>/wandb/offline-run-*`. A run
-    that cannot reach W&B when it starts goes offline by itself, with a warning.
+    that cannot reach W&B when it starts goes offline by itself, with a warning. In a sweep of W&B
+    the run is the one that the agent was given.
     """
 
     def __init__(
@@ -82,6 +87,22 @@ class WandbLogger(LightningWandbLogger):
             return super().experiment
 
     @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Log options by their full names, as a command and a sweep have them.
+
+        So `head.loss.alpha` is one column of a table of runs, and one axis of parallel coordinates,
+        whether an agent or a person chose it.
+        """
+        options = vars(params) if isinstance(params, Namespace) else params
+        super().log_hyperparams(dotted(options))
+
+    @rank_zero_only
+    def show(self, exhibits: Mapping[str, Exhibit], step: int) -> None:
+        """Show all of them as one entry of the run."""
+        shown = {key: as_wandb(exhibit) for key, exhibit in exhibits.items()}
+        self.experiment.log({**shown, "trainer/global_step": step})
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Close the run of a training that failed, so that the next one does not write into it."""
         super().finalize(status)
@@ -109,8 +130,25 @@ class WandbLogger(LightningWandbLogger):
     @staticmethod
     @rank_zero_only
     def _run_id(folder: Path) -> str:
+        if "WANDB_SWEEP_ID" in os.environ and "WANDB_RUN_ID" in os.environ:
+            return os.environ["WANDB_RUN_ID"]
         path = folder / ID_FILE
         if not path.exists():
             with replacing(path) as temporary:
                 temporary.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
         return path.read_text(encoding="utf-8").strip()
+
+
+def dotted(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested options by their full names; lists and empty nodes are values.
+
+    >>> dotted({"head": {"loss": {"alpha": 0.85}}, "seed": 0, "sizes": [1, 2]})
+    {'head.loss.alpha': 0.85, 'seed': 0, 'sizes': [1, 2]}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping) and value:
+            flat |= {f"{name}.{rest}": own for rest, own in dotted(value).items()}
+        else:
+            flat[name] = value
+    return flat

@@ -61,6 +61,13 @@ class ClassificationLoss(nn.Module, ABC):
         """What scores the logits of an inherited classifier that stays as it is, if any does."""
         return None
 
+    def pairwise_margins(self) -> Tensor | None:
+        """(C, C) what it adds to the logit of class j in rows of class i, as things stand (Eq. 7).
+
+        To be looked at; None where it adds none.
+        """
+        return None
+
     def initialise(self, predictor: nn.Module) -> None:
         """Set a new predictor's weights to N(0, 0.01) and its bias, where it has one, to zero."""
         nn.init.normal_(predictor.get_parameter("weight"), std=WEIGHT_DEVIATION)

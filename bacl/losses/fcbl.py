@@ -61,6 +61,13 @@ class FCBL(BinaryCrossEntropyWithObjectness):
         self.misclassified = misclassified
         self.overconfident = overconfident
 
+    def pairwise_margins(self) -> Tensor | None:
+        """See `ClassificationLoss.pairwise_margins`; the diagonal is 0."""
+        if not self.margin:
+            return None
+        device = next(self.indicator.buffers()).device
+        return self.alpha * self.indicator.log_ratio(torch.arange(self.num_classes, device=device))
+
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Eq. 6 on foreground rows and Eq. 2 on background rows, summed and divided by R."""
         # At most a quarter of a step's RoIs are foreground: gathering them is several times cheaper

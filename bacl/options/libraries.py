@@ -79,14 +79,6 @@ class RandomHorizontalFlip(TypedDict, total=False):
     p: Share
 
 
-class TensorBoardLogger(TypedDict, total=False):
-    """Of Lightning."""
-
-    save_dir: Never
-    name: str
-    version: int | str | None
-
-
 class Metric(TypedDict, total=False):
     """Of torchmetrics."""
 
@@ -98,7 +90,6 @@ class Metric(TypedDict, total=False):
 
 LIBRARIES: dict[str, Any] = {
     "lightning.pytorch.Trainer": Trainer,
-    "lightning.pytorch.loggers.TensorBoardLogger": TensorBoardLogger,
     "torch.optim.SGD": SGD,
     "torch.optim.AdamW": AdamW,
     "torchmetrics.metric.Metric": Metric,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bacl.messages.shown import as_markdown, shown
 from bacl.reporting import spreadsheet
@@ -69,6 +70,36 @@ def records(ablation: Ablation) -> Iterator[list[object]]:
             texts = ["" if math.isnan(number) else f"{number:.2f}" for number in numbers]
             own = [ablation.key, row.name, row.default, title, len(row.values(measure))]
             yield [*own, *texts, "; ".join(sorted(set(row.problems.values())))]
+
+
+def grid(ablation: Ablation) -> tuple[list[str], list[list[Any]]]:
+    """Titles and lines of a table with a line for each row, numbers as numbers in percent.
+
+    Where the rows' names are numbers of an axis, they are numbers here: parallel coordinates and
+    scatter plots want them so. None where there is none.
+    """
+    columns = ablation.columns
+    numbered = ablation.axis is not None and all(_is_number(row.name) for row in ablation.rows)
+    first = ablation.axis if ablation.axis and numbered else "setting"
+    titles = [first, "default", "runs", *columns, *(f"{each} ±" for each in columns)]
+    lines = []
+    for row in ablation.rows:
+        means = [_plain(row.mean(measure)) for measure in columns.values()]
+        deviations = [_plain(row.deviation(measure)) for measure in columns.values()]
+        name = float(row.name) if numbered else row.name
+        lines.append([name, row.default, len(row.runs), *means, *deviations])
+    return titles, lines
+
+
+def _plain(number: float) -> float | None:
+    return None if math.isnan(number) else round(number, 3)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _cell(value: float, deviation: float, change: float) -> str:

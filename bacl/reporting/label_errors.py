@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,10 +44,13 @@ def write_label_errors(
     Raises:
         UnwritableError: names the file and what is to be done.
     """
-    write_csv(path, _lines(suspicions, table))
+    write_csv(path, suspicion_lines(suspicions, table))
 
 
-def _lines(suspicions: Sequence[LabelSuspicions], table: AnnotationTable) -> Iterator[list[object]]:
+def suspicion_lines(
+    suspicions: Sequence[LabelSuspicions], table: AnnotationTable
+) -> Iterator[list[Any]]:
+    """The header of label_errors.csv, then its lines."""
     yield [
         "kind", "confidence", "image_id", "file_name", "annotation_id", "category_id", "category",
         "suggested_id", "suggested", "x", "y", "width", "height",

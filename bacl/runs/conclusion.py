@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -12,12 +13,14 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from bacl.callbacks.classifier_recorder import weight_norms
 from bacl.data.datamodule import DetectionDataModule
+from bacl.evaluation.errors.label_suspicions import LabelSuspicions
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.results_json import ResultsWriter
 from bacl.heads import Head
-from bacl.loggers.figures import log_figure
+from bacl.loggers.exhibits import Figure, show, show_made
 from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
+from bacl.reporting.exhibits import evaluation_exhibits
 from bacl.reporting.html.contents import write_page
 from bacl.reporting.html.section import Source
 from bacl.reporting.label_errors import suspected, write_label_errors
@@ -83,10 +86,21 @@ class Conclusion:
         if doubts := suspected(self.ordered, self.report["label_errors"]):
             write_label_errors(self.folder / "label_errors.csv", doubts, self.data.val_table)
         for path in draw(self.folder, self.ordered, self.heads, self.data, self.report):
-            log_figure(self.loggers, f"figures/{path.stem}", path, self.step)
+            show(self.loggers, {f"figures/{path.stem}": Figure(path)}, self.step)
+        self._show_exhibits(doubts)
         with Dispensable("not shown") as shown, shown.part("table of results"):
             rich.print(results.console_table())
             print(f"Results, AP per category and pictures: {self.folder}")
+
+    def _show_exhibits(self, doubts: Sequence[LabelSuspicions]) -> None:
+        """Pictures with boxes to switch, and tables, in the loggers that can show them."""
+        shown = samples_of(self.ordered, self.data, self.report)
+        samples = (sample for _, sample in islice(shown, self.report["images"]))
+        makers = evaluation_exhibits(
+            self.ordered, self.data.statistics, self.data.val_table, doubts, lambda: samples,
+            self.report["score_threshold"],
+        )  # fmt: skip
+        show_made(self.loggers, makers, self.step)
 
     @rank_zero_only
     def write_page(self) -> None:

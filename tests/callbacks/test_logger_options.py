@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.loggers.csv_logger import CSVLogger
-from bacl.loggers.figures import log_figure
+from bacl.loggers.exhibits import Figure, show
 from bacl.loggers.spared_logger import SparedLogger
 from bacl.reporting.figures import draw_weight_norms
 
@@ -44,6 +44,6 @@ def test_tensorboard_writes_into_a_folder_of_its_own(tmp_path):
     figure = draw_weight_norms(
         tmp_path / "norms.png", {"bce": [1.0, 2.0]}, [3, 1], groups_by_frequency(["f", "r"])
     )
-    log_figure([SparedLogger(made)], "norms", figure, 1)
+    show([SparedLogger(made)], {"norms": Figure(figure)}, 1)
     made.save()
     assert list((tmp_path / "tensorboard").glob("events.out.*"))

@@ -41,6 +41,20 @@ def test_first_observation_is_copied_and_the_second_averaged():
     assert module.seen.nonzero().tolist() == [[4]]
 
 
+def test_drawn_rows_are_counted_and_are_no_part_of_a_checkpoint():
+    module = seen_all()
+    features, labels = torch.randn(2, D), torch.tensor([0, 1])
+    _, first = module.added(
+        training_level(features, labels, (features, labels)), ConfusionMatrix(C)
+    )
+    _, again = module.added(
+        training_level(features, labels, (features, labels)), ConfusionMatrix(C)
+    )
+    counts = torch.bincount(torch.cat([first, again]), minlength=C)
+    assert module.class_draws.tolist() == counts.tolist()
+    assert "drawn_classes" not in module.state_dict()
+
+
 def test_modules_that_share_sums_end_as_those_that_observe():
     sharing = [seen_all(beta=beta) for beta in (0.9, 0.2)]
     alone = [build(beta=beta) for beta in (0.9, 0.2)]

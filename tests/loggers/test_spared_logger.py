@@ -1,7 +1,7 @@
 import pytest
 from lightning.pytorch.loggers import Logger
 
-from bacl.loggers.figures import log_figure
+from bacl.loggers.exhibits import Figure, show
 from bacl.loggers.spared_logger import SparedLogger, attempt_all
 
 
@@ -75,5 +75,5 @@ def test_a_training_ends_well_with_a_logger_that_does_not(works, fit, caplog):
 def test_figures_and_tables_are_spared_too(tmp_path, caplog):
     logger = SparedLogger(FailingLogger())
     attempt_all([logger], lambda inner: inner.log_table())
-    log_figure([logger], "figure", tmp_path / "missing.png", 0)
+    show([logger], {"figure": Figure(tmp_path / "missing.png")}, 0)
     assert len(caplog.records) == 1

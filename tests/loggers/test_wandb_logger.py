@@ -4,7 +4,7 @@ import pytest
 import wandb
 
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
-from bacl.loggers.figures import log_figure
+from bacl.loggers.exhibits import Figure, show
 from bacl.loggers.spared_logger import SparedLogger
 from bacl.loggers.wandb_logger import WandbLogger
 
@@ -37,10 +37,10 @@ def test_whole_run_offline(fit, tmp_path):
     logger = offline_logger(folder)
     logger.log_hyperparams({"head": {"loss": {"alpha": 0.85}}, "seed": 0})
     fit(ClassifierRecorder(), logger=SparedLogger(logger), epochs=1)
-    log_figure([SparedLogger(logger)], "figure", tmp_path / "heads" / "weight_norms.png", 4)
+    show([SparedLogger(logger)], {"figure": Figure(tmp_path / "heads" / "weight_norms.png")}, 4)
     run = logger.experiment
     assert run.id == logger.version
-    assert run.config["head"] == {"loss": {"alpha": 0.85}}
+    assert run.config["head.loss.alpha"] == 0.85
     assert run.name == f"{tmp_path.name}/stage"
     summary = dict(run.summary)
     assert summary["trainer/global_step"] == 4
@@ -62,6 +62,13 @@ def test_second_stage_of_a_process_gets_its_own_run(tmp_path):
     ids = [first.experiment.id, second.experiment.id]
     assert ids == [first.version, second.version]
     assert wandb.run.id == second.version
+
+
+def test_in_a_sweep_the_run_is_the_agents(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
+    monkeypatch.setenv("WANDB_RUN_ID", "given")
+    assert offline_logger(tmp_path / "a").version == "given"
+    assert not (tmp_path / "a" / "wandb_id.txt").exists()
 
 
 def test_two_loggers_of_a_folder_share_its_run(tmp_path, recwarn):

@@ -7,7 +7,7 @@ import pytest
 
 from bacl.evaluation.measures import Measure
 from bacl.reporting.ablation import Ablation, Row
-from bacl.reporting.ablation_text import markdown, write_csv
+from bacl.reporting.ablation_text import grid, markdown, write_csv
 
 
 def test_means_deviations_and_changes(table):
@@ -20,6 +20,21 @@ def test_means_deviations_and_changes(table):
     assert math.isnan(default.deviation("AP"))
     assert math.isnan(missing.mean("AP"))
     assert math.isnan(first.mean("APr"))  # -1: no rare category to average
+
+
+def test_a_grid_has_numbers_for_parallel_coordinates(table):
+    titles, lines = grid(table)
+    assert titles[:4] == ["α", "default", "runs", "AP"]
+    assert [line[:4] for line in lines] == [
+        [0.0, False, 2, pytest.approx(26)], [0.85, True, 1, 30], [1.0, False, 0, None]
+    ]  # fmt: skip
+    assert lines[0][titles.index("AP ±")] == pytest.approx(math.sqrt(2), abs=1e-3)
+    assert lines[1][titles.index("AP ±")] is None
+
+
+def test_a_grid_of_rows_that_are_no_numbers_names_them():
+    titles, lines = grid(Ablation("runs", "Runs", [Row("mine", {0: {"AP": 0.5}})]))
+    assert (titles[0], lines[0][0]) == ("setting", "mine")
 
 
 def test_markdown_says_what_is_missing(table):
