@@ -13,7 +13,7 @@ import numpy as np
 
 from bacl.evaluation.errors.detection_kinds import DetectionKind
 from bacl.evaluation.errors.error_findings import ErrorFindings, ShownDetections
-from bacl.evaluation.errors.object_fates import ObjectFate
+from bacl.evaluation.errors.object_fates import NONE, ObjectFate
 from bacl.evaluation.errors.overlapping_pairs import NEAR, touching
 from bacl.evaluation.object_matching import IOU_THRESHOLDS, box_overlap
 from bacl.evaluation.truth import GroundTruth
@@ -103,8 +103,7 @@ def contradicted(findings: Sequence[ErrorFindings]) -> LabelSuspicions:
     which = np.flatnonzero(wrong)
     which = which[~_explained(findings[0].truth, first.rows[which], called[0, which])]
     sure = [standing(each.shown, each.objects.scores[which]) for each in findings]
-    pair = first.labels * findings[0].truth.num_categories
-    unusual = [1 - _usual(pair + own, first.labels)[which] for own in called]
+    unusual = [1 - _usual(first.labels, own)[which] for own in called]
     truth, rows = findings[0].truth, first.rows[which]
     return LabelSuspicions(
         SuspicionKind.CONTRADICTED,
@@ -167,11 +166,17 @@ def _explained(truth: GroundTruth, rows: np.ndarray, called: np.ndarray) -> np.n
     return near
 
 
-def _usual(pairs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _usual(labels: np.ndarray, called: np.ndarray) -> np.ndarray:
     """(G,) share of the other objects of the category that are called the same.
 
     With one object more that is, and one that is not (Laplace): of a single one nothing is known.
+
+    Args:
+        labels: (G,) as annotated.
+        called: (G,) as detected, or `NONE`.
     """
+    width = int(called.max(initial=NONE)) - NONE + 1
+    pairs = labels * width + called - NONE
     _, place, same = np.unique(pairs, return_inverse=True, return_counts=True)
     return same[place] / (np.bincount(labels)[labels] + 1)
 

@@ -82,6 +82,13 @@ def test_what_is_always_confused_is_less_of_a_suspicion(suspicions):
     assert found.confidence.tolist() == pytest.approx([1 - 6 / 7] * 6)
 
 
+def test_what_is_missed_makes_no_confusion_of_another_category_usual(suspicions):
+    mugs = [(image, MUG, [0.0, 50.0, 40.0, 40.0]) for image in range(1, 7)]  # nobody finds them
+    called = [*FOUND[:5], {**FOUND[5], "category_id": LAMP}]  # the last category
+    found = suspicions(annotations([*CUPS, *mugs]), called)["contradicted"]
+    assert found.confidence.tolist() == [pytest.approx(1 * (1 - 1 / 7))]
+
+
 def test_what_all_heads_find_beside_all_annotations(suspicions):
     there = [50.0, 50.0, 30.0, 30.0]
     near = [52.0, 50.0, 30.0, 30.0]
