@@ -33,13 +33,30 @@ def ratios(
     if numerators.shape != denominators.shape or numerators.ndim != 2:
         shapes = f"{numerators.shape} and {denominators.shape}"
         raise ValueError(f"numerators and denominators have the shapes {shapes}, not one (I, K)")
-    number, sums = len(numerators), np.concatenate([numerators, denominators], axis=1)
+    sums = resampled_sums(np.concatenate([numerators, denominators], axis=1), resamples, seed)
+    return shares(*np.hsplit(sums, 2))
+
+
+def resampled_sums(sums: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(B, K) float64: sums over the images of every resample, the same images as `ratios` draws.
+
+    Args:
+        sums: (I, K) float64, of each image.
+        resamples: B.
+        seed: of the draws.
+    """
+    number = len(sums)
     draw, found = np.random.default_rng(seed), np.empty((resamples, sums.shape[1]))
     block = max(1, _DRAWS_AT_ONCE // max(number, 1))
     for first in range(0, resamples, block):
         rows = found[first : first + block]
         rows[:] = _weights(draw, len(rows), number) @ sums
-    above, below = np.hsplit(found, 2)
+    return found
+
+
+def shares(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """One over the other, of shapes that fit; NaN where nothing is below."""
+    above, below = np.broadcast_arrays(above, below)
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
 

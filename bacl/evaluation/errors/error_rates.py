@@ -1,6 +1,6 @@
 """Errors for each object of a group of categories, and how they differ between heads.
 
-H: heads. I: images. K: groups, and all categories before them. R: rates of a head in a group.
+H: heads. I: images. K: groups. R: rates of a head in a group. B: resamples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from bacl.evaluation.bootstrap import ratios, standard_error
+from bacl.evaluation.bootstrap import resampled_sums, shares, standard_error
 from bacl.evaluation.errors.detection_kinds import ERRORS, DetectionKind
 from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.errors.object_fates import ObjectFate
@@ -45,12 +45,11 @@ def error_rates(findings: Mapping[str, ErrorFindings], grouping: Grouping) -> di
         findings: by head, of the same truth.
         grouping: of the categories.
     """
-    sums = np.stack([_sums(each, grouping) for each in findings.values()])  # (H, I, K, R)
-    objects = sums[:1, :, :, : len(ObjectFate)].sum(3, keepdims=True)
-    objects = np.broadcast_to(objects, sums.shape)
-    values = _shares(sums.sum(1), objects.sum(1))
-    drawn = ratios(_by_image(sums), _by_image(objects)).reshape(-1, *values.shape)
-    changes, errors = values - values[0], standard_errors(drawn - drawn[:, :1])
+    by_image = np.stack([_counts(each, grouping) for each in findings.values()], axis=1)
+    drawn = resampled_sums(by_image.reshape(len(by_image), -1))
+    values = _rates(by_image.sum(0))
+    resampled = _rates(drawn.reshape(-1, *by_image.shape[1:]))
+    changes, errors = values - values[0], standard_errors(resampled - resampled[:, :1])
     keys = [None, *(group.key for group in grouping.groups)]
     return {
         name: {
@@ -71,7 +70,7 @@ def standard_errors(resampled: np.ndarray) -> np.ndarray:
     return standard_error(resampled.reshape(len(resampled), -1)).reshape(resampled.shape[1:])
 
 
-def _sums(found: ErrorFindings, grouping: Grouping) -> np.ndarray:
+def _counts(found: ErrorFindings, grouping: Grouping) -> np.ndarray:
     """(I, K, R) float64: how often each happens in each image."""
     objects, shown = found.objects, found.shown
     group = np.stack([each.members for each in grouping.groups]).argmax(axis=0)
@@ -80,14 +79,11 @@ def _sums(found: ErrorFindings, grouping: Grouping) -> np.ndarray:
     kinds = np.concatenate([objects.fates, shown.kinds + np.uint8(len(ObjectFate))])
     shape = (len(found.truth.image_ids), len(grouping.groups), len(KINDS))
     cells = np.ravel_multi_index((images, group[labels], kinds), shape)
-    counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
-    return np.concatenate([counts.sum(1, keepdims=True), counts], axis=1)
+    return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
 
 
-def _by_image(sums: np.ndarray) -> np.ndarray:
-    """(I, H * K * R) of (H, I, K, R)."""
-    return np.moveaxis(sums, 1, 0).reshape(sums.shape[1], -1)
-
-
-def _shares(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+def _rates(counts: np.ndarray) -> np.ndarray:
+    """(…, H, 1 + K, R): over the objects of all categories and of each group, of (…, H, K, R)."""
+    counts = np.concatenate([counts.sum(-2, keepdims=True), counts], axis=-2)
+    objects = counts[..., :1, :, : len(ObjectFate)].sum(-1, keepdims=True)
+    return shares(counts, objects)

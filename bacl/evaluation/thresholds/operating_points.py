@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from bacl.evaluation.bootstrap import ratios, standard_error
+from bacl.evaluation.bootstrap import ratios, shares, standard_error
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.halves import halves_of
 from bacl.evaluation.thresholds.choosing import Chooser, Thresholds
@@ -36,17 +36,17 @@ class Outcome:
     @property
     def precision(self) -> np.ndarray:
         """NaN without detections."""
-        return _share(self.found, self.found + self.false)
+        return shares(self.found, self.found + self.false)
 
     @property
     def recall(self) -> np.ndarray:
         """NaN without objects."""
-        return _share(self.found, self.objects)
+        return shares(self.found, self.objects)
 
     @property
     def f1(self) -> np.ndarray:
         """NaN without objects and detections."""
-        return _share(2 * self.found, self.found + self.false + self.objects)
+        return shares(2 * self.found, self.found + self.false + self.objects)
 
     def sums(self, members: np.ndarray) -> "Outcome":
         """Of several categories together, from the (C,) of each.
@@ -167,7 +167,3 @@ class OperatingPoints:
 def halves_in(truth: GroundTruth, image_ids: np.ndarray) -> np.ndarray:
     """(2, I) bool: which images of a truth are in each half of those that were judged."""
     return np.stack([np.isin(truth.image_ids, half) for half in halves_of(image_ids)])
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
