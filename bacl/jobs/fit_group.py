@@ -45,11 +45,13 @@ def run(config: DictConfig, folder: Path) -> None:
 
 
 def wanted(jobs: Sequence[PlannedJob]) -> Report:
-    """A report that has what each of the jobs draws and saves."""
-    reports = [plain(job.config)["report"] for job in jobs]
+    """A report that has what each of the jobs that have no result yet draws and saves."""
+    waiting = [job for job in jobs if job.waiting] or jobs
+    reports = [plain(job.config)["report"] for job in waiting]
     return reports[0] | {
         "images": max(report["images"] for report in reports),
         "save_detections": any(report["save_detections"] for report in reports),
         "label_errors": max(report["label_errors"] for report in reports),
         "errors": any(report["errors"] for report in reports),
+        "html": any(report["html"] for report in reports),
     }

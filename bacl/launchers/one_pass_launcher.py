@@ -27,6 +27,7 @@ from bacl.options.composed import changes, last_stage, plain
 from bacl.options.libraries import ScaledPrecision
 from bacl.options.marked import is_shared, options_with
 from bacl.options.marks import IN_COMMON
+from bacl.options.sections import Report
 from bacl.options.signatures import find
 from bacl.runs.naming import variant_parts
 
@@ -168,6 +169,8 @@ def without_heads(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str
     """A job's configuration without heads that other jobs' heads may train beside."""
     options = plain(config)
     shared = {key: value for key, value in options.items() if is_shared(key)}
+    common = options_with(IN_COMMON, Report)
+    shared["report"] = {key: options["report"][key] for key in common}
     last = last_stage(config)
     module = options["stages"][last]["module"]
     if not shares_training(config, module):

@@ -92,7 +92,7 @@ class Report(TypedDict):
 
     reference: Text | None
     images: Count
-    score_threshold: Share | None
+    score_threshold: InCommon[Share | None]  # errors are counted from it on
     save_detections: bool
     html: bool
     errors: bool

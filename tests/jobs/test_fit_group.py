@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
+from omegaconf import OmegaConf
 
 from bacl.assembly import trainer as trainer_module
 from bacl.jobs import fit, fit_group
@@ -44,6 +45,16 @@ def job_config(tiny, finished):
     common = ["stage=classifier", f"stages.classifier.init.detector={start}"]
     options = ["report.save_detections=true", "checkpoint_every_minutes=0.0001"]
     return lambda *overrides: tiny(*common, *options, *overrides)
+
+
+def test_what_any_of_the_waiting_jobs_wants_is_looked_at():
+    def job(waiting=True, **report):
+        few = {"images": 1, "save_detections": False, "label_errors": 0, "errors": False}
+        config = OmegaConf.create({"report": {**few, "html": False, **report}})
+        return PlannedJob(Path("a"), [], config, waiting)
+
+    report = fit_group.wanted([job(waiting=False, images=9), job(images=2), job(html=True)])
+    assert (report["images"], report["html"], report["errors"]) == (2, True, False)
 
 
 @pytest.fixture(scope="module")

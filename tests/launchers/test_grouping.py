@@ -74,6 +74,7 @@ def test_jobs_that_differ_in_heads_share_a_training(job, override):
         "data.builder.seed=1",
         "stage=representation",
         "trainer.gradient_clip_val=1.0",
+        "report.score_threshold=0.3",
     ],
 )
 def test_jobs_that_differ_elsewhere_train_apart(job, override):
