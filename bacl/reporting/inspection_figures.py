@@ -1,6 +1,7 @@
 """The pictures of an inspection; one that cannot be drawn is told and done without."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from bacl.reporting.inspection_report import InspectionReport
 
 ROWS = 8
 """Findings that are drawn."""
+COLUMNS = 8
+"""Pictures of a finding that are drawn, at most."""
 UNSEEN = {"missing_pictures", "unreadable_pictures", "other_size"}
 
 
@@ -53,7 +56,7 @@ def _suspects(report: InspectionReport) -> Iterator[tuple[str, Sequence[Suspect]
         and finding.fault.kind not in UNSEEN
     ]  # fmt: skip
     for finding in shown[:ROWS]:
-        pictures = list(_pictures(finding, splits, report.examples))
+        pictures = list(islice(_pictures(finding, splits, report.examples), COLUMNS))
         if pictures:
             yield finding.fault.kind.replace("_", " "), pictures
 

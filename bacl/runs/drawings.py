@@ -44,6 +44,8 @@ from bacl.runs.evaluated import informative_images
 Evaluations = Mapping[str, Evaluation]
 COLUMNS = 4
 """Of detections beside the truth."""
+SUSPICIONS = 24
+"""Of a kind that are drawn, at most, the surest; the file has all."""
 
 
 def draw(
@@ -142,13 +144,14 @@ def _draw_suspicions(found: LabelSuspicions, data: DetectionDataModule, path: Pa
     """Of pictures that can be read."""
     table, dataset = data.val_table, data.val_set
     rows = np.argsort(table.image_ids, kind="stable")[found.images]
+    there = np.flatnonzero(np.isin(rows, dataset.records))[:SUSPICIONS]
     cutouts = [
         Cutout(
             dataset.files.load(int(rows[place])).permute(1, 2, 0).numpy(),
             tuple(found.boxes[place].tolist()),
             caption_lines(found, place, table.category_names),
         )
-        for place in np.flatnonzero(np.isin(rows, dataset.records)).tolist()
+        for place in there.tolist()
     ]
     return draw_cutouts(path, cutouts, f"suspected label errors: {found.kind.value}")
 
