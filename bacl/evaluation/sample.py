@@ -12,6 +12,7 @@ from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.judging import Judgement, judge
 from bacl.evaluation.object_matching import box_overlap
+from bacl.evaluation.reliability import Reliability, reliabilities
 from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.summary import label_summary, summary
@@ -54,22 +55,34 @@ class Sample:
         """Which objects have their right label."""
         return right_labels(self.truth, self.detections, self.rules)
 
-    @cached_property
     def judgement(self) -> Judgement:
-        """Of boxes, by the benchmark's rules."""
+        """Of boxes, by the benchmark's rules.
+
+        Judged anew with every call: it is as large as the detections, and there are many samples.
+        """
         truth, own = self.truth, self.detections
         boxes = box_overlap(own.boxes, truth.boxes, truth.crowd)
         return judge(truth, own, own.areas, boxes, self.rules, self.grouping)
 
-    @cached_property
     def scored(self) -> Scored:
-        """Its judged detections, for thresholds of scores and for what scores are worth."""
-        return Scored.of(self.judgement.verdicts, self.truth)
+        """Its judged detections, for thresholds of scores; judged anew with every call."""
+        return Scored.of(self.judgement().verdicts, self.truth)
 
-    @cached_property
+    @property
     def measures(self) -> Mapping[str, float]:
         """Of boxes, by the names of results.json, in [0, 1]; -1 where there are no objects."""
-        read = summary(self.rules, self.grouping)
+        return self._numbers[0]
+
+    @property
+    def reliabilities(self) -> Mapping[str, Reliability]:
+        """Whether scores are probabilities: of all categories ("all"), of each group by its key."""
+        return self._numbers[1]
+
+    @cached_property
+    def _numbers(self) -> tuple[dict[str, float], dict[str, Reliability]]:
+        found, read = self.judgement(), summary(self.rules, self.grouping)
         labels = label_summary(self.grouping)
-        values = {measure.name: float(of(self.judgement)) for measure, of in read.items()}
-        return values | {each.name: float(of(self.right_labels)) for each, of in labels.items()}
+        values = {measure.name: float(of(found)) for measure, of in read.items()}
+        values |= {each.name: float(of(self.right_labels)) for each, of in labels.items()}
+        scored = Scored.of(found.verdicts, self.truth)
+        return values, reliabilities(scored, self.grouping)

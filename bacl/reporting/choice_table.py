@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bacl.evaluation.choice import Choice, CrossFitted, Decision
-from bacl.evaluation.reliability import reliabilities
 from bacl.evaluation.sample import Sample
 from bacl.files.atomic import replacing
 from bacl.messages.shown import as_markdown, shown
@@ -174,7 +173,7 @@ class ChoiceResults:
             "right_label": sample.right_labels.share(),
             "calibration_error": {
                 key: each.error if each.error >= 0 else None
-                for key, each in reliabilities(sample.scored, sample.grouping).items()
+                for key, each in sample.reliabilities.items()
             },
             "measures": dict(sample.measures),
         }

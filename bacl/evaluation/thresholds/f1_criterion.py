@@ -63,5 +63,5 @@ class F1AtThresholds(Criterion):
         if sample not in self._known:
             chooser = Chooser(self._objective, sample.grouping)
             halves = halves_in(sample.truth, sample.image_ids)
-            self._known[sample] = OperatingPoints.of(sample.scored, halves, chooser).fine
+            self._known[sample] = OperatingPoints.of(sample.scored(), halves, chooser).fine
         return self._known[sample]
