@@ -81,7 +81,8 @@ def _unknown_choices(config: DictConfig) -> list[str]:
     if config.job not in JOBS | STARTED_BY_LAUNCHERS:
         lines.append(unknown(f"job={config.job}", set(JOBS)))
     heads = {head for node in config.stages.values() for head in node.heads}
-    if config.report.reference is not None and config.report.reference not in heads:
+    named = config.report.reference is not None and config.checkpoint is None  # it has its own
+    if named and config.report.reference not in heads:
         lines.append(unknown(f"report.reference={config.report.reference}", heads))
     if config.stage is not None and config.stage not in config.stages:
         lines.append(unknown(f"stage={config.stage}", set(config.stages)))

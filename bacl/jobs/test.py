@@ -11,6 +11,8 @@ from bacl.assembly.restored_on_data import restore_on_data
 from bacl.assembly.trainer import prepare_process
 from bacl.evaluation.thresholds.objectives import Objective
 from bacl.files.kinds import CALIBRATED
+from bacl.messages.errors import OptionError
+from bacl.options.comparison import unknown
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
@@ -35,6 +37,8 @@ def run(config: DictConfig, folder: Path) -> float:
     overrides = command_overrides()
     restored = restore_on_data(config, folder, overrides)
     last, report = Run.of(restored), plain(restored.config)["report"]
+    if "report.reference" in {text.partition("=")[0] for text in overrides}:
+        _check_reference(report["reference"], set(last.stage.heads))
     variants = last.stage.variants
     gathers = waiting(last.stage.live_heads, variants)
     objective = instantiate(restored.config.thresholds, Objective)
@@ -48,3 +52,8 @@ def run(config: DictConfig, folder: Path) -> float:
     conclusion.write_page()
     conclusion.note_done(own, restored.name, time.monotonic() - began)
     return next(iter(found.values())).values["AP"]
+
+
+def _check_reference(reference: str | None, heads: set[str]) -> None:
+    if reference is not None and reference not in heads:
+        raise OptionError(unknown(f"report.reference={reference}", heads))

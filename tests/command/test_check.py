@@ -14,6 +14,7 @@ from bacl.options.comparison import require_right_options
             r"head\.loss\.alfa: no such option; did you mean alpha\?.*threshold",
         ),
         (["sed=1"], r"sed: no such option; did you mean seed\?"),
+        (["report.reference=bacll"], r"report\.reference=bacll: no such option; did you mean bacl"),
         (["+foo=1"], r"foo: no such option.*known here.*seed"),
         (["+report.imgs=3"], r"report\.imgs: no such option; did you mean images\?"),
         (["+experiment=bacl_dmo"], r"(?s)bacl_dmo.*bacl_demo"),
@@ -46,6 +47,8 @@ def test_a_misspelt_option_is_refused_with_the_known_names(command, message):
 def test_good_commands_pass():
     check_command(["+experiment=bacl_demo", "head.loss.alpha=0.3", "--cfg", "job"])
     check_command(["--help"])
+    # Of a head that the checkpoint knows, and this configuration does not.
+    check_command(["job=test", "checkpoint=final.ckpt", "report.reference=fhm", "--cfg", "job"])
 
 
 def test_an_empty_command_names_the_experiments():

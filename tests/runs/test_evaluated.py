@@ -8,6 +8,7 @@ import pytest
 
 from bacl.files.atomic import UnwritableError
 from bacl.jobs import test as test_job
+from bacl.messages.errors import OptionError
 from bacl.reporting.results import RunResults
 from bacl.runs import drawings as draw
 
@@ -63,3 +64,9 @@ def test_results_that_cannot_be_written_are_an_error_before_anything_is_drawn(
     with pytest.raises(UnwritableError, match=r"per_category\.csv cannot be written: No space"):
         alone()
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_reference_that_the_checkpoint_does_not_have_is_refused():
+    with pytest.raises(OptionError, match=r"^report\.reference=baclx: .*did you mean bacl"):
+        test_job._check_reference("baclx", {"bacl", "baseline"})
+    test_job._check_reference("bacl", {"bacl", "baseline"})
