@@ -8,6 +8,7 @@ from torch import nn
 from bacl.assembly.build import chosen_stages
 from bacl.assembly.data import build_data, open_categories
 from bacl.assembly.instantiate import instantiate
+from bacl.assembly.trainer import configured_processes
 from bacl.data.augmentation.copy_paste import CopyPaste
 from bacl.data.augmentation.frames import frames_of
 from bacl.data.datamodule import DetectionDataModule
@@ -84,7 +85,7 @@ def setting(config: DictConfig) -> Setting:
         chooses=config.get("choice") is not None,
         decoupled={"representation", "classifier"} <= set(config.stages),
         gpu=torch.cuda.is_available() and config.trainer.accelerator != "cpu",
-        processes=_processes(config),
+        processes=configured_processes(config),
     )
 
 
@@ -93,9 +94,3 @@ def _hallucinated_rows(config: DictConfig) -> int | None:
     if hallucination is None or "categories" not in hallucination:
         return None
     return int(hallucination.categories * hallucination.samples)
-
-
-def _processes(config: DictConfig) -> int:
-    """As many as the trainer's options say; one where it is to find out."""
-    devices = config.trainer.devices
-    return int(devices) * int(config.trainer.num_nodes) if str(devices).isdecimal() else 1

@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bacl.assembly.instantiate import called, instantiate
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
@@ -110,6 +110,14 @@ def measuring_trainer(config: DictConfig, schedule: Schedule, watching: list[Cal
         max_epochs=schedule.epochs,
         callbacks=watching,
     )
+
+
+def configured_processes(config: DictConfig) -> int:
+    """Processes that share a batch, by the trainer's options; 1 where it is to find out."""
+    devices, nodes = config.trainer.devices, int(config.trainer.num_nodes)
+    if isinstance(devices, ListConfig):
+        return len(devices) * nodes
+    return int(devices) * nodes if str(devices).isdecimal() else 1
 
 
 def build_fabric(config: DictConfig) -> Fabric:

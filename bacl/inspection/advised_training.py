@@ -31,8 +31,9 @@ SAMPLES = 12
 def batch_advice(data: Inspected, setting: Setting, side: float) -> tuple[Advice, int]:
     """Pictures of a step for the device and the data, and their number."""
     images = int(data.train.used.sum())
-    limit = 16 if setting.gpu else 8 if side <= SMALL_SIDE else 4
     enough = 2 ** max(1, int(math.log2(max(images, 1) / BATCHES)))
+    # What fits a GPU is not known here: there the batch is kept, as far as the images allow.
+    limit = enough if setting.gpu else 8 if side <= SMALL_SIDE else 4
     size = min(setting.batch_size, limit, enough)
     if size == setting.batch_size:
         return Advice("batch", (), f"kept: {size} of {images:,} images"), size

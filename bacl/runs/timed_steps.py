@@ -10,7 +10,7 @@ from omegaconf import DictConfig, open_dict
 
 from bacl.assembly.build import build_stage
 from bacl.assembly.data import build_data
-from bacl.assembly.trainer import measuring_trainer
+from bacl.assembly.trainer import configured_processes, measuring_trainer
 from bacl.callbacks.step_clock import StepClock
 from bacl.messages.errors import UserError
 from bacl.speed.step_times import StepTimes
@@ -38,7 +38,7 @@ def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
         TooFewStepsError: there are not so many.
         UserError: whatever stops a training: a picture that cannot be read, an option.
     """
-    config, processes = config.copy(), _processes(config)
+    config, processes = config.copy(), configured_processes(config)
     with open_dict(config):
         config.datamodule.batch_size = max(1, config.datamodule.batch_size // processes)
         config.datamodule.check_pictures = False  # all have been looked at
@@ -68,12 +68,6 @@ def _times(
         name, seconds, waiting, clock.timed, images, int(trainer.num_training_batches),
         stage.schedule.epochs, _peak_memory(device), _told(device),
     )  # fmt: skip
-
-
-def _processes(config: DictConfig) -> int:
-    """Those that the configured training shares a batch among, where it says a number."""
-    devices, nodes = config.trainer.devices, config.trainer.num_nodes
-    return devices * nodes if isinstance(devices, int) and devices > 0 else 1
 
 
 def _peak_memory(device: torch.device) -> float | None:

@@ -9,7 +9,7 @@ import pytest
 
 from bacl.command.check import wrong_command
 from bacl.inspection.advice import Setting, Stage
-from bacl.inspection.advised_training import hallucination_advice
+from bacl.inspection.advised_training import batch_advice, hallucination_advice
 from bacl.inspection.preset import command, preset
 
 STAGES = (Stage("representation", 12, 500), Stage("classifier", 12, 500))
@@ -71,6 +71,17 @@ def test_few_images_have_small_batches_and_many_epochs(files):
     assert "stages.representation.schedule.epochs=36" in found["schedule"]
     assert "stages.representation.schedule.milestones=[24,33]" in found["schedule"]
     assert "stages.representation.schedule.warmup_steps=18" in found["schedule"]
+
+
+@pytest.mark.parametrize(("gpu", "expected"), [(True, ()), (False, ("datamodule.batch_size=8",))])
+def test_what_a_gpu_holds_is_not_second_guessed(files, gpu, expected):
+    data = files.inspected()
+    vars(data.train)["used"] = np.ones(10_000, bool)
+    setting = replace(SETTING, batch_size=64, gpu=gpu, processes=8)
+    advice, size = batch_advice(data, setting, side=200)
+    assert advice.overrides == expected
+    assert size == (64 if gpu else 8)
+    assert gpu or "a CPU" in advice.reason
 
 
 def test_what_does_as_well_is_kept(files):
