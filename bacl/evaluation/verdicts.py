@@ -131,7 +131,7 @@ def find_verdicts(
         num_detections,
         rows,
         matches.taken,
-        _foremost(detections, counting, num_detections, rows),
+        _foremost(detections, image, counting, num_detections, rows),
     )
 
 
@@ -163,12 +163,19 @@ def _best(detections: DetectionColumns, owners: np.ndarray, limit: int) -> np.nd
 
 
 def _foremost(
-    detections: DetectionColumns, counting: np.ndarray, numbers: np.ndarray, rows: np.ndarray
+    detections: DetectionColumns,
+    image: np.ndarray,
+    counting: np.ndarray,
+    numbers: np.ndarray,
+    rows: np.ndarray,
 ) -> np.ndarray | None:
     """Of some rows, which are among the best `FIXED_LIMIT` of their categories, judged or not.
 
+    Of equals the lower image id: in whichever order processes gathered them, the same ones count.
+
     Args:
         detections: all of them.
+        image: (D,) int64, as `within_limit` gives it.
         counting: (D,) bool, those that count by the rules.
         numbers: (C,) how many these are.
         rows: (N,) int64.
@@ -176,8 +183,8 @@ def _foremost(
     if numbers.max(initial=0) <= FIXED_LIMIT:
         return None
     crowded = np.flatnonzero(counting & (numbers > FIXED_LIMIT)[detections.labels])
-    order = np.lexsort((-detections.scores[crowded], detections.labels[crowded]))
-    crowded = crowded[order]
+    columns = (image, -detections.scores, detections.labels)
+    crowded = crowded[np.lexsort([each[crowded] for each in columns])]
     places = rank_in_run(np.diff(detections.labels[crowded], prepend=-1) != 0)
     foremost = np.ones(len(counting), bool)
     foremost[crowded[places >= FIXED_LIMIT]] = False

@@ -54,3 +54,22 @@ def test_it_is_ap_of_the_best_of_each_category(measured, random_case, monkeypatc
 def test_where_nothing_is_cut_off_it_is_ap(measured, random_case):
     found = measured(*random_case(1))
     assert found["AP_fixed"] == found["AP"] > 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+def test_of_equals_the_same_count_in_whichever_order_images_come(
+    open_table, random_case, tmp_path, monkeypatch, seed
+):
+    annotations, results = random_case(seed)
+    table = open_table(annotations)[1]
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps([{**each, "score": 0.5} for each in results]))
+    columns = load_results(file, table)
+    monkeypatch.setattr(verdicts, "FIXED_LIMIT", 2)
+    values = []
+    for order in (columns.image_ids, columns.image_ids[::-1]):
+        metric = LVISAveragePrecision(table)
+        for image_id in order:
+            metric.update(columns.only(columns.image_ids == image_id))
+        values.append(float(metric.compute()["AP_fixed"]))
+    assert values[0] == values[1]
