@@ -88,13 +88,14 @@ class WandbLogger(LightningWandbLogger, Showcase):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        """Log options by their full names, as a command and a sweep have them.
+        """Log every option as a value of its own, `head/loss/alpha`.
 
-        So `head.loss.alpha` is one column of a table of runs, and one axis of parallel coordinates,
-        whether an agent or a person chose it.
+        So each is a column of the table of runs, and an axis of parallel coordinates. Its name has
+        slashes, as those of metrics: a dot may be nesting or not, and W&B asks for both in other
+        ways; a sweep's own key, `head.loss.alpha`, stands beside it.
         """
         options = vars(params) if isinstance(params, Namespace) else params
-        super().log_hyperparams(dotted(options))
+        super().log_hyperparams(flat(options))
 
     @rank_zero_only
     def show(self, exhibits: Mapping[str, Exhibit], step: int) -> None:
@@ -139,16 +140,16 @@ class WandbLogger(LightningWandbLogger, Showcase):
         return path.read_text(encoding="utf-8").strip()
 
 
-def dotted(options: Mapping[str, Any]) -> dict[str, Any]:
+def flat(options: Mapping[str, Any]) -> dict[str, Any]:
     """Nested options by their full names; lists and empty nodes are values.
 
-    >>> dotted({"head": {"loss": {"alpha": 0.85}}, "seed": 0, "sizes": [1, 2]})
-    {'head.loss.alpha': 0.85, 'seed': 0, 'sizes': [1, 2]}
+    >>> flat({"head": {"loss": {"alpha": 0.85}}, "seed": 0, "sizes": [1, 2]})
+    {'head/loss/alpha': 0.85, 'seed': 0, 'sizes': [1, 2]}
     """
-    flat: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in options.items():
         if isinstance(value, Mapping) and value:
-            flat |= {f"{name}.{rest}": own for rest, own in dotted(value).items()}
+            values |= {f"{name}/{rest}": own for rest, own in flat(value).items()}
         else:
-            flat[name] = value
-    return flat
+            values[name] = value
+    return values

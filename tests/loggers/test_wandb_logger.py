@@ -40,7 +40,7 @@ def test_whole_run_offline(fit, tmp_path):
     show([SparedLogger(logger)], {"figure": Figure(tmp_path / "heads" / "weight_norms.png")}, 4)
     run = logger.experiment
     assert run.id == logger.version
-    assert run.config["head.loss.alpha"] == 0.85
+    assert run.config["head/loss/alpha"] == 0.85
     assert run.name == f"{tmp_path.name}/stage"
     summary = dict(run.summary)
     assert summary["trainer/global_step"] == 4
