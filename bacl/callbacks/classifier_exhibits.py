@@ -20,6 +20,8 @@ from bacl.messages.shown import shown
 from bacl.reporting.figures.indicator_maps import draw_indicator_maps
 
 BINS = 64
+MAPS = 6
+"""Of classifiers side by side, at most."""
 PAIRS = 50
 """Of the indicator's table, for each classifier."""
 Makers = dict[str, Callable[[], Exhibit]]
@@ -96,13 +98,10 @@ def _margin_histogram(margins: NDArray, group: CategoryGroup) -> Histogram:
 
 
 def _matrices(classifiers: Mapping[str, Classifier]) -> dict[str, NDArray]:
-    """(C, C) of those that learn by a confusion matrix."""
+    """(C, C) of those that learn by a confusion matrix, the first `MAPS` of them."""
     indicators = {name: each.criterion.indicator for name, each in classifiers.items()}
-    return {
-        name: indicator.matrix().cpu().numpy()
-        for name, indicator in indicators.items()
-        if isinstance(indicator, ConfusionMatrix)
-    }
+    confused = {n: each for n, each in indicators.items() if isinstance(each, ConfusionMatrix)}
+    return {n: confused[n].matrix().cpu().numpy() for n in list(confused)[:MAPS]}
 
 
 def _pair_table(
@@ -112,14 +111,20 @@ def _pair_table(
     rows: list[list[Cell]] = []
     names, keys = [shown(name) for name in statistics.names], grouping.keys.tolist()
     for head, matrix in matrices.items():
-        others = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
-        most = np.argsort(-others, axis=None, kind="stable")[:PAIRS]
-        for place in most[others.flat[most] > 0].tolist():
+        for place in _largest(np.where(np.eye(len(matrix), dtype=bool), 0, matrix)):
             own, other = divmod(place, len(matrix))
             share = float(f"{matrix[own, other]:.4g}")
             rows.append([head, names[own], keys[own], names[other], keys[other], share])
     columns = ("classifier", "sample of", "group", "taken for", "its group", "mean probability")
     return Table(columns, rows)
+
+
+def _largest(matrix: NDArray) -> list[int]:
+    """Places of the largest positive cells, the largest first; at most `PAIRS`."""
+    cells = matrix.ravel()
+    most = np.sort(np.argpartition(-cells, min(PAIRS, len(cells)) - 1)[:PAIRS])
+    found: list[int] = most[np.argsort(-cells[most], kind="stable")].tolist()
+    return [place for place in found if cells[place] > 0]
 
 
 def _norm_table(

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
 from bacl.reporting.figures.letters import label
-from bacl.reporting.figures.style import new_figure, save, styled
+from bacl.reporting.figures.style import new_figure, save, styled, written_out
 
 BLOCKS = 24
 """To a side: of 1,203 categories each is a mean over about 50 by 50."""
@@ -30,7 +30,7 @@ def draw_indicator_maps(path: Path, matrices: Mapping[str, NDArray], counts: NDA
     Returns:
         `path`.
     """
-    figure, [axes] = new_figure(4.6 * len(matrices) + 1, 4.6, 1, len(matrices))
+    figure, [axes] = new_figure(4 * len(matrices) + 1.4, 4.4, 1, len(matrices))
     for panel, (name, matrix) in zip(axes, matrices.items(), strict=True):
         means, first = blocks(matrix, counts)
         image = panel.imshow(
@@ -41,7 +41,7 @@ def draw_indicator_maps(path: Path, matrices: Mapping[str, NDArray], counts: NDA
         _name(panel, counts[first])
     axes[0].set_ylabel("category of the samples, by its training instances")
     figure.supxlabel("category that the probability is of", fontsize=10)
-    figure.colorbar(image, ax=axes, label="mean probability", shrink=0.8)
+    written_out(figure.colorbar(image, ax=axes, label="mean probability", shrink=0.8).ax.yaxis)
     return save(figure, path)
 
 
