@@ -81,7 +81,7 @@ class Chooser:
         """
         weights = self.objective.weights(self.grouping, self.names)
         members = np.stack([group.members for group in self.grouping.groups])
-        groups = members.argmax(0).astype(np.uint8)
+        groups = members.argmax(0).astype(np.min_scalar_type(len(members)))
         objects = scored.objects(weights[0])
         of_groups = np.bincount(groups, objects, minlength=len(members))
         own = best_cuts(scored, objects, weights, self.objective)

@@ -80,10 +80,10 @@ class Scored:
         """The same by groups, of detections that are ranked.
 
         Args:
-            groups: (C,) uint8, the group of each category.
+            groups: (C,), the group of each category, in as few bits as hold it.
         """
         owners = groups[self.labels]
-        order = np.argsort(owners, kind="stable")  # of 8 bits a radix sort
+        order = np.argsort(owners, kind="stable")  # of few bits a radix sort
         return self._reordered(order, owners[order])
 
     def objects(self, weights: np.ndarray) -> np.ndarray:

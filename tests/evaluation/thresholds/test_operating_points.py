@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bacl.evaluation.coco_ap import groups_by_count
 from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.evaluation.thresholds.choosing import Chooser, Flag
 from bacl.evaluation.thresholds.objectives import BestF1, LowestCost, WishedPrecision
@@ -98,6 +99,13 @@ def test_categories_that_cannot_be_decided_take_another_threshold_and_say_why():
     assert everything == chosen.of_all
     assert list(chosen.in_decided_group) == [True] * 5 + [False]
     assert Flag.FEW_OBJECTS.words == "too few objects"
+
+
+def test_any_number_of_groups_have_thresholds_of_their_own():
+    many = groups_by_count(np.arange(300), range(1, 300))
+    found = scored([(0, 0.9, True, 0), (256, 0.2, True, 0)], [(0, 0), (256, 0)], 300)
+    chosen = Chooser(BestF1(), many).choose(found, found.ranked()).per_group
+    assert (chosen[0], chosen[256]) == (0.9, 0.2)
 
 
 def test_nothing_at_all_is_no_error():
