@@ -41,6 +41,21 @@ def check_validations(config: DictConfig, schedules: Mapping[str, Schedule]) -> 
                     f"{option}: validation.every={wanted.every}, but the {name} stage has "
                     f"{schedule.epochs} epochs; validate more often"
                 )
+    if wanted.take == "best":
+        _check_last_epoch(wanted.every, schedules)
+
+
+def _check_last_epoch(every: float, schedules: Mapping[str, Schedule]) -> None:
+    """The last weights, mostly the best after the last drop of the learning rate, have to compete.
+
+    Within an epoch the steps that are left after its last validation are few.
+    """
+    for name, schedule in schedules.items():
+        if every >= 1 and schedule.epochs % every:
+            raise OptionError(
+                f"validation.take=best: validation.every={every} leaves out the last of the "
+                f"{schedule.epochs} epochs of the {name} stage; take a divisor of them, such as 1"
+            )
 
 
 def best_checkpoint(run: Run, config: DictConfig) -> BestCheckpoint | None:

@@ -1,5 +1,7 @@
 """Validations within a stage's training: when there are any, and what is done with the best."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -22,6 +24,13 @@ from bacl.runs.validations import check_validations
             ["validation.take=best", "validation.every=99"],
             r"validation\.every=99, but the representation stage has \d+ epochs",
         ),
+        (
+            [
+                *("validation.take=best", "validation.every=2"),
+                "stages.representation.schedule.epochs=3",
+            ],
+            r"validation\.every=2 leaves out the last of the 3 epochs of the representation stage",
+        ),
     ],
 )
 def test_what_needs_validations_is_refused_without_them(tiny, options, message):
@@ -29,6 +38,16 @@ def test_what_needs_validations_is_refused_without_them(tiny, options, message):
     schedules = {name: instantiate(node.schedule) for name, node in config.stages.items()}
     with pytest.raises(OptionError, match=message):
         check_validations(config, schedules)
+
+
+@pytest.mark.parametrize("every", [1, 3, 0.3])
+def test_the_last_weights_are_among_those_that_compete(tiny, every):
+    config = tiny("validation.take=best", f"validation.every={every}")
+    schedules = {
+        "representation": SimpleNamespace(epochs=6),
+        "classifier": SimpleNamespace(epochs=3),
+    }
+    check_validations(config, schedules)
 
 
 def test_jobs_whose_heads_choose_their_steps_train_apart(tiny):
