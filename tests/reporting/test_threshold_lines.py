@@ -74,7 +74,7 @@ def test_the_files_have_every_category_and_every_choice(results, tmp_path):
 def test_without_thresholds_nothing_is_told_of_them(tmp_path):
     counts = statistics(NAMES, [*"rrrcccfff"], [1] * 9, [1] * 9)
     results = RunResults({"one": found(0, chosen=False)}, counts)
-    assert "threshold" not in results.markdown()
+    assert "thresholds.csv" not in results.markdown()
     results.write(tmp_path, np.arange(9))
     assert not list(tmp_path.glob("thresholds.*"))
 
