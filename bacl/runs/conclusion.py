@@ -25,10 +25,11 @@ from bacl.reporting.html.contents import write_page
 from bacl.reporting.html.section import Source
 from bacl.reporting.label_errors import suspected, write_label_errors
 from bacl.reporting.results import RunResults
-from bacl.runs.drawings import draw, samples_of
+from bacl.runs.drawings import draw
 from bacl.runs.folder import environment, write_text
 from bacl.runs.outcome import write_done
 from bacl.runs.run import Run
+from bacl.runs.shown_images import samples_of
 
 
 @dataclass(frozen=True)

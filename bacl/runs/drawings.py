@@ -9,19 +9,15 @@ import numpy as np
 
 from bacl.callbacks.classifier_recorder import measure, of_categories
 from bacl.data.datamodule import DetectionDataModule
-from bacl.data.dataset import DetectionDataset
 from bacl.evaluation.errors.label_suspicions import LabelSuspicions
-from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.measures import shown_in
 from bacl.evaluation.shift_curve import ShiftCurve
-from bacl.evaluation.telling_images import TellingImage
 from bacl.heads import Head, classifiers_by_name
 from bacl.messages.dispensable import Dispensable
 from bacl.options.sections import Report
 from bacl.reporting.error_results import ErrorResults
 from bacl.reporting.figures import (
     Cutout,
-    DetectionSample,
     draw_ap_by_count,
     draw_confusion,
     draw_cutouts,
@@ -39,11 +35,8 @@ from bacl.reporting.figures import (
 from bacl.reporting.label_errors import caption_lines, suspected
 from bacl.reporting.shift_lines import shift_curves
 from bacl.reporting.threshold_lines import operating_points
-from bacl.runs.evaluated import informative_images
+from bacl.runs.shown_images import Evaluations, first_of, samples_of, side_by_side
 
-Evaluations = Mapping[str, Evaluation]
-COLUMNS = 4
-"""Of detections beside the truth."""
 SUSPICIONS = 24
 """Of a kind that are drawn, at most, the surest; the file has all."""
 
@@ -100,7 +93,7 @@ def _draw_curves(
     folder: Path, metrics_csv: Path, evaluations: Evaluations, figures: Dispensable
 ) -> Iterator[Path]:
     """Over the steps of a training."""
-    heads, measures = list(evaluations), shown_in(_first(evaluations).measures, "main")
+    heads, measures = list(evaluations), shown_in(first_of(evaluations).measures, "main")
     with figures.part("losses.png"):
         if has_losses(metrics_csv):
             yield draw_losses(folder / "losses.png", metrics_csv, heads)
@@ -110,7 +103,7 @@ def _draw_curves(
 
 
 def _draw_precision(evaluations: Evaluations, data: DetectionDataModule, path: Path) -> Path:
-    counts, grouping = data.statistics, _first(evaluations).grouping
+    counts, grouping = data.statistics, first_of(evaluations).grouping
     trained = grouping.counts(counts.image_counts, counts.instance_counts)
     precision = {name: each.per_category["AP"] for name, each in evaluations.items()}
     return draw_ap_by_count(path, precision, trained, grouping, data.val_table.category_names)
@@ -122,7 +115,7 @@ def _draw_norms(
     classifiers = classifiers_by_name({name: heads[name] for name in evaluations})
     norms = {name: measure(classifier)["weight_norm"] for name, classifier in classifiers.items()}
     own = of_categories(norms, data.statistics)
-    grouping = _first(evaluations).grouping
+    grouping = first_of(evaluations).grouping
     return draw_weight_norms(path, own, data.statistics.instance_counts, grouping)
 
 
@@ -157,7 +150,7 @@ def _draw_suspicions(found: LabelSuspicions, data: DetectionDataModule, path: Pa
 
 
 def _draw_thresholds(evaluations: Evaluations, data: DetectionDataModule, path: Path) -> Path:
-    counts, grouping = data.statistics, _first(evaluations).grouping
+    counts, grouping = data.statistics, first_of(evaluations).grouping
     trained = grouping.counts(counts.image_counts, counts.instance_counts)
     unit = grouping.counts("images", "instances")
     return draw_thresholds(path, operating_points(evaluations), trained, unit)
@@ -165,7 +158,7 @@ def _draw_thresholds(evaluations: Evaluations, data: DetectionDataModule, path: 
 
 def _draw_reliability(evaluations: Evaluations, path: Path) -> Path:
     found = {name: each.reliabilities or {} for name, each in evaluations.items()}
-    return draw_reliability(path, found, _first(evaluations).grouping)
+    return draw_reliability(path, found, first_of(evaluations).grouping)
 
 
 def _draw_detections(
@@ -174,51 +167,4 @@ def _draw_detections(
     shown = samples_of(side_by_side(evaluations), data, report)
     samples = [sample for _, sample in islice(shown, report["images"])]
     names, threshold = data.val_table.category_names, report["score_threshold"]
-    return draw_detection_grid(path, samples, names, _first(evaluations).grouping, threshold)
-
-
-def side_by_side(evaluations: Evaluations) -> dict[str, Evaluation]:
-    """As many variants as a picture has room for: the first, and the best of the others.
-
-    By the share of right labels, groups alike; the first of equals. In the order given.
-    """
-    first, *others = evaluations
-    keys = [f"right_label_{group.key}" for group in _first(evaluations).grouping.present]
-    best = sorted(others, key=lambda name: -sum(evaluations[name].values[key] for key in keys))
-    kept = {first, *best[: COLUMNS - 1]}
-    return {name: each for name, each in evaluations.items() if name in kept}
-
-
-def samples_of(
-    evaluations: Evaluations, data: DetectionDataModule, report: Report
-) -> Iterator[tuple[TellingImage, DetectionSample]]:
-    """The images that are drawn, with the variants' detections; each is loaded when it is asked."""
-    dataset, found = data.val_set, _first(evaluations).detections.image_ids
-    ids = data.val_table.image_ids[dataset.records]
-    index = {image_id: place for place, image_id in enumerate(ids.tolist())}
-    for shown in informative_images(evaluations, report, np.intersect1d(ids, found)):
-        yield shown, detection_sample(evaluations, dataset, shown, index[shown.image_id])
-
-
-def detection_sample(
-    evaluations: Evaluations, dataset: DetectionDataset, shown: TellingImage, index: int
-) -> DetectionSample:
-    """One image with its annotations and the variants' detections, in pixels of the file."""
-    _, target = dataset[index]
-    judged = _first(evaluations).truth.judged(target.image_id)
-    segmented = any(measure.of_masks for measure in _first(evaluations).measures)
-    return DetectionSample(
-        image=dataset.files.load(int(dataset.records[index])).permute(1, 2, 0).numpy(),
-        boxes=target.to_original(target.boxes),
-        labels=target.labels,
-        detections={
-            name: each.detections.of_image(target.image_id) for name, each in evaluations.items()
-        },
-        title=f"image {target.image_id}, {shown.kind}",
-        masks=dataset.annotated_masks(index) if segmented else None,
-        judged=None if judged.all() else judged,
-    )
-
-
-def _first(evaluations: Evaluations) -> Evaluation:
-    return next(iter(evaluations.values()))
+    return draw_detection_grid(path, samples, names, first_of(evaluations).grouping, threshold)

@@ -20,7 +20,7 @@ from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.thresholds.objectives import BestF1
 from bacl.evaluation.truth import GroundTruth
 from bacl.reporting.html.section import Source
-from bacl.runs.drawings import samples_of
+from bacl.runs.shown_images import samples_of
 
 REPORT = {"reference": None, "images": 4, "score_threshold": None, "html": True}
 ENVIRONMENT = {
