@@ -46,7 +46,9 @@ def test_whole_run_offline(fit, tmp_path):
     assert summary["trainer/global_step"] == 4
     assert summary["classifier/bacl/weight_norm_r"] > 0
     assert summary["classifier/weight_norm_table"]["nrows"] == 4
-    assert "figure" in summary
+    panels = ("norms", "drawn", "margins_r", "margins_c", "margins_f")
+    assert {"figure", "classifier/indicators"} <= set(summary)
+    assert {f"classifier/bacl/{panel}" for panel in panels} <= set(summary)
     wandb.finish()
     [files] = folder.glob("wandb/offline-run-*/files")
     tables = list(files.glob("media/table/classifier/weight_norm_table*.json"))
