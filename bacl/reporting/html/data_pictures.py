@@ -47,9 +47,14 @@ def cut_out(image: np.ndarray, box: tuple[float, float, float, float], side: int
     length = max(1, round(max(width, height) * (1 + 2 * CONTEXT)))
     left = _inside(x + width / 2, length, image.shape[1])
     top = _inside(y + height / 2, length, image.shape[0])
-    square = Image.new("RGB", (length, length), GREY)
-    square.paste(Image.fromarray(image), (-left, -top))
-    return _source(square.resize((side, side)))
+    scale = side / length
+    # A box may be much larger than its picture: what is cut is no larger than either.
+    seen = image[max(0, top) : top + length, max(0, left) : left + length]
+    size = max(1, round(seen.shape[1] * scale)), max(1, round(seen.shape[0] * scale))
+    square = Image.new("RGB", (side, side), GREY)
+    corner = round(max(0, -left) * scale), round(max(0, -top) * scale)
+    square.paste(Image.fromarray(seen).resize(size), corner)
+    return _source(square)
 
 
 def _inside(centre: float, length: int, limit: int) -> int:

@@ -54,7 +54,9 @@ class Page:
                 absent[section] = "it could not be made; the log says why"
                 with parts.part(section.title):
                     try:
-                        made[section] = section.make(source)
+                        content = section.make(source)
+                        embedded(section.key, content.data)  # what no page can hold fails here
+                        made[section] = content
                         del absent[section]
                     except LeftOut as why:
                         absent[section] = str(why)

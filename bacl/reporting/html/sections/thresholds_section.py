@@ -1,6 +1,7 @@
 """Score thresholds for use, what is to be expected of them, and how far scores can be believed."""
 
 import math
+from decimal import ROUND_FLOOR, Context
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,8 @@ def _data(
 def _columns(chosen: Thresholds) -> dict[str, Any]:
     """Of each category its threshold, and whose it is."""
     owner = np.where(chosen.own, 0, np.where(chosen.in_decided_group, 1, 2))
-    scores = [float(f"{score:.3g}") for score in chosen.per_category.tolist()]
+    short = Context(prec=3, rounding=ROUND_FLOOR)  # never above what is taken in use
+    scores = [float(short.create_decimal(score)) for score in chosen.per_category.tolist()]
     return {"scores": scores, "owners": owner.tolist()}
 
 
