@@ -43,15 +43,17 @@ class BestCheckpoint(Callback):
         """Highest value, and the training steps before it."""
         self.waited = 0
         """Validations since."""
+        self.head = ""
+        """The one that is compared; another one, once it is dropped."""
 
     def state_dict(self) -> dict[str, Any]:
         """What an interrupted training goes on from."""
-        return {"best": self.best, "step": self.step, "waited": self.waited}
+        return {"best": self.best, "step": self.step, "waited": self.waited, "head": self.head}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint ended."""
         self.best, self.step = state_dict["best"], state_dict["step"]
-        self.waited = state_dict["waited"]
+        self.waited, self.head = state_dict["waited"], state_dict["head"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a measure that no metric has.
@@ -73,7 +75,9 @@ class BestCheckpoint(Callback):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         heads: Any = pl_module.live_heads
-        quantity = Quantity("val", next(iter(heads)), self._measure)
+        if (first := next(iter(heads))) != self.head:  # its values are no other head's
+            self.head, self.best, self.waited = first, -math.inf, 0
+        quantity = Quantity("val", first, self._measure)
         value = float(trainer.callback_metrics[quantity.name])
         if value > self.best:
             self.best, self.step, self.waited = value, trainer.global_step, 0

@@ -70,16 +70,24 @@ def test_a_training_ends_after_validations_without_a_better_one(fit, watched):
 def test_one_that_was_to_end_when_it_was_interrupted_ends(fit, watched):
     stage = Validated(0.2, 0.2)
     best = watched[0](stage, patience=2)
-    best.load_state_dict({"best": 0.5, "step": 3, "waited": 2})
+    best.load_state_dict({"best": 0.5, "step": 3, "waited": 2, "head": "bacl"})
     assert fit(best, stage=stage).global_step == 0
 
 
 def test_its_state_is_all_that_it_goes_on_from(watched):
     make, _ = watched
     first, second = make(TinyStage()), make(TinyStage())
-    first.best, first.step, first.waited = 0.3, 7, 1
+    first.best, first.step, first.waited, first.head = 0.3, 7, 1, "bacl"
     second.load_state_dict(first.state_dict())
-    assert (second.best, second.step, second.waited) == (0.3, 7, 1)
+    assert (second.best, second.step, second.waited, second.head) == (0.3, 7, 1, "bacl")
+
+
+def test_a_head_is_not_compared_with_one_that_was_dropped(fit, watched):
+    stage = Validated(0.2, 0.3)
+    best = watched[0](stage, patience=1)
+    best.load_state_dict({"best": 0.9, "step": 3, "waited": 0, "head": "fhm"})
+    fit(best, stage=stage)
+    assert (best.best, best.head, best.waited) == (pytest.approx(0.3), "bacl", 0)
 
 
 def test_a_measure_that_no_metric_has_is_refused(fit, watched):
