@@ -15,6 +15,7 @@ from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.command.overview import CONF, names, overview
 from bacl.messages.errors import in_one_line
 from bacl.options.comparison import unknown, wrong_options
+from bacl.options.composed import flat
 from bacl.options.marked import readers
 
 CHECKED = "BACL_CHECKED"
@@ -140,16 +141,26 @@ def require_understood(text: str) -> None:
 def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
     require_understood(text)
     override = OverridesParser.create().parse_override(text)
-    group, keys = override.key_or_group, override.key_or_group.split(".")
+    group = override.key_or_group
     value = override.get_value_element_as_str()
     if (CONF / group).is_dir() and override.value() is not None and value not in names(group):
         return unknown(f"{group}={value}", set(names(group)))
     if override.is_add() or "Could not override" not in str(reason):
         return f"{text}: {in_one_line(reason)}"
+    for path in flat(override.value(), group):
+        if line := _explain_path(text, path.split("."), config):
+            return line
+    return f"{text}: {in_one_line(reason)}"
+
+
+def _explain_path(text: str, keys: Sequence[str], config: DictConfig) -> str:
+    """A line about the first key that is not there; nothing where all are."""
     node: Any = config
     depth = 0
-    while isinstance(node, DictConfig) and keys[depth] in node:
+    while depth < len(keys) and isinstance(node, DictConfig) and keys[depth] in node:
         node, depth = node[keys[depth]], depth + 1
+    if depth == len(keys):
+        return ""
     if node is None:
         return _is_null(text, ".".join(keys[:depth]))
     options = set(node) if isinstance(node, DictConfig) else set()

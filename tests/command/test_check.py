@@ -24,6 +24,10 @@ from bacl.options.comparison import require_right_options
         (["job=test", "output=x"], "output=x: job=test does not read it, only job=import"),
         (["checkpoint=x"], r"checkpoint=x: job=fit does not read it, only job=test\|predict"),
         (["+experiment=bacl_demo", "stages.classifier.shedule.epochs=3"], "did you mean schedule"),
+        (
+            ["+experiment=bacl_demo", "report={imgs:3}"],
+            r"report\.imgs: no such option; did you mean im",
+        ),
         (["+experiment=bacl_demo", "balanc=auto"], r"balanc: no such option; did you mean balance"),
         (
             ["+experiment=bacl_demo", "choice.price=0.1"],
