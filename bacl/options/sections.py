@@ -81,7 +81,7 @@ class Data(TypedDict):
 class Validation(TypedDict):
     """Within the training of a stage."""
 
-    every: Free[Count | Probability | None]
+    every: Count | Probability | None
     measure: Text
     patience: Count | None
     take: Literal["last", "best"]
