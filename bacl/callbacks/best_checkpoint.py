@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
@@ -18,7 +19,9 @@ class BestCheckpoint(Callback):
     """Keeps the weights of the best validation, and ends a training that finds no better ones.
 
     What is the best is a matter of the stage's first head that goes on: the heads of a stage share
-    one detector, which has one best step at most. Equal values keep the earlier weights.
+    one detector, which has one best step at most. Where that head diverges, the search begins anew
+    with the next one: values of two heads tell nothing of one step. Equal values keep the earlier
+    weights.
 
     An interrupted training goes on with the same best value and the same patience; a validation
     after its checkpoint is done again, and writes the same file.
@@ -56,15 +59,18 @@ class BestCheckpoint(Callback):
         self.waited, self.head = state_dict["waited"], state_dict["head"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse a measure that no metric has.
+        """Refuse a measure that no metric has, or that the validation images say nothing of.
 
         Raises:
-            OptionError: names those that there are.
+            OptionError: names the measures that there are, or says that there is no object.
         """
         metrics: Any = pl_module.metrics
-        names = {each.name for each in next(iter(metrics.values())).measures}
-        if self._measure not in names:
-            raise OptionError(unknown(f"validation.measure={self._measure}", names))
+        metric = next(iter(metrics.values()))
+        groups = {measure.name: measure.group for measure in metric.measures}
+        if self._measure not in groups:
+            raise OptionError(unknown(f"validation.measure={self._measure}", set(groups)))
+        if not _num_objects(metric, groups[self._measure]):
+            self._refuse()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """One that was interrupted when it was to end does so."""
@@ -79,6 +85,8 @@ class BestCheckpoint(Callback):
             self.head, self.best, self.waited = first, -math.inf, 0
         quantity = Quantity("val", first, self._measure)
         value = float(trainer.callback_metrics[quantity.name])
+        if value < 0:
+            self._refuse()
         if value > self.best:
             self.best, self.step, self.waited = value, trainer.global_step, 0
             self._save(self.path)
@@ -90,6 +98,12 @@ class BestCheckpoint(Callback):
         )
         self._end_in_time(trainer)
 
+    def _refuse(self) -> None:
+        raise OptionError(
+            f"validation.measure={self._measure}: the validation images have no object that it "
+            "is of; choose another measure"
+        )
+
     def _end_in_time(self, trainer: Trainer) -> None:
         if self._patience is not None and self.waited >= self._patience:
             rank_zero_info(
@@ -97,3 +111,10 @@ class BestCheckpoint(Callback):
                 f"(validation.patience={self._patience})"
             )
             trainer.should_stop = True
+
+
+def _num_objects(metric: Any, group: str | None) -> int:
+    """Objects of the validation images in a group of categories, or in all."""
+    labels = metric.table.labels[metric.table.trainable]
+    members = [each.members for each in metric.grouping.groups if group in (None, each.key)]
+    return int(np.any(members, axis=0)[labels].sum())

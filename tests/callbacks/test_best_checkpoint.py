@@ -3,16 +3,18 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from bacl.callbacks.best_checkpoint import BestCheckpoint
+from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.measures import Measure
 from bacl.messages.errors import OptionError
 from tests.tiny_stage import TinyStage
 
-AP = Measure("AP", "AP", "main")
+AP, APR = Measure("AP", "AP", "main"), Measure("APr", "AP_r", "main", "r")
 
 
 class Validated(TinyStage):
@@ -23,8 +25,14 @@ class Validated(TinyStage):
         self.found = list(values)
         self.live_heads = dict(self.heads.items())
         self.metrics = nn.ModuleDict()
-        self.metrics.measures = [AP]
-        self.metrics.values = lambda: [SimpleNamespace(measures=[AP])]
+        groups = [
+            CategoryGroup(k, k, np.array(m))
+            for k, m in (("r", [True, False]), ("c", [False, True]))
+        ]
+        table = SimpleNamespace(labels=np.array([1, 0]), trainable=np.array([True, False]))
+        grouping = Grouping(tuple(groups), by_instances=False)
+        metric = SimpleNamespace(measures=[AP, APR], table=table, grouping=grouping)
+        self.metrics.values = lambda: [metric]
 
     def validation_step(self, batch, batch_idx):
         pass
@@ -90,9 +98,19 @@ def test_a_head_is_not_compared_with_one_that_was_dropped(fit, watched):
     assert (best.best, best.head, best.waited) == (pytest.approx(0.3), "bacl", 0)
 
 
+def test_a_measure_without_objects_is_refused(fit, watched):
+    stage = Validated(0.2, -1)
+    best = watched[0](stage)
+    with pytest.raises(OptionError, match=r"^validation\.measure=AP: .* no object that it is of"):
+        fit(best, stage=stage, epochs=2)  # a value of -1 is no value
+    best._measure = "APr"
+    with pytest.raises(OptionError, match=r"^validation\.measure=APr: .* no object that it is of"):
+        fit(best, stage=stage)
+
+
 def test_a_measure_that_no_metric_has_is_refused(fit, watched):
     stage = Validated(0.2)
     best = watched[0](stage)
-    best._measure = "APr"
-    with pytest.raises(OptionError, match=r"validation\.measure=APr: .*did you mean AP\?"):
+    best._measure = "APc"
+    with pytest.raises(OptionError, match=r"validation\.measure=APc: .*did you mean AP\?"):
         fit(best, stage=stage)
