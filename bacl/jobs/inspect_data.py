@@ -75,7 +75,11 @@ def _time_stages(config: DictConfig, data: Inspected) -> tuple[list[StepTimes], 
             config.datamodule.leave_out = [*sorted(data.train.selection.choice.leave_out), *bad]
     steps, untimed = [], []
     for name in chosen_stages(config):
-        _LOG.info("timing %d steps of the %s stage", config.inspection.steps, name)
+        _LOG.info(
+            "timing %d steps of the %s stage, %d images each, after one to warm up: "
+            "minutes for a large detector without a GPU (inspection.steps=0 times none)",
+            config.inspection.steps, name, config.datamodule.batch_size,
+        )  # fmt: skip
         try:
             steps.append(time_steps(config, name, config.inspection.steps))
         except UserError as error:

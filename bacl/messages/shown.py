@@ -52,6 +52,15 @@ def shown(text: object, longest: int = LONGEST) -> str:
     return cut if cut.strip() else f'"{cut}"'
 
 
+def span(low: int, high: int) -> str:
+    """A range of whole numbers, for people.
+
+    >>> span(3, 1200), span(7, 7)
+    ('3 to 1,200', '7')
+    """
+    return f"{low:,} to {high:,}" if low != high else f"{low:,}"
+
+
 def as_markdown(text: str) -> str:
     r"""A text as Markdown that reads as it: no cell, emphasis, HTML or mathematics.
 

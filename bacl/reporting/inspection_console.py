@@ -28,7 +28,9 @@ def console_parts(report: InspectionReport) -> Iterator[RenderableType]:
     """What is printed, one after the other."""
     yield _table("Images and objects", ["", "training", "validation"], split_rows(report))
     yield _table("Categories by training images", GROUPS, group_rows(report))
-    yield _table("Pixels in the network", SIZE_TITLES, size_rows(report))
+    # A column for each view: a row for each would be too long for a terminal of 80 characters.
+    titles, *rows = map(list, zip(SIZE_TITLES, *size_rows(report), strict=True))
+    yield _table("Pixels in the network", ["", *titles[1:]], rows)
     yield from _found(report)
     yield _table("Preset", ["part", "overrides", "because"], preset_rows(report))
     yield Text(f"\n{report.command}\n")

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from bacl.inspection.finding import Finding, Place
-from bacl.messages.shown import shown, visible
+from bacl.messages.shown import shown, span, visible
 from bacl.reporting.inspection_report import InspectionReport
 
 NAMES = {"train": "training", "val": "validation", "both": "both"}
 GROUPS = ("group", "categories", "training images", "training objects", "validation objects")
 SIZE_TITLES = (
     *("view", "picture, median", "object: 10 % / median / 90 %", "under 8", "under 16"),
-    *("cut", "no anchor, IoU 0.5", "0.7"),
+    *("cut", "no anchor, IoU 0.5", "no anchor, IoU 0.7"),
 )
 LONGEST = 120
 """Characters of a place."""
@@ -44,7 +44,7 @@ def group_rows(report: InspectionReport) -> list[list[str]]:
         own = [row for row in report.categories if row["frequency"] == key]
         sums = [sum(row[field] for row in own) for field in ("trained_objects", "val_objects")]
         images = [row["train_images"] for row in own]
-        told = f"{min(images):,} to {max(images):,}" if own else "–"
+        told = span(min(images), max(images)) if own else "–"
         rows.append([name, f"{len(own):,}", told, *[f"{each:,}" for each in sums]])
     return rows
 

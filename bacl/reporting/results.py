@@ -17,7 +17,7 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
 from bacl.files.atomic import replacing
-from bacl.messages.shown import as_markdown, shown
+from bacl.messages.shown import as_markdown, shown, span
 from bacl.reporting.diagnosis import diagnose
 from bacl.reporting.diagnosis_facts import facts
 from bacl.reporting.error_results import ErrorResults
@@ -178,7 +178,7 @@ def describe_groups(grouping: Grouping, statistics: CategoryStatistics) -> list[
     return [
         f"{group.name}: {int(group.members.sum()):,} "
         f"{'category' if group.members.sum() == 1 else 'categories'} of "
-        f"{int(counts[group.members].min()):,} to {int(counts[group.members].max()):,} "
+        f"{span(int(counts[group.members].min()), int(counts[group.members].max()))} "
         f"training {unit}, {int(instances[group.members].sum()):,} instances"
         for group in grouping.present
     ]

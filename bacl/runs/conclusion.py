@@ -116,6 +116,7 @@ class Conclusion:
         source = Source(self.folder, found, data, environment(), pictures, threshold)
         with Dispensable(f"{self.folder}: not written") as pages, pages.part("report.html"):
             write_page(self.folder / "report.html", named(self.folder), source)
+            print(f"All of it as one page, for a browser: {self.folder / 'report.html'}")
 
     @rank_zero_only
     def note_done(self, folder: Path, stage: str, seconds: float) -> None:

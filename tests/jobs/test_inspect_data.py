@@ -9,6 +9,7 @@ import pytest
 from bacl.command.check import check_command, wrong_command
 from bacl.data.missing_files import MissingDataError
 from bacl.jobs import inspect_data
+from bacl.reporting.inspection_lines import SIZE_TITLES
 
 FAST = ("trainer=cpu", "inspection.steps=1", "datamodule.num_workers=0")
 
@@ -72,8 +73,9 @@ def test_the_page_tells_the_command_to_paste(inspected):
         assert f"## {title}" in page
 
 
-def test_faults_are_no_reason_to_stop(finished, tiny, tmp_path, capsys):
+def test_faults_are_no_reason_to_stop(finished, tiny, tmp_path, capsys, monkeypatch):
     """Pictures that cannot be used are left out of the steps, and told."""
+    monkeypatch.setenv("COLUMNS", "80")
     config = tiny(*FAST, f"data.root={tmp_path / 'own'}", "datamodule.batch_size=2")
     inspect_data.run(tiny(*FAST, f"data.root={tmp_path / 'own'}", "inspection.steps=0"), tmp_path)
     picture, other, copied = sorted((tmp_path / "own/train").iterdir())[3:6]
@@ -88,7 +90,9 @@ def test_faults_are_no_reason_to_stop(finished, tiny, tmp_path, capsys):
     assert (tmp_path / "again/data/unusable.txt").read_text() == f"{picture.name}\n"
     assert kinds["same_picture_twice"]["count"] == 1
     assert (tmp_path / "again/data/figures/suspects.jpg").is_file()
-    assert "1 error, 1 warning, 0 notes" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1 error, 1 warning, 0 notes" in told
+    assert all(f"│ {title} " in told for title in SIZE_TITLES[1:])  # none is broken
 
 
 def test_missing_annotations_are_told(compose_config, tmp_path):

@@ -59,8 +59,8 @@ def test_markdown_in_percent_with_differences():
         "",
     ]
     assert lines[9:12] == [
-        "- rare: 1 category of 3 to 3 training images, 4 instances",
-        "- common: 1 category of 50 to 50 training images, 90 instances",
+        "- rare: 1 category of 3 training images, 4 instances",
+        "- common: 1 category of 50 training images, 90 instances",
         "- frequent: 2 categories of 400 to 1,000 training images, 12,345 instances",
     ]
     told = [line.split()[1].rstrip(":") for line in lines[12:17]]
@@ -155,9 +155,9 @@ def test_groups_by_instances_stand_in_place_of_those_by_images():
     assert lines[0] == f"| measure | head | all | {' | '.join(names)} |"
     assert lines[2] == "| AP | bacl | 26.8 | 14.4 | 20.8 | – | 31.9 |"
     assert lines[6:9] == [
-        "- 1 (under 20): 1 category of 4 to 4 training instances, 4 instances",
+        "- 1 (under 20): 1 category of 4 training instances, 4 instances",
         "- 2 (20 to 399): 2 categories of 90 to 345 training instances, 435 instances",
-        "- 4 (8,000 and more): 1 category of 12,000 to 12,000 training instances, 12,000 instances",
+        "- 4 (8,000 and more): 1 category of 12,000 training instances, 12,000 instances",
     ]
 
 
