@@ -39,21 +39,19 @@ def console_parts(report: InspectionReport) -> Iterator[RenderableType]:
 
 
 def _found(report: InspectionReport) -> Iterator[RenderableType]:
-    """Errors and warnings in a table, notes in a line each."""
-    table = Table(title=f"Found: {report.headline}")
-    for title in ("", "split", "found", "what follows, and the mend", "where"):
-        table.add_column(title, overflow="fold")
+    """Errors and warnings with their mend and places, notes in a line each.
+
+    No table: its columns would break the names of files, which are there to be copied.
+    """
+    yield Text(f"Found: {report.headline}", style="bold")
     for finding in report.findings:
         fault = finding.fault
+        told = f"{fault.severity.value}, {NAMES[finding.split]}: {finding.told}"
+        yield Text(told, style=STYLES.get(fault.severity, ""))
         if fault.severity is not Severity.NOTE:
-            told = [finding.told, f"{fault.follows}. Mend: {fault.mend}"]
-            where = "\n".join(places(finding, report.examples))
-            cells = [fault.severity.value, NAMES[finding.split], *told, where]
-            table.add_row(*map(Text, cells), style=STYLES[fault.severity])
-    yield table if table.row_count else Text(f"Found: {report.headline}", style="bold")
-    for finding in report.findings:
-        if finding.fault.severity is Severity.NOTE:
-            yield Text(f"note, {NAMES[finding.split]}: {finding.told}")
+            yield Text(f"    {fault.follows}. Mend: {fault.mend}")
+            for place in places(finding, report.examples):
+                yield Text(f"    {place}")
 
 
 def _table(title: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -13,8 +13,8 @@ SIZE_TITLES = (
     *("view", "picture, median", "object: 10 % / median / 90 %", "under 8", "under 16"),
     *("cut", "no anchor, IoU 0.5", "no anchor, IoU 0.7"),
 )
-LONGEST = 120
-"""Characters of a place."""
+LONGEST = 240
+"""Characters of what goes together: two pictures with names as exports write them."""
 
 
 def split_rows(report: InspectionReport) -> list[list[str]]:

@@ -92,6 +92,7 @@ def test_faults_are_no_reason_to_stop(finished, tiny, tmp_path, capsys, monkeypa
     assert (tmp_path / "again/data/figures/suspects.jpg").is_file()
     told = capsys.readouterr().out
     assert "1 error, 1 warning, 0 notes" in told
+    assert re.search(rf"^    train: {re.escape(picture.name)}( |$)", told, re.MULTILINE)  # whole
     assert all(f"│ {title} " in told for title in SIZE_TITLES[1:])  # none is broken
 
 
