@@ -168,6 +168,7 @@ class Crash(Callback):
             raise KeyError("the power is out")
 
 
+@pytest.mark.slow
 def test_an_interrupted_pass_goes_on_and_ends_the_same(alone, job_config, tmp_path, monkeypatch):
     group, watchers = plan(job_config, tmp_path), trainer_module.callbacks
     monkeypatch.setattr(trainer_module, "callbacks", lambda *args: [*watchers(*args), Crash()])
