@@ -43,6 +43,13 @@ NEVER_JUDGED = Fault(
     "nothing is measured of them",
     "move some of their pictures to the validation",
 )
+NOTHING_JUDGED = Fault(
+    "nothing_judged",
+    Severity.ERROR,
+    "categories have no object in the validation: it has none at all",
+    "every measure of the training is empty, and nothing can be chosen by it",
+    "give `data.val` images with annotations",
+)
 OTHER_GROUPS = Fault(
     "other_groups",
     Severity.NOTE,
@@ -62,7 +69,8 @@ def coverage(data: Inspected) -> Iterator[Finding]:
     yield from _finding(data, UNUSED, unused & (table.category_ids != 0))
     yield from _finding(data, NOT_IN_TRAINING, ~in_train & in_val)
     yield from _finding(data, LOST, in_train & ~learnt)
-    yield from _finding(data, NEVER_JUDGED, learnt & ~judged)
+    unjudged = NEVER_JUDGED if judged.any() else NOTHING_JUDGED
+    yield from _finding(data, unjudged, learnt & ~judged)
     groups = frequency_groups(np.asarray(table.image_counts))
     yield from _finding(data, OTHER_GROUPS, groups != table.frequency)
 
