@@ -11,6 +11,7 @@ ROUNDING = 1.0
 """Pixels beyond the edge that are none."""
 _PICTURES = "they are not trained on"
 _OBJECTS = "they are neither trained on nor looked for"
+_ODD_BOXES = "they are not trained on, but evaluations look for them where the official ones do"
 
 EMPTY = Fault(
     "pictures_without_annotations",
@@ -48,21 +49,21 @@ DEGENERATE = Fault(
     "degenerate_boxes",
     Severity.WARNING,
     "boxes are less than a pixel wide or high, or have no area",
-    _OBJECTS,
+    _ODD_BOXES,
     "remove them, or draw them anew",
 )
 OUTSIDE = Fault(
     "outside_boxes",
     Severity.WARNING,
     "boxes lie outside of their picture",
-    _OBJECTS,
+    _ODD_BOXES,
     "check that the box is [x, y, width, height] in pixels, and of this picture",
 )
 BEYOND = Fault(
     "boxes_beyond_the_edge",
     Severity.WARNING,
     "boxes reach more than a pixel beyond the edge of their picture",
-    "they are cut at the edge",
+    "a training cuts them at the edge",
     "check the annotated size of the picture, or draw them anew",
 )
 

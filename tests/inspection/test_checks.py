@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from bacl.data.augmentation.frames import Frames
+from bacl.evaluation.rules import Rules
+from bacl.evaluation.truth import GroundTruth
 from bacl.inspection.checks import CHECKS, findings
 from bacl.inspection.finding import Fault, Severity
 
@@ -272,6 +274,17 @@ def test_a_crop_is_told(files):
     half = Frames(frames.scale, frames.offset, np.array([48, 80]) + 0 * frames.size)
     found = findings(replace(data, views=[data.train.view("stage", half)]))
     assert "cut_by_canvas" in {finding.fault.kind for finding in found}
+
+
+@pytest.mark.parametrize("box", [[10.0, 10.0, 50.0, 0.5], [200.0, 10.0, 30.0, 30.0]])
+@pytest.mark.parametrize("rules", [Rules(300, False, True, False), Rules(100, True, False, True)])
+def test_odd_boxes_are_looked_for_as_it_is_told(files, box, rules):
+    before = len(GroundTruth.from_table(files.inspected().val.table, rules).boxes)
+    files.annotate(files.val, 1, box, 1)
+    inspected = files.inspected()
+    (finding,) = (each for each in findings(inspected) if each.split == "val")
+    assert "not trained on, but evaluations look for them" in finding.fault.follows
+    assert len(GroundTruth.from_table(inspected.val.table, rules).boxes) == before + 1
 
 
 def test_nothing_outside_of_the_image_folder_is_opened(files, tmp_path):
