@@ -28,12 +28,13 @@ def operating_points(evaluations: Evaluations) -> dict[str, OperatingPoints]:
 
 
 def threshold_lines(evaluations: Evaluations) -> list[str]:
-    """A table of F1, precision and recall at four choices of thresholds; none where none are."""
+    """A section with F1, precision and recall at four choices of thresholds, if there are any."""
     points = operating_points(evaluations)
     if not points:
         return []
     first = next(iter(points.values()))
-    lines = _head(["head", "thresholds"], first.grouping, "F1 (precision / recall)")
+    titles = _head(["head", "thresholds"], first.grouping, "F1 (precision / recall)")
+    lines = ["## Thresholds", "", *titles]
     for name, each in points.items():
         for choice in each.fitted:
             cells = " | ".join([as_markdown(shown(name)), choice, *_cells(each, choice)])
@@ -42,11 +43,12 @@ def threshold_lines(evaluations: Evaluations) -> list[str]:
 
 
 def reliability_lines(evaluations: Evaluations) -> list[str]:
-    """A table of calibration errors; none where scores were not looked at."""
+    """A section with calibration errors; none where scores were not looked at."""
     known = {name: each for name, each in evaluations.items() if each.reliabilities is not None}
     if not known:
         return []
-    lines = _head(["head"], next(iter(known.values())).grouping, "calibration error")
+    titles = _head(["head"], next(iter(known.values())).grouping, "calibration error")
+    lines = ["## Whether scores are probabilities", "", *titles]
     for name, each in known.items():
         assert each.reliabilities is not None
         cells = [

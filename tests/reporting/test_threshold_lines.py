@@ -49,6 +49,8 @@ def test_a_line_for_each_head_and_choice_and_what_the_numbers_are(results):
         assert f"| two | {choice} |" in text
     assert "for best F1; those in thresholds.csv are by all images" in text
     assert "| head | calibration error, all | rare | common | frequent |" in text
+    assert "\n\n## Thresholds\n\n| head | thresholds |" in text
+    assert "\n\n## Whether scores are probabilities\n\n| head |" in text
 
 
 def test_the_files_have_every_category_and_every_choice(results, tmp_path):
