@@ -1,10 +1,13 @@
 """job=data: what is to be known of data before a training, and what the training will take."""
 
 import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import rich
 from omegaconf import DictConfig, open_dict
+from rich.console import RenderableType
 from rich.text import Text
 
 from bacl.assembly.build import chosen_stages
@@ -17,8 +20,10 @@ from bacl.inspection.inspected import Inspected
 from bacl.inspection.preset import command, preset
 from bacl.inspection.unusable_pictures import LIST, unusable_names
 from bacl.messages.errors import UserError, in_one_line
+from bacl.messages.shown import shown
 from bacl.reporting.inspection_console import console_parts
 from bacl.reporting.inspection_figures import draw_inspection
+from bacl.reporting.inspection_lines import step_lines
 from bacl.reporting.inspection_page import markdown
 from bacl.reporting.inspection_report import InspectionReport
 from bacl.runs.folder import environment, write_text
@@ -29,30 +34,45 @@ _LOG = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, folder: Path) -> None:
-    """Inspect the data, time some steps, and write data/data.md, data.json and figures."""
+    """Inspect the data, time some steps, and write data/data.md, data.json and figures.
+
+    What was found is there before anything is timed.
+    """
     prepare_process()
     data = inspect(config, pictures=config.inspection.pictures)
     advice = preset(data, setting(config))
-    steps, untimed = _time_stages(config, data)
     report = InspectionReport(
         name=config.data.name,
         data=data,
         findings=findings(data),
         advice=advice,
         command=command(command_overrides(), advice),
-        steps=steps,
-        untimed=untimed,
+        steps=[],
+        untimed=[],
         examples=config.inspection.examples,
     )
     place = folder / "data"
     _list(place / LIST, unusable_names(data))
-    report.write_json(place / "data.json", environment=environment())
-    for part in console_parts(report):
+    drawn = draw_inspection(place / "figures", report)
+    figures = [f"figures/{path.name}" for path in drawn]
+    _show(console_parts(report))
+    _write(place, report, figures)  # before what takes minutes, and may be ended
+    steps, untimed = _time_stages(config, data)
+    timed = replace(report, steps=steps, untimed=untimed)
+    _show(Text(shown(line, 300)) for line in step_lines(timed))
+    _write(place, timed, figures)
+    print(f"{report.headline}; written to {place}")
+
+
+def _show(parts: Iterable[RenderableType]) -> None:
+    for part in parts:
         # A command that is to be pasted has no line breaks of the terminal's.
         rich.get_console().print(part, soft_wrap=isinstance(part, Text))
-    drawn = draw_inspection(place / "figures", report)
-    write_text(place / "data.md", markdown(report, [f"figures/{path.name}" for path in drawn]))
-    print(f"{report.headline}; written to {place}")
+
+
+def _write(place: Path, report: InspectionReport, figures: Sequence[str]) -> None:
+    report.write_json(place / "data.json", environment=environment())
+    write_text(place / "data.md", markdown(report, figures))
 
 
 def _list(path: Path, names: list[str]) -> None:

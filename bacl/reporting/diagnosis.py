@@ -21,6 +21,8 @@ FOLLOWS = 0.5
 """Rank correlation from which on one thing follows another."""
 COST = 0.01
 """Of AP50, from which on a kind of errors is worth a try."""
+LEARNT = 0.15
+"""Share of right objects of some group, below which there is nothing to compare."""
 TRIES = {
     "wrong category": "`job=test calibration=shift`, which needs no training, or `balance=auto`, "
     "which compares thirteen heads",
@@ -40,10 +42,26 @@ def diagnose(reference: Facts, other: Facts | None = None) -> list[str]:
         reference: the head that the other one is compared with.
         other: the head to compare.
     """
+    if told := too_little(reference, other):
+        return [told]
     found = [rule(reference) for rule in OF_A_HEAD]
     if other is not None:
         found += [rule(reference, other) for rule in OF_TWO]
     return [*(text for text in found if text), *next_step(reference, other)]
+
+
+def too_little(reference: Facts, other: Facts | None) -> str | None:
+    """Whether so little is right, of whichever group, that heads and groups do not differ yet."""
+    heads = [reference, *([other] if other else [])]
+    best = max(max(head.right_rare.value, head.right_frequent.value) for head in heads)
+    if best >= LEARNT:
+        return None
+    return (
+        f"No head calls more than {_percent(best)} % of the objects of a group by their category: "
+        "too little is learnt to compare heads. A longer representation stage "
+        "(`stages.representation.schedule.epochs`) comes first, and `job=data`, which tells "
+        "whether pictures, anchors and schedule suit each other."
+    )
 
 
 def preference(head: Facts) -> str | None:

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bacl.inspection.finding import Severity
-from bacl.messages.shown import shown
 from bacl.reporting.inspection_lines import (
     GROUPS,
     NAMES,
@@ -17,7 +16,6 @@ from bacl.reporting.inspection_lines import (
     preset_rows,
     size_rows,
     split_rows,
-    step_lines,
 )
 from bacl.reporting.inspection_report import InspectionReport
 
@@ -25,7 +23,7 @@ STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
 
 def console_parts(report: InspectionReport) -> Iterator[RenderableType]:
-    """What is printed, one after the other."""
+    """What is printed of the data, one after the other."""
     yield _table("Images and objects", ["", "training", "validation"], split_rows(report))
     yield _table("Categories by training images", GROUPS, group_rows(report))
     # A column for each view: a row for each would be too long for a terminal of 80 characters.
@@ -34,8 +32,6 @@ def console_parts(report: InspectionReport) -> Iterator[RenderableType]:
     yield from _found(report)
     yield _table("Preset", ["part", "overrides", "because"], preset_rows(report))
     yield Text(f"\n{report.command}\n")
-    for line in step_lines(report):
-        yield Text(shown(line, 300))
 
 
 def _found(report: InspectionReport) -> Iterator[RenderableType]:

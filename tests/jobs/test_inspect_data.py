@@ -96,6 +96,19 @@ def test_faults_are_no_reason_to_stop(finished, tiny, tmp_path, capsys, monkeypa
     assert all(f"│ {title} " in told for title in SIZE_TITLES[1:])  # none is broken
 
 
+def test_what_was_found_is_there_before_anything_is_timed(finished, tiny, tmp_path, monkeypatch):
+    def end(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect_data, "time_steps", end)
+    with pytest.raises(KeyboardInterrupt):
+        inspect_data.run(tiny(*FAST), tmp_path)
+    content = json.loads((tmp_path / "data/data.json").read_text(encoding="utf-8"))
+    assert content["preset"]
+    assert content["steps"] == []
+    assert "## Preset" in (tmp_path / "data/data.md").read_text(encoding="utf-8")
+
+
 def test_missing_annotations_are_told(compose_config, tmp_path):
     config = compose_config("data=custom", f"data.root={tmp_path}", *FAST)
     with pytest.raises(MissingDataError, match=r"no file .*train\.json"):

@@ -45,6 +45,13 @@ def test_a_bias_and_its_absence():
     assert diagnosis.preference(better).endswith("rare categories are better off.")
 
 
+def test_where_hardly_anything_is_right_nothing_else_is_said():
+    poor = replace(BIASED, right_rare=ErrorRate(0.0, None), right_frequent=ErrorRate(0.124, None))
+    (told,) = diagnose(poor, replace(poor, head="bacl"))
+    assert told.startswith("No head calls more than 12.4 % of the objects of a group")
+    assert len(diagnose(poor, FAIR)) > 1
+
+
 def test_what_is_missed_is_no_bias():
     missed = replace(BIASED, upwards=0.02)
     assert "a bias of the classifier is not why" in diagnosis.preference(missed)
