@@ -19,6 +19,8 @@ OF_METHODS = ("methods", "methods_decoupled")
 """Their default row is another method than BACL."""
 OURS = ("hallucinated_rows",)
 """Of settings that the paper has no table of."""
+LONG = (*OF_METHODS, "hallucinated_rows", "indicator", "representation", "components")
+"""Their rows are composed by the slow tests: options like those of the others."""
 NUMBER_OF_ROWS = {
     "alpha": 6, "beta": 3, "components": 8, "confusion": 2, "hallucinated_rows": 8, "indicator": 7,
     "methods": 13, "methods_decoupled": 23, "pipeline": 2,
@@ -47,7 +49,7 @@ def tables(sweep: str) -> dict:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name in OF_METHODS else [])
+        pytest.param(name, marks=[pytest.mark.slow] if name in LONG else [])
         for name in SWEEPS
         if name != "paper"
     ],

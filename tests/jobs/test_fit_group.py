@@ -44,6 +44,7 @@ def job_config(tiny, finished):
     start = finished / "representation/final.ckpt"
     common = ["stage=classifier", f"stages.classifier.init.detector={start}"]
     options = ["report.save_detections=true", "checkpoint_every_minutes=0.0001"]
+    options.append("report.errors=false")  # of a dozen jobs
     return lambda *overrides: tiny(*common, *options, *overrides)
 
 
@@ -181,6 +182,7 @@ def test_an_interrupted_pass_goes_on_and_ends_the_same(alone, job_config, tmp_pa
         assert_same_run(tmp_path / name, alone(name))
 
 
+@pytest.mark.slow
 def test_a_kill_between_two_jobs_leaves_the_finished_ones_alone(together, job_config, tmp_path):
     """The training is not repeated, and a job that is DONE is not written again."""
     group = together / "group"
