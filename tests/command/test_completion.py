@@ -63,6 +63,7 @@ def test_an_unknown_job_is_refused_before_anything_is_written(tmp_path):
     assert not left(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_job_that_writes_nothing_leaves_nothing(tmp_path):
     assert "no such checkpoint" in run(tmp_path, "job=test", status=1)
     assert not left(tmp_path)
@@ -102,6 +103,7 @@ def test_options_with_dashes_are_told(text):
     assert completed(["--cfg=job", "+experiment=bacl_demo"])[0] == "--cfg=job"
 
 
+@pytest.mark.slow
 def test_jobs_of_a_launcher_of_hydras_own_are_compared_too(tmp_path):
     told = run(tmp_path, "-m", "hydra/launcher=basic", "job=doctor", "report.images=-1", status=1)
     assert "report.images=-1: expected a whole number of at least 1" in told

@@ -40,7 +40,7 @@ def test_run_and_multirun_try_their_own_folders(tmp_path, capsys):
     assert f"{folders['sweep']} cannot be written" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", [[], ["-m", "seed=0,1"]])
+@pytest.mark.parametrize("kind", [pytest.param([], marks=pytest.mark.slow), ["-m", "seed=0,1"]])
 def test_a_command_ends_with_one_line(tmp_path, kind):
     (tmp_path / "runs").touch()
     done = subprocess.run(
