@@ -15,7 +15,7 @@ from bacl.reporting.figures.style import (
     INK,
     MUTED,
     head_colour,
-    new_figure,
+    panel_grid,
     running_mean,
     save,
     styled,
@@ -43,14 +43,9 @@ def draw_losses(path: Path, metrics_csv: Path, heads: Sequence[str] = ()) -> Pat
         ValueError: the file has no training loss.
     """
     panels = loss_panels(metrics_csv, heads)
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, axes = new_figure(4.2 * columns, 3.2 * rows, rows, columns)
-    flat = [cell for row in axes for cell in row]
-    for cell, (title, curves) in zip(flat, panels.items(), strict=False):
-        _draw_panel(cell, title, curves)
-    for cell in flat[len(panels) :]:
-        cell.set_visible(False)
+    figure, cells = panel_grid(panels, 3, 4.2, 3.2)
+    for title, curves in panels.items():
+        _draw_panel(cells[title], title, curves)
     return save(figure, path)
 
 

@@ -1,6 +1,6 @@
 """One look for every figure: colours, markers, axes, and the atomic PNG."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -67,6 +67,19 @@ def new_figure(
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, axes.tolist()
+
+
+def panel_grid(
+    titles: Collection[str], columns: int, width: float, height: float
+) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a panel of `width` x `height` inches for each title, row by row."""
+    columns = min(columns, len(titles))
+    rows = -(-len(titles) // columns)
+    figure, axes = new_figure(width * columns, height * rows, rows, columns)
+    cells = [cell for row in axes for cell in row]
+    for cell in cells[len(titles) :]:
+        cell.set_visible(False)
+    return figure, dict(zip(titles, cells, strict=False))
 
 
 def head_colour(index: int) -> str:

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from bacl.evaluation.measures import Measure
 from bacl.reporting.figures.letters import label, legend_label
 from bacl.reporting.figures.losses import Curve, panels_of, read_curves
-from bacl.reporting.figures.style import MUTED, head_colour, new_figure, save, styled
+from bacl.reporting.figures.style import MUTED, head_colour, panel_grid, save, styled
 
 COLUMNS = 4
 
@@ -25,14 +25,9 @@ def draw_validations(path: Path, panels: Mapping[str, Mapping[str, Curve]]) -> P
     Returns:
         `path`.
     """
-    columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, axes = new_figure(3.4 * columns, 2.9 * rows, rows, columns)
-    cells = [cell for row in axes for cell in row]
-    for cell, (title, curves) in zip(cells, panels.items(), strict=False):
-        _draw_panel(cell, title, curves)
-    for cell in cells[len(panels) :]:
-        cell.set_visible(False)
+    figure, cells = panel_grid(panels, COLUMNS, 3.4, 2.9)
+    for title, curves in panels.items():
+        _draw_panel(cells[title], title, curves)
     return save(figure, path)
 
 

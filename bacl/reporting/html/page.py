@@ -41,28 +41,34 @@ class Page:
         Raises:
             UnwritableError: names the file and what is to be done.
         """
-        made, absent = self._contents(path, source)
+        made, absent, data = self._contents(path, source)
         with replacing(path) as temporary:
-            temporary.write_text(self._html(made, absent), encoding="utf-8")
+            temporary.write_text(self._html(made, absent, data), encoding="utf-8")
 
     def _contents(
         self, path: Path, source: Any
-    ) -> tuple[dict[Section, Content], dict[Section, str]]:
-        made, absent = {}, {}
+    ) -> tuple[dict[Section, Content], dict[Section, str], list[Markup]]:
+        """What sections are made of, why others are left out, and the data of the former."""
+        made, absent, data = {}, {}, []
         with Dispensable(f"{path}: left out") as parts:
             for section in self.sections:
                 absent[section] = "it could not be made; the log says why"
                 with parts.part(section.title):
                     try:
                         content = section.make(source)
-                        embedded(section.key, content.data)  # what no page can hold fails here
+                        data.append(embedded(section.key, content.data))  # or no page can hold it
                         made[section] = content
                         del absent[section]
                     except LeftOut as why:
                         absent[section] = str(why)
-        return made, absent
+        return made, absent, data
 
-    def _html(self, made: Mapping[Section, Content], absent: Mapping[Section, str]) -> str:
+    def _html(
+        self,
+        made: Mapping[Section, Content],
+        absent: Mapping[Section, str],
+        data: Sequence[Markup],
+    ) -> str:
         style = asset("page.css") + _group_colours()
         script = "\n".join(asset(f"{name}.js") for name in SCRIPTS)
         shown = {section: content for section, content in made.items() if content.body}
@@ -76,7 +82,7 @@ class Page:
             links=joined(element("li", link) for link in links),
             sections=joined((_section(*pair) for pair in shown.items()), "\n"),
             absent=_absent(absent),
-            data=joined((embedded(each.key, made[each].data) for each in made), "\n"),
+            data=joined(data, "\n"),
         )
 
 
