@@ -49,7 +49,7 @@ class BoxRegression(nn.Module):
         Only the deltas of a positive's own class enter, so only those are computed: P × 4 instead
         of R × 4 C, with the same value and gradient.
         """
-        positives = torch.cat(rois.positives)
+        positives = rois.foreground
         deltas = self._own_class(features[positives], rois.labels[positives])
         boxes = torch.cat(rois.boxes)[positives]
         targets = self.coder.encode(rois.object_boxes[positives], boxes)

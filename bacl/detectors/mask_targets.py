@@ -23,7 +23,7 @@ def positive_rois(rois: SampledRoIs) -> tuple[list[Tensor], list[Tensor], Tensor
     every = torch.cat(rois.boxes)
     boxes = [every[rows] for rows in rois.positives]
     objects = [rois.objects[rows] for rows in rois.positives]
-    return boxes, objects, rois.labels[torch.cat(rois.positives)]
+    return boxes, objects, rois.labels[rois.foreground]
 
 
 def mask_targets(

@@ -5,6 +5,7 @@ N: boxes (anchors or proposals) of an image. G: its objects. R: sampled RoIs of 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import torch
@@ -115,7 +116,7 @@ def _draw(candidates: Tensor, count: int) -> Tensor:
     return candidates[torch.randperm(len(candidates), device=candidates.device)[:count]]
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class SampledRoIs:
     """The RoIs of a training step, images in order, positives first within an image."""
 
@@ -132,7 +133,12 @@ class SampledRoIs:
     positives: list[Tensor]
     """Per image the rows, in [0, R) and ascending, of its positives."""
 
-    @property
+    @cached_property
+    def foreground(self) -> Tensor:
+        """(·,) int64 in [0, R), ascending: rows of all positives; the host knows how many."""
+        return torch.cat(self.positives)
+
+    @cached_property
     def added(self) -> Tensor:
         """(R,) bool, where a box is an object's own and no proposal."""
         return self.sources < 0

@@ -112,6 +112,19 @@ def test_rois_hold_objects_proposals_and_labels(target):
     assert [rows.tolist() for rows in rois.positives] == [[0, 1, 2, 3], []]
 
 
+def test_foreground_rows_are_those_with_an_object_in_all_images(target):
+    sampler = RoISampler(IoUMatcher(0.5, 0.5, 0.5), BalancedSampler(8, 0.5))
+    images = [[[0.0, 0, 10, 10], [20, 20, 40, 40]], [], [[5.0, 5, 30, 30]]]
+    targets = [target(boxes, [4] * len(boxes), (50, 50)) for boxes in images]
+    rois = sampler([random_boxes(20)] * 3, targets, num_classes=7)
+    expected = [row for row, label in enumerate(rois.labels.tolist()) if label < 7]
+    assert len(expected) >= 3
+    assert rois.foreground.tolist() == expected
+    assert rois.foreground.dtype == torch.int64
+    none = sampler([random_boxes(20)], targets[1:2], num_classes=7)
+    assert none.foreground.shape == (0,)
+
+
 @pytest.mark.parametrize("low_quality", [0.4, None])
 @pytest.mark.parametrize("count", [512, 6])
 def test_unusable_proposals_are_as_if_absent(target, low_quality, count):
