@@ -1,8 +1,10 @@
 """How far a share would move with other images of the same kind: the bootstrap over images.
 
-Images are drawn anew, with replacement, as many as there are; what an image has of objects comes
+Images are drawn anew, with replacement, as many as were judged; what an image has of objects comes
 with it. Objects of one image resemble each other, so that drawing objects would promise too much.
-Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979.
+Images without objects are drawn too: another set of as many images would have more of them or
+fewer, and a resample of the others alone would say that the number of objects is less a matter of
+chance than it is. Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979.
 
 I: images. K: statistics. B: resamples.
 """
@@ -52,6 +54,21 @@ def resampled_sums(sums: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) 
         rows = found[first : first + block]
         rows[:] = _weights(draw, len(rows), number) @ sums
     return found
+
+
+def by_image(images: np.ndarray, columns: np.ndarray, judged: np.ndarray, width: int) -> np.ndarray:
+    """(I, width) float64: how often each column occurs in each image, a row for every judged one.
+
+    Args:
+        images: (n,) int64, the image of each occurrence, one that was judged.
+        columns: (n,) int64 in [0, width).
+        judged: (I,) int64, all judged images, ascending; whoever counts by the same ones is
+            resampled by the same ones.
+        width: how many columns there are.
+    """
+    cells = np.searchsorted(judged, images) * width + columns
+    counts = np.bincount(cells, minlength=len(judged) * width)
+    return counts.reshape(len(judged), width).astype(np.float64)
 
 
 def shares(above: np.ndarray, below: np.ndarray) -> np.ndarray:

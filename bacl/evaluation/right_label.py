@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bacl.evaluation.bootstrap import by_image
 from bacl.evaluation.contenders import Contenders
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
@@ -29,6 +30,8 @@ class RightLabels:
     """(G,) int64 in [0, C)."""
     right: np.ndarray
     """(G,) bool: the best detection that overlaps the object has its category."""
+    judged: np.ndarray
+    """(I,) int64, positions of all images that were judged, with or without objects, ascending."""
     scores: np.ndarray | None = None
     """(G,) float64 of that detection, minus infinity where there is none; None: not looked at."""
 
@@ -46,27 +49,27 @@ class RightLabels:
 
     def only(self, images: np.ndarray) -> "RightLabels":
         """The objects of these images, (n,) int64 positions in `GroundTruth.image_ids`."""
-        kept = np.isin(self.images, images)
+        kept, judged = np.isin(self.images, images), np.intersect1d(self.judged, images)
         scores = None if self.scores is None else self.scores[kept]
-        return RightLabels(self.images[kept], self.labels[kept], self.right[kept], scores)
+        return RightLabels(self.images[kept], self.labels[kept], self.right[kept], judged, scores)
 
     def sums(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Right objects and objects of each image that has any, for `bootstrap.ratios`.
+        """Right objects and objects of each judged image, for `bootstrap.ratios`.
 
         Args:
             members: (K, C) bool, the categories of each of K groups.
 
         Returns:
-            Two (I, K) float64, their rows in the order of the images. I depends on the truth alone:
-            two heads judged by the same truth have the same rows.
+            Two (I, K) float64, a row for every judged image, whether it has objects or none: two
+            heads judged by the same truth have the same rows, and so have the rates of errors.
         """
-        row = np.unique(self.images, return_inverse=True)[1]
-        shape = (int(row.max(initial=-1)) + 1, len(members))
-        right, objects = np.zeros(shape), np.zeros(shape)
-        for column, own in enumerate(members[:, self.labels]):
-            objects[:, column] = np.bincount(row[own], minlength=shape[0])
-            right[:, column] = np.bincount(row[own & self.right], minlength=shape[0])
-        return right, objects
+        group, which = np.nonzero(members[:, self.labels])
+        images, right = self.images[which], self.right[which]
+        width = len(members)
+        return (
+            by_image(images[right], group[right], self.judged, width),
+            by_image(images, group, self.judged, width),
+        )
 
 
 def right_labels(truth: GroundTruth, detections: DetectionColumns, rules: Rules) -> RightLabels:
@@ -91,7 +94,7 @@ def right_labels(truth: GroundTruth, detections: DetectionColumns, rules: Rules)
     right = best >= 0
     scores = np.where(right, np.append(contenders.scores, 0.0)[best], -np.inf)
     right[right] = contenders.found[best[right]] == contenders.labels[right]
-    return RightLabels(contenders.images, contenders.labels, right, scores)
+    return RightLabels(contenders.images, contenders.labels, right, truth.judged_images, scores)
 
 
 def _best(contenders: Contenders) -> np.ndarray:

@@ -80,7 +80,8 @@ def shift_curve(
         best = _best(who, scores * factors[labels], rows)
         right = np.zeros(len(contenders.labels), bool)
         right[who[best]] = hits[best]
-        shifted.append(RightLabels(contenders.images, contenders.labels, right))
+        own = RightLabels(contenders.images, contenders.labels, right, truth.judged_images)
+        shifted.append(own)
     return ShiftCurve(tuple(gammas), tuple(shifted), grouping)
 
 

@@ -40,6 +40,8 @@ class GroundTruth:
     """(G,) bool: a region of many objects, ignored too, which any number of detections may find."""
     knowledge: np.ndarray
     """(I * C,) uint8 flags of each key: verified present or absent; annotated only in part."""
+    judged_images: np.ndarray
+    """(J,) int64, positions of the images that are judged, with or without objects, ascending."""
 
     @classmethod
     def from_table(cls, table: AnnotationTable, rules: Rules) -> "GroundTruth":
@@ -69,15 +71,18 @@ class GroundTruth:
             np.asarray(table.ignore)[rows],
             np.asarray(table.crowd)[rows],
             knowledge,
+            np.arange(len(order)),
         )
 
     def only(self, image_ids: np.ndarray) -> "GroundTruth":
-        """The objects of these images; the others have none."""
+        """The objects of these images; the others have none, and are not judged."""
+        judged = np.intersect1d(self.judged_images, self.image_index(image_ids))
         seen = np.zeros(len(self.image_ids), bool)
-        seen[self.image_index(image_ids)] = True
+        seen[judged] = True
         kept = seen[self.keys // self.num_categories]
         of_objects = ("rows", "keys", "boxes", "areas", "ignored", "crowd")
-        return replace(self, **{name: getattr(self, name)[kept] for name in of_objects})
+        own = {name: getattr(self, name)[kept] for name in of_objects}
+        return replace(self, **own, judged_images=judged)
 
     @property
     def labels(self) -> np.ndarray:

@@ -21,6 +21,7 @@ def sample(right: np.ndarray, scores: float = 0.9) -> Sample:
     truth = GroundTruth(
         ids, 3, np.arange(len(right)), np.arange(len(right)) * 3 + labels, boxes,
         np.full(len(right), 1600.0), nothing, nothing, np.ones(len(right) * 3, np.uint8),
+        np.arange(len(right)),
     )  # fmt: skip
     found = np.where(right, labels, (labels + 1) % 3).astype(np.int32)
     columns = DetectionColumns(

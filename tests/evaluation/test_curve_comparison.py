@@ -16,7 +16,7 @@ def curve(points, images=100):
     image, labels = np.repeat(np.arange(images), 2), np.tile([0, 1], images)
     share = np.random.default_rng(0).permutation(images)[image] / images
     rights = [share < np.where(labels == 0, rare, frequent) for frequent, rare in points]
-    found = tuple(RightLabels(image, labels, right) for right in rights)
+    found = tuple(RightLabels(image, labels, right, np.arange(images)) for right in rights)
     return ShiftCurve(tuple(range(len(points))), found, GROUPS)
 
 
@@ -68,6 +68,6 @@ def test_the_error_of_a_difference_is_over_images():
 
 
 def test_objects_of_one_group_make_no_front():
-    labels = RightLabels(np.zeros(1, int), np.zeros(1, int), np.ones(1, bool))
+    labels = RightLabels(*np.zeros((2, 1), int), np.ones(1, bool), np.arange(1))
     with pytest.raises(ValueError, match="one group"):
         front(ShiftCurve((0.0,), (labels,), GROUPS))

@@ -69,6 +69,7 @@ def test_what_is_known_decides_over_what_finds_nothing(knowledge, expected):
         ignored=np.array([False]),
         crowd=np.array([False]),
         knowledge=np.array([knowledge], np.uint8),
+        judged_images=np.array([0]),
     )
     found = columns([2], [0.9, 0.5], boxes=[[50, 50, 9, 9], [0, 0, 40, 40]])
     overlap = box_overlap(found.boxes, truth.boxes, truth.crowd)

@@ -22,6 +22,7 @@ def objects(areas, ignored=None, keys=None, crowd=None):
         ignored=np.zeros(count, bool) if ignored is None else np.array(ignored),
         crowd=np.zeros(count, bool) if crowd is None else np.array(crowd),
         knowledge=np.ones(1, np.uint8),
+        judged_images=np.array([0]),
     )
 
 

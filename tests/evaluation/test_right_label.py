@@ -165,7 +165,10 @@ def test_one_detection_decides_over_all_objects_that_it_overlaps(judged):
 
 
 RIGHT = RightLabels(
-    np.array([0, 0, 2, 2, 2]), np.array([0, 1, 1, 1, 2]), np.array([True, False, True, True, False])
+    np.array([0, 0, 2, 2, 2]),
+    np.array([0, 1, 1, 1, 2]),
+    np.array([True, False, True, True, False]),
+    np.array([0, 1, 2]),
 )
 
 
@@ -182,11 +185,12 @@ def test_shares_of_groups_and_of_some_images():
 def test_sums_of_images_give_the_shares():
     members = np.array([[True, False, False, False], [False, True, True, True]])
     right, objects = RIGHT.sums(members)
-    assert right.tolist() == [[1, 0], [0, 2]]
-    assert objects.tolist() == [[1, 1], [0, 3]]
+    assert right.tolist() == [[1, 0], [0, 0], [0, 2]]
+    assert objects.tolist() == [[1, 1], [0, 0], [0, 3]]
     assert (right.sum(0) / objects.sum(0)).tolist() == [RIGHT.share(each) for each in members]
     assert ratios(right, objects).shape == (1000, 2)
-    assert RIGHT.only(np.array([1])).sums(members)[0].shape == (0, 2)
+    assert RIGHT.only(np.array([1])).sums(members)[1].tolist() == [[0, 0]]
+    assert RIGHT.only(np.array([5])).sums(members)[0].shape == (0, 2)
 
 
 def test_nothing_annotated_has_no_share(judged):

@@ -20,7 +20,7 @@ LABELS = np.array([RARE, OFTEN, OFTEN, RARE, OFTEN, RARE])
 
 
 def labels(*right, scores=None):
-    return RightLabels(IMAGES, LABELS, np.array(right, bool), scores)
+    return RightLabels(IMAGES, LABELS, np.array(right, bool), np.arange(5), scores)
 
 
 BEFORE = labels(0, 1, 1, 0, 1, 0)
@@ -74,5 +74,6 @@ def test_the_leading_head_has_the_best_mean_of_the_groups():
 
 
 def test_without_objects_there_is_nothing_to_show():
-    nothing = RightLabels(*np.zeros((2, 0), np.int64), np.zeros(0, bool), np.zeros(0))
+    nowhere = np.zeros((2, 0), np.int64)
+    nothing = RightLabels(*nowhere, np.zeros(0, bool), np.arange(5), np.zeros(0))
     assert telling_images({"old": nothing}, GROUPING, IDS, 4) == []

@@ -27,7 +27,7 @@ def truth(images=IMAGES):
     empty = np.zeros(0, bool)
     return GroundTruth(
         np.arange(images), 3, nothing, nothing, np.zeros((0, 4)), np.zeros(0), empty, empty,
-        np.ones(images * 3, np.uint8),
+        np.ones(images * 3, np.uint8), np.arange(images),
     )  # fmt: skip
 
 

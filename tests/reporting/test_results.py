@@ -95,7 +95,7 @@ def test_differences_of_the_right_label_have_standard_errors():
     other = right | ((labels == 0) & (images < 40)) | (np.arange(1000) == 8)
     heads = {}
     for name, own in (("baseline", right), ("bacl", other)):
-        labelled = RightLabels(images, labels, own)
+        labelled = RightLabels(images, labels, own, np.arange(200))
         values = {"right_label": labelled.share()}
         values |= {f"right_label_{key}": v for key, v in labelled.of_groups(LVIS).items()}
         heads[name] = evaluation(RESULTS[name] | values, LVIS, right_labels=labelled)

@@ -3,13 +3,14 @@
 H: heads. I: images. K: groups. R: rates of a head in a group. B: resamples.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
-from bacl.evaluation.bootstrap import resampled_sums, shares, standard_error
+from bacl.evaluation.bootstrap import by_image, resampled_sums, shares, standard_error
 from bacl.evaluation.errors.detection_kinds import ERRORS, DetectionKind
 from bacl.evaluation.errors.error_findings import ErrorFindings
 from bacl.evaluation.errors.object_fates import ObjectFate
@@ -45,10 +46,10 @@ def error_rates(findings: Mapping[str, ErrorFindings], grouping: Grouping) -> di
         findings: by head, of the same truth.
         grouping: of the categories.
     """
-    by_image = np.stack([_counts(each, grouping) for each in findings.values()], axis=1)
-    drawn = resampled_sums(by_image.reshape(len(by_image), -1))
-    values = _rates(by_image.sum(0))
-    resampled = _rates(drawn.reshape(-1, *by_image.shape[1:]))
+    counts = np.stack([_counts(each, grouping) for each in findings.values()], axis=1)
+    drawn = resampled_sums(counts.reshape(len(counts), -1))
+    values = _rates(counts.sum(0))
+    resampled = _rates(drawn.reshape(-1, *counts.shape[1:]))
     changes, errors = values - values[0], standard_errors(resampled - resampled[:, :1])
     keys = [None, *(group.key for group in grouping.groups)]
     return {
@@ -71,15 +72,16 @@ def standard_errors(resampled: np.ndarray) -> np.ndarray:
 
 
 def _counts(found: ErrorFindings, grouping: Grouping) -> np.ndarray:
-    """(I, K, R) float64: how often each happens in each image."""
+    """(I, K, R) float64: how often each happens in each judged image."""
     objects, shown = found.objects, found.shown
     group = np.stack([each.members for each in grouping.groups]).argmax(axis=0)
     images = np.concatenate([objects.images, shown.images])
     labels = np.concatenate([objects.labels, shown.labels])
     kinds = np.concatenate([objects.fates, shown.kinds + np.uint8(len(ObjectFate))])
-    shape = (len(found.truth.image_ids), len(grouping.groups), len(KINDS))
-    cells = np.ravel_multi_index((images, group[labels], kinds), shape)
-    return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
+    shape = (len(grouping.groups), len(KINDS))
+    cells = np.ravel_multi_index((group[labels], kinds), shape)
+    counts = by_image(images, cells, found.truth.judged_images, math.prod(shape))
+    return counts.reshape(-1, *shape)
 
 
 def _rates(counts: np.ndarray) -> np.ndarray:

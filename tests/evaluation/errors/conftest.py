@@ -17,6 +17,12 @@ def find(truth: GroundTruth, detections: DetectionColumns, rules, **options) -> 
     return ErrorFindings.of(truth, detections, rules, verdicts, **options)
 
 
+@pytest.fixture(name="find")
+def find_errors():
+    """(truth, detections, rules, **options) -> ErrorFindings."""
+    return find
+
+
 @pytest.fixture
 def errors_of(open_table, tmp_path):
     """(annotations, results, rules, **options) -> (ErrorFindings, table)."""

@@ -1,13 +1,19 @@
 """Rates of errors by head and group, and their differences, beside plain loops."""
 
+import json
+
 import numpy as np
 import pytest
 
 from bacl.evaluation.bootstrap import RESAMPLES, standard_error
 from bacl.evaluation.errors.error_rates import KINDS, error_rates
 from bacl.evaluation.errors.object_fates import ObjectFate
+from bacl.evaluation.label_difference import label_differences
 from bacl.evaluation.lvis_ap import groups_by_frequency
+from bacl.evaluation.results_json import load_results
+from bacl.evaluation.right_label import right_labels
 from bacl.evaluation.rules import Rules
+from bacl.evaluation.truth import GroundTruth
 
 LVIS = Rules(300, limit_per_category=False, federated=True, without_area=False)
 
@@ -52,6 +58,34 @@ def test_rates_and_their_differences_equal_plain_loops(federated_case, errors_of
         drawn = [rates(counts[1], each) - rates(counts[0], each) for each in draws]
         errors = standard_error(np.array(drawn))
         assert [each.error for each in told] == pytest.approx(errors, nan_ok=True)
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(1, None)])
+def test_the_share_of_right_objects_has_the_standard_error_of_the_right_label(
+    federated_case, open_table, tmp_path, find, part
+):
+    annotations, results = federated_case(36)
+    table = open_table(annotations)[1]
+    whole = GroundTruth.from_table(table, LVIS)
+    truth = whole.only(whole.image_ids[part])
+    grouping = groups_by_frequency(table.frequency)
+    errors, labels = {}, {}
+    for name, own in (("one", results[::2]), ("two", results)):
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(own))
+        found = load_results(file, table)
+        found = found.only(np.isin(found.image_ids, truth.image_ids[truth.judged_images]))
+        errors[name] = find(truth, found, LVIS)
+        labels[name] = right_labels(truth, found, LVIS)
+    assert 0 < len(np.unique(labels["one"].images)) < len(labels["one"].judged)
+    rates = error_rates(errors, grouping)["two"]
+    differences = label_differences(labels["two"], labels["one"], grouping)
+    told = {key: rows[ObjectFate.RIGHT].difference for key, rows in rates.items()}
+    assert list(told) == list(differences)
+    for key, difference in differences.items():
+        assert told[key].error == pytest.approx(difference.error, abs=1e-15, nan_ok=True)
+        assert told[key].value == pytest.approx(difference.value, abs=1e-15, nan_ok=True)
+    assert differences[None].error > 0
 
 
 def test_without_objects_there_are_no_rates(federated_case, errors_of):
