@@ -1,4 +1,8 @@
-"""AP of the best so many detections of each category, however many an image has."""
+"""AP of the best so many detections of each category, however many an image has.
+
+As Dave et al. (2021) make it of the official package: the list of results is cut before, and
+`max_dets=-1` lets all that is left of an image count.
+"""
 
 import json
 
@@ -8,6 +12,8 @@ import pytest
 from bacl.evaluation import verdicts
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.results_json import load_results
+
+OF_OFFICIAL = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
 
 
 @pytest.fixture
@@ -25,8 +31,9 @@ def measured(open_table, tmp_path):
 
 
 def foremost(results, limit):
-    """The best of each category over all images."""
-    ranked, counts, kept = sorted(results, key=lambda each: -each["score"]), {}, []
+    """The best of each category over all images, of equals those of the lower image id."""
+    ranked = sorted(results, key=lambda each: (-each["score"], each["image_id"]))
+    counts, kept = {}, []
     for each in ranked:
         category = each["category_id"]
         counts[category] = counts.get(category, 0) + 1
@@ -49,6 +56,45 @@ def test_it_is_ap_of_the_best_of_each_category(measured, random_case, monkeypatc
     assert found["AP_fixed"] == expected["AP"]
     for key in "rcf":
         assert found[f"AP_fixed_{key}"] == expected[f"AP{key}"]
+
+
+def assert_official(found, reference):
+    assert found["AP_fixed"] == pytest.approx(reference.results["AP"], abs=1e-6)
+    for key in "rcf":
+        expected = reference.results[f"AP{key}"]
+        assert found[f"AP_fixed_{key}"] == pytest.approx(expected, abs=1e-6), key
+
+
+@OF_OFFICIAL
+@pytest.mark.parametrize("limit", [5, 10_000])
+@pytest.mark.parametrize("seed", [1, 3, 36])
+def test_it_is_the_official_ap_of_a_list_cut_before(
+    measured, random_case, official, tmp_path, monkeypatch, seed, limit
+):
+    annotations, results = random_case(seed)
+    kept = foremost(results, limit)
+    assert (len(kept) < len(results)) == (limit == 5)
+    monkeypatch.setattr(verdicts, "FIXED_LIMIT", limit)
+    found = measured(annotations, results, max_detections=3)
+    reference = official(tmp_path / "annotations.json", kept, max_detections=-1)
+    assert reference.results["AP"] > 0
+    assert found["AP"] != found["AP_fixed"]  # here an image has a limit, there it has none
+    assert_official(found, reference)
+
+
+@OF_OFFICIAL
+@pytest.mark.parametrize("limit", [5, 10_000])
+def test_it_is_the_official_ap_of_real_annotations_too(
+    measured, shared, official, monkeypatch, limit
+):
+    folder = shared / "data/lvis_val_100"
+    annotations = json.loads((folder / "lvis_val_100.json").read_text())
+    results = json.loads((folder / "synthetic_results.json").read_text())
+    kept = foremost(results, limit)
+    assert (len(kept) < len(results)) == (limit == 5)
+    monkeypatch.setattr(verdicts, "FIXED_LIMIT", limit)
+    found = measured(annotations, results, max_detections=10)
+    assert_official(found, official(folder / "lvis_val_100.json", kept, max_detections=-1))
 
 
 def test_where_nothing_is_cut_off_it_is_ap(measured, random_case):
