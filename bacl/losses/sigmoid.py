@@ -46,14 +46,16 @@ class _SigmoidCrossEntropy(torch.autograd.Function):
         margin: Tensor | None,
         weight: Tensor | None,
     ) -> Tensor:
-        row_losses, slopes = _terms(logits, labels, weight if rows is None else None)
-        if rows is not None and (margin is not None or weight is not None):
-            shifted = logits[rows]
-            if margin is not None:
-                shifted[:, : margin.shape[1]] += margin
-            row_losses[rows], slopes[rows] = _terms(shifted, labels[rows], weight)
+        if margin is not None:
+            logits = logits.clone()
+            logits[rows, : margin.shape[1]] += margin
+        losses, slopes = _terms(logits, labels)
+        if weight is not None:
+            every = slice(None) if rows is None else rows
+            losses[every] *= weight
+            slopes[every] *= weight
         ctx.save_for_backward(slopes)
-        return row_losses.sum() / max(1, len(labels))
+        return losses.sum(dim=1).sum() / max(1, len(labels))
 
     @staticmethod
     @once_differentiable
@@ -62,8 +64,8 @@ class _SigmoidCrossEntropy(torch.autograd.Function):
         return slopes * (gradients[0] / max(1, len(slopes))), None, None, None, None
 
 
-def _terms(logits: Tensor, labels: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Weighted BCE of (R, K), summed over channels (R,), and its derivatives (R, K)."""
+def _terms(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """BCE of every row and channel (R, K), and its derivatives (R, K)."""
     slopes = logits.sigmoid()
     # softplus(z) = max(z, 0) - log(sigmoid(|z|)), and sigmoid(|z|) is the larger of p and 1 - p.
     # Every fresh tensor of this size costs more than its arithmetic, so these work in place.
@@ -74,7 +76,4 @@ def _terms(logits: Tensor, labels: Tensor, weight: Tensor | None) -> tuple[Tenso
     column = labels.clamp(max=logits.shape[1] - 1).unsqueeze(1)
     losses.scatter_add_(1, column, -positive * logits.gather(1, column))
     slopes.scatter_add_(1, column, -positive)
-    if weight is not None:
-        losses *= weight
-        slopes *= weight
-    return losses.sum(dim=1), slopes
+    return losses, slopes
