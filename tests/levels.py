@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from bacl.data.batch import Target
 from bacl.detectors.levels import ExtraFeatures, Level, TrainingLevel
 from bacl.detectors.matching import BACKGROUND, SampledRoIs
 from bacl.heads import BoxGenerator, Classifier, Head
@@ -39,14 +40,23 @@ def training_level(
     jittered: tuple[Tensor, Tensor] | None = None,
     objects: Tensor | None = None,
     object_boxes: Tensor | None = None,
+    background: int | None = None,
 ) -> TrainingLevel:
-    """Of a training step; `jittered` are features and labels of boxes jittered in any way."""
+    """Of a training step; `jittered` are features and labels of boxes jittered in any way.
+
+    `background` is C, by default the largest label; every foreground row has an object of its own.
+    """
     boxes = torch.zeros(len(features), 4)
     none = torch.full_like(labels, BACKGROUND)
     found = none if objects is None else objects
     around = boxes if object_boxes is None else object_boxes
-    rois = SampledRoIs([boxes], labels, found, around, none, [labels[:0]])
+    last = background if background is not None else int(labels.max()) if len(labels) else 0
+    positives = (labels < last).nonzero().squeeze(1)
+    rois = SampledRoIs([boxes], labels, found, around, none, [positives])
+    size, none_known = (1, 1), labels[:0]
+    own = boxes[positives], labels[positives]
+    target = Target(0, *own, size, size, size, none_known, none_known)
     extra = {} if jittered is None else dict.fromkeys(GENERATORS, ExtraFeatures(*jittered))
     scores = torch.ones(0)
     cut, proposed = lambda: one_cell(features), lambda: [scores]
-    return TrainingLevel(features, [boxes], cut, ENCODE, deltas, proposed, rois, [], extra)
+    return TrainingLevel(features, [boxes], cut, ENCODE, deltas, proposed, rois, [target], extra)

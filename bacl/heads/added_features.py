@@ -29,6 +29,9 @@ class AddedFeatures(nn.Module, ABC):
     weight: float | None = None
     """Of the added rows' own loss beside that of the sampled RoIs; None: one loss over all rows."""
 
+    classes_of_step: int | None = None
+    """How many classes the rows of a step have at most; None where that may be any number."""
+
     @property
     def class_draws(self) -> Tensor | None:
         """(C,) int64, rows that were drawn of each class in this process, to be looked at.

@@ -92,7 +92,8 @@ class Classifier(nn.Module):
         """
         features, labels = self._rows(level)
         logits = self.logits(features, level)
-        rows = Rows(features, self.predictor, level, len(features) - len(level.features))
+        added = len(features) - len(level.features)
+        rows = Rows(features, self.predictor, level, added, self._added_classes)
         loss = self._loss(logits, labels, rows)
         if self.training:
             self.criterion.observe_step(logits, labels, rows)
@@ -101,6 +102,10 @@ class Classifier(nn.Module):
             if self.hallucination is not None:
                 self.hallucination.observe(logits.detach(), labels, rows)
         return loss
+
+    @property
+    def _added_classes(self) -> int | None:
+        return None if self.hallucination is None else self.hallucination.classes_of_step
 
     def _rows(self, level: TrainingLevel) -> tuple[Tensor, Tensor]:
         """Features (R, D) and labels (R,) of the sampled RoIs and, in training, of added rows."""

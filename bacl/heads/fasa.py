@@ -5,14 +5,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from bacl.detectors.levels import TrainingLevel
-from bacl.heads.feature_distributions import FeatureDistributions, feature_sums
+from bacl.heads.feature_distributions import FeatureDistributions, FeatureMoments, feature_moments
 from bacl.indicators import Counts, LongTermIndicator, counts_of, frequency_groups
 from bacl.indicators.counts import GROUPS
 from bacl.losses import FollowsEpochs
 from bacl.losses.base import in_float32
 from bacl.losses.rows import Rows
 from bacl.options.ranges import Classes, FeatureDim, NotNegative, Positive, Seed, Share, Steps
-from bacl.processes.class_sums import ClassSums, sum_per_class
+from bacl.processes.class_sums import sum_per_class
 from bacl.processes.own_draws import OwnDraws
 
 
@@ -87,7 +87,7 @@ class FASA(OwnDraws, FeatureDistributions, FollowsEpochs):
         self, level: TrainingLevel, indicator: LongTermIndicator | None
     ) -> tuple[Tensor, Tensor]:
         """Follow the sampled RoIs' features, then draw: see `AddedFeatures`."""
-        self.follow(level.once((FASA, self.num_classes), lambda: self._sums(level)))
+        self.follow(level.once((FASA, self.num_classes), lambda: self._moments(level)))
         generator = self.next_generator(self.prototypes.device)
         chances = torch.rand(
             self.num_classes, dtype=torch.float64, device=generator.device, generator=generator
@@ -99,9 +99,8 @@ class FASA(OwnDraws, FeatureDistributions, FollowsEpochs):
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor, rows: Rows) -> None:
         """Add the losses of the step's sampled foreground rows, of all processes."""
-        real = labels[: len(labels) - rows.added]
-        foreground = (real < self.num_classes).nonzero().squeeze(1)
-        own = real[foreground]
+        foreground = rows.level.rois.foreground
+        own = labels[foreground]
         losses = functional.cross_entropy(in_float32(logits[foreground]), own, reduction="none")
         groups = len(GROUPS)
         sums = sum_per_class(losses.unsqueeze(1), self.groups[own], groups)
@@ -135,6 +134,6 @@ class FASA(OwnDraws, FeatureDistributions, FollowsEpochs):
         super().set_extra_state(state)
         self.epoch = state["epoch"]
 
-    def _sums(self, level: TrainingLevel) -> ClassSums:
-        rows = (level.labels < self.num_classes).nonzero().squeeze(1)
-        return feature_sums(level.features.detach()[rows], level.labels[rows], self.num_classes)
+    def _moments(self, level: TrainingLevel) -> FeatureMoments:
+        rows = level.rois.foreground
+        return feature_moments(level.features.detach()[rows], level.labels[rows], self.num_classes)

@@ -3,21 +3,41 @@
 C: foreground classes. D: width of an RoI feature.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from bacl.heads.added_features import AddedFeatures
-from bacl.processes.class_sums import ClassSums, sum_per_class
+from bacl.processes.class_sums import sum_per_class
+
+
+@dataclass(slots=True)
+class FeatureMoments:
+    """Mean and variance of the features of each class that occurs on any process."""
+
+    classes: Tensor
+    """(U,) int64, ascending."""
+    mean: Tensor
+    """(U, D) float64."""
+    variance: Tensor
+    """(U, D) float64, unbiased; that of a single feature is 0."""
 
 
 @torch.no_grad()
-def feature_sums(features: Tensor, labels: Tensor, num_classes: int) -> ClassSums:
-    """Totals (U, 2 D) of features (P, D) of labels (P,) in [0, C), then of their squares.
+def feature_moments(features: Tensor, labels: Tensor, num_classes: int) -> FeatureMoments:
+    """Of features (P, D) of labels (P,) in [0, C), over all processes.
 
     Every process calls it together, also one without features.
     """
     features = features.double()
-    return sum_per_class(torch.cat((features, features.square()), dim=1), labels, num_classes)
+    both = torch.cat((features, features.square()), dim=1)
+    sums = sum_per_class(both, labels, num_classes)
+    counts = sums.counts.unsqueeze(1)
+    total, squares = sums.totals.chunk(2, dim=1)
+    mean = total / counts
+    variance = ((squares - total * mean) / (counts - 1).clamp(min=1)).clamp(min=0)
+    return FeatureMoments(sums.classes, mean, variance)
 
 
 class FeatureDistributions(AddedFeatures):
@@ -48,22 +68,13 @@ class FeatureDistributions(AddedFeatures):
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
 
     @torch.no_grad()
-    def follow(self, sums: ClassSums) -> None:
-        """Eq. 11 for every class that occurs; a class's first mean and variance are copied.
-
-        The variance is unbiased; that of a single feature is 0.
-
-        Args:
-            sums: what `feature_sums` made of the step's features.
-        """
-        counts = sums.counts.unsqueeze(1)
-        total, squares = sums.totals.chunk(2, dim=1)
-        mean = total / counts
-        variance = ((squares - total * mean) / (counts - 1).clamp(min=1)).clamp(min=0)
-        share = 1 - self.beta * self.seen[sums.classes].double().unsqueeze(1)
-        for buffer, new in ((self.prototypes, mean), (self.variances, variance)):
-            buffer[sums.classes] = buffer[sums.classes].double().lerp(new, share).float()
-        self.seen[sums.classes] = True
+    def follow(self, step: FeatureMoments) -> None:
+        """Eq. 11 for every class that occurs; a class's first mean and variance are copied."""
+        share = 1 - self.beta * self.seen[step.classes].double().unsqueeze(1)
+        for buffer, new in ((self.prototypes, step.mean), (self.variances, step.variance)):
+            moved = buffer[step.classes].double().lerp(new, share).float()
+            buffer.index_copy_(0, step.classes, moved)
+        self.seen.index_fill_(0, step.classes, True)
 
     def drawn(self, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Features (n, D) float32 for labels (n,) of classes that have been seen.

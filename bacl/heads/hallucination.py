@@ -8,10 +8,13 @@ from torch import Tensor
 
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
 from bacl.heads.box_generator import BoxGenerator
-from bacl.heads.feature_distributions import FeatureDistributions, feature_sums
+from bacl.heads.feature_distributions import (
+    FeatureDistributions,
+    FeatureMoments,
+    feature_moments,
+)
 from bacl.indicators import LongTermIndicator
 from bacl.options.ranges import Classes, FeatureDim, Rows, Seed, Share
-from bacl.processes.class_sums import ClassSums
 from bacl.processes.own_draws import OwnDraws
 
 PER_BOX = BoxGenerator()
@@ -19,8 +22,8 @@ PER_BOX = BoxGenerator()
 
 
 @torch.no_grad()
-def jittered_sums(jittered: ExtraFeatures, num_classes: int) -> ClassSums:
-    """What Eq. 11 takes from a step's features: totals (U, 2 D) of them, then of their squares.
+def jittered_moments(jittered: ExtraFeatures, num_classes: int) -> FeatureMoments:
+    """What Eq. 11 takes from a step's features.
 
     Every process calls it together, also one without features.
 
@@ -28,7 +31,7 @@ def jittered_sums(jittered: ExtraFeatures, num_classes: int) -> ClassSums:
         jittered: of the jittered boxes.
         num_classes: C.
     """
-    return feature_sums(jittered.features, jittered.labels, num_classes)
+    return feature_moments(jittered.features, jittered.labels, num_classes)
 
 
 class FeatureHallucination(OwnDraws, FeatureDistributions):
@@ -66,10 +69,11 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         box_generator: BoxGenerator = PER_BOX,
     ) -> None:
         super().__init__(num_classes, feature_dim, beta)
-        self.categories = categories
+        self.categories = self.classes_of_step = categories
         self.samples = samples
         self.seed = seed
         self.box_generator = box_generator
+        self._all_seen = False
         # Nothing is computed from it: it is no part of a checkpoint.
         counts = torch.zeros(num_classes, dtype=torch.int64)
         self.register_buffer("drawn_classes", counts, persistent=False)
@@ -85,13 +89,19 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         """Follow the jittered boxes' features, then draw: see `AddedFeatures`."""
         assert indicator is not None
         jittered = level.extra[self.box_generator]
-        sums = level.once(
-            (jittered_sums, self.box_generator), lambda: jittered_sums(jittered, self.num_classes)
+        moments = level.once(
+            (jittered_moments, self.box_generator),
+            lambda: jittered_moments(jittered, self.num_classes),
         )
-        self.follow(sums)
+        self.follow(moments)
         features, labels = self.generate(indicator.strength())
         self.drawn_classes.index_add_(0, labels, torch.ones_like(labels))
         return features, labels
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        """Continue a checkpoint, in which fewer classes may have been seen."""
+        super().set_extra_state(state)
+        self._all_seen = False
 
     def selection_probabilities(self, strength: Tensor) -> Tensor:
         """Eq. 12 in float64 from strengths (C,) in [0, 1]; uniform where every strength is 1."""
@@ -113,8 +123,16 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         generator = self.next_generator(self.prototypes.device)
         probabilities = self.selection_probabilities(strength)
         drawn = probabilities.multinomial(self.categories, replacement=True, generator=generator)
-        labels = drawn[self.seen[drawn]].repeat_interleave(self.samples)
+        labels = self._seen(drawn).repeat_interleave(self.samples)
         return self.drawn(labels, generator), labels
+
+    def _seen(self, drawn: Tensor) -> Tensor:
+        """Those of drawn classes (c,) that have been seen; the host waits until all have been."""
+        if self._all_seen:
+            return drawn
+        known = self.seen[drawn]
+        *rows, self._all_seen = torch.cat((known, self.seen.all().unsqueeze(0))).tolist()
+        return drawn[known.nonzero_static(size=sum(rows)).squeeze(1)]
 
 
 def no_hallucination() -> None:

@@ -6,6 +6,7 @@ Imports: options.
 from bacl.indicators.base import LongTermIndicator, ScalarIndicator
 from bacl.indicators.confusion import ConfusionMatrix, HardConfusionMatrix
 from bacl.indicators.counts import Counts, counts_of, frequency_groups, image_frequencies
+from bacl.indicators.foreground import Foreground
 from bacl.indicators.frequency import ImageFrequency, InstanceFrequency
 from bacl.indicators.online import CumulativeInstances, MeanScore, TruePositiveRate
 
@@ -13,6 +14,7 @@ __all__ = [
     "ConfusionMatrix",
     "Counts",
     "CumulativeInstances",
+    "Foreground",
     "HardConfusionMatrix",
     "ImageFrequency",
     "InstanceFrequency",

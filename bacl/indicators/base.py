@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from bacl.indicators.foreground import Foreground
 from bacl.options.ranges import Classes
 
 PROBABILITY_FLOOR = 1e-3
@@ -30,7 +31,7 @@ class LongTermIndicator(nn.Module, ABC):
         super().__init__()
         self.num_classes = num_classes
 
-    def observe(self, logits: Tensor, labels: Tensor) -> None:
+    def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Fold one training step in; static indicators ignore it.
 
         Every process calls it together, also one without foreground rows.
@@ -38,11 +39,12 @@ class LongTermIndicator(nn.Module, ABC):
         Args:
             logits: (R, K), detached; the first C channels are the foreground classes.
             labels: (R,) int64 in [0, C].
+            foreground: of these labels, where the caller knows its rows; found by waiting if not.
         """
 
     @abstractmethod
     def log_ratio(self, labels: Tensor) -> Tensor:
-        """log(l_j / l_i) of Eq. 7 for rows of class i.
+        """log(l_j / l_i) of Eq. 7 for rows of class i; rows of one class are asked for once.
 
         Args:
             labels: (P,) int64 in [0, C), the classes i.

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from bacl.indicators.base import PROBABILITY_FLOOR, LongTermIndicator
+from bacl.indicators.foreground import Foreground
 from bacl.options.ranges import Classes
-from bacl.processes.class_sums import sum_per_class
+from bacl.processes.distributed import sum_over_processes
 
 
 class ConfusionMatrix(LongTermIndicator):
@@ -31,24 +32,23 @@ class ConfusionMatrix(LongTermIndicator):
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
 
     @torch.no_grad()
-    def observe(self, logits: Tensor, labels: Tensor) -> None:
+    def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Add the step's foreground rows, of all processes."""
-        rows = (labels < self.num_classes).nonzero().squeeze(1)
-        answers = self._answers(logits[rows, : self.num_classes].float())
-        sums = sum_per_class(answers, labels[rows], self.num_classes)
+        own = foreground or Foreground.among(labels, self.num_classes)
+        answers = self._answers(logits[own.rows, : self.num_classes].float())
+        counts = sum_over_processes(own.counts)
+        sums = own.totals(answers, counts)
         self.numerator.index_add_(0, sums.classes, sums.totals)
-        self.counts.index_add_(0, sums.classes, sums.counts)
+        self.counts += counts
 
     @torch.no_grad()
     def log_ratio(self, labels: Tensor) -> Tensor:
         """log(M_ij / M_ji), both no smaller than 1e-3."""
-        # A step's rows share few classes; columns of a large matrix are slow to gather.
-        classes, row_of = labels.unique(return_inverse=True)
         counts = self.counts.clamp(min=1)
-        given = self.numerator[classes] / counts[classes].unsqueeze(1)
-        reverse = (self.numerator.index_select(1, classes) / counts.unsqueeze(1)).t()
+        given = self.numerator[labels] / counts[labels].unsqueeze(1)
+        reverse = (self.numerator.index_select(1, labels) / counts.unsqueeze(1)).t()
         ratio = given.clamp(min=PROBABILITY_FLOOR) / reverse.clamp(min=PROBABILITY_FLOOR)
-        return ratio.log().float()[row_of]
+        return ratio.log().float()
 
     def strength(self) -> Tensor:
         """M_ii."""

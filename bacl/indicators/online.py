@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from bacl.indicators.base import COUNT_FLOOR, PROBABILITY_FLOOR, ScalarIndicator
+from bacl.indicators.foreground import Foreground
 from bacl.options.ranges import Classes, Share
 from bacl.processes.class_sums import rows_per_class
 from bacl.processes.distributed import sum_over_processes
@@ -24,9 +25,10 @@ class CumulativeInstances(ScalarIndicator):
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
 
     @torch.no_grad()
-    def observe(self, logits: Tensor, labels: Tensor) -> None:
+    def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Count the step's foreground rows."""
-        self.counts += sum_over_processes(rows_per_class(labels, self.num_classes))
+        counts = foreground.counts if foreground else rows_per_class(labels, self.num_classes)
+        self.counts += sum_over_processes(counts)
 
     def values(self) -> Tensor:
         """(C,) int64."""
@@ -57,11 +59,12 @@ class MeanScore(ScalarIndicator):
         self.register_buffer("scores", torch.full((num_classes,), initial, dtype=torch.float64))
 
     @torch.no_grad()
-    def observe(self, logits: Tensor, labels: Tensor) -> None:
+    def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Average the scores of the step's foreground rows, over all processes; fold them in."""
-        rows = (labels < self.num_classes).nonzero().squeeze(1)
-        own = labels[rows]
-        scores = logits[rows].gather(1, own.unsqueeze(1)).squeeze(1).float().sigmoid().double()
+        step = foreground or Foreground.among(labels, self.num_classes)
+        own = step.labels
+        scores = logits[step.rows].gather(1, own.unsqueeze(1)).squeeze(1)
+        scores = scores.float().sigmoid().double()
         sums = scores.new_zeros(2, self.num_classes)
         # index_put_ sums in a fixed order on CUDA too, unlike index_add_: runs repeat bit for bit.
         sums[0].index_put_((own,), torch.ones_like(scores), accumulate=True)
@@ -99,7 +102,7 @@ class TruePositiveRate(ScalarIndicator):
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
 
     @torch.no_grad()
-    def observe(self, logits: Tensor, labels: Tensor) -> None:
+    def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Count the step's foreground rows, and those that are classified correctly."""
         correct = logits[:, : self.num_classes].argmax(dim=1) == labels
         step = torch.stack(

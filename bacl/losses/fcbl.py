@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from bacl.indicators import LongTermIndicator
+from bacl.indicators import Foreground, LongTermIndicator
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
+from bacl.losses.rows import Rows
 from bacl.losses.sigmoid import sigmoid_cross_entropy
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Classes, NotNegative, Probability, Share
@@ -35,6 +36,7 @@ class FCBL(BinaryCrossEntropyWithObjectness):
     """
 
     indicator: LongTermIndicator
+    reads_rows = True  # which of them have a class, without a wait for the device
 
     def __init__(
         self,
@@ -68,15 +70,27 @@ class FCBL(BinaryCrossEntropyWithObjectness):
         device = next(self.indicator.buffers()).device
         return self.alpha * self.indicator.log_ratio(torch.arange(self.num_classes, device=device))
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> Tensor:
         """Eq. 6 on foreground rows and Eq. 2 on background rows, summed and divided by R."""
         # At most a quarter of a step's RoIs are foreground: gathering them is several times cheaper
         # than masked formulas over all rows.
-        rows = (labels < self.num_classes).nonzero().squeeze(1)
-        classes = labels[rows]
-        margin = self.alpha * self.indicator.log_ratio(classes) if self.margin else None
-        weight = self.weights(logits.detach()[rows], classes) if self.weight else None
-        return sigmoid_cross_entropy(logits, labels, rows, margin, weight)
+        own = self._foreground(labels, rows)
+        margin = weight = None
+        if self.margin:
+            margin = self.alpha * self.indicator.log_ratio(own.classes)[own.places]
+        if self.weight:
+            weight = self.weights(logits.detach()[own.rows], own.labels)
+        return sigmoid_cross_entropy(logits, labels, own.rows, margin, weight)
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> None:
+        """See `ClassificationLoss.observe`."""
+        self.indicator.observe(logits, labels, self._foreground(labels, rows))
+
+    def _foreground(self, labels: Tensor, rows: Rows | None) -> Foreground:
+        if rows is None:
+            return Foreground.among(labels, self.num_classes)
+        return rows.foreground(labels, self.num_classes)
 
     def weights(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Eq. 9 for foreground rows.
@@ -90,11 +104,11 @@ class FCBL(BinaryCrossEntropyWithObjectness):
         """
         scores = self.probabilities(logits)
         own = labels.unsqueeze(1)
-        # Comparisons are inclusive: a row whose background is certain scores 0 and keeps all.
-        kept = scores.new_zeros(scores.shape, dtype=torch.bool)
+        lowest: Tensor | float = self.threshold
         if self.misclassified:
-            kept |= scores >= scores.gather(1, own)
-        if self.overconfident:
-            kept |= scores >= self.threshold
-        kept[:, self.num_classes] = True
+            answers = scores.gather(1, own)
+            lowest = answers.clamp(max=self.threshold) if self.overconfident else answers
+        # Comparisons are inclusive: a row whose background is certain scores 0 and keeps all.
+        kept = scores >= lowest
+        kept[:, self.num_classes].fill_(True)
         return kept.scatter_(1, own, True).to(scores.dtype)

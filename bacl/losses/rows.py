@@ -3,11 +3,13 @@
 R: rows, those of the sampled RoIs first, then those that were added. D: width of an RoI feature.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from bacl.detectors.levels import TrainingLevel
+from bacl.indicators import Foreground
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +25,29 @@ class Rows:
     added: int
     """How many of the last rows were added to those of the sampled RoIs; R where only added ones
     are judged."""
+    added_classes: int | None = None
+    """Of the added rows at most; None where that may be any number."""
+    _foreground: Foreground | None = field(default=None, init=False, repr=False)
+
+    def foreground(self, labels: Tensor, num_classes: int) -> Foreground:
+        """The rows that have a class, found without waiting for the device, once.
+
+        Args:
+            labels: (R,) int64 in [0, C], of these rows.
+            num_classes: C.
+        """
+        if self._foreground is None:
+            rows = self.level.once((Rows, len(self.features), self.added), self._with_class)
+            added = self.added if self.added_classes is None else self.added_classes
+            at_most = min(len(rows), added + sum(len(each.boxes) for each in self.level.targets))
+            self._foreground = Foreground.of(rows, labels[rows], num_classes, at_most)
+        return self._foreground
+
+    def _with_class(self) -> Tensor:
+        """(P,) int64: the foreground rows; added ones are."""
+        sampled = len(self.features) - self.added
+        added = torch.arange(sampled, len(self.features), device=self.features.device)
+        return torch.cat((self.level.rois.foreground, added)) if sampled else added
 
     def own_boxes(self, num_classes: int) -> Tensor:
         """(P,) int64: the level's rows whose box is an object's own, one at most for each object.

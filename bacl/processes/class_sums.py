@@ -47,7 +47,11 @@ def sum_per_class(values: Tensor, labels: Tensor, num_classes: int) -> ClassSums
         labels: (P,) int64 in [0, C).
         num_classes: C.
     """
-    counts = sum_over_processes(rows_per_class(labels, num_classes))
+    return class_totals(values, labels, sum_over_processes(rows_per_class(labels, num_classes)))
+
+
+def class_totals(values: Tensor, labels: Tensor, counts: Tensor) -> ClassSums:
+    """`sum_per_class`, where the counts (C,) int64 of all processes are known."""
     classes = counts.nonzero().squeeze(1)
     place = torch.zeros_like(counts)
     place[classes] = torch.arange(len(classes), device=counts.device)

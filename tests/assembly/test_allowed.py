@@ -113,7 +113,7 @@ def _calls(module, kind: type) -> set[str]:
         "bacl.losses",
         "bacl.data.datamodule.DetectionDataModule",
         "bacl.data.statistics.CategoryStatistics.load",
-        "bacl.heads.hallucination.jittered_sums",
+        "bacl.heads.hallucination.jittered_moments",
         "torch.optim.lr_scheduler.LambdaLR",
         "torch.optim.sgd.SGD",
         "torchvision.transforms.v2.functional.resize",

@@ -30,7 +30,7 @@ from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
 from bacl.heads.disalign import DisAlign
 from bacl.heads.fasa import FASA
-from bacl.heads.hallucination import jittered_sums
+from bacl.heads.hallucination import jittered_moments
 from bacl.heads.learnable_scales import LearnableScales
 from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.object_memory import ObjectMemory
@@ -250,7 +250,7 @@ def test_loss_divides_by_hallucinated_rows_too():
     head.hallucination.seen.fill_(True)
     twin = bacl()
     twin.load_state_dict(head.state_dict())
-    twin.hallucination.follow(jittered_sums(step.extra[BoxGenerator()], C))
+    twin.hallucination.follow(jittered_moments(step.extra[BoxGenerator()], C))
     extra, extra_labels = twin.hallucination.generate(twin.criterion.indicator.strength())
     rows = torch.cat([step.features, extra]), torch.cat([step.labels, extra_labels])
     expected = twin.criterion(twin.predictor(rows[0]), rows[1])

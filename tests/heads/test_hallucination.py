@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bacl.detectors.levels import ExtraFeatures
 from bacl.heads import FeatureHallucination
-from bacl.heads.hallucination import jittered_sums
+from bacl.heads.hallucination import jittered_moments
 from bacl.indicators import ConfusionMatrix
 from tests.levels import training_level
 
@@ -19,7 +19,7 @@ def build(**settings) -> FeatureHallucination:
 
 
 def observe(module: FeatureHallucination, features: Tensor, labels: Tensor) -> None:
-    module.follow(jittered_sums(ExtraFeatures(features, labels), module.num_classes))
+    module.follow(jittered_moments(ExtraFeatures(features, labels), module.num_classes))
 
 
 def seen_all(**settings) -> FeatureHallucination:

@@ -28,5 +28,5 @@ def rows_of(logits: Tensor, labels: Tensor) -> Rows:
     features = (logits.detach().float().sum(dim=1, keepdim=True) * places).cos()
     objects = torch.where(labels < C, labels, -1)
     boxes = functional.pad((labels + 1).float().unsqueeze(1).expand(-1, 2), (2, 0))
-    level = training_level(features, labels, objects=objects, object_boxes=boxes)
+    level = training_level(features, labels, None, objects, boxes, background=C)
     return Rows(features, Cosines(logits.shape[1]), level, added=0)

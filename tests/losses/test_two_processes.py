@@ -21,7 +21,7 @@ from bacl.heads import (
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.class_means import NearestClassMean
 from bacl.heads.fasa import FASA
-from bacl.heads.hallucination import jittered_sums
+from bacl.heads.hallucination import jittered_moments
 from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.object_memory import ObjectMemory
 from bacl.heads.scaled_cosine import ScaledCosine
@@ -100,7 +100,7 @@ def observe_half(rank: int) -> dict[str, Tensor]:
 
 
 def observe(module: FeatureHallucination, features: Tensor, labels: Tensor) -> None:
-    module.follow(jittered_sums(ExtraFeatures(features, labels), C))
+    module.follow(jittered_moments(ExtraFeatures(features, labels), C))
 
 
 def observed() -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from bacl.heads import FeatureHallucination
 from bacl.heads.causal_norm import CausalNorm
 from bacl.heads.disalign import DisAlign
 from bacl.heads.fasa import FASA
-from bacl.heads.feature_distributions import feature_sums
+from bacl.heads.feature_distributions import feature_moments
 from bacl.heads.memory_sampling import MemorySampling
 from bacl.heads.predictors import NormalisedLinear
 from bacl.heads.scaled_cosine import ScaledCosine
@@ -318,7 +318,7 @@ def test_feature_moments(vectors):
     module.prototypes[0], module.variances[0] = torch.tensor([vector["mu0"], vector["var0"]])
     module.seen.fill_(True)
     features = torch.tensor(vector["x"])
-    module.follow(feature_sums(features, torch.zeros(3, dtype=torch.int64), 1))
+    module.follow(feature_moments(features, torch.zeros(3, dtype=torch.int64), 1))
     near(module.prototypes[0], vector["mu"])
     near(module.variances[0], vector["var"])
     near(module.features(torch.tensor([0]), torch.ones(1, 2)) - module.prototypes, [vector["std"]])

@@ -35,9 +35,8 @@ WAITING_FOR_NOTHING = (
 """Heads whose losses need no number from the device."""
 JITTERED = 1
 """Classes that occur among the jittered boxes, once for all heads."""
-BACL = 5
-"""A BACL head: foreground rows for the loss and for the confusion matrix (2), classes that occur
-among either (2), drawn classes that have been seen (1)."""
+BACL = 1
+"""A BACL head: which drawn classes have been seen, until all have been."""
 
 
 OF_FEATURES = {
@@ -47,7 +46,7 @@ OF_FEATURES = {
     "disalign": 0,
     "lws": 0,
     "ncm": 2,  # and classes that occur
-    "fasa": 3 + 2,  # drawn classes, foreground rows and their groups; both of the features
+    "fasa": 3,  # drawn classes, groups of foreground rows, classes that occur among them
     "rio": 2,  # features that are shown, and remembered
     "area": 1 + 1,  # own boxes, classes that occur
     "idg_focal": 1,  # classes that occur among the same boxes
