@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from bacl.detectors.folding import Pair, fold_for_good
 
 
 class Backbone(nn.Module, ABC):
@@ -17,9 +18,12 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         channels: of the four feature maps, finest first.
+        pairs: convolutions of each stage and the batch norms behind them, where `run_stage` runs
+            them together.
     """
 
     channels: tuple[int, ...]
+    pairs: Sequence[Sequence[Pair]] = ()
     frozen_stages: int = 0
     norm_eval: bool = False
 
@@ -62,6 +66,15 @@ class Backbone(nn.Module, ABC):
                     module.eval()
         return self
 
+    def fold_norms(self) -> None:
+        """Fold batch norms into the convolutions before them, for good and with fixed statistics.
+
+        A backbone that keeps no `pairs` stays as it is.
+        """
+        for pairs in self.pairs:
+            fold_for_good(self, pairs)
+        self.pairs = [()] * len(self.pairs)
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Four maps (B, channels_i, H / stride_i, W / stride_i) of images (B, 3, H, W).
 
@@ -78,19 +91,3 @@ class Backbone(nn.Module, ABC):
 
     def _frozen_modules(self) -> list[nn.Module]:
         return [module for stage in self.stages()[: self.frozen_stages] for module in stage]
-
-
-def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
-    """`norm(conv(x))`, in one convolution where `norm` is a batch norm with fixed statistics.
-
-    Such a norm is a scale and a shift per channel. Folded into the convolution's weights they cost
-    no pass over the feature map, forward or backward, and no copy of it for the gradient; value and
-    gradients (of convolution, norm and x) are the same.
-    """
-    if norm.training or not isinstance(norm, nn.BatchNorm2d):
-        return norm(conv(x))
-    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
-    scale = norm.weight * (variance + norm.eps).rsqrt()
-    bias = norm.bias - mean * scale
-    weight = conv.weight * scale.view(-1, 1, 1, 1)
-    return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)

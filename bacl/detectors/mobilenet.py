@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 from torchvision.models.mobilenetv2 import InvertedResidual
 
-from bacl.detectors.backbone import Backbone, conv_norm
+from bacl.detectors.backbone import Backbone
+from bacl.detectors.folding import Convolve, FoldedNorms, with_norms
 from bacl.detectors.weights import load_weights
 from bacl.options.ranges import FrozenStages, Weights
 
@@ -32,6 +33,7 @@ class MobileNetV2(Backbone):
         super().__init__()
         self.features = mobilenet_v2(weights=None).features
         load_weights(self, weights, leave_out="classifier.")
+        self.pairs = [with_norms(stage) for stage in self.stages()]
         self.freeze(frozen_stages, norm_eval)
 
     def stages(self) -> Sequence[Sequence[nn.Module]]:
@@ -40,20 +42,20 @@ class MobileNetV2(Backbone):
 
     def run_stage(self, index: int, x: Tensor) -> Tensor:
         """Feature map of stage `index` for the one before it."""
-        return _run(self.features[STAGES[index]], x)
+        return _run(self.stages()[index], x, FoldedNorms(self.pairs[index]))
 
 
-def _run(layers: Iterable[nn.Module], x: Tensor) -> Tensor:
+def _run(layers: Iterable[nn.Module], x: Tensor, convolve: Convolve) -> Tensor:
     """The layers one after the other, each batch norm together with the convolution before it."""
     remaining = iter(layers)
     for layer in remaining:
         if isinstance(layer, InvertedResidual):
-            out = _run(layer.conv, x)
+            out = _run(layer.conv, x, convolve)
             x = x + out if layer.use_res_connect else out
         elif isinstance(layer, nn.Sequential):
-            x = _run(layer, x)
+            x = _run(layer, x, convolve)
         elif isinstance(layer, nn.Conv2d):
-            x = conv_norm(x, layer, next(remaining))
+            x = convolve(x, layer, next(remaining))
         else:
             x = layer(x)
     return x

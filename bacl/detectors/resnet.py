@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from bacl.detectors.backbone import Backbone, conv_norm
+from bacl.detectors.backbone import Backbone
+from bacl.detectors.folding import Convolve, FoldedNorms, one_by_one, with_norms
 from bacl.detectors.weights import load_weights
 from bacl.options.ranges import FrozenStages, Weights
 
@@ -19,26 +20,26 @@ from bacl.options.ranges import FrozenStages, Weights
 class FoldedBasicBlock(BasicBlock):
     """torchvision's basic block; batch norms with fixed statistics cost nothing."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, convolve: Convolve = one_by_one) -> Tensor:
         """Feature map of the block for the one before it."""
-        out = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
-        out = conv_norm(out, self.conv2, self.bn2)
-        return F.relu(out.add_(_shortcut(x, self.downsample)), inplace=True)
+        out = F.relu(convolve(x, self.conv1, self.bn1), inplace=True)
+        out = convolve(out, self.conv2, self.bn2)
+        return F.relu(out.add_(_shortcut(x, self.downsample, convolve)), inplace=True)
 
 
 class FoldedBottleneck(Bottleneck):
     """torchvision's bottleneck; batch norms with fixed statistics cost nothing."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, convolve: Convolve = one_by_one) -> Tensor:
         """Feature map of the block for the one before it."""
-        out = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
-        out = F.relu(conv_norm(out, self.conv2, self.bn2), inplace=True)
-        out = conv_norm(out, self.conv3, self.bn3)
-        return F.relu(out.add_(_shortcut(x, self.downsample)), inplace=True)
+        out = F.relu(convolve(x, self.conv1, self.bn1), inplace=True)
+        out = F.relu(convolve(out, self.conv2, self.bn2), inplace=True)
+        out = convolve(out, self.conv3, self.bn3)
+        return F.relu(out.add_(_shortcut(x, self.downsample, convolve)), inplace=True)
 
 
-def _shortcut(x: Tensor, downsample: nn.Module | None) -> Tensor:
-    return x if downsample is None else conv_norm(x, *downsample.children())  # type: ignore[arg-type]
+def _shortcut(x: Tensor, downsample: nn.Module | None, convolve: Convolve) -> Tensor:
+    return x if downsample is None else convolve(x, *downsample.children())  # type: ignore[arg-type]
 
 
 BLOCKS: dict[int, tuple[type[FoldedBasicBlock | FoldedBottleneck], tuple[int, ...]]] = {
@@ -89,6 +90,7 @@ class ResNet(Backbone):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         load_weights(self, weights, leave_out="fc.")
+        self.pairs = [with_norms(stage) for stage in self.stages()]
         self.freeze(frozen_stages, norm_eval)
 
     def stages(self) -> Sequence[Sequence[nn.Module]]:
@@ -97,10 +99,13 @@ class ResNet(Backbone):
 
     def run_stage(self, index: int, x: Tensor) -> Tensor:
         """Feature map of stage `index` for the one before it."""
+        convolve = FoldedNorms(self.pairs[index])
         if index == 0:
-            x = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
+            x = F.relu(convolve(x, self.conv1, self.bn1), inplace=True)
             x = F.max_pool2d(x, kernel_size=3, stride=2, padding=1)
-        return self.stages()[index][-1](x)
+        for block in self.stages()[index][-1].children():
+            x = block(x, convolve)
+        return x
 
 
 def _stage(

@@ -3,6 +3,7 @@
 P: proposals. C: foreground classes. K: candidates, (proposal, class) pairs. D: detections.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -79,7 +80,8 @@ class ExportableDetector(nn.Module):
                 f"candidates={candidates}: there may be as many detections as "
                 f"{detector.postprocess.max_detections}"
             )
-        self.detector = detector
+        self.detector = copy.deepcopy(detector)
+        self.detector.backbone.fold_norms()
         self.head = head
         self.image_size = tuple(image_size)
         self.candidates = candidates

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v2, resnet18, resnet50
 
-from bacl.detectors.backbone import conv_norm
 from bacl.detectors.mobilenet import MobileNetV2
 from bacl.detectors.resnet import ResNet
 from bacl.detectors.timm_backbone import TimmBackbone
@@ -49,18 +48,6 @@ def test_resnet_equals_torchvision(images, depth, model, training):
     for x, y in zip(features, expected, strict=True):
         torch.testing.assert_close(x, y, rtol=1e-8, atol=1e-8)
     torch.testing.assert_close(ours.layer4[0].bn1.running_mean, theirs.layer4[0].bn1.running_mean)
-
-
-def test_folded_norm_has_the_gradients_of_the_plain_one():
-    conv, norm = nn.Conv2d(3, 4, 3, bias=False).double(), nn.BatchNorm2d(4).double().eval()
-    randomise_norms(norm)
-    x = torch.randn(2, 3, 6, 6, dtype=torch.float64, requires_grad=True)
-    inputs = [x, conv.weight, norm.weight, norm.bias]
-    results = []
-    for out in (conv_norm(x, conv, norm), norm(conv(x))):
-        results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
-    for folded, plain in zip(*results, strict=True):
-        torch.testing.assert_close(folded, plain)
 
 
 @pytest.mark.parametrize("backbone", [functools.partial(ResNet, 10), MobileNetV2])

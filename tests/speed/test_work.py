@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bacl.detectors.backbone import conv_norm
 from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.detectors.folding import FoldedNorms
 from bacl.detectors.levels import uncut_level
 from bacl.heads import Classifier, FeatureHallucination, Head
 from bacl.heads.predictors import NormalisedLinear
@@ -180,7 +180,7 @@ def test_a_batch_norm_costs_the_same_folded_or_not():
             self.conv, self.norm = nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4)
 
         def forward(self, x):
-            return conv_norm(x, self.conv, self.norm)
+            return FoldedNorms([(self.conv, self.norm)])(x, self.conv, self.norm)
 
     for mode in (True, False):
         work = count_multiply_adds(
