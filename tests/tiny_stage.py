@@ -91,7 +91,7 @@ class TinyStage(LightningModule):
         for name, head in self.heads.items():
             losses[Quantity("train", name, "classification")] = head.loss([level])
         self.step_losses = {quantity: loss.detach() for quantity, loss in losses.items()}
-        self.log_dict(named(self.step_losses), prog_bar=True, batch_size=len(batch.targets))
+        self.log_dict(named(self.step_losses), batch_size=len(batch.targets))
         return torch.stack(list(losses.values())).sum()
 
     def configure_optimizers(self):

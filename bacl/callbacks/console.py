@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import rich
 from lightning.pytorch import LightningModule, Trainer
@@ -13,8 +13,9 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from bacl.loggers.measurements import Quantity
+from bacl.callbacks.shown_losses import shown_losses
 from bacl.processes.distributed import num_processes
+from bacl.stages import DetectionStage
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class ProgressBar(RichProgressBar):
         if trainer.global_step % self._every == 0 or not self._shown:
             metrics = super().get_metrics(trainer, pl_module)
             metrics.pop("v_num", None)
-            self._shown = {_short(name): value for name, value in metrics.items()}
+            self._shown = metrics | shown_losses(cast(DetectionStage, pl_module).step_losses)
             if not self._in_lines and trainer.training:
                 self._shown["left"] = self._left(trainer)[1]
         return self._shown
@@ -200,9 +201,3 @@ class ProgressBar(RichProgressBar):
     ) -> list[tuple[str, int | float]]:
         metrics = self.get_metrics(trainer, pl_module)
         return [(name, v) for name, v in metrics.items() if isinstance(v, int | float)]
-
-
-def _short(name: str) -> str:
-    """`train/rpn_box` as rpn_box, `train/bacl/classification` as bacl: a bar has little room."""
-    quantity = Quantity.named(name)
-    return quantity.head or quantity.part

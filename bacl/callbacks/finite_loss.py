@@ -91,10 +91,9 @@ class FiniteLoss(Callback):
                 not finite.
         """
         losses = cast(DetectionStage, pl_module).step_losses
-        values = torch.stack([value.detach().float() for value in losses.values()])
-        wrong = (~values.isfinite()).float()
-        failed = self._agreement.reach(wrong)  # one wait for the device
-        lost = [each for each, count in zip(losses, failed, strict=True) if count]
+        values = torch.stack([value.float() for value in losses.values()])
+        wrong = self._agreement.reach(values * 0)  # NaN for what is not finite
+        lost = [each for each, total in zip(losses, wrong, strict=True) if total]
         if not lost or self._goes_on_without(trainer, pl_module, lost):
             return
         self._stop(trainer, pl_module, {str(each): float(value) for each, value in losses.items()})

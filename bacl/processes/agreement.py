@@ -28,11 +28,13 @@ class Agreement:
         """Agree; every process must call it in the same step.
 
         Args:
-            wrong: float tensor (K,), 1 for each loss that is not finite on this process.
+            wrong: float tensor (K,), 0 for each loss that is finite on this process, else NaN or 1.
 
         Returns:
-            on how many processes each of the K losses is not finite.
+            the sum over the processes for each of the K losses: 0 where it is finite on all.
         """
+        if num_processes() == 1:
+            return wrong.tolist()
         asked = wrong.new_full((1,), float(INTERRUPTION.asked is not None))
         late = wrong.new_full((1,), float(self._is_late and process_rank() == 0))
         *failed, ends, saves = sum_over_processes(torch.cat([wrong, asked, late])).tolist()

@@ -34,9 +34,6 @@ from bacl.stages.modules import Modules
 from bacl.stages.parameter_groups import clip_each_group, parameter_groups
 from bacl.stages.schedule import Schedule
 
-SHOWN_LOSSES = 8
-"""Most losses that a progress bar has room for."""
-
 
 class DetectionStage(LightningModule):
     """Trains a detector with any number of classifier heads on the same RoI features.
@@ -141,23 +138,10 @@ class DetectionStage(LightningModule):
         for name, head in self.live_heads.items():
             losses[Quantity("train", name, "classification")] = head.loss(regions.levels)
         self.step_losses = {quantity: loss.detach() for quantity, loss in losses.items()}
-        self._log_losses(len(batch.targets))
+        # `prog_bar=True` would read each of them from the device in every step
+        self.log_dict(named(self.step_losses), batch_size=len(batch.targets))
         idle = [_nothing(self.heads[name]) for name in self.dropped]
         return torch.stack([*losses.values(), *idle]).sum()
-
-    def _log_losses(self, batch_size: int) -> None:
-        """Log all losses; a bar shows those of many heads as their mean."""
-        every = self.step_losses
-        of_heads = [loss for quantity, loss in every.items() if quantity.head is not None]
-        few = len(every) <= SHOWN_LOSSES
-        shown = {each: loss for each, loss in every.items() if few or each.head is None}
-        hidden = {each: loss for each, loss in every.items() if each not in shown}
-        self.log_dict(named(shown), prog_bar=True, batch_size=batch_size)
-        if hidden:
-            self.log_dict(named(hidden), batch_size=batch_size)
-            mean = Quantity("train", f"mean of {len(of_heads)} heads", "classification")
-            values = {mean.name: torch.stack(of_heads).mean()}
-            self.log_dict(values, prog_bar=True, logger=False, batch_size=batch_size)
 
     def on_train_start(self) -> None:
         """Tell the parts of heads that change with the epochs, also within one that goes on."""

@@ -47,6 +47,7 @@ def test_a_process_alone_asks_nobody(monkeypatch, minutes):
     agreement = Agreement(minutes)
     assert agreement.saves is (minutes == 0)
     assert not agreement.ends_now(torch.device("cpu"))
+    assert agreement.reach(tensor([0.0, 1.0])) == [0.0, 1.0]
     monkeypatch.setattr(INTERRUPTION, "asked", signal.SIGTERM)
     assert agreement.ends
     assert agreement.ends_now(torch.device("cpu"))
