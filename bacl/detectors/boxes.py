@@ -5,10 +5,13 @@ comes in is computed in float32.
 """
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.transfers import sent
 from bacl.options.ranges import Stds
 
 MAX_LOG_RATIO = math.log(1000 / 16)
@@ -17,20 +20,38 @@ MAX_LOG_RATIO = math.log(1000 / 16)
 
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes (..., 4) cut to an image of `size` (height, width), borders included."""
-    height, width = size
-    x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
-    return torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), dim=-1)
+    return clipped(boxes, limits([size], boxes.device)[0])
+
+
+def limits(sizes: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
+    """Width, height, width and height (B, 4) float32 of images of `sizes` (height, width)."""
+    return sent(np.array(sizes, dtype=np.float32).reshape(-1, 2)[:, [1, 0, 1, 0]], device)
+
+
+def clipped(boxes: Tensor, limit: Tensor) -> Tensor:
+    """Boxes (..., 4) cut to [0, `limit`], as `limits` gives it."""
+    return boxes.clamp(min=0).minimum(limit)
 
 
 def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """Intersection over union (G, N) of boxes (G, 4) and others (N, 4); 0 for two empty boxes."""
-    left, top, right, bottom = boxes.float().unsqueeze(2).unbind(1)
-    x1, y1, x2, y2 = others.float().t().contiguous()
-    width = torch.minimum(right, x2).sub_(torch.maximum(left, x1)).clamp_(min=0)
-    height = torch.minimum(bottom, y2).sub_(torch.maximum(top, y1)).clamp_(min=0)
-    intersection = width.mul_(height)
-    union = (right - left) * (bottom - top) + (x2 - x1) * (y2 - y1)
-    return intersection.div_(union.sub_(intersection).clamp_(min=1e-6))
+    return overlaps(boxes, others.float().t().contiguous().unsqueeze(1))
+
+
+def overlaps(boxes: Tensor, coordinates: Tensor) -> Tensor:
+    """Intersection over union (G, N) of boxes (G, 4) with N others, the same or its own of each.
+
+    Args:
+        boxes: xyxy.
+        coordinates: (4, 1, N) or (4, G, N) float32; x1, y1, x2 and y2 of the others.
+    """
+    low, high = boxes.float().t().contiguous().view(2, 2, -1, 1)
+    other_low, other_high = coordinates.unflatten(0, (2, 2))
+    sides = torch.minimum(high, other_high).sub_(torch.maximum(low, other_low)).clamp_(min=0)
+    shared = sides[0].mul_(sides[1])
+    (width, height), (other_width, other_height) = high - low, other_high - other_low
+    both = width * height + other_width * other_height
+    return shared.div_(both.sub_(shared).clamp_(min=1e-6))
 
 
 def paired_iou(boxes: Tensor, others: Tensor) -> Tensor:

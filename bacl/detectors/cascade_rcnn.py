@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ from bacl.data.batch import Target
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
-from bacl.detectors.boxes import BoxCoder
+from bacl.detectors.boxes import BoxCoder, clipped, limits
 from bacl.detectors.fpn import FeaturePyramid
 from bacl.detectors.levels import ExtraBoxes, ExtraFeatures, Level, TrainingLevel, uncut_level
 from bacl.detectors.matching import RoISampler, SampledRoIs
@@ -30,8 +31,9 @@ from bacl.detectors.region_detector import (
     RegionDetector,
     Regions,
 )
-from bacl.detectors.roi_pooling import RoIPooling
+from bacl.detectors.roi_pooling import Cuts, RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
+from bacl.detectors.transfers import Awaited, sent
 from bacl.messages.errors import OptionError
 from bacl.options.marks import AfterTraining
 from bacl.options.ranges import Classes, FeatureDim, Name, NotNegative, PositiveShare, Stds
@@ -120,23 +122,29 @@ class CascadeRCNN(RegionDetector):
         Every level samples anew among the boxes that the level before refined, and the objects'
         own boxes.
         """
-        proposals, losses = self.rpn(pyramid, targets)
-        boxes, usable, proposed = proposals.boxes, None, proposals.objectness
+        awaited = Awaited()
+        proposals, rpn_losses = self.rpn.begin(pyramid, targets, awaited)
+        proposed: Callable[[], Sequence[Tensor]] = proposals.objectness
         sizes = [target.size for target in targets]
-        pooled = {key: self._pooled_extra(pyramid, asked) for key, asked in extra.items()}
-        levels, box_losses = [], []
-        for name, sampler in self.samplers.items():
-            rois = sampler(boxes, targets, self.num_classes, usable)
+        plans = {key: self._plan(asked.boxes, awaited) for key, asked in extra.items()}
+        rois = self.samplers[FIRST](proposals.boxes, targets, self.num_classes, None, awaited)
+        losses = rpn_losses()
+        pooled = {key: self._pooled_extra(pyramid, cuts) for key, cuts in plans.items()}
+        levels, box_losses, names = [], [], [*self.samplers]
+        for name, following in zip(names, (*names[1:], None), strict=True):
             cut = partial(self.pooled, pyramid, rois.boxes)
-            features = self.box_head[name](cut())
+            cuts = self._plan(rois.boxes, awaited)
+            features = self.box_head[name](self.pooling(pyramid, cuts))
             loss = self.box_regression[name].loss(features, rois)  # type: ignore[operator]
             box_losses.append(self.level_weights[name] * loss)
             found = {key: self._encoded_extra(name, pooled[key], extra[key]) for key in extra}
             made_by = cut, self.box_head[name], self.box_regression[name], proposed
             levels.append(TrainingLevel(features, rois.boxes, *made_by, rois, targets, found))
-            if name != self.last:
-                boxes = self._refined(name, features, rois.boxes, sizes)
-                usable, proposed = _usable(rois), partial(_objectness, levels[-1])
+            if following is not None:
+                proposed, usable = partial(_objectness, levels[-1]), _usable(rois)
+                boxes = self._refined(name, features, rois.boxes, sizes, awaited)
+                sampler = self.samplers[following]
+                rois = sampler(boxes, targets, self.num_classes, usable, awaited)
         return Regions(levels, losses | {"box": torch.stack(box_losses).sum()})
 
     @torch.no_grad()
@@ -144,17 +152,18 @@ class CascadeRCNN(RegionDetector):
         self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
     ) -> list[ImageRegions]:
         """See `RegionDetector.inference_regions`."""
-        proposals = self.rpn.proposals(pyramid, sizes)
+        awaited = Awaited()
+        proposals = self.rpn.proposals(pyramid, sizes, awaited)
         boxes, counts = proposals.boxes, [len(image) for image in proposals.boxes]
         levels: list[list[Level]] = [[] for _ in sizes]
         for name, head in self.box_head.items():
-            features = head(self.pooled(pyramid, boxes))
+            features = head(self.pooling(pyramid, self._plan(boxes, awaited)))
             for image, rows in enumerate(features.split(counts)):
                 own = boxes[image], rows, head, self.box_regression[name]
                 level = self.image_level(pyramid, proposals, image, *own)
                 levels[image].append(level)
             if name != self.last:
-                boxes = self._refined(name, features, boxes, sizes)
+                boxes = self._refined(name, features, boxes, sizes, awaited)
         deltas = self.box_regression[self.last](features).split(counts)
         return [ImageRegions(*parts) for parts in zip(levels, deltas, strict=True)]
 
@@ -171,9 +180,9 @@ class CascadeRCNN(RegionDetector):
         return levels
 
     @torch.no_grad()
-    def _pooled_extra(self, pyramid: Sequence[Tensor], asked: ExtraBoxes) -> Tensor:
+    def _pooled_extra(self, pyramid: Sequence[Tensor], cuts: Cuts) -> Tensor:
         """Extra boxes are pooled once for all levels, and apart from the RoIs (`FasterRCNN`)."""
-        return self.pooled(pyramid, asked.boxes)
+        return self.pooling(pyramid, cuts)
 
     @torch.no_grad()
     def _encoded_extra(self, name: str, pooled: Tensor, asked: ExtraBoxes) -> ExtraFeatures:
@@ -186,21 +195,27 @@ class CascadeRCNN(RegionDetector):
         features: Tensor,
         boxes: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
+        awaited: Awaited,
     ) -> list[Tensor]:
         """Boxes (·, 4) per image moved by a level's regression of their features (·, D).
 
-        Raises:
-            FloatingPointError: a box is not finite, as when training diverged.
+        Where one is not finite, as when training diverged, the next fetch of `awaited` raises a
+        FloatingPointError.
         """
         regression = self.box_regression[name]
         deltas = regression(features)
-        if not deltas.isfinite().all():
-            raise FloatingPointError(
-                f"boxes of the cascade's {name} level are not finite: where training diverged, "
-                "lower the learning rate"
-            )
-        per_image = zip(deltas.split([len(image) for image in boxes]), boxes, sizes, strict=True)
-        return [regression.coder.decode(*image) for image in per_image]  # type: ignore[operator, union-attr]
+        awaited.check_finite(
+            deltas,
+            f"boxes of the cascade's {name} level are not finite: where training diverged, lower "
+            "the learning rate",
+        )
+        counts = [len(image) for image in boxes]
+        moved = regression.coder.decode(deltas, torch.cat(list(boxes)))  # type: ignore[operator, union-attr]
+        owners = sent(np.repeat(np.arange(len(sizes)), counts), moved.device)
+        return list(clipped(moved, limits(sizes, moved.device)[owners]).split(counts))
+
+    def _plan(self, boxes: Sequence[Tensor], awaited: Awaited) -> Cuts:
+        return self.pooling.plan(with_image_index(boxes), awaited)
 
 
 def _usable(rois: SampledRoIs) -> tuple[Tensor, ...]:

@@ -28,6 +28,7 @@ from bacl.detectors.region_detector import (
 )
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
+from bacl.detectors.transfers import Awaited
 from bacl.options.marks import AfterTraining
 from bacl.options.ranges import Classes, FeatureDim
 
@@ -87,12 +88,16 @@ class FasterRCNN(RegionDetector):
         extra: Mapping[Hashable, ExtraBoxes] = NOTHING_ELSE,
     ) -> Regions:
         """See `RegionDetector.training_regions`."""
-        proposals, rpn_losses = self.rpn(pyramid, targets)
-        rois = self.sampler(proposals.boxes, targets, self.num_classes)
-        features, extra_features = self._training_features(pyramid, rois, list(extra.values()))
-        losses = rpn_losses | {"box": self.box_regression.loss(features, rois)}
+        awaited = Awaited()
+        proposals, rpn_losses = self.rpn.begin(pyramid, targets, awaited)
+        rois = self.sampler(proposals.boxes, targets, self.num_classes, None, awaited)
+        losses = rpn_losses()
+        masks = None if self.mask is None else self.mask.plan(rois, awaited)
+        asked = list(extra.values())
+        features, extra_features = self._training_features(pyramid, rois, asked, awaited)
+        losses["box"] = self.box_regression.loss(features, rois)
         if self.mask is not None:
-            losses["mask"] = self.mask.loss(pyramid, rois, targets)
+            losses["mask"] = self.mask.loss(pyramid, rois, targets, masks)
         found = {
             key: ExtraFeatures(rows, asked.labels)
             for (key, asked), rows in zip(extra.items(), extra_features, strict=True)
@@ -107,9 +112,11 @@ class FasterRCNN(RegionDetector):
         self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
     ) -> list[ImageRegions]:
         """See `RegionDetector.inference_regions`."""
-        proposals = self.rpn.proposals(pyramid, sizes)
+        awaited = Awaited()
+        proposals = self.rpn.proposals(pyramid, sizes, awaited)
         counts = [len(boxes) for boxes in proposals.boxes]
-        features = self.roi_features(pyramid, proposals.boxes)
+        cuts = self.pooling.plan(with_image_index(proposals.boxes), awaited)
+        features = self.box_head(self.pooling(pyramid, cuts))
         deltas = self.box_regression(features)
         parts = zip(features.split(counts), deltas.split(counts), strict=True)
         regions = []
@@ -137,18 +144,24 @@ class FasterRCNN(RegionDetector):
         return self.box_head(self.pooled(pyramid, boxes))
 
     def _training_features(
-        self, pyramid: Sequence[Tensor], rois: SampledRoIs, extra: Sequence[ExtraBoxes]
+        self,
+        pyramid: Sequence[Tensor],
+        rois: SampledRoIs,
+        extra: Sequence[ExtraBoxes],
+        awaited: Awaited,
     ) -> tuple[Tensor, list[Tensor]]:
         """Features of the sampled RoIs, and of each kind of extra boxes."""
+        parts = [with_image_index(boxes) for boxes in (rois.boxes, *(x.boxes for x in extra))]
         if self._features_need_gradient(pyramid):
+            plans = [self.pooling.plan(part, awaited) for part in parts]
             with torch.no_grad():
-                others = [self.roi_features(pyramid, asked.boxes) for asked in extra]
-            return self.roi_features(pyramid, rois.boxes), others
+                others = [self.box_head(self.pooling(pyramid, asked)) for asked in plans[1:]]
+            return self.box_head(self.pooling(pyramid, plans[0])), others
         # Nothing to differentiate: all are pooled at once. Each is encoded by itself, because a
         # matrix product rounds by its number of rows, and the RoI features must not depend on
         # whether some head wants extra boxes.
-        parts = [with_image_index(boxes) for boxes in (rois.boxes, *(x.boxes for x in extra))]
-        pooled = self.pooling(pyramid, torch.cat(parts)).split([len(part) for part in parts])
+        cuts = self.pooling.plan(torch.cat(parts), awaited)
+        pooled = self.pooling(pyramid, cuts).split([len(part) for part in parts])
         features, *others = [self.box_head(part) for part in pooled]
         return features, others
 

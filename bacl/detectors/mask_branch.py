@@ -16,7 +16,8 @@ from bacl.detectors.mask_head import MaskHead
 from bacl.detectors.mask_paste import run_lengths
 from bacl.detectors.mask_targets import mask_targets, positive_rois
 from bacl.detectors.matching import SampledRoIs
-from bacl.detectors.roi_pooling import RoIPooling, with_image_index
+from bacl.detectors.roi_pooling import Cuts, RoIPooling, with_image_index
+from bacl.detectors.transfers import Awaited
 from bacl.options.ranges import Share
 
 ROIS_AT_ONCE = 256
@@ -47,20 +48,30 @@ class MaskBranch(nn.Module):
         self.head = head(channels, num_classes)
         self.threshold = threshold
 
+    def plan(self, rois: SampledRoIs, awaited: Awaited) -> Cuts:
+        """What is cut out for the loss; `awaited` fetches numbers that this needs."""
+        boxes, _, _ = positive_rois(rois)
+        return self.pooling.plan(with_image_index(boxes), awaited)
+
     def loss(
-        self, pyramid: Sequence[Tensor], rois: SampledRoIs, targets: Sequence[Target]
+        self,
+        pyramid: Sequence[Tensor],
+        rois: SampledRoIs,
+        targets: Sequence[Target],
+        cuts: Cuts | None = None,
     ) -> Tensor:
         """Mean binary cross-entropy over all pixels of the P masks of the RoIs' own classes.
 
         Zero, with a graph, where no RoI is positive. A frozen pyramid gets no gradient, and none
-        is computed for it.
+        is computed for it. `cuts` are what `plan` gave for the RoIs, if it was called before.
 
         Raises:
             OptionError: a target has no masks.
         """
         boxes, objects, labels = positive_rois(rois)
         truth = mask_targets(boxes, objects, targets, 2 * self.pooling.side)
-        logits = self.head(self.pooling(pyramid, with_image_index(boxes)), labels)
+        pooled = self.pooling(pyramid, cuts or self.plan(rois, Awaited()))
+        logits = self.head(pooled, labels)
         total = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
         return total / max(logits.numel(), 1)
 

@@ -20,10 +20,9 @@ AT_ONCE = 32
 
 def positive_rois(rois: SampledRoIs) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """Boxes (P, 4) and matched objects (P,) int64 per image, and all labels in that order."""
-    every = torch.cat(rois.boxes)
-    boxes = [every[rows] for rows in rois.positives]
-    objects = [rois.objects[rows] for rows in rois.positives]
-    return boxes, objects, rois.labels[rois.foreground]
+    rows, counts = rois.foreground, [len(own) for own in rois.positives]
+    boxes, objects = torch.cat(rois.boxes)[rows], rois.objects[rows]
+    return list(boxes.split(counts)), list(objects.split(counts)), rois.labels[rows]
 
 
 def mask_targets(

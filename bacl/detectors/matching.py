@@ -4,20 +4,18 @@ N: boxes (anchors or proposals) of an image. G: its objects. R: sampled RoIs of 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bacl.data.batch import Target
-from bacl.detectors.boxes import pairwise_iou
+from bacl.detectors.claims import claims
+from bacl.detectors.sampled_rois import BACKGROUND, Drawn, Places, SampledRoIs, sampled_rois
+from bacl.detectors.transfers import Awaited, sent
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Count, PositiveShare, Share
 
-BACKGROUND = -1
-"""The match of a box that is a negative example."""
 IGNORED = -2
 """The match of a box that is no example at all."""
 
@@ -52,28 +50,24 @@ class IoUMatcher:
         return IoUMatcher(iou, iou, None if self.low_quality is None else iou)
 
     @torch.no_grad()
-    def __call__(self, objects: Tensor, boxes: Tensor) -> Tensor:
-        """Index of the matched object, BACKGROUND or IGNORED, int64 (N,); `objects` is (G, 4)."""
-        if len(objects) == 0 or len(boxes) == 0:
-            return torch.full((len(boxes),), BACKGROUND, device=boxes.device)
-        overlaps = pairwise_iou(objects, boxes)
-        highest, matches = overlaps.max(dim=0)
-        matches.masked_fill_(highest < self.positive, IGNORED)
+    def __call__(
+        self, objects: Sequence[Tensor], coordinates: Tensor, usable: Tensor | None = None
+    ) -> Tensor:
+        """Row of the matched object, BACKGROUND or IGNORED, int64 (B, N).
+
+        Args:
+            objects: (G, 4) per image; their rows are counted through all images.
+            coordinates: (4, 1, N) or (4, B, N) float32; x1, y1, x2 and y2 of the boxes, which are
+                the same in all images or each image's own.
+            usable: (B, N) bool; the other boxes are IGNORED and as if absent. All by default.
+        """
+        highest, matches, owners = claims(objects, coordinates, usable, self.low_quality)
+        if self.negative < self.positive:
+            matches.masked_fill_(highest < self.positive, IGNORED)
         matches.masked_fill_(highest < self.negative, BACKGROUND)
-        if self.low_quality is None:
-            return matches
-        owners = _last_owner(overlaps, self.low_quality)
-        return torch.where(owners < 0, matches, owners)
-
-
-def _last_owner(overlaps: Tensor, minimum: float) -> Tensor:
-    """Last object whose best overlap, `minimum` or more, each box attains; -1 without any: (N,)."""
-    best = overlaps.amax(dim=1, keepdim=True)
-    # An object without any sufficient box asks for an overlap that no box has.
-    best.masked_fill_(best < minimum, 2.0)
-    number = torch.arange(1, len(overlaps) + 1, dtype=torch.int16, device=overlaps.device)
-    owners = overlaps.eq(best).to(torch.int16).mul_(number.unsqueeze(1)).amax(dim=0)
-    return owners.long() - 1
+        if self.low_quality is not None:
+            matches = torch.where(owners > 0, owners.sub(1), matches)
+        return matches if usable is None else matches.masked_fill_(~usable, IGNORED)
 
 
 class BalancedSampler:
@@ -88,60 +82,53 @@ class BalancedSampler:
         self.count = count
         self.positive_fraction = positive_fraction
 
-    def __call__(self, matches: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Indices of the drawn positives and of the drawn negatives among each image's matches.
+    def __call__(self, matches: Tensor, by_image: bool, awaited: Awaited | None = None) -> Drawn:
+        """Draw for each image among its own matches.
 
         Args:
-            matches: (N,) per image, from an `IoUMatcher`.
+            matches: (B, N), from an `IoUMatcher`.
+            by_image: the drawn boxes of an image follow each other, positives first; otherwise the
+                positives of all images come before all negatives.
+            awaited: what is fetched along with the numbers of candidates.
         """
-        candidates = _indices([m for each in matches for m in (each >= 0, each == BACKGROUND)])
-        drawn = []
-        for own, others in zip(candidates[::2], candidates[1::2], strict=True):
-            positives = _draw(own, int(self.count * self.positive_fraction))
-            drawn.append((positives, _draw(others, self.count - len(positives))))
-        return drawn
+        candidates = torch.stack((matches >= 0, matches == BACKGROUND))
+        # The k-th candidate is where k of them are counted: to list them all would take long.
+        counted = candidates.flatten().cumsum(0, dtype=torch.int32)
+        numbers = _numbers(counted, matches.shape, awaited or Awaited())
+        starts = numbers.cumsum().reshape(numbers.shape) - numbers
+        parts = self._draw(numbers, matches.device)
+        sizes = np.array([[len(part) for part in kind] for kind in parts])
+        kinds, images = np.indices(sizes.shape).reshape(2, -1)
+        if by_image:
+            kinds, images = np.indices(sizes.T.shape).reshape(2, -1)[::-1]
+        ranks = torch.cat([parts[kind][image] for kind, image in zip(kinds, images, strict=True)])
+        before = sent(np.repeat(starts[kinds, images], sizes[kinds, images]), matches.device)
+        rows = torch.searchsorted(counted, (ranks + before).int(), right=True)
+        return Drawn(rows % max(matches.numel(), 1), sizes)
+
+    def _draw(self, numbers: np.ndarray, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
+        """Ranks of drawn positives and negatives of each image among its `numbers` (2, B)."""
+        every = torch.arange(self.count, device=device)
+        positives, negatives = [], []
+        for own, others in numbers.T.tolist():
+            positives.append(_some(every, own, int(self.count * self.positive_fraction)))
+            negatives.append(_some(every, others, self.count - len(positives[-1])))
+        return positives, negatives
 
 
-def _indices(masks: Sequence[Tensor]) -> list[Tensor]:
-    """Where each mask holds; all of them together, so that a GPU is waited for twice in all."""
-    counts = torch.stack([mask.sum() for mask in masks]).tolist()
-    every = torch.cat(list(masks)).nonzero().flatten().split(counts)
-    starts = accumulate((len(mask) for mask in masks), initial=0)
-    return [rows - start for rows, start in zip(every, starts, strict=False)]
+def _numbers(counted: Tensor, shape: torch.Size, awaited: Awaited) -> np.ndarray:
+    """(2, B) int64 candidates, of which `counted` (2 B N,) are up to each place."""
+    if len(counted) == 0:
+        return np.zeros((2, shape[0]), dtype=np.int64)
+    ends = awaited.later(counted[shape[1] - 1 :: shape[1]])()
+    return np.diff(ends, prepend=0).reshape(2, -1)
 
 
-def _draw(candidates: Tensor, count: int) -> Tensor:
-    if len(candidates) <= count:
-        return candidates
-    return candidates[torch.randperm(len(candidates), device=candidates.device)[:count]]
-
-
-@dataclass(eq=False)
-class SampledRoIs:
-    """The RoIs of a training step, images in order, positives first within an image."""
-
-    boxes: list[Tensor]
-    """(·, 4) per image; R in all."""
-    labels: Tensor
-    """(R,) int64 in [0, C]; C is background."""
-    objects: Tensor
-    """(R,) int64, index of the matched object in its image's target; BACKGROUND for negatives."""
-    object_boxes: Tensor
-    """(R, 4) box of the matched object; zeros for negatives."""
-    sources: Tensor
-    """(R,) int64, the proposal of its image that an RoI is; negative for an object's own box."""
-    positives: list[Tensor]
-    """Per image the rows, in [0, R) and ascending, of its positives."""
-
-    @cached_property
-    def foreground(self) -> Tensor:
-        """(·,) int64 in [0, R), ascending: rows of all positives; the host knows how many."""
-        return torch.cat(self.positives)
-
-    @cached_property
-    def added(self) -> Tensor:
-        """(R,) bool, where a box is an object's own and no proposal."""
-        return self.sources < 0
+def _some(every: Tensor, number: int, count: int) -> Tensor:
+    """`count` of the ranks below `number`, or all."""
+    if number <= count:
+        return every[:number]
+    return torch.randperm(number, device=every.device)[:count]
 
 
 class RoISampler:
@@ -167,6 +154,7 @@ class RoISampler:
         targets: Sequence[Target],
         num_classes: int,
         usable: Sequence[Tensor] | None = None,
+        awaited: Awaited | None = None,
     ) -> SampledRoIs:
         """RoIs of proposals.
 
@@ -175,49 +163,20 @@ class RoISampler:
             targets: one per image.
             num_classes: label of background.
             usable: (P,) bool per image; the other proposals count as absent. All by default.
+            awaited: what is fetched along with the numbers of candidates.
         """
-        masks = [None] * len(proposals) if usable is None else usable
-        images = zip(proposals, targets, masks, strict=True)
-        matches = [self._matches(*image) for image in images]
-        draws = self.sampler(matches)
-        rows = zip(proposals, targets, matches, draws, strict=True)
-        boxes, *rest = zip(*(self._sample(*row, num_classes) for row in rows), strict=True)
-        labels, objects, object_boxes, sources = (torch.cat(parts) for parts in rest)
-        starts = accumulate((len(image) for image in boxes), initial=0)
-        positives = [
-            torch.arange(start, start + len(own), device=own.device)
-            for start, (own, _) in zip(starts, draws, strict=False)
-        ]
-        return SampledRoIs(list(boxes), labels, objects, object_boxes, sources, positives)
-
-    def _matches(self, proposals: Tensor, target: Target, usable: Tensor | None) -> Tensor:
-        """The match of each of the objects' own boxes, then of each proposal."""
-        own = torch.arange(len(target.boxes), device=proposals.device)
-        if usable is None:
-            return torch.cat((own, self.matcher(target.boxes, proposals)))
-        # An empty box overlaps nothing and so takes no object away from the others. To leave these
-        # proposals out instead, the host would have to wait for their number.
-        overlapping = proposals.where(usable.unsqueeze(1), 0)
-        matches = self.matcher(target.boxes, overlapping).masked_fill_(~usable, IGNORED)
-        return torch.cat((own, matches))
-
-    def _sample(
-        self,
-        proposals: Tensor,
-        target: Target,
-        matches: Tensor,
-        draw: tuple[Tensor, Tensor],
-        num_classes: int,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        positives, negatives = draw
-        candidates = torch.cat((target.boxes.to(proposals), proposals))
-        chosen = torch.cat((positives, negatives))
-        boxes = candidates[chosen]
-        labels = target.labels.new_full((len(boxes),), num_classes)
-        objects = torch.full_like(labels, BACKGROUND)
-        object_boxes = torch.zeros_like(boxes)
-        count = len(positives)
-        objects[:count] = matches[positives]
-        labels[:count] = target.labels[objects[:count]]
-        object_boxes[:count] = target.boxes[objects[:count]]
-        return boxes, labels, objects, object_boxes, chosen - len(target.boxes)
+        places = Places([len(target.boxes) for target in targets], [len(own) for own in proposals])
+        device = targets[0].boxes.device
+        pairs = zip(targets, proposals, strict=True)
+        every = torch.cat([x for target, own in pairs for x in (target.boxes.to(own), own)])
+        boxes = every[sent(places.rows, device)]
+        free = sent(places.free, device)
+        if usable is not None:
+            none = free.new_zeros(1)  # there may be no proposal at all
+            free = free & torch.cat((*usable, none))[sent(places.proposals, device)]
+        objects = [target.boxes for target in targets]
+        matches = self.matcher(objects, boxes.movedim(2, 0), free)
+        own = sent(places.objects, device)
+        matches = torch.where(own >= 0, own, matches)
+        drawn = self.sampler(matches, True, awaited)
+        return sampled_rois(drawn, boxes, matches, targets, places, num_classes)

@@ -5,14 +5,22 @@ B: images. L: pyramid levels. N_l: anchors of level l.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.ops import nms
 
 from bacl.data.batch import Target
-from bacl.detectors.boxes import BoxCoder, clip_boxes
+from bacl.detectors.boxes import BoxCoder, clipped, limits
+from bacl.detectors.transfers import Awaited, sent
 from bacl.options.ranges import Count, PositiveShare
+
+DIVERGED = (
+    "proposals are not finite: images or weights hold NaN or infinity; where training diverged, "
+    "lower the learning rate"
+)
 
 
 @dataclass(slots=True)
@@ -46,39 +54,42 @@ class ProposalSelection:
     @torch.no_grad()
     def __call__(
         self,
-        anchors: Sequence[Tensor],
+        anchors: Tensor,
         objectness: Sequence[Tensor],
         deltas: Sequence[Tensor],
         coder: BoxCoder,
         sizes: Sequence[tuple[int, int]],
         targets: Sequence[Target] | None = None,
+        awaited: Awaited | None = None,
     ) -> list[tuple[Tensor, Tensor]]:
         """Boxes (P, 4) and objectness logits (P,) per image, best first, clipped to `sizes`.
 
         Args:
-            anchors: (N_l, 4) per level.
+            anchors: (N, 4), of all levels.
             objectness: logits (B, N_l) per level.
             deltas: (B, N_l, 4) per level.
             coder: decodes the deltas.
             sizes: (height, width) of each image inside its padding.
             targets: one per image, in training.
+            awaited: whose next fetch finds out whether a proposal is not finite; found out at once
+                by default.
 
         Raises:
             FloatingPointError: a proposal is not finite, as when training diverged.
         """
-        levels = [
-            self._best(*level, coder) for level in zip(anchors, objectness, deltas, strict=True)
-        ]
-        if not torch.stack([x.isfinite().all() for level in levels for x in level]).all():
-            raise FloatingPointError(
-                "proposals are not finite: images or weights hold NaN or infinity; where training "
-                "diverged, lower the learning rate"
-            )
-        given = [None] * len(sizes) if targets is None else targets
-        return [
-            self._suppress([(boxes[image], scores[image]) for boxes, scores in levels], *own)
-            for image, own in enumerate(zip(sizes, given, strict=True))
-        ]
+        found = [self._best(*level) for level in zip(objectness, deltas, strict=True)]
+        scores, index, chosen = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+        counts = [level.shape[1] for level, _, _ in found]
+        starts = accumulate((level.shape[1] for level in objectness[:-1]), initial=0)
+        index = index + sent(np.repeat(list(starts), counts), index.device)
+        boxes = coder.decode(chosen.flatten(0, 1), anchors[index.flatten()])
+        checks = Awaited() if awaited is None else awaited
+        for values in (boxes, scores):
+            checks.check_finite(values, DIVERGED)
+        if awaited is None:
+            checks.fetch()
+        boxes = clipped(boxes.unflatten(0, scores.shape), limits(sizes, boxes.device).unsqueeze(1))
+        return self._suppressed(boxes, scores, counts, targets)
 
     def kept(self, boxes: Tensor, scores: Tensor, target: Target | None) -> Tensor:
         """Rows, int64 in any order, that a level's suppression leaves of an image.
@@ -90,26 +101,45 @@ class ProposalSelection:
         """
         return nms(boxes, scores, self.nms_iou)
 
-    def _best(
-        self, anchors: Tensor, objectness: Tensor, deltas: Tensor, coder: BoxCoder
-    ) -> tuple[Tensor, Tensor]:
-        """Decoded boxes (B, K, 4) and logits (B, K) of a level's best anchors, best first."""
+    def _best(self, objectness: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, indices (B, K) and deltas (B, K, 4) of a level's best anchors, best first."""
         scores, index = objectness.float().topk(min(self.per_level, objectness.shape[1]), dim=1)
-        chosen = deltas.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
-        boxes = coder.decode(chosen.flatten(0, 1), anchors[index].flatten(0, 1))
-        return boxes.unflatten(0, index.shape), scores
+        return scores, index, deltas.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
 
-    def _suppress(
+    def _suppressed(
         self,
-        levels: Sequence[tuple[Tensor, Tensor]],
-        size: tuple[int, int],
-        target: Target | None,
-    ) -> tuple[Tensor, Tensor]:
-        kept = []
-        for boxes, scores in levels:
-            clipped = clip_boxes(boxes, size)
-            keep = self.kept(clipped, scores, target)
-            kept.append((clipped[keep], scores[keep]))
-        boxes, scores = (torch.cat(parts) for parts in zip(*kept, strict=True))
-        scores, best = scores.topk(min(self.total, len(scores)))
-        return boxes[best], scores
+        boxes: Tensor,
+        scores: Tensor,
+        counts: Sequence[int],
+        targets: Sequence[Target] | None,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Boxes and scores per image: the best of what each level's suppression leaves.
+
+        Args:
+            boxes: (B, K, 4).
+            scores: (B, K).
+            counts: how many of the K each level has.
+            targets: in training.
+        """
+        given = [None] * len(boxes) if targets is None else targets
+        kept = [
+            self.kept(level, ranks, target)
+            for image, target in enumerate(given)
+            for level, ranks in zip(
+                boxes[image].split(counts), scores[image].split(counts), strict=True
+            )
+        ]
+        places = np.tile(counts, len(boxes))
+        rows = _joined(kept, places.cumsum() - places)
+        left = np.reshape([len(own) for own in kept], (len(boxes), -1)).sum(axis=1)
+        parts = scores.flatten()[rows].split(left.tolist())
+        best = [part.topk(min(self.total, len(part))) for part in parts]
+        rows = rows[_joined([part.indices for part in best], left.cumsum() - left)]
+        chosen = boxes.flatten(0, 1)[rows].split([len(part.values) for part in best])
+        return [(own, part.values) for own, part in zip(chosen, best, strict=True)]
+
+
+def _joined(parts: Sequence[Tensor], starts: np.ndarray) -> Tensor:
+    """Indices (·,) into what lies one after the other, of indices into parts at `starts`."""
+    before = np.repeat(starts, [len(part) for part in parts])
+    return torch.cat(list(parts)) + sent(before, parts[0].device)

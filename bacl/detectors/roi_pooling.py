@@ -3,22 +3,38 @@
 R: RoIs of the batch, as rows (image index, x1, y1, x2, y2) in pixels of the network's input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, starmap
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bacl.detectors.fpn import STRIDES
 from bacl.detectors.roi_align import roi_align
+from bacl.detectors.transfers import Awaited, sent
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Positive, SamplingRatio, Side, Strides
 
 
 def with_image_index(boxes: Sequence[Tensor]) -> Tensor:
     """RoIs (R, 5) float32 of boxes (·, 4) given per image, images in order."""
-    # A tensor of the counts would be copied to the GPU, which the host waits for.
-    owners = [image.new_full((len(image), 1), index) for index, image in enumerate(boxes)]
-    return torch.cat((torch.cat(owners).float(), torch.cat(list(boxes)).float()), dim=1)
+    owners = np.repeat(np.arange(len(boxes), dtype=np.float32), [len(image) for image in boxes])
+    every = torch.cat(list(boxes)).float()
+    return torch.cat((sent(owners[:, None], every.device), every), dim=1)
+
+
+@dataclass(slots=True)
+class Cuts:
+    """RoIs, sorted by the pyramid level that each is taken from."""
+
+    rois: Tensor
+    """(R, 5), levels one after the other."""
+    below: Callable[[], list[int]]
+    """How many are taken from the first level, the first two, and so on."""
+    back: Tensor
+    """(R,) int64, from this order to that in which the RoIs were given."""
 
 
 class RoIPooling(nn.Module):
@@ -54,19 +70,26 @@ class RoIPooling(nn.Module):
 
     def levels(self, rois: Tensor) -> Tensor:
         """Index of the level of each RoI, int64 (R,)."""
-        area = (rois[:, 3] - rois[:, 1]) * (rois[:, 4] - rois[:, 2])
-        level = (area.sqrt() / self.finest_scale + 1e-6).log2().floor()
-        return level.clamp(0, len(self.strides) - 1).long()
+        width, height = (rois[:, 3:] - rois[:, 1:3]).unbind(1)
+        level = ((width * height).sqrt() / self.finest_scale + 1e-6).log2()
+        return level.clamp(0, len(self.strides) - 1).long()  # none is negative: cut off is floor
 
-    def forward(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
-        """Pooled features (R, channels, side, side) of RoIs (R, 5)."""
-        levels = self.levels(rois)
-        order = levels.argsort()
-        counts = levels.new_zeros(len(self.strides)).index_add_(0, levels, torch.ones_like(levels))
+    def plan(self, rois: Tensor, awaited: Awaited) -> Cuts:
+        """Sort RoIs (R, 5) by level; `awaited` fetches how many each level has."""
+        levels, order = self.levels(rois).sort()
+        number = sent(np.arange(1, len(self.strides) + 1), levels.device)
+        below = torch.searchsorted(levels, number)
+        return Cuts(rois[order], awaited.later(below), order.argsort())
+
+    def forward(self, pyramid: Sequence[Tensor], rois: Tensor | Cuts) -> Tensor:
+        """Pooled features (R, channels, side, side) of RoIs (R, 5), or of what `plan` made of them.
+
+        In the order in which the RoIs were given.
+        """
+        cuts = self.plan(rois, Awaited()) if isinstance(rois, Tensor) else rois
+        parts = starmap(slice, pairwise((0, *cuts.below())))
         pooled = [
-            roi_align(features, part, self.side, 1 / stride, self.sampling_ratio)
-            for features, stride, part in zip(
-                pyramid, self.strides, rois[order].split(counts.tolist()), strict=False
-            )
+            roi_align(features, cuts.rois[part], self.side, 1 / stride, self.sampling_ratio)
+            for features, stride, part in zip(pyramid, self.strides, parts, strict=False)
         ]
-        return torch.cat(pooled)[order.argsort()]
+        return torch.cat(pooled)[cuts.back]

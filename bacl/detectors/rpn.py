@@ -3,8 +3,10 @@
 B: images. A: anchors per position. N: anchors of an image over all levels. S: sampled anchors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +16,8 @@ from bacl.detectors.anchors import AnchorGenerator
 from bacl.detectors.boxes import BoxCoder
 from bacl.detectors.matching import BalancedSampler, IoUMatcher
 from bacl.detectors.proposals import Proposals, ProposalSelection
-from bacl.detectors.rpn_head import RPNHead
+from bacl.detectors.rpn_head import Neighbourhoods, RPNHead
+from bacl.detectors.transfers import Awaited, sent
 from bacl.options.ranges import NotNegative, Width
 
 
@@ -63,73 +66,83 @@ class RegionProposalNetwork(nn.Module):
         self, pyramid: Sequence[Tensor], targets: Sequence[Target]
     ) -> tuple[Proposals, dict[str, Tensor]]:
         """Training proposals, and the losses "rpn_objectness" and "rpn_box"."""
-        anchors = self.anchors(_shapes(pyramid))
-        sizes = [target.size for target in targets]
-        proposals = self._select(self.training_selection, anchors, pyramid, sizes, targets)
-        return proposals, self._losses(torch.cat(anchors), pyramid, targets)
+        proposals, losses = self.begin(pyramid, targets, Awaited())
+        return proposals, losses()
 
-    def proposals(self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Proposals:
-        """Inference proposals, clipped to `sizes` (height, width)."""
-        anchors = self.anchors(_shapes(pyramid))
-        return self._select(self.inference_selection, anchors, pyramid, sizes)
+    def begin(
+        self, pyramid: Sequence[Tensor], targets: Sequence[Target], awaited: Awaited
+    ) -> tuple[Proposals, Callable[[], dict[str, Tensor]]]:
+        """Training proposals, and what computes the losses.
+
+        The losses need numbers from the device, which `awaited` has if something else has needed
+        others by then.
+        """
+        sizes = [target.size for target in targets]
+        proposals = self._select(self.training_selection, pyramid, sizes, targets, awaited)
+        return proposals, self._examples(pyramid, targets, awaited)
+
+    def proposals(
+        self,
+        pyramid: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        awaited: Awaited | None = None,
+    ) -> Proposals:
+        """Inference proposals, clipped to `sizes` (height, width).
+
+        Whether they are finite is found out by the next fetch of `awaited`, or at once.
+        """
+        return self._select(self.inference_selection, pyramid, sizes, None, awaited)
 
     @torch.no_grad()
     def _select(
         self,
         selection: ProposalSelection,
-        anchors: Sequence[Tensor],
         pyramid: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
-        targets: Sequence[Target] | None = None,
+        targets: Sequence[Target] | None,
+        awaited: Awaited | None,
     ) -> Proposals:
+        anchors = self.anchors.placed(_shapes(pyramid)).boxes
         objectness, deltas = zip(*(self.head(features) for features in pyramid), strict=True)
-        selected = selection(anchors, objectness, deltas, self.coder, sizes, targets)
+        found = objectness, deltas, self.coder
+        selected = selection(anchors, *found, sizes, targets, awaited)
         boxes, logits = zip(*selected, strict=True)
         return Proposals(boxes, logits)
 
-    def _losses(
-        self, anchors: Tensor, pyramid: Sequence[Tensor], targets: Sequence[Target]
-    ) -> dict[str, Tensor]:
-        shapes = _shapes(pyramid)
-        inside = [self.anchors.inside(shapes, target.padded_size) for target in targets]
-        positives, negatives, boxes = self._sample(anchors, inside, targets)
-        images = _owners([*positives, *negatives], len(targets))
-        index = torch.cat((*positives, *negatives))
-        logits, deltas = self.head.at(pyramid, images, index)
-        count = sum(len(part) for part in positives)
-        labels = torch.zeros_like(logits, dtype=torch.float32)
-        labels[:count] = 1
-        goal = self.coder.encode(torch.cat(boxes), anchors[index[:count]])
-        objectness = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
-        box = F.smooth_l1_loss(deltas[:count].float(), goal, reduction="sum", beta=self.beta)
-        samples_in_all = max(len(index), 1)
-        return {"rpn_objectness": objectness / samples_in_all, "rpn_box": box / samples_in_all}
-
     @torch.no_grad()
-    def _sample(
-        self, anchors: Tensor, inside: Sequence[Tensor], targets: Sequence[Target]
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Indices of sampled positives and negatives, and the boxes of the positives' objects.
+    def _examples(
+        self, pyramid: Sequence[Tensor], targets: Sequence[Target], awaited: Awaited
+    ) -> Callable[[], dict[str, Tensor]]:
+        """Draw the anchors that the losses look at, all images' positives first.
 
-        Each is given per image. Anchors that are not `inside` the image's own padding take no part,
-        not even in the search for the anchor that overlaps an object most.
+        Anchors that are not inside the image's own padding take no part, not even in the search for
+        the anchor that overlaps an object most.
         """
-        pairs = list(zip(inside, targets, strict=True))
-        matches = [self.matcher(target.boxes, anchors[index]) for index, target in pairs]
-        positives, negatives, boxes = [], [], []
-        images = zip(pairs, matches, self.sampler(matches), strict=True)
-        for (index, target), own, (positive, negative) in images:
-            positives.append(index[positive])
-            negatives.append(index[negative])
-            boxes.append(target.boxes[own[positive]])
-        return positives, negatives, boxes
+        shapes = _shapes(pyramid)
+        anchors = self.anchors.placed(shapes)
+        inside = anchors.inside([target.padded_size for target in targets])
+        objects = [target.boxes for target in targets]
+        matches = self.matcher(objects, anchors.coordinates.unsqueeze(1), inside)
+        drawn = self.sampler(matches, False, awaited)
+        images, index = drawn.rows // matches.shape[1], drawn.rows % matches.shape[1]
+        positives = drawn.rows[: drawn.counts[0].sum()]
+        boxes = torch.cat(objects)[matches.flatten()[positives]]
+        goal = self.coder.encode(boxes, anchors.boxes[index[: len(positives)]])
+        found = self.head.find(shapes, images, index, awaited)
+        return partial(self._losses, pyramid, found, goal)
+
+    def _losses(
+        self, pyramid: Sequence[Tensor], found: Neighbourhoods, goal: Tensor
+    ) -> dict[str, Tensor]:
+        """Of examples of which the first are positives, with deltas `goal` (·, 4)."""
+        logits, deltas = self.head.at(pyramid, found)
+        number = np.arange(len(logits))
+        labels = sent((number < len(goal)).astype(np.float32), logits.device)
+        objectness = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
+        box = F.smooth_l1_loss(deltas[: len(goal)].float(), goal, reduction="sum", beta=self.beta)
+        samples_in_all = max(len(number), 1)
+        return {"rpn_objectness": objectness / samples_in_all, "rpn_box": box / samples_in_all}
 
 
 def _shapes(pyramid: Sequence[Tensor]) -> list[tuple[int, int]]:
     return [(features.shape[2], features.shape[3]) for features in pyramid]
-
-
-def _owners(parts: Sequence[Tensor], images: int) -> Tensor:
-    """Image index (S,) of parts that go round the images."""
-    filled = [torch.full_like(part, number % images) for number, part in enumerate(parts)]
-    return torch.cat(filled)

@@ -3,12 +3,43 @@
 B: images. C: channels of the pyramid. A: anchors per position. S: chosen anchors.
 """
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, starmap
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from bacl.detectors.transfers import Awaited, sent
+
+
+@dataclass(slots=True)
+class Neighbourhoods:
+    """Of S chosen anchors, in ascending order: so the pyramid's gradients sum in one order."""
+
+    rows: Tensor
+    """(S, 9) int64, the positions of a neighbourhood, image H W + y W + x of their own level."""
+    inside: Tensor
+    """(S, 9) bool; the others are outside of the feature map, and stand for zeros."""
+    below: Callable[[], list[int]]
+    """How many lie on the first level, on the first two, and so on."""
+    back: Tensor
+    """(S,) int64, from this order to that in which the anchors were given."""
+    anchors: Tensor
+    """(S,) int64, as they were given."""
+
+    def patches(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """Values (S, 9 C) of pyramid levels (B, C, H_l, W_l), for the anchors as given."""
+        channels = pyramid[0].shape[1]
+        parts = [
+            # A view where channels lie last in memory, as the pyramid's do.
+            x.permute(0, 2, 3, 1).reshape(-1, channels).index_select(0, self.rows[own].flatten())
+            for x, own in zip(pyramid, starmap(slice, pairwise((0, *self.below()))), strict=True)
+        ]
+        values = torch.cat(parts) * self.inside.flatten().unsqueeze(1)
+        return values.view(-1, 9 * channels)[self.back]
 
 
 class RPNHead(nn.Module):
@@ -38,52 +69,47 @@ class RPNHead(nn.Module):
         deltas = self.deltas(hidden).permute(0, 2, 3, 1)
         return objectness.flatten(1), deltas.unflatten(3, (-1, 4)).flatten(1, 3)
 
-    def at(
-        self, pyramid: Sequence[Tensor], images: Tensor, anchors: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def find(
+        self, shapes: Sequence[tuple[int, int]], images: Tensor, anchors: Tensor, awaited: Awaited
+    ) -> Neighbourhoods:
+        """Where the 3×3 neighbourhoods of chosen anchors lie.
+
+        Args:
+            shapes: (H_l, W_l) of each level.
+            images: (S,) int64 in [0, B).
+            anchors: (S,) int64, index among the anchors of an image, levels one after the other.
+            awaited: fetches how many of them lie on each level.
+        """
+        ordered, order = anchors.sort()
+        sides = np.array(shapes, dtype=np.int64)
+        counts = sides.prod(axis=1) * self.objectness.out_channels
+        ends = sent(counts.cumsum(), anchors.device)
+        below = awaited.later(torch.searchsorted(ordered, ends))
+        levels = np.column_stack((counts.cumsum() - counts, sides, sides - 1))
+        own = sent(levels, anchors.device)[torch.searchsorted(ends, ordered, right=True)]
+        first, height, width = own[:, :3].unbind(1)
+        position = (ordered - first) // self.objectness.out_channels
+        centre = torch.stack((position // width, position % width), dim=1)
+        places = centre.unsqueeze(1) + sent(np.indices((3, 3)).reshape(2, 9).T - 1, anchors.device)
+        nearest = places.clamp(min=0).minimum(own[:, None, 3:])
+        row = images[order] * height
+        rows = (row.unsqueeze(1) + nearest[:, :, 0]) * width.unsqueeze(1) + nearest[:, :, 1]
+        inside = (places == nearest).all(dim=2)
+        return Neighbourhoods(rows, inside, below, order.argsort(), anchors)
+
+    def at(self, pyramid: Sequence[Tensor], found: Neighbourhoods) -> tuple[Tensor, Tensor]:
         """Logits (S,) and deltas (S, 4) of chosen anchors: entries of what `forward` returns.
 
         Args:
             pyramid: (B, C, H_l, W_l) per level.
-            images: (S,) int64 in [0, B).
-            anchors: (S,) int64, index among the anchors of an image, levels one after the other.
+            found: from `find`.
         """
-        anchors, order = anchors.sort()
-        patches = self._patches(pyramid, images[order], anchors)[order.argsort()]
+        patches = found.patches(pyramid)
         weight = self.conv.weight.permute(0, 2, 3, 1).flatten(1)
         hidden = F.relu(F.linear(patches, weight, self.conv.bias))
         logits = F.linear(hidden, self.objectness.weight.flatten(1), self.objectness.bias)
         deltas = F.linear(hidden, self.deltas.weight.flatten(1), self.deltas.bias)
-        per_position = logits.shape[1]
-        anchor = anchors[order.argsort()] % per_position
-        rows = torch.arange(len(anchor), device=anchor.device)
-        return logits[rows, anchor], deltas.unflatten(1, (per_position, 4))[rows, anchor]
-
-    def _patches(self, pyramid: Sequence[Tensor], images: Tensor, anchors: Tensor) -> Tensor:
-        """3×3 neighbourhoods (S, 9 C) of ascending `anchors`, zero outside of the feature map."""
-        per_position = self.objectness.out_channels
-        counts = [x.shape[2] * x.shape[3] * per_position for x in pyramid]
-        ends = [torch.searchsorted(anchors, end) for end in accumulate(counts)]
-        borders = [0, *torch.stack(ends).tolist()]
-        patches, first = [], 0
-        for level, features in enumerate(pyramid):
-            rows = slice(borders[level], borders[level + 1])
-            positions = (anchors[rows] - first) // per_position
-            patches.append(_neighbourhoods(features, images[rows], positions))
-            first += counts[level]
-        return torch.cat(patches)
-
-
-def _neighbourhoods(features: Tensor, images: Tensor, positions: Tensor) -> Tensor:
-    """3×3 neighbourhoods (·, 9 C) around positions y W + x of feature maps (B, C, H, W)."""
-    channels, height, width = features.shape[1:]
-    step = torch.arange(-1, 2, device=positions.device)
-    y = (positions // width).view(-1, 1, 1) + step.view(1, 3, 1)
-    x = (positions % width).view(-1, 1, 1) + step.view(1, 1, 3)
-    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
-    index = (images.view(-1, 1, 1) * height + y) * width + x
-    # A view where channels lie last in memory, as the pyramid's do.
-    rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
-    values = rows.index_select(0, index.flatten()) * inside.flatten().unsqueeze(1)
-    return values.view(-1, 9 * channels)
+        size, per_position = logits.shape
+        firsts = torch.arange(0, size * per_position, per_position, device=logits.device)
+        rows = firsts + found.anchors % per_position
+        return logits.flatten()[rows], deltas.view(-1, 4)[rows]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bacl.detectors.anchors import AnchorGenerator
+from bacl.detectors.anchors import KEPT, AnchorGenerator
 
 
 def test_anchors_by_hand():
@@ -29,15 +29,44 @@ def test_anchors_are_not_saved():
 
 
 def test_anchors_inside_an_image_by_hand():
-    generator = AnchorGenerator(8, (0.5, 2.0), (4, 8))
+    anchors = AnchorGenerator(8, (0.5, 2.0), (4, 8)).placed([(3, 4), (2, 2)])
     # 8 by 5 pixels: two rows and two columns of stride 4, one row and one column of stride 8.
-    inside = generator.inside([(3, 4), (2, 2)], (8, 5))
-    assert inside.tolist() == [0, 1, 2, 3, 8, 9, 10, 11, 24, 25]
+    small, whole = anchors.inside([(8, 5), (12, 16)])
+    assert small.nonzero().flatten().tolist() == [0, 1, 2, 3, 8, 9, 10, 11, 24, 25]
+    assert whole.all()
 
 
 @pytest.mark.parametrize("size", [(12, 16), (64, 64)])
 def test_all_anchors_are_inside_an_image_that_fills_the_batch(size):
+    anchors = AnchorGenerator(8, (0.5, 2.0), (4, 8)).placed([(3, 4), (2, 2)])
+    assert anchors.inside([size, size]) is None
+
+
+def test_one_row_less_than_the_batch_has_is_not_the_whole_of_it():
+    anchors = AnchorGenerator(8, (0.5, 2.0), (4, 8)).placed([(3, 4), (2, 2)])
+    assert anchors.inside([(9, 13)]) is None  # the last cells begin at 8 and 12
+    assert not anchors.inside([(8, 13)]).all()
+    assert not anchors.inside([(9, 12)]).all()
+
+
+def test_anchors_of_the_last_few_shapes_are_kept():
     generator = AnchorGenerator(8, (0.5, 2.0), (4, 8))
-    shapes = [(3, 4), (2, 2)]
-    count = sum(len(level) for level in generator(shapes))
-    assert torch.equal(generator.inside(shapes, size), torch.arange(count))
+    shapes = [[(rows, 4), (2, 2)] for rows in range(2, 3 + KEPT)]
+    for each in shapes:
+        placed = generator.placed(each)
+        assert torch.equal(placed.boxes, torch.cat(generator(each)))
+        assert generator.placed(list(each)) is placed
+    first = generator.placed(shapes[1])
+    generator.placed(shapes[0])
+    assert generator.placed(shapes[1]) is first
+    assert len(generator._kept) == KEPT
+    assert not generator.state_dict()
+
+
+def test_kept_anchors_of_a_validation_serve_the_training():
+    generator = AnchorGenerator(8, (0.5, 2.0), (4, 8))
+    with torch.inference_mode():
+        placed = generator.placed([(3, 4), (2, 2)])
+    weight = torch.ones(4, requires_grad=True)
+    (placed.boxes * weight).sum().backward()
+    assert torch.equal(weight.grad, placed.boxes.sum(0))

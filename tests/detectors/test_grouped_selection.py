@@ -38,7 +38,7 @@ OBJECTS = torch.tensor([[5.0, 5, 45, 45], [50, 10, 90, 60], [20, 55, 60, 95]])
 
 def select(own, anchors: Tensor, scores: Tensor, targets: list[Target]) -> tuple[Tensor, Tensor]:
     deltas = torch.zeros(1, len(anchors), 4)
-    return own([anchors], [scores.unsqueeze(0)], [deltas], CODER, [(100, 100)], targets)[0]
+    return own(anchors, [scores.unsqueeze(0)], [deltas], CODER, [(100, 100)], targets)[0]
 
 
 def plain(boxes: Tensor, scores: Tensor, truth: Target) -> list[int]:

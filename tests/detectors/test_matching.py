@@ -1,7 +1,9 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.ops import box_iou
 
+from bacl.detectors import claims
 from bacl.detectors.matching import (
     BACKGROUND,
     IGNORED,
@@ -14,6 +16,18 @@ from bacl.detectors.matching import (
 def random_boxes(count, extent=60.0):
     corner = torch.rand(count, 2) * extent
     return torch.cat((corner, corner + 4 + torch.rand(count, 2) * extent / 2), 1)
+
+
+def match(rule, objects, boxes):
+    """Of one image."""
+    return IoUMatcher(*rule)([objects], boxes.t().unsqueeze(1))[0]
+
+
+def draw(sampler, matches):
+    """Positives and negatives of each image, in places of their own images."""
+    drawn = sampler(matches, by_image=True)
+    parts = (drawn.rows % max(matches.shape[1], 1)).split(drawn.counts.T.flatten().tolist())
+    return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def loop_match(objects, boxes, positive, negative, low_quality):
@@ -37,28 +51,78 @@ def loop_match(objects, boxes, positive, negative, low_quality):
 def test_matcher_equals_the_loop(rule):
     for _ in range(5):
         objects, boxes = random_boxes(9), random_boxes(200)
-        assert torch.equal(IoUMatcher(*rule)(objects, boxes), loop_match(objects, boxes, *rule))
+        assert torch.equal(match(rule, objects, boxes), loop_match(objects, boxes, *rule))
 
 
 def test_thresholds_are_inclusive_for_positives_and_exclusive_for_negatives():
     objects = torch.tensor([[0.0, 0, 8, 8]])
     boxes = torch.tensor([[0.0, 0, 8, 4], [0, 0, 8, 2], [0, 0, 8, 1], [20, 20, 30, 30]])
     # IoU 1/2, 1/4, 1/8, 0
-    matches = IoUMatcher(0.5, 0.25, None)(objects, boxes)
+    matches = match((0.5, 0.25, None), objects, boxes)
     assert matches.tolist() == [0, IGNORED, BACKGROUND, BACKGROUND]
 
 
 def test_best_box_of_an_object_is_its_own_even_if_it_overlaps_another_more():
     objects = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 7]])
     boxes = torch.tensor([[0.0, 0, 10, 9]])
-    assert IoUMatcher(0.5, 0.5, None)(objects, boxes).tolist() == [0]
-    assert IoUMatcher(0.5, 0.5, 0.5)(objects, boxes).tolist() == [1]
+    assert match((0.5, 0.5, None), objects, boxes).tolist() == [0]
+    assert match((0.5, 0.5, 0.5), objects, boxes).tolist() == [1]
+
+
+COUNTS = [(3, 0, 9), (0, 0), (1,), (0, 2, 5, 1)]
+
+
+@pytest.mark.parametrize("at_once", [1, 150, 1000, 10**6])
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize("own_boxes", [True, False])
+def test_images_together_and_in_pieces_are_matched_as_alone(
+    counts, at_once, own_boxes, monkeypatch
+):
+    """On a grid, where equal overlaps are common."""
+    monkeypatch.setattr(claims, "AT_ONCE", (at_once, at_once))
+    rule = 0.7, 0.3, 0.3
+    objects = [(random_boxes(count) / 8).round() * 8 for count in counts]
+    boxes = (random_boxes(len(counts) * 50) / 8).round().unflatten(0, (len(counts), 50)) * 8
+    if not own_boxes:
+        boxes = boxes[:1]
+    usable = torch.rand(len(counts), 50) > 0.3
+    matches = IoUMatcher(*rule)(objects, boxes.movedim(2, 0), usable)
+    start = 0
+    for image, own in enumerate(objects):
+        others = boxes[image if own_boxes else 0][usable[image]]
+        expected = torch.full((len(others),), BACKGROUND)
+        if len(own):
+            expected = loop_match(own, others, *rule)
+        found = matches[image][usable[image]]
+        assert torch.equal(torch.where(found >= 0, found - start, found), expected)
+        assert (matches[image][~usable[image]] == IGNORED).all()
+        start += len(own)
+
+
+class Largest(TorchDispatchMode):
+    """The greatest number of elements of a result."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for each in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(each, torch.Tensor):
+                self.elements = max(self.elements, each.numel())
+        return result
+
+
+def test_memory_does_not_grow_with_the_objects():
+    boxes = random_boxes(20_000)
+    with Largest() as largest:
+        match((0.7, 0.3, 0.3), random_boxes(500), boxes)  # 10^7 pairs
+    assert largest.elements <= 2 * claims.AT_ONCE[0]
 
 
 def test_no_objects_or_no_boxes():
-    matcher = IoUMatcher(0.7, 0.3, 0.3)
-    assert matcher(torch.zeros(0, 4), random_boxes(3)).tolist() == [BACKGROUND] * 3
-    assert matcher(random_boxes(3), torch.zeros(0, 4)).shape == (0,)
+    rule = 0.7, 0.3, 0.3
+    assert match(rule, torch.zeros(0, 4), random_boxes(3)).tolist() == [BACKGROUND] * 3
+    assert match(rule, random_boxes(3), torch.zeros(0, 4)).shape == (0,)
 
 
 def test_thresholds_in_the_wrong_order_are_refused():
@@ -68,24 +132,52 @@ def test_thresholds_in_the_wrong_order_are_refused():
 
 def test_sampler_draws_without_replacement_and_fills_up_with_negatives():
     matches = torch.tensor([0] * 3 + [IGNORED] * 5 + [BACKGROUND] * 50)
-    ((positives, negatives),) = BalancedSampler(16, 0.5)([matches])
+    ((positives, negatives),) = draw(BalancedSampler(16, 0.5), matches[None])
     assert positives.tolist() == [0, 1, 2]
     assert len(negatives.unique()) == 13
     assert (matches[negatives] == BACKGROUND).all()
-    ((positives, negatives),) = BalancedSampler(4, 0.5)([matches])
+    ((positives, negatives),) = draw(BalancedSampler(4, 0.5), matches[None])
     assert len(positives.unique()) == 2
     assert len(negatives) == 2
 
 
 def test_sampler_draws_for_each_image_from_its_own_matches():
-    matches = [torch.tensor([BACKGROUND, 0, 1]), torch.zeros(0).long(), torch.tensor([0, IGNORED])]
-    drawn = [[part.tolist() for part in each] for each in BalancedSampler(16, 0.5)(matches)]
-    assert drawn == [[[1, 2], [0]], [[], []], [[0], []]]
+    matches = torch.tensor([[BACKGROUND, 0, 1], [IGNORED] * 3, [3, IGNORED, IGNORED]])
+    drawn = draw(BalancedSampler(16, 0.5), matches)
+    assert [[part.tolist() for part in each] for each in drawn] == [
+        [[1, 2], [0]],
+        [[], []],
+        [[0], []],
+    ]
+    positives_first = BalancedSampler(16, 0.5)(matches, by_image=False)
+    assert positives_first.rows.tolist() == [1, 2, 6, 0]
+    assert positives_first.counts.tolist() == [[2, 0, 1], [1, 0, 0]]
+
+
+def test_draws_are_those_of_one_permutation_for_what_is_too_many():
+    """Positives of an image, then its negatives, then the next image, from torch's generator."""
+    matches = torch.tensor([[0] * 5 + [BACKGROUND] * 7, [BACKGROUND] * 12, [1] * 9 + [IGNORED] * 3])
+    torch.manual_seed(4)
+    drawn = draw(BalancedSampler(6, 0.5), matches)
+    torch.manual_seed(4)
+    expected = [torch.randperm(5)[:3], 5 + torch.randperm(7)[:3], torch.randperm(12)[:6]]
+    expected.append(torch.randperm(9)[:3])
+    assert torch.equal(drawn[0][0], expected[0])
+    assert torch.equal(drawn[0][1], expected[1])
+    assert len(drawn[1][0]) == 0
+    assert torch.equal(drawn[1][1], expected[2])
+    assert torch.equal(drawn[2][0], expected[3])
+    assert len(drawn[2][1]) == 0
+
+
+def test_sampler_without_boxes():
+    (images,) = {len(draw(BalancedSampler(4, 0.5), torch.zeros(3, 0).long()))}
+    assert images == 3
 
 
 def test_sampler_draws_every_candidate_equally_often():
     matches = torch.tensor([2, 2, 2, 2, BACKGROUND])
-    drawn = torch.cat([BalancedSampler(2, 0.5)([matches])[0][0] for _ in range(2000)])
+    drawn = torch.cat([draw(BalancedSampler(2, 0.5), matches[None])[0][0] for _ in range(2000)])
     frequencies = drawn.bincount(minlength=4) / 2000
     # Four standard deviations of a fair draw.
     assert (frequencies - 0.25).abs().max() < 4 * (0.25 * 0.75 / 2000) ** 0.5

@@ -24,11 +24,11 @@ def examples(rpn, monkeypatch):
         boxes = torch.cat(rpn.anchors(shapes))
         positions = (boxes[:, :2] + boxes[:, 2:]) / 2
         seen = []
-        original = rpn.head.at
+        original = rpn.head.find
         with monkeypatch.context() as patch:
-            patch.setattr(rpn.head, "at", lambda *args: seen.append(args) or original(*args))
+            patch.setattr(rpn.head, "find", lambda *args: seen.append(args) or original(*args))
             rpn(pyramid, targets)
-        (_, images, anchors) = seen[0]
+        (_, images, anchors, _) = seen[0]
         return [positions[anchors[images == image]] for image in range(2)]
 
     return run

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from bacl.detectors.rpn_head import RPNHead
+from bacl.detectors.transfers import Awaited
 
 SHAPES = [(6, 7), (3, 4), (2, 2), (1, 1)]
 ANCHORS = 3
@@ -20,6 +21,11 @@ def case(request):
     return head, pyramid, torch.randint(2, anchors.shape), anchors
 
 
+def chosen(head, pyramid, images, anchors):
+    shapes = [(level.shape[2], level.shape[3]) for level in pyramid]
+    return head.at(pyramid, head.find(shapes, images, anchors, Awaited()))
+
+
 def dense(head, pyramid, images, anchors):
     logits, deltas = zip(*(head(x) for x in pyramid), strict=True)
     return torch.cat(logits, 1)[images, anchors], torch.cat(deltas, 1)[images, anchors]
@@ -29,7 +35,7 @@ def test_chosen_anchors_equal_the_dense_outputs_and_their_gradients(case):
     head, pyramid, images, anchors = case
     inputs = [*head.parameters(), *pyramid]
     results = []
-    for outputs in (head.at(pyramid, images, anchors), dense(head, pyramid, images, anchors)):
+    for outputs in (chosen(head, pyramid, images, anchors), dense(head, pyramid, images, anchors)):
         weights = torch.linspace(-1, 1, len(anchors), dtype=torch.float64)
         loss = (outputs[0] * weights).sum() + (outputs[1] * weights.unsqueeze(1)).square().sum()
         results.append([*outputs, *torch.autograd.grad(loss, inputs)])
@@ -39,7 +45,7 @@ def test_chosen_anchors_equal_the_dense_outputs_and_their_gradients(case):
 
 def test_no_anchor_chosen_leaves_a_graph(case):
     head, pyramid, images, anchors = case
-    logits, deltas = head.at(pyramid, images[:0], anchors[:0])
+    logits, deltas = chosen(head, pyramid, images[:0], anchors[:0])
     assert logits.shape == (0,)
     (logits.sum() + deltas.sum()).backward()
     assert not head.conv.weight.grad.any()

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bacl.assembly.build import only_head
 from bacl.data.batch import Batch
 from bacl.detectors.matching import BACKGROUND
+from bacl.detectors.sampled_rois import Drawn
 from bacl.heads import BoxGenerator, FeatureHallucination
 from bacl.stages import DetectionStage
 from tests.published.recorded import Numbers, images, numbers, pyramid, targets
@@ -61,10 +63,19 @@ class Replay:
         return self.recorded[f"s{self.step}_{key}"]
 
     def _sampler(self, part: str):
-        def draw(matches: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-            self.seen[part] = list(matches)
-            keys = [f"{part}_img{image}" for image in range(len(matches))]
-            return [(self[f"{key}_pos_inds"], self[f"{key}_neg_inds"]) for key in keys]
+        def draw(matches: Tensor, by_image: bool, awaited: object) -> Drawn:
+            first, self.seen[part] = 0, []
+            for image, own in enumerate(matches):
+                self.seen[part].append(torch.where(own >= 0, own - first, own))
+                first += len(targets()[image].boxes)
+            kinds = [
+                [self[f"{part}_img{i}_{kind}_inds"] for i in range(len(matches))]
+                for kind in ("pos", "neg")
+            ]
+            counts = np.array([[len(image) for image in images] for images in kinds])
+            rows = [[i * matches.shape[1] + own for i, own in enumerate(x)] for x in kinds]
+            order = zip(*rows, strict=True) if by_image else rows
+            return Drawn(torch.cat([own for group in order for own in group]), counts)
 
         return draw
 
@@ -96,15 +107,14 @@ class Replay:
         return index, boxes
 
     def _wrap_rois(self) -> None:
-        sampler = self.stage.detector.sampler
-        own = sampler._sample
+        own = self.stage.detector.sampler
 
         def sample(*args):
             result = own(*args)
-            self.rois.append(result[0])
+            self.rois = list(result.boxes)
             return result
 
-        sampler._sample = sample
+        self.stage.detector.sampler = sample
 
     def next_magnitudes(self) -> Tensor:
         """(1, 16, 4), what the box generator drew for the next image."""

@@ -1,8 +1,9 @@
 """How often a training step of the classifier stage would wait for a GPU.
 
 The host waits where it needs a number from the device: the size of a result that depends on values,
-a value itself, or a copy of a fresh tensor to it. On a CPU these cost nothing, but they can be
-counted. RoIAlign is torchvision's here, as on a GPU.
+a value itself, or a copy of a fresh tensor to it; for what `sent` copies from page-locked memory it
+does not wait. On a CPU these cost nothing, but they can be counted. RoIAlign is torchvision's here,
+as on a GPU.
 """
 
 from collections import Counter
@@ -20,13 +21,14 @@ WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "binco
 COPYING = (torch.tensor, torch.as_tensor, torch.Tensor.tolist, torch.Tensor.cpu)
 SUPPRESSION = 5
 """Non-maximum suppressions of an image, one on each pyramid level; nothing else waits per image."""
-DETECTOR = 7
-"""Finite proposals (1); sampled anchors (2) and their pyramid levels (1); sampled RoIs (2) and
-their pyramid levels (1)."""
-CASCADE = 2 * 4
-"""Each later stage of a cascade: finite boxes (1), sampled RoIs (2), their pyramid levels (1)."""
-EXTRA = {"cascade_small": CASCADE, "mask_small": 1}
-"""Beside those of a Faster R-CNN; the mask branch's are the levels of its RoIs."""
+DETECTOR = 3
+"""Candidates among the anchors, and whether proposals are finite (1); candidates among RoIs, and
+pyramid levels of the drawn anchors (1); pyramid levels of the drawn RoIs, and of masks (1)."""
+CASCADE = 2 * 2
+"""Each later stage of a cascade: candidates among its RoIs, and whether they are finite (1);
+pyramid levels of the drawn ones (1)."""
+EXTRA = {"cascade_small": CASCADE, "mask_small": 0}
+"""Beside those of a Faster R-CNN."""
 WAITING_FOR_NOTHING = (
     *("eql", "droploss", "gol", "gumbel", "ecm", "federated", "balms", "balms_meta", "iif"),
     *("acsl", "bags", "logit_adjustment", "class_balanced", "class_balanced_sigmoid", "focal"),
