@@ -28,7 +28,7 @@ from training_step import composed, images_and_objects, optimiser, torchvision_r
 from bacl.assembly.build import build_head
 from bacl.data.batch import Target
 from bacl.detectors.faster_rcnn import FasterRCNN
-from bacl.heads import BoxGenerator, Head
+from bacl.heads import BoxGenerator, Head, together
 
 HEADS = (1, 8, 40)
 SEPARATE = 5
@@ -53,7 +53,7 @@ def classifier_step(
         with torch.no_grad():
             pyramid = detector.pyramid(images)
         regions = detector.training_regions(pyramid, targets, {boxes: boxes.around(targets)})
-        parts = [head.loss(regions.levels) for head in heads]
+        parts = together.losses(dict(enumerate(heads)), regions.levels).values()
         loss = torch.stack([*parts, *regions.losses.values()]).sum()
         loss.backward()
         sgd.step()

@@ -5,6 +5,8 @@ K: logits of the loss.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +50,24 @@ class AddedFeatures(nn.Module, ABC):
 
         Every process calls it in every training step, also one without foreground rows.
         """
+
+    @property
+    def kin(self) -> Hashable | None:
+        """Those of equal kin add their rows together where that is faster; None: it is not."""
+        return None
+
+    @classmethod
+    def added_together(
+        cls,
+        modules: Sequence[Self],
+        level: TrainingLevel,
+        indicators: Sequence[LongTermIndicator],
+    ) -> list[tuple[Tensor, Tensor]]:
+        """`added` of H modules of equal kin and of their losses' indicators, of one class.
+
+        Each ends bit for bit as alone.
+        """
+        raise NotImplementedError(f"{cls.__name__} has no kin")
 
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor, rows: Rows) -> None:

@@ -1,6 +1,6 @@
 """A classifier: predictor, loss and the features that are added to a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 import torch
@@ -93,7 +93,7 @@ class Classifier(nn.Module):
         features, labels = self._rows(level)
         logits = self.logits(features, level)
         added = len(features) - len(level.features)
-        rows = Rows(features, self.predictor, level, added, self._added_classes)
+        rows = Rows(features, self.predictor, level, added, self.added_classes)
         loss = self._loss(logits, labels, rows)
         if self.training:
             self.criterion.observe_step(logits, labels, rows)
@@ -104,7 +104,8 @@ class Classifier(nn.Module):
         return loss
 
     @property
-    def _added_classes(self) -> int | None:
+    def added_classes(self) -> int | None:
+        """How many classes the rows that it adds have at most; None where that may be any."""
         return None if self.hallucination is None else self.hallucination.classes_of_step
 
     def _rows(self, level: TrainingLevel) -> tuple[Tensor, Tensor]:
@@ -126,6 +127,16 @@ class Classifier(nn.Module):
         added = replace(rows, features=rows.features[real:])
         loss = self.criterion.of_step(logits[:real], labels[:real], sampled)
         return loss + weight * self.criterion.of_step(logits[real:], labels[real:], added)
+
+    @property
+    def kin(self) -> Hashable | None:
+        """Classifiers of equal kin have their losses together; None: this one has it alone."""
+        loss, added = self.criterion.kin, self.hallucination
+        if type(self) is not Classifier or not self.training or loss is None:
+            return None
+        if added is None:
+            return loss, None
+        return None if added.kin is None or added.weight is not None else (loss, added.kin)
 
     def logits(self, features: Tensor, level: Level) -> Tensor:
         """(R, K) logits of features (R, D): those of the level, and any added to them.

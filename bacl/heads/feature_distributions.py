@@ -3,12 +3,15 @@
 C: foreground classes. D: width of an RoI feature.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from bacl.heads.added_features import AddedFeatures
+from bacl.indicators.stacked import constants, stacked
 from bacl.processes.class_sums import sum_per_class
 
 
@@ -58,6 +61,8 @@ class FeatureDistributions(AddedFeatures):
     """(C, D) float32, the sigma of Eq. 11; its square root is the deviation in Eq. 13."""
     seen: Tensor
     """(C,) bool."""
+    all_seen: bool
+    """Whether it is known, without a wait for the device, that all classes have been seen."""
 
     def __init__(self, num_classes: int, feature_dim: int, beta: float) -> None:
         super().__init__()
@@ -66,15 +71,34 @@ class FeatureDistributions(AddedFeatures):
         self.register_buffer("prototypes", torch.zeros(num_classes, feature_dim))
         self.register_buffer("variances", torch.zeros(num_classes, feature_dim))
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
+        self.all_seen = False
 
-    @torch.no_grad()
     def follow(self, step: FeatureMoments) -> None:
         """Eq. 11 for every class that occurs; a class's first mean and variance are copied."""
-        share = 1 - self.beta * self.seen[step.classes].double().unsqueeze(1)
-        for buffer, new in ((self.prototypes, step.mean), (self.variances, step.variance)):
-            moved = buffer[step.classes].double().lerp(new, share).float()
-            buffer.index_copy_(0, step.classes, moved)
-        self.seen.index_fill_(0, step.classes, True)
+        self.follow_together([self], step)
+
+    @classmethod
+    @torch.no_grad()
+    def follow_together(cls, distributions: Sequence[Self], step: FeatureMoments) -> None:
+        """`follow` of H distributions, each bit for bit as alone."""
+        share = 1 - cls._past(distributions, step.classes)
+        for name, new in (("prototypes", step.mean), ("variances", step.variance)):
+            buffers = [each.get_buffer(name) for each in distributions]
+            before = stacked([buffer[step.classes] for buffer in buffers]).double()
+            for buffer, moved in zip(buffers, before.lerp(new, share).float(), strict=True):
+                buffer.index_copy_(0, step.classes, moved)
+        for each in distributions:
+            if not each.all_seen:
+                each.seen.index_fill_(0, step.classes, True)
+
+    @staticmethod
+    def _past(distributions: Sequence["FeatureDistributions"], classes: Tensor) -> Tensor:
+        """(H, U, 1) float64, or fewer of equal ones: its share in what is followed."""
+        like = classes.new_ones((), dtype=torch.float64)
+        beta = constants([each.beta for each in distributions], like)
+        if all(each.all_seen for each in distributions):
+            return beta * like
+        return beta * stacked([each.seen[classes] for each in distributions]).double().unsqueeze(2)
 
     def drawn(self, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Features (n, D) float32 for labels (n,) of classes that have been seen.
@@ -86,4 +110,13 @@ class FeatureDistributions(AddedFeatures):
 
     def features(self, labels: Tensor, normals: Tensor) -> Tensor:
         """Eq. 13 with given standard normals (n, D), for labels (n,): prototype + deviation."""
-        return normals * self.variances[labels].sqrt() + self.prototypes[labels]
+        return self.features_together([self], [labels], normals.unsqueeze(0))[0]
+
+    @staticmethod
+    def features_together(
+        distributions: Sequence["FeatureDistributions"], labels: Iterable[Tensor], normals: Tensor
+    ) -> Tensor:
+        """The same (H, n, D) of H distributions, with normals (H, n, D) for labels (n,) of each."""
+        pairs = list(zip(distributions, labels, strict=True))
+        variances = stacked([each.variances[own] for each, own in pairs])
+        return normals * variances.sqrt() + stacked([each.prototypes[own] for each, own in pairs])

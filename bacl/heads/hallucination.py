@@ -3,6 +3,9 @@
 C: foreground classes. D: width of an RoI feature. M: jittered boxes of the batch.
 """
 
+from collections.abc import Hashable, Sequence
+from typing import Self
+
 import torch
 from torch import Tensor
 
@@ -14,6 +17,7 @@ from bacl.heads.feature_distributions import (
     feature_moments,
 )
 from bacl.indicators import LongTermIndicator
+from bacl.indicators.stacked import stacked
 from bacl.options.ranges import Classes, FeatureDim, Rows, Seed, Share
 from bacl.processes.own_draws import OwnDraws
 
@@ -73,7 +77,6 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         self.samples = samples
         self.seed = seed
         self.box_generator = box_generator
-        self._all_seen = False
         # Nothing is computed from it: it is no part of a checkpoint.
         counts = torch.zeros(num_classes, dtype=torch.int64)
         self.register_buffer("drawn_classes", counts, persistent=False)
@@ -88,28 +91,41 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
     ) -> tuple[Tensor, Tensor]:
         """Follow the jittered boxes' features, then draw: see `AddedFeatures`."""
         assert indicator is not None
-        jittered = level.extra[self.box_generator]
+        return self.added_together([self], level, [indicator])[0]
+
+    @property
+    def kin(self) -> Hashable:
+        """See `AddedFeatures.kin`."""
+        return FeatureHallucination, self.box_generator, self.categories, self.samples
+
+    @classmethod
+    def added_together(
+        cls,
+        modules: Sequence[Self],
+        level: TrainingLevel,
+        indicators: Sequence[LongTermIndicator],
+    ) -> list[tuple[Tensor, Tensor]]:
+        """See `AddedFeatures.added_together`."""
+        generator, classes = modules[0].box_generator, modules[0].num_classes
         moments = level.once(
-            (jittered_moments, self.box_generator),
-            lambda: jittered_moments(jittered, self.num_classes),
+            (jittered_moments, generator), lambda: jittered_moments(level.extra[generator], classes)
         )
-        self.follow(moments)
-        features, labels = self.generate(indicator.strength())
-        self.drawn_classes.index_add_(0, labels, torch.ones_like(labels))
-        return features, labels
+        cls.follow_together(modules, moments)
+        added = cls.generate_together(modules, type(indicators[0]).strengths(indicators))
+        _count(modules, [labels for _, labels in added])
+        return added
 
     def set_extra_state(self, state: dict[str, int]) -> None:
         """Continue a checkpoint, in which fewer classes may have been seen."""
         super().set_extra_state(state)
-        self._all_seen = False
+        self.all_seen = False
 
     def selection_probabilities(self, strength: Tensor) -> Tensor:
-        """Eq. 12 in float64 from strengths (C,) in [0, 1]; uniform where every strength is 1."""
+        """Eq. 12 in float64 from strengths (…, C) in [0, 1]; uniform where every strength is 1."""
         weakness = 1 - strength.double()
-        total = weakness.sum()
+        total = weakness.sum(dim=-1, keepdim=True)
         return torch.where(total > 0, weakness / total, 1 / self.num_classes)
 
-    @torch.no_grad()
     def generate(self, strength: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 12-13: draw c classes, and m features of each that has been seen.
 
@@ -120,19 +136,75 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
             features: (n, D) float32 with n at most c · m; unlike real ones they can be negative.
             labels: (n,) int64.
         """
-        generator = self.next_generator(self.prototypes.device)
-        probabilities = self.selection_probabilities(strength)
-        drawn = probabilities.multinomial(self.categories, replacement=True, generator=generator)
-        labels = self._seen(drawn).repeat_interleave(self.samples)
-        return self.drawn(labels, generator), labels
+        return self.generate_together([self], strength.unsqueeze(0))[0]
 
-    def _seen(self, drawn: Tensor) -> Tensor:
-        """Those of drawn classes (c,) that have been seen; the host waits until all have been."""
-        if self._all_seen:
+    @classmethod
+    @torch.no_grad()
+    def generate_together(
+        cls, modules: Sequence[Self], strengths: Tensor
+    ) -> list[tuple[Tensor, Tensor]]:
+        """`generate` of H modules of equal kin with strengths (H, C), each bit for bit as alone."""
+        generators = [each.next_generator(strengths.device) for each in modules]
+        drawn = cls._classes(modules, strengths, generators)
+        if len({len(own) for own in drawn}) > 1:  # of some, not all drawn classes have been seen
+            rows = zip(modules, drawn, generators, strict=True)
+            return [cls._features([each], [own], [draws])[0] for each, own, draws in rows]
+        return cls._features(modules, drawn, generators)
+
+    @staticmethod
+    def _classes(
+        modules: Sequence["FeatureHallucination"],
+        strengths: Tensor,
+        generators: Sequence[torch.Generator],
+    ) -> list[Tensor]:
+        """Those of c drawn classes of each that have been seen; the host waits until all have."""
+        rows = zip(modules[0].selection_probabilities(strengths), generators, strict=True)
+        count = modules[0].categories
+        drawn = [own.multinomial(count, replacement=True, generator=each) for own, each in rows]
+        if all(each.all_seen for each in modules):
             return drawn
-        known = self.seen[drawn]
-        *rows, self._all_seen = torch.cat((known, self.seen.all().unsqueeze(0))).tolist()
-        return drawn[known.nonzero_static(size=sum(rows)).squeeze(1)]
+        return _of_seen_classes(modules, drawn)
+
+    @classmethod
+    def _features(
+        cls,
+        modules: Sequence["FeatureHallucination"],
+        drawn: Sequence[Tensor],
+        generators: Sequence[torch.Generator],
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Of each module, m features of each of its classes, equally many, and their labels."""
+        labels = stacked(drawn).repeat_interleave(modules[0].samples, dim=1)
+        shape = *labels.shape, modules[0].prototypes.shape[1]
+        normals = modules[0].prototypes.new_empty(shape)
+        for own, generator in zip(normals, generators, strict=True):
+            own.normal_(generator=generator)
+        return list(zip(cls.features_together(modules, labels, normals), labels, strict=True))
+
+
+def _of_seen_classes(
+    modules: Sequence[FeatureHallucination], drawn: Sequence[Tensor]
+) -> list[Tensor]:
+    """Those of drawn classes (c,) of each module that it has seen; the host waits once for all."""
+    known = [each.seen[own] for each, own in zip(modules, drawn, strict=True)]
+    every = [each.seen.all().view(1) for each in modules]
+    flags = torch.stack([torch.cat(pair) for pair in zip(known, every, strict=True)]).tolist()
+    seen = []
+    for module, own, mask, (*rows, all_seen) in zip(modules, drawn, known, flags, strict=True):
+        module.all_seen = all_seen
+        seen.append(own[mask.nonzero_static(size=sum(rows)).squeeze(1)])
+    return seen
+
+
+def _count(modules: Sequence[FeatureHallucination], labels: Sequence[Tensor]) -> None:
+    """Count the drawn rows of each class."""
+    if len({len(own) for own in labels}) > 1:
+        for module, own in zip(modules, labels, strict=True):
+            _count([module], [own])
+        return
+    drawn = stacked(labels)
+    counts = drawn.new_zeros(len(modules), modules[0].num_classes)
+    counts.scatter_add_(1, drawn, torch.ones_like(drawn))
+    torch._foreach_add_([each.drawn_classes for each in modules], list(counts))
 
 
 def no_hallucination() -> None:

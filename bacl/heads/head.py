@@ -1,6 +1,6 @@
 """A head: a classifier for every level of a detector."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -61,12 +61,20 @@ class Head(nn.Module):
 
     def loss(self, levels: Sequence[TrainingLevel]) -> Tensor:
         """The weighted sum of the levels' losses of one step, a scalar; see `Classifier.loss`."""
-        rows = zip(self.weights, self.classifiers, levels, strict=True)
-        losses = [
-            loss if weight == 1 else weight * loss
-            for weight, loss in ((weight, each.loss(level)) for weight, each, level in rows)
-        ]
-        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        pairs = zip(self.classifiers, levels, strict=True)
+        return self.sum_of([each.loss(level) for each, level in pairs])
+
+    def sum_of(self, losses: Sequence[Tensor]) -> Tensor:
+        """The levels' losses, scalars, by their weights."""
+        pairs = zip(self.weights, losses, strict=True)
+        weighted = [loss if weight == 1 else weight * loss for weight, loss in pairs]
+        return weighted[0] if len(weighted) == 1 else torch.stack(weighted).sum()
+
+    @property
+    def kin(self) -> Hashable | None:
+        """Heads of equal kin may be computed together (`bacl.heads.together`); None: none may."""
+        of_levels = [each.kin for each in self.classifiers]
+        return None if None in of_levels else (self.weights, *of_levels)
 
     def scores(self, levels: Sequence[Level]) -> Tensor:
         """(R, C + 1) in [0, 1], background last: of the levels' mean logits, as the last scores.

@@ -4,11 +4,14 @@ R: rows of a step. C: foreground classes; label C is background. P: foreground r
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from bacl.indicators.foreground import Foreground
+from bacl.indicators.stacked import stacked
 from bacl.options.ranges import Classes
 
 PROBABILITY_FLOOR = 1e-3
@@ -56,6 +59,32 @@ class LongTermIndicator(nn.Module, ABC):
     @abstractmethod
     def strength(self) -> Tensor:
         """(C,) float32 in [0, 1]: the l_i of Eq. 12."""
+
+    # Of indicators of one class, whose H heads are computed together. An indicator that calculates
+    # much says how to do it at once; each ends bit for bit as alone.
+
+    @classmethod
+    def observe_together(
+        cls,
+        indicators: Sequence[Self],
+        logits: Tensor,
+        labels: Tensor,
+        foreground: Foreground,
+    ) -> None:
+        """`observe` of each, of logits (H, R, K) for labels (H, R)."""
+        for number, indicator in enumerate(indicators):
+            indicator.observe(logits[number], labels[number], foreground.of_head(number))
+
+    @classmethod
+    def log_ratios(cls, indicators: Sequence[Self], labels: Tensor) -> Tensor:
+        """(H, P, C): `log_ratio` of each, for labels (H, P)."""
+        pairs = zip(indicators, labels, strict=True)
+        return stacked([indicator.log_ratio(own) for indicator, own in pairs])
+
+    @classmethod
+    def strengths(cls, indicators: Sequence[Self]) -> Tensor:
+        """(H, C): `strength` of each."""
+        return stacked([indicator.strength() for indicator in indicators])
 
 
 class ScalarIndicator(LongTermIndicator):

@@ -1,10 +1,14 @@
 """Second-order dynamic indicators: the confusion matrix, soft (Tab. II) and hard (Eq. 14)."""
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
 from torch import Tensor
 
 from bacl.indicators.base import PROBABILITY_FLOOR, LongTermIndicator
 from bacl.indicators.foreground import Foreground
+from bacl.indicators.stacked import stacked
 from bacl.options.ranges import Classes
 from bacl.processes.distributed import sum_over_processes
 
@@ -31,41 +35,70 @@ class ConfusionMatrix(LongTermIndicator):
         )
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
 
-    @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Add the step's foreground rows, of all processes."""
         own = foreground or Foreground.among(labels, self.num_classes)
-        answers = self._answers(logits[own.rows, : self.num_classes].float())
-        counts = sum_over_processes(own.counts)
-        sums = own.totals(answers, counts)
-        self.numerator.index_add_(0, sums.classes, sums.totals)
-        self.counts += counts
+        self.observe_together([self], logits.unsqueeze(0), labels.unsqueeze(0), own)
 
+    @classmethod
     @torch.no_grad()
+    def observe_together(
+        cls,
+        indicators: Sequence[Self],
+        logits: Tensor,
+        labels: Tensor,
+        foreground: Foreground,
+    ) -> None:
+        """See `LongTermIndicator.observe_together`."""
+        classes = indicators[0].num_classes
+        answers = cls._answers(logits[:, foreground.rows, :classes].float())
+        counts = sum_over_processes(foreground.counts)
+        sums = foreground.totals(answers, counts)
+        for indicator, (own, totals) in zip(indicators, sums, strict=True):
+            indicator.numerator.index_add_(0, own, totals)
+        torch._foreach_add_([each.counts for each in indicators], list(counts))
+
     def log_ratio(self, labels: Tensor) -> Tensor:
         """log(M_ij / M_ji), both no smaller than 1e-3."""
-        counts = self.counts.clamp(min=1)
-        given = self.numerator[labels] / counts[labels].unsqueeze(1)
-        reverse = (self.numerator.index_select(1, labels) / counts.unsqueeze(1)).t()
+        return self.log_ratios([self], labels.unsqueeze(0))[0]
+
+    @classmethod
+    @torch.no_grad()
+    def log_ratios(cls, indicators: Sequence[Self], labels: Tensor) -> Tensor:
+        """See `LongTermIndicator.log_ratios`."""
+        rows = list(zip(indicators, labels, strict=True))
+        counts = stacked([each.counts for each in indicators]).clamp(min=1)
+        given = stacked([each.numerator[own] for each, own in rows])
+        given = given / counts.gather(1, labels).unsqueeze(2)
+        reverse = stacked([each.numerator.index_select(1, own) for each, own in rows])
+        reverse = (reverse / counts.unsqueeze(2)).transpose(1, 2)
         ratio = given.clamp(min=PROBABILITY_FLOOR) / reverse.clamp(min=PROBABILITY_FLOOR)
         return ratio.log().float()
 
     def strength(self) -> Tensor:
         """M_ii."""
-        return (self.numerator.diagonal() / self.counts.clamp(min=1)).float()
+        return self.strengths([self])[0]
+
+    @classmethod
+    def strengths(cls, indicators: Sequence[Self]) -> Tensor:
+        """See `LongTermIndicator.strengths`."""
+        counts = stacked([each.counts for each in indicators]).clamp(min=1)
+        return (stacked([each.numerator.diagonal() for each in indicators]) / counts).float()
 
     def matrix(self) -> Tensor:
         """M as (C, C) float32; rows of classes that have not been seen are zero."""
         return (self.numerator / self.counts.clamp(min=1).unsqueeze(1)).float()
 
-    def _answers(self, logits: Tensor) -> Tensor:
-        """(P, C) what each foreground row adds to the row of its label."""
-        return logits.softmax(dim=1)
+    @staticmethod
+    def _answers(logits: Tensor) -> Tensor:
+        """(H, P, C) what each foreground row adds to the row of its label."""
+        return logits.softmax(dim=-1)
 
 
 class HardConfusionMatrix(ConfusionMatrix):
     """Eq. 14: a sample counts wholly for the class of its largest foreground logit."""
 
-    def _answers(self, logits: Tensor) -> Tensor:
+    @staticmethod
+    def _answers(logits: Tensor) -> Tensor:
         """One-hot of the largest logit."""
-        return torch.zeros_like(logits).scatter_(1, logits.argmax(dim=1, keepdim=True), 1)
+        return torch.zeros_like(logits).scatter_(-1, logits.argmax(dim=-1, keepdim=True), 1)

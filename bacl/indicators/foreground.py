@@ -1,7 +1,8 @@
 """The foreground rows of a step, and their classes, found without waiting for the device.
 
-C: foreground classes; label C is background. P: foreground rows. U: places, one at least for each
-class that occurs.
+H: heads that are computed together, one or more; their foreground rows are the same, but the rows
+that each has added have classes of its own. C: foreground classes; label C is background.
+P: foreground rows. U: places, one at least for each class that occurs.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bacl.processes.class_sums import ClassSums, class_totals, rows_per_class
+from bacl.processes.class_sums import class_totals
 from bacl.processes.distributed import num_processes
 
 
@@ -23,19 +24,19 @@ class Foreground:
     rows: Tensor
     """(P,) int64: which rows of the step they are."""
     labels: Tensor
-    """(P,) int64 in [0, C)."""
+    """(H, P) int64 in [0, C)."""
     counts: Tensor
-    """(C,) int64: rows of each class."""
+    """(H, C) int64: rows of each class."""
     classes: Tensor
-    """(U,) int64, ascending: of the places; places that no class needs have the last one."""
+    """(H, U) int64: of the places, ascending; places that no class needs have class 0."""
     places: Tensor
-    """(P,) int64 in [0, U): each row's."""
+    """(H, P) int64 in [0, U): each row's."""
 
     @classmethod
     def among(cls, labels: Tensor, num_classes: int) -> "Foreground":
-        """The foreground rows of labels (R,) int64 in [0, C]; the host waits for their number."""
+        """Those among labels (R,) int64 in [0, C], H = 1; the host waits for their number."""
         rows = (labels < num_classes).nonzero().squeeze(1)
-        return cls.of(rows, labels[rows], num_classes, len(rows))
+        return cls.of(rows, labels[rows].unsqueeze(0), num_classes, len(rows))
 
     @classmethod
     def of(cls, rows: Tensor, labels: Tensor, num_classes: int, at_most: int) -> "Foreground":
@@ -43,30 +44,42 @@ class Foreground:
 
         Args:
             rows: (P,) int64.
-            labels: (P,) int64 in [0, C), theirs.
+            labels: (H, P) int64 in [0, C), theirs.
             num_classes: C.
-            at_most: as many different labels, or fewer.
+            at_most: as many different labels has a head, or fewer.
         """
-        counts = rows_per_class(labels, num_classes)
+        counts = labels.new_zeros(len(labels), num_classes)
+        counts.scatter_add_(1, labels, torch.ones_like(labels))
         # The number of different labels is not known here: so many places as there can be.
         size = min(at_most, num_classes)
-        classes = counts.nonzero_static(size=size, fill_value=num_classes).squeeze(1)
-        place = counts.new_empty(num_classes + 1)
-        place[classes] = torch.arange(size, device=counts.device)
-        return cls(rows, labels, counts, classes.clamp(max=num_classes - 1), place[labels])
+        occurs = counts > 0
+        place = occurs.cumsum(dim=1).sub_(1).masked_fill_(~occurs, size)
+        every = torch.arange(num_classes, device=labels.device).expand_as(place)
+        classes = labels.new_zeros(len(labels), size + 1).scatter_(1, place, every)
+        return cls(rows, labels, counts, classes[:, :size], place.gather(1, labels))
 
-    def totals(self, values: Tensor, counts: Tensor) -> ClassSums:
-        """Sums per class over all processes, each class at most once but for empty places.
+    def of_head(self, number: int) -> "Foreground":
+        """Of one of the heads, H = 1."""
+        own = slice(number, number + 1)
+        parts = self.labels[own], self.counts[own], self.classes[own], self.places[own]
+        return Foreground(self.rows, *parts)
 
-        Every process calls it together, also one without rows.
+    def totals(self, values: Tensor, counts: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Classes (U,) of each head, and sums (U, X) float64 of their rows over all processes.
+
+        A class stands there twice only where it is no place's own, with zeros. Every process calls
+        it together, also one without rows.
 
         Args:
-            values: (P, X) of any floating type, summed in float64.
-            counts: (C,) int64, `counts` summed over all processes.
+            values: (H, P, X) of any floating type, summed in float64.
+            counts: (H, C) int64, `counts` of all processes.
         """
         if num_processes() > 1:  # other classes occur there, as many as only the device knows
-            return class_totals(values, self.labels, counts)
-        totals = values.new_zeros((len(self.classes), values.shape[1]), dtype=torch.float64)
+            rows = zip(values, self.labels, counts, strict=True)
+            return [(sums.classes, sums.totals) for sums in (class_totals(*own) for own in rows)]
+        heads, places = self.classes.shape
+        totals = values.new_zeros((heads, places, values.shape[2]), dtype=torch.float64)
+        own = torch.arange(heads, device=values.device).unsqueeze(1).expand_as(self.places)
         # index_put_ sums in a fixed order on CUDA too, unlike index_add_: runs repeat bit for bit.
-        totals.index_put_((self.places,), values.double(), accumulate=True)
-        return ClassSums(self.classes, counts[self.classes], totals)
+        totals.index_put_((own, self.places), values.double(), accumulate=True)
+        return list(zip(self.classes, totals, strict=True))

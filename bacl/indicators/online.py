@@ -27,8 +27,8 @@ class CumulativeInstances(ScalarIndicator):
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Count the step's foreground rows."""
-        counts = foreground.counts if foreground else rows_per_class(labels, self.num_classes)
-        self.counts += sum_over_processes(counts)
+        own = foreground or Foreground.among(labels, self.num_classes)
+        self.counts += sum_over_processes(own.counts[0])
 
     def values(self) -> Tensor:
         """(C,) int64."""
@@ -62,7 +62,7 @@ class MeanScore(ScalarIndicator):
     def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Average the scores of the step's foreground rows, over all processes; fold them in."""
         step = foreground or Foreground.among(labels, self.num_classes)
-        own = step.labels
+        (own,) = step.labels
         scores = logits[step.rows].gather(1, own.unsqueeze(1)).squeeze(1)
         scores = scores.float().sigmoid().double()
         sums = scores.new_zeros(2, self.num_classes)

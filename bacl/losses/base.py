@@ -5,11 +5,13 @@ Labels are int64 in [0, C]; C is background.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from bacl.indicators import LongTermIndicator
+from bacl.indicators import Foreground, LongTermIndicator
 from bacl.losses.rows import Rows
 from bacl.options.ranges import Classes
 
@@ -92,6 +94,28 @@ class ClassificationLoss(nn.Module, ABC):
 
     def _asked(self, rows: Rows) -> dict[str, Rows]:
         return {"rows": rows} if self.reads_rows else {}
+
+    @property
+    def kin(self) -> Hashable | None:
+        """Losses of equal kin are computed `together` where that is faster; None: it is not."""
+        return None
+
+    @classmethod
+    def together(
+        cls, losses: Sequence[Self], logits: Tensor, labels: Tensor, foreground: Foreground
+    ) -> Tensor:
+        """`forward` of H losses of equal kin, each bit for bit as alone.
+
+        Args:
+            losses: H.
+            logits: (H, R, K).
+            labels: (H, R) int64 in [0, C].
+            foreground: of these labels.
+
+        Returns:
+            (H,).
+        """
+        raise NotImplementedError(f"{cls.__name__} has no kin")
 
     @abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:

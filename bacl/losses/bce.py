@@ -54,7 +54,7 @@ class BinaryCrossEntropyWithObjectness(BinaryCrossEntropy):
         return self.num_classes + 1
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Eq. 5 of (R, C + 1): p_j (1 - p_background) for foreground j; background as it is."""
+        """Eq. 5 of (…, C + 1): p_j (1 - p_background) for foreground j; background as it is."""
         scores = in_float32(logits).sigmoid()
-        foreground, background = scores.split([self.num_classes, 1], dim=1)
-        return torch.cat([foreground * (1 - background), background], dim=1)
+        foreground, background = scores.split([self.num_classes, 1], dim=-1)
+        return torch.cat([foreground * (1 - background), background], dim=-1)

@@ -1,9 +1,16 @@
-"""Foreground classification balance loss (Sec. III-D, Eq. 6-9)."""
+"""Foreground classification balance loss (Sec. III-D, Eq. 6-9).
+
+H: heads that are computed together, one or more.
+"""
+
+from collections.abc import Hashable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from bacl.indicators import Foreground, LongTermIndicator
+from bacl.indicators.stacked import constants
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
 from bacl.losses.rows import Rows
 from bacl.losses.sigmoid import sigmoid_cross_entropy
@@ -72,25 +79,42 @@ class FCBL(BinaryCrossEntropyWithObjectness):
 
     def forward(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> Tensor:
         """Eq. 6 on foreground rows and Eq. 2 on background rows, summed and divided by R."""
-        # At most a quarter of a step's RoIs are foreground: gathering them is several times cheaper
-        # than masked formulas over all rows.
         own = self._foreground(labels, rows)
-        margin = weight = None
-        if self.margin:
-            margin = self.alpha * self.indicator.log_ratio(own.classes)[own.places]
-        if self.weight:
-            weight = self.weights(logits.detach()[own.rows], own.labels)
-        return sigmoid_cross_entropy(logits, labels, own.rows, margin, weight)
+        return self.together([self], logits.unsqueeze(0), labels.unsqueeze(0), own)[0]
 
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> None:
         """See `ClassificationLoss.observe`."""
         self.indicator.observe(logits, labels, self._foreground(labels, rows))
 
-    def _foreground(self, labels: Tensor, rows: Rows | None) -> Foreground:
-        if rows is None:
-            return Foreground.among(labels, self.num_classes)
-        return rows.foreground(labels, self.num_classes)
+    @property
+    def kin(self) -> Hashable:
+        """See `ClassificationLoss.kin`: all but alpha and the threshold are equal."""
+        terms = self.margin, self.weight, self.misclassified, self.overconfident
+        return FCBL, self.num_classes, type(self.indicator), *terms
+
+    @classmethod
+    def together(
+        cls, losses: Sequence[Self], logits: Tensor, labels: Tensor, foreground: Foreground
+    ) -> Tensor:
+        """See `ClassificationLoss.together`."""
+        # At most a quarter of a step's RoIs are foreground: gathering them is several times cheaper
+        # than masked formulas over all rows.
+        margin = weight = None
+        if losses[0].margin:
+            margin = cls._margins(losses, foreground)
+        if losses[0].weight:
+            own = logits.detach()[:, foreground.rows]
+            weight = losses[0]._weights(own, foreground.labels, [each.threshold for each in losses])
+        return sigmoid_cross_entropy(logits, labels, foreground.rows, margin, weight)
+
+    @staticmethod
+    def _margins(losses: Sequence["FCBL"], foreground: Foreground) -> Tensor:
+        """(H, P, C), Eq. 7 for the foreground rows of H heads."""
+        indicators = [each.indicator for each in losses]
+        ratios = type(indicators[0]).log_ratios(indicators, foreground.classes)
+        heads = torch.arange(len(losses), device=ratios.device).unsqueeze(1)
+        return constants([each.alpha for each in losses], ratios) * ratios[heads, foreground.places]
 
     def weights(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Eq. 9 for foreground rows.
@@ -102,13 +126,22 @@ class FCBL(BinaryCrossEntropyWithObjectness):
         Returns:
             (P, C + 1) of zeros and ones; one for the row's own class and for background.
         """
+        return self._weights(logits, labels, [self.threshold])
+
+    def _weights(self, logits: Tensor, labels: Tensor, thresholds: Sequence[float]) -> Tensor:
+        """The same of heads (H, P, C + 1), or of one, with their thresholds."""
         scores = self.probabilities(logits)
-        own = labels.unsqueeze(1)
-        lowest: Tensor | float = self.threshold
+        own = labels.unsqueeze(-1)
+        lowest = constants(thresholds, scores)
         if self.misclassified:
-            answers = scores.gather(1, own)
-            lowest = answers.clamp(max=self.threshold) if self.overconfident else answers
+            answers = scores.gather(-1, own)
+            lowest = answers.clamp(max=lowest) if self.overconfident else answers
         # Comparisons are inclusive: a row whose background is certain scores 0 and keeps all.
         kept = scores >= lowest
-        kept[:, self.num_classes].fill_(True)
-        return kept.scatter_(1, own, True).to(scores.dtype)
+        kept[..., self.num_classes].fill_(True)
+        return kept.scatter_(-1, own, True).to(scores.dtype)
+
+    def _foreground(self, labels: Tensor, rows: Rows | None) -> Foreground:
+        if rows is None:
+            return Foreground.among(labels, self.num_classes)
+        return rows.foreground(labels, self.num_classes)

@@ -37,11 +37,15 @@ class Rows:
             num_classes: C.
         """
         if self._foreground is None:
-            rows = self.level.once((Rows, len(self.features), self.added), self._with_class)
-            added = self.added if self.added_classes is None else self.added_classes
-            at_most = min(len(rows), added + sum(len(each.boxes) for each in self.level.targets))
-            self._foreground = Foreground.of(rows, labels[rows], num_classes, at_most)
+            self._foreground = self.foregrounds(labels.unsqueeze(0), num_classes)
         return self._foreground
+
+    def foregrounds(self, labels: Tensor, num_classes: int) -> Foreground:
+        """The same of H heads with labels (H, R), which have added as many rows each."""
+        rows = self.level.once((Rows, len(self.features), self.added), self._with_class)
+        added = self.added if self.added_classes is None else self.added_classes
+        at_most = min(len(rows), added + sum(len(each.boxes) for each in self.level.targets))
+        return Foreground.of(rows, labels[:, rows], num_classes, at_most)
 
     def _with_class(self) -> Tensor:
         """(P,) int64: the foreground rows; added ones are."""

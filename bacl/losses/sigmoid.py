@@ -23,15 +23,16 @@ def sigmoid_cross_entropy(
     """Sum of weight · BCE(z + margin) over rows and channels, divided by the number of rows.
 
     Args:
-        logits: (R, K) of any floating type; computed in float32 at least.
-        labels: (R,) int64; a label of K or more is a row without a positive channel.
+        logits: (…, R, K) of any floating type; computed in float32 at least. Leading dimensions
+            are heads that are computed together, each as alone.
+        labels: (…, R) int64; a label of K or more is a row without a positive channel.
         rows: (P,) indices, each at most once, of the rows that margin and weight belong to; None:
             weight belongs to all rows (P = R), and there is no margin.
-        margin: (P, at most K) added to the first channels of these rows; constant.
-        weight: (P, K) of these rows; constant.
+        margin: (…, P, at most K) added to the first channels of these rows; constant.
+        weight: (…, P, K) of these rows; constant.
 
     Returns:
-        Scalar; zero with a graph where R is zero.
+        (…,), a scalar of each head; zero with a graph where R is zero.
     """
     return _SigmoidCrossEntropy.apply(in_float32(logits), labels, rows, margin, weight)
 
@@ -48,32 +49,33 @@ class _SigmoidCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         if margin is not None:
             logits = logits.clone()
-            logits[rows, : margin.shape[1]] += margin
+            logits[..., rows, : margin.shape[-1]] += margin
         losses, slopes = _terms(logits, labels)
         if weight is not None:
             every = slice(None) if rows is None else rows
-            losses[every] *= weight
-            slopes[every] *= weight
+            losses[..., every, :] *= weight
+            slopes[..., every, :] *= weight
         ctx.save_for_backward(slopes)
-        return losses.sum(dim=1).sum() / max(1, len(labels))
+        return losses.sum(dim=-1).sum(dim=-1) / max(1, labels.shape[-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None, None, None]:
         (slopes,) = ctx.saved_tensors
-        return slopes * (gradients[0] / max(1, len(slopes))), None, None, None, None
+        scale = gradients[0] / max(1, slopes.shape[-2])
+        return slopes * scale[..., None, None], None, None, None, None
 
 
 def _terms(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """BCE of every row and channel (R, K), and its derivatives (R, K)."""
+    """BCE of every row and channel (…, R, K), and its derivatives of the same shape."""
     slopes = logits.sigmoid()
     # softplus(z) = max(z, 0) - log(sigmoid(|z|)), and sigmoid(|z|) is the larger of p and 1 - p.
     # Every fresh tensor of this size costs more than its arithmetic, so these work in place.
     certainty = 1 - slopes
     torch.maximum(certainty, slopes, out=certainty).log_()
     losses = logits.clamp(min=0).sub_(certainty)
-    positive = (labels < logits.shape[1]).to(logits.dtype).unsqueeze(1)
-    column = labels.clamp(max=logits.shape[1] - 1).unsqueeze(1)
-    losses.scatter_add_(1, column, -positive * logits.gather(1, column))
-    slopes.scatter_add_(1, column, -positive)
+    negative = -(labels < logits.shape[-1]).to(logits.dtype).unsqueeze(-1)
+    column = labels.clamp(max=logits.shape[-1] - 1).unsqueeze(-1)
+    losses.scatter_add_(-1, column, negative * logits.gather(-1, column))
+    slopes.scatter_add_(-1, column, negative)
     return losses, slopes

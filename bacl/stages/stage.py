@@ -21,7 +21,7 @@ from bacl.data.datamodule import data_of
 from bacl.detectors.levels import ExtraBoxes
 from bacl.detectors.region_detector import RegionDetector
 from bacl.files.state_dicts import misfits, several
-from bacl.heads import BoxGenerator, Head
+from bacl.heads import BoxGenerator, Head, together
 from bacl.loggers.measurements import Quantity, named
 from bacl.losses import FollowsEpochs
 from bacl.messages.errors import OptionError
@@ -135,8 +135,8 @@ class DetectionStage(LightningModule):
         self._seed_step(SAMPLING)
         regions = self.detector.training_regions(pyramid, batch.targets, extra)
         losses = {Quantity("train", None, part): loss for part, loss in regions.losses.items()}
-        for name, head in self.live_heads.items():
-            losses[Quantity("train", name, "classification")] = head.loss(regions.levels)
+        for name, loss in together.losses(self.live_heads, regions.levels).items():
+            losses[Quantity("train", name, "classification")] = loss
         self.step_losses = {quantity: loss.detach() for quantity, loss in losses.items()}
         # `prog_bar=True` would read each of them from the device in every step
         self.log_dict(named(self.step_losses), batch_size=len(batch.targets))

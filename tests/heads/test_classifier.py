@@ -153,7 +153,7 @@ def steps(count: int = 3) -> list[TrainingLevel]:
         jittered = torch.randint(C, (2,), generator=generator).repeat_interleave(16)
         features = torch.rand(12, D, generator=generator)
         rows = torch.rand(32, D, generator=generator)
-        return training_level(features, labels, (rows, jittered))
+        return training_level(features, labels, (rows, jittered), background=C)
 
     return [step() for _ in range(count)]
 

@@ -50,7 +50,7 @@ def steps(count: int = 3) -> list[list[TrainingLevel]]:
         jittered = tuple(torch.rand(32, D, generator=generator) for _ in ROWS)
         owners = torch.randint(C, (2,), generator=generator).repeat_interleave(16)
         rows = zip(features, labels, jittered, strict=True)
-        return [training_level(x, y, (extra, owners)) for x, y, extra in rows]
+        return [training_level(x, y, (extra, owners), background=C) for x, y, extra in rows]
 
     return [step() for _ in range(count)]
 
