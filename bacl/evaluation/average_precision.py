@@ -150,7 +150,7 @@ class AveragePrecision(Metric):
         boxes = box_overlap(detections.boxes, truth.boxes, truth.crowd)
         judged = partial(judge, truth, detections, rules=self.rules, grouping=self.grouping)
         self.judgement = judged(areas=detections.areas, overlap=boxes)
-        self.right_labels = right_labels(truth, detections, self.rules)
+        self.right_labels = right_labels(truth, detections, self.rules, self.judgement.verdicts)
         labels = label_summary(self.grouping)
         found = self._summary(self.judgement)
         found |= {measure: share(self.right_labels) for measure, share in labels.items()}

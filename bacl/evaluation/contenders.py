@@ -10,10 +10,12 @@ from itertools import pairwise
 import numpy as np
 
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.judged_rows import JudgedRows
 from bacl.evaluation.object_matching import IOU_THRESHOLDS, PairOverlap, box_overlap
 from bacl.evaluation.rules import Rules
+from bacl.evaluation.stable_order import ascending
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import within_limit
+from bacl.evaluation.verdicts import Verdicts
 
 _PAIRS_AT_ONCE = 1 << 17  # bounds the memory of a block: about 15 MB
 _SLACK = 1e-6  # of a box's side: what rounding may move a centre by is far less
@@ -54,14 +56,33 @@ class Contenders:
     _overlap: PairOverlap
 
     @classmethod
-    def of(cls, truth: GroundTruth, detections: DetectionColumns, rules: Rules) -> "Contenders":
-        """Of the images of the truth; each occurs at most once among the detections."""
+    def of(
+        cls,
+        truth: GroundTruth,
+        detections: DetectionColumns,
+        rules: Rules,
+        verdicts: Verdicts | None = None,
+    ) -> "Contenders":
+        """Of the images of the truth; each occurs at most once among the detections.
+
+        Args:
+            truth: the objects.
+            detections: of its images.
+            rules: of the benchmark.
+            verdicts: of their boxes, where these are known: what is judged there contends here.
+        """
         objects = np.flatnonzero(~(truth.ignored | truth.crowd))
         images, labels = np.divmod(truth.keys[objects], truth.num_categories)
-        image, keys, kept = within_limit(truth, detections, rules)
-        rows = np.flatnonzero(kept & rules.exists(detections.areas) & truth.evaluated(keys))
-        rows = _best_first(rows, image, detections.scores)
-        owners, (corner, size) = image[rows], np.split(detections.boxes[rows].T, 2)
+        if verdicts is None:
+            judged = JudgedRows.of(truth, detections, detections.areas, rules)
+            rows, owners = judged.rows, judged.images
+        else:
+            ranked = (verdicts.rows, verdicts.images)
+            rows, owners = (each.take(verdicts.ranking) for each in ranked)
+        order = ascending(owners)
+        rows, owners = rows.take(order), owners.take(order)
+        found = detections.labels.take(rows)
+        corner, size = np.split(np.ascontiguousarray(detections.boxes.take(rows, axis=0).T), 2)
         true_corner, true_size = np.split(truth.boxes[objects].T, 2)
         slack = _SLACK * (1 + true_size)
         outside = np.concatenate([true_corner - slack, true_corner + true_size + slack])
@@ -70,9 +91,9 @@ class Contenders:
             labels,
             np.searchsorted(owners, images, side="left"),
             np.searchsorted(owners, images, side="right"),
-            detections.labels[rows],
-            detections.scores[rows],
-            ~truth.exhaustive(keys[rows]),
+            found,
+            detections.scores.take(rows),
+            ~truth.exhaustive(owners * truth.num_categories + found),
             rows,
             objects,
             corner + size / 2,
@@ -114,14 +135,6 @@ class Contenders:
             middle = centre[what]
             inside &= (middle >= low[who]) & (middle <= high[who])
         return np.flatnonzero(inside)
-
-
-def _best_first(rows: np.ndarray, image: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """The rows image by image, in each by score, among equals as given."""
-    rows = rows[np.argsort(-scores[rows], kind="stable")]
-    owners = image[rows]
-    small = owners.astype(np.min_scalar_type(owners.max(initial=0)))  # of 16 bits a radix sort
-    return rows[np.argsort(small, kind="stable")]
 
 
 def _blocks(sizes: np.ndarray) -> Iterator[slice]:

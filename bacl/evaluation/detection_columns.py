@@ -72,7 +72,10 @@ class DetectionColumns:
     @classmethod
     def concatenate(cls, parts: Iterable["DetectionColumns"]) -> "DetectionColumns":
         """The images of all parts, one part after the other."""
-        parts = [_NO_IMAGES, *parts]
+        parts = list(parts)
+        if len(parts) == 1:
+            return parts[0]
+        parts.append(_NO_IMAGES)
         return cls(
             *(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMN_NAMES)
         )
@@ -150,7 +153,9 @@ class DetectionColumns:
                 "annotation table; evaluate on the annotation file that the images came from"
             )
         self._refuse(~np.isfinite(self.scores), "score", self.scores, "a finite number")
-        self._refuse(~np.isfinite(self.boxes).all(1), "box", self.boxes, "four finite numbers")
+        finite = np.isfinite(self.boxes)
+        if not finite.all():
+            self._refuse(~finite.all(1), "box", self.boxes, "four finite numbers")
         outside = (self.labels < 0) | (self.labels >= num_categories)
         self._refuse(outside, "label", self.labels, f"in [0, {num_categories})")
 

@@ -35,6 +35,24 @@ _EACH_RANGE = sum(1 << len(IOU_THRESHOLDS) * index for index in range(len(AREA_R
 _REACHED = np.array(
     [((1 << n) - 1) * _EACH_RANGE for n in range(len(IOU_THRESHOLDS) + 1)], np.uint64
 )
+_ENDS = sorted({end for ends in AREA_RANGES.values() for end in ends})
+
+
+def _area_words() -> np.ndarray:
+    """(2 E + 1,) uint64: below the first end of a range, at it, beyond it, at the next and so on.
+
+    A word has all thresholds of every range there.
+    """
+    places = np.arange(2 * len(_ENDS) + 1)
+    words = np.zeros(len(places), np.uint64)
+    for index, (low, high) in enumerate(AREA_RANGES.values()):
+        first, last = (2 * _ENDS.index(end) + 1 for end in (low, high))
+        inside = (places >= first) & (places <= last)
+        words[inside] |= np.uint64(_ONE_RANGE << len(IOU_THRESHOLDS) * index)
+    return words
+
+
+_AREA_WORDS = _area_words()
 
 
 @dataclass(slots=True, frozen=True)
@@ -56,24 +74,27 @@ def box_overlap(detections: np.ndarray, truths: np.ndarray, crowd: np.ndarray) -
     """
 
     def overlap(detection_rows: np.ndarray, truth_rows: np.ndarray) -> np.ndarray:
-        dx, dy, dw, dh = detections[detection_rows].T
-        tx, ty, tw, th = truths[truth_rows].T
+        # Column by column in memory: arithmetic on every fourth number takes twice as long.
+        dx, dy, dw, dh = np.ascontiguousarray(detections.take(detection_rows, axis=0).T)
+        tx, ty, tw, th = np.ascontiguousarray(truths.take(truth_rows, axis=0).T)
         width = np.minimum(dx + dw, tx + tw) - np.maximum(dx, tx)
         height = np.minimum(dy + dh, ty + th) - np.maximum(dy, ty)
         common = np.maximum(width, 0) * np.maximum(height, 0)
-        union = np.where(crowd[truth_rows], dw * dh, dw * dh + tw * th - common)
-        return np.divide(common, union, out=np.zeros_like(common), where=common > 0)
+        near = np.flatnonzero(common > 0)
+        own, other = (dw * dh)[near], (tw * th)[near]
+        union = np.where(crowd[truth_rows[near]], own, own + other - common[near])
+        common[near] /= union
+        return common
 
     return overlap
 
 
 def area_conditions(areas: np.ndarray) -> np.ndarray:
     """(N,) uint64: all thresholds of every range that contains the area."""
-    words = np.zeros(len(areas), np.uint64)
-    for index, (low, high) in enumerate(AREA_RANGES.values()):
-        inside = (areas >= low) & (areas <= high)
-        words[inside] |= np.uint64(_ONE_RANGE << len(IOU_THRESHOLDS) * index)
-    return words
+    place = np.zeros(len(areas), np.uint8)
+    for end in _ENDS:
+        place += (areas >= end).view(np.uint8) + (areas > end).view(np.uint8)
+    return _AREA_WORDS[place]
 
 
 def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairOverlap) -> Matches:
@@ -95,8 +116,7 @@ def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairO
     taken = np.zeros(len(counting), np.uint64)
     for detections, objects in _pair_blocks(truth.keys, keys):
         iou = overlap(rows[detections], objects)
-        near = np.flatnonzero(iou >= IOU_THRESHOLDS[0])
-        near = near[np.lexsort((-objects[near], -iou[near], detections[near]))]
+        near = _best_pair_first(np.flatnonzero(iou >= IOU_THRESHOLDS[0]), detections, objects, iou)
         detections, objects = detections[near], objects[near]
         reached = _REACHED[np.searchsorted(IOU_THRESHOLDS, iou[near], side="right")]
         for turn in _turns(keys, detections):
@@ -111,12 +131,29 @@ def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairO
     return Matches(right, matched & ~right, taken)
 
 
+def _best_pair_first(
+    near: np.ndarray, detections: np.ndarray, objects: np.ndarray, iou: np.ndarray
+) -> np.ndarray:
+    """The pairs `near`, in each detection the best overlap first, of equals the last object.
+
+    Detections are in order already, and most are near to a single object.
+    """
+    who = detections[near]
+    same = who[1:] == who[:-1]
+    several = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    own = near[several]
+    near[several] = own[np.lexsort((-objects[own], -iou[own], detections[own]))]
+    return near
+
+
 def _pair_blocks(
     truth_keys: np.ndarray, keys: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Indices of all detections and objects that share a key; a block holds whole keys."""
-    first = np.searchsorted(truth_keys, keys, side="left")
-    count = np.searchsorted(truth_keys, keys, side="right") - first
+    opens = np.flatnonzero(np.diff(keys, prepend=-1))
+    ends = [np.searchsorted(truth_keys, keys[opens], side=side) for side in ("left", "right")]
+    first, last = (np.repeat(each, np.diff(opens, append=len(keys))) for each in ends)
+    count = last - first
     with_objects = np.flatnonzero(count)
     first, count, keys = first[with_objects], count[with_objects], keys[with_objects]
     opens = np.flatnonzero(np.diff(keys, prepend=-1))  # the first detection of each key

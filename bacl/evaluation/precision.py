@@ -4,15 +4,17 @@ T: IoU thresholds. R: recalls. C: categories. A: area ranges. N: evaluated detec
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from bacl.evaluation.object_matching import AREA_RANGES, IOU_THRESHOLDS
 
 RECALLS = np.linspace(0.0, 1.0, 101)
+_EVERY = np.uint16((1 << len(IOU_THRESHOLDS)) - 1)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curves:
     """What every average is taken over; -1 where a category has no object that counts."""
 
@@ -33,8 +35,8 @@ class Curves:
         area: str = "all",
     ) -> float:
         """Mean over categories (a (C,) bool mask) that have objects; -1 if none has."""
-        precision = self.precision[_threshold(iou), :, :, list(AREA_RANGES).index(area)]
-        return _mean(precision if categories is None else precision[..., categories])
+        precision = self._of_categories[_threshold(iou), :, list(AREA_RANGES).index(area)]
+        return _mean(precision if categories is None else precision[:, categories])
 
     def average_recall(self, area: str = "all") -> float:
         """Mean over thresholds and categories that have objects; -1 if none has."""
@@ -42,12 +44,17 @@ class Curves:
 
     def per_category(self) -> dict[str, np.ndarray]:
         """(C,) arrays AP, AP50 and recall (mean over thresholds), all areas; -1 without objects."""
-        precision = self.precision[..., 0].mean(1)
+        precision = self._of_categories[..., 0]
         return {
             "AP": precision.mean(0),
             "AP50": precision[0],
             "recall": self.recall[..., 0].mean(0),
         }
+
+    @cached_property
+    def _of_categories(self) -> np.ndarray:
+        """(T, C, A) float64, the mean over the recalls; -1 without objects."""
+        return self.precision.mean(axis=1)
 
 
 def accumulate(
@@ -57,26 +64,24 @@ def accumulate(
 
     Args:
         labels: (N,) in [0, C), ascending; within a category, best detection first.
-        right: (N,) uint64, bit (range * T + threshold) is set for a true positive.
-        wrong: (N,) uint64, the same for a false positive; ignored detections have neither.
+        right: (N,) unsigned, bit (range * T + threshold) is set for a true positive.
+        wrong: (N,) unsigned, the same for a false positive; ignored detections have neither.
         num_objects: (C, A) int64, objects that count.
     """
     num_categories, num_ranges = num_objects.shape
-    num_thresholds = len(IOU_THRESHOLDS)
-    shape = (num_thresholds, len(RECALLS), num_categories, num_ranges)
-    precision, recall = np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0)
+    # In memory the precisions of a category lie side by side, as they are made and averaged.
+    precision = np.zeros((num_ranges, len(IOU_THRESHOLDS), num_categories, len(RECALLS)))
+    recall = np.full(precision.shape[:-1], -1.0)
     starts = _starts(labels, num_categories)
-    for area in range(num_ranges):
-        objects = num_objects[:, area]
+    for area, objects in enumerate(num_objects.T):
         present = objects > 0
-        for threshold in range(num_thresholds):
-            bit = np.uint64(area * num_thresholds + threshold)
-            hits = np.flatnonzero((right >> bit) & np.uint64(1))
-            false = np.cumsum((wrong >> bit) & np.uint64(1), dtype=np.int64)
-            curve, found = _curve(labels, starts, hits, false, objects)
-            precision[threshold, :, present, area] = curve[present]
-            recall[threshold, present, area] = found[present] / objects[present]
-    return Curves(precision, recall)
+        ranked = _Ranked.of(labels, starts, *(words_of(each, area) for each in (right, wrong)))
+        for threshold in range(len(IOU_THRESHOLDS)):
+            label, false = ranked.hits(threshold)
+            found = _curve(label, false, objects, precision[area, threshold])
+            recall[area, threshold, present] = found[present] / objects[present]
+        precision[area, :, ~present] = -1.0
+    return Curves(precision.transpose(1, 3, 2, 0), recall.transpose(1, 2, 0))
 
 
 def average_precisions(
@@ -90,10 +95,57 @@ def average_precisions(
         wrong: (N,) bool, false positives; ignored detections are neither.
         num_objects: (C,) int64, objects that count.
     """
-    false = np.cumsum(wrong, dtype=np.int64)
-    starts = _starts(labels, len(num_objects))
-    curve, _ = _curve(labels, starts, np.flatnonzero(right), false, num_objects)
-    return np.where(num_objects > 0, curve.mean(1), -1.0)
+    hits, starts = np.flatnonzero(right), _starts(labels, len(num_objects))
+    precision = np.zeros((len(num_objects), len(RECALLS)))
+    _curve(labels[hits], _count(wrong, starts, hits, labels[hits]), num_objects, precision)
+    return np.where(num_objects > 0, precision.mean(1), -1.0)
+
+
+@dataclass(slots=True, frozen=True)
+class _Ranked:
+    """Of one area range: n of the detections, those that are not the same at all thresholds.
+
+    Most find no object and are wrong whatever the threshold is. They are counted once, and not for
+    each threshold again.
+    """
+
+    labels: np.ndarray
+    """(n,) in [0, C), ascending."""
+    starts: np.ndarray
+    """(C,) int64, where those of each category begin."""
+    right: np.ndarray
+    """(n,) uint16, a bit for each threshold."""
+    wrong: np.ndarray
+    """(n,) uint16, likewise, of those that are not wrong at every threshold."""
+    others: np.ndarray
+    """(n,) int64: up to here, how many of the category are wrong at every threshold."""
+
+    @classmethod
+    def of(
+        cls, labels: np.ndarray, starts: np.ndarray, right: np.ndarray, wrong: np.ndarray
+    ) -> "_Ranked":
+        """Of the words (N,) uint16 of all detections; `starts` of the categories among them."""
+        always = wrong == _EVERY
+        which = np.flatnonzero((right != 0) | ((wrong != 0) & ~always))
+        own = labels[which]
+        others = _count(always, starts, which, own)
+        partly = np.where(always[which], np.uint16(0), wrong[which])
+        return cls(own, _starts(own, len(starts)), right[which], partly, others)
+
+    def hits(self, threshold: int) -> tuple[np.ndarray, np.ndarray]:
+        """(h,) label of every true positive, and false positives of its category before it."""
+        right, wrong = (((each >> threshold) & 1).astype(bool) for each in (self.right, self.wrong))
+        hits = np.flatnonzero(right)
+        label = self.labels[hits]
+        return label, self.others[hits] + _count(wrong, self.starts, hits, label)
+
+
+def words_of(words: np.ndarray, area: int = 0) -> np.ndarray:
+    """(N,) uint16: the bits of an area range (0: all areas), one for each threshold."""
+    found, shift = np.empty(len(words), np.uint16), words.dtype.type(area * len(IOU_THRESHOLDS))
+    np.right_shift(words, shift, out=found, casting="unsafe")  # the low bits alone
+    found &= _EVERY
+    return found
 
 
 def _starts(labels: np.ndarray, num_categories: int) -> np.ndarray:
@@ -101,27 +153,48 @@ def _starts(labels: np.ndarray, num_categories: int) -> np.ndarray:
     return np.searchsorted(labels, np.arange(num_categories))
 
 
+def _count(
+    flags: np.ndarray, starts: np.ndarray, which: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """(n,) int64: how many are flagged of the same category, from its first to each of `which`.
+
+    Args:
+        flags: (N,) bool.
+        starts: (C,) int64, where each category begins.
+        which: (n,) int64 in [0, N).
+        labels: (n,) their categories.
+    """
+    count = np.zeros(len(flags) + 1, np.int64)
+    np.cumsum(flags, out=count[1:])
+    return count.take(which + 1) - count.take(starts).take(labels)
+
+
 def _curve(
-    labels: np.ndarray, starts: np.ndarray, hits: np.ndarray, false: np.ndarray, objects: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Precision (C, R) and number of true positives (C,) of one condition.
+    labels: np.ndarray, false: np.ndarray, objects: np.ndarray, precision: np.ndarray
+) -> np.ndarray:
+    """(C,) int64, true positives of each category; writes its curve.
 
     Precision rises only at a true positive, so that its maximum from some recall on is a maximum
     over true positives, which are few. Each enters the highest of the R recalls that it reaches;
     the running maximum from the right does the rest.
+
+    Args:
+        labels: (h,) of the true positives, ascending; within a category, best first.
+        false: (h,) int64, false positives of the category up to each.
+        objects: (C,) int64, those that count.
+        precision: (C, R), zeros, which become the curves.
     """
-    num_categories, num_recalls = len(starts), len(RECALLS)
-    label = labels[hits]
-    found = np.bincount(label, minlength=num_categories)
-    true = np.arange(1, len(hits) + 1) - (np.cumsum(found) - found)[label]
-    false_before = np.append(false, 0)[starts - 1]  # starts 0 reads the appended 0
-    false_here = false[hits] - false_before[label]
-    values = true / (false_here + true + np.spacing(1))  # the official rounding, 1 - 2e-16 included
-    cell = label * num_recalls + np.searchsorted(RECALLS, true / objects[label], side="right") - 1
-    best = np.zeros(num_categories * num_recalls)
-    np.maximum.at(best, cell, values)
-    from_right = best.reshape(num_categories, num_recalls)[:, ::-1]
-    return np.maximum.accumulate(from_right, axis=1)[:, ::-1], found
+    found = np.bincount(labels, minlength=len(objects))
+    true = np.arange(1, len(labels) + 1) - (np.cumsum(found) - found)[labels]
+    values = true / (false + true + np.spacing(1))  # the official rounding, 1 - 2e-16 included
+    reached = np.searchsorted(RECALLS, true / objects[labels], side="right") - 1
+    cells = labels * np.int64(len(RECALLS)) + reached
+    first = np.flatnonzero(np.diff(cells, prepend=-1))  # they are in order
+    if len(first):
+        precision.ravel()[cells[first]] = np.maximum.reduceat(values, first)
+    from_right = precision[:, ::-1]
+    np.maximum.accumulate(from_right, axis=1, out=from_right)
+    return found
 
 
 def _threshold(iou: float | None) -> slice:

@@ -16,6 +16,7 @@ from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
+from bacl.evaluation.verdicts import Verdicts
 
 _FIRST_LOOK = 16  # an image's best detections; most objects need no others
 
@@ -72,7 +73,12 @@ class RightLabels:
         )
 
 
-def right_labels(truth: GroundTruth, detections: DetectionColumns, rules: Rules) -> RightLabels:
+def right_labels(
+    truth: GroundTruth,
+    detections: DetectionColumns,
+    rules: Rules,
+    verdicts: Verdicts | None = None,
+) -> RightLabels:
     """Look at the best detection over every object.
 
     Of an image's detections that count by the rules' cap, those that overlap the object with an IoU
@@ -88,8 +94,10 @@ def right_labels(truth: GroundTruth, detections: DetectionColumns, rules: Rules)
         truth: the objects.
         detections: of images of the truth, each once.
         rules: of the benchmark; the cap of detections applies before anything is left out.
+        verdicts: of the boxes of these detections by these rules, where they are known: what they
+            have put in order is not put in order again.
     """
-    contenders = Contenders.of(truth, detections, rules)
+    contenders = Contenders.of(truth, detections, rules, verdicts)
     best = _best(contenders)
     right = best >= 0
     scores = np.where(right, np.append(contenders.scores, 0.0)[best], -np.inf)

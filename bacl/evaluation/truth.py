@@ -59,8 +59,12 @@ class GroundTruth:
         knowledge = np.full(table.num_images * table.num_categories, known)
         if federated:
             knowledge[keys[rows]] |= _EVALUATED
-            knowledge[_listed(image, table, "negative")] |= _EVALUATED
-            knowledge[_listed(image, table, "not_exhaustive")] |= _NOT_EXHAUSTIVE
+            for pairs, flag in (
+                (table.negative_pairs(), _EVALUATED),
+                (table.not_exhaustive_pairs(), _NOT_EXHAUSTIVE),
+            ):
+                row, labels = pairs
+                knowledge[image[row] * table.num_categories + labels] |= flag
         return cls(
             np.asarray(table.image_ids)[order],
             table.num_categories,
@@ -95,22 +99,20 @@ class GroundTruth:
 
     def evaluated(self, keys: np.ndarray) -> np.ndarray:
         """(K,) bool: the category is verified to be present in, or absent from, the image."""
-        return (self.knowledge[keys] & _EVALUATED) != 0
+        return (self.knowledge.take(keys) & _EVALUATED) != 0
+
+    def present(self, keys: np.ndarray) -> np.ndarray:
+        """(K,) bool: the image has objects of the category."""
+        flags = np.zeros(len(self.knowledge), bool)
+        flags[self.keys] = True
+        return flags.take(keys)
 
     def exhaustive(self, keys: np.ndarray) -> np.ndarray:
         """(K,) bool: every object of the category in the image is annotated."""
-        return (self.knowledge[keys] & _NOT_EXHAUSTIVE) == 0
+        return (self.knowledge.take(keys) & _NOT_EXHAUSTIVE) == 0
 
     def judged(self, image_id: int) -> np.ndarray:
         """(C,) bool: whether a detection in the image that finds no object is wrong."""
         position = self.image_index(np.array([image_id]))
         keys = position * self.num_categories + np.arange(self.num_categories)
         return self.evaluated(keys) & self.exhaustive(keys)
-
-
-def _listed(image: np.ndarray, table: AnnotationTable, which: str) -> np.ndarray:
-    """Keys of the federated list `which` of all images."""
-    lists = [getattr(table, which)(row) for row in range(table.num_images)]
-    lengths = np.array([len(labels) for labels in lists], np.int64)
-    labels = np.concatenate([np.zeros(0, np.int64), *lists])
-    return np.repeat(image, lengths) * table.num_categories + labels

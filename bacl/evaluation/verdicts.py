@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.judged_rows import JudgedRows, best_first, images_of, within_limit
 from bacl.evaluation.object_matching import (
     AREA_RANGES,
     PairOverlap,
@@ -16,8 +17,9 @@ from bacl.evaluation.object_matching import (
     match,
     rank_in_run,
 )
-from bacl.evaluation.precision import Curves, accumulate
+from bacl.evaluation.precision import Curves, accumulate, words_of
 from bacl.evaluation.rules import Rules
+from bacl.evaluation.stable_order import ascending
 from bacl.evaluation.truth import GroundTruth
 
 FIXED_LIMIT = 10_000
@@ -48,6 +50,9 @@ class Verdicts:
     """(N,) int64 in the columns of detections."""
     taken: np.ndarray
     """(G,) uint64 of the truth's objects, see `Matches.taken`."""
+    ranking: np.ndarray
+    """(N,) int64 in [0, N), of all categories together, the best score first; among equals by image
+    id, then as given."""
     foremost: np.ndarray | None
     """(N,) bool: among the best `FIXED_LIMIT` of its category; None where all are."""
 
@@ -76,6 +81,15 @@ class Verdicts:
         every_area = self.num_objects[:, :1]
         return accumulate(self.labels[kept], self.right[kept], self.wrong[kept], every_area)
 
+    def _by_category_among_equals(self) -> np.ndarray:
+        """(N,) int64: as `ranking`, but among equal scores by category, then as there."""
+        order = self.ranking.copy()
+        scores = self.scores[order]
+        equal = scores[1:] == scores[:-1]
+        tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+        order[tied] = order[tied[np.lexsort((order[tied], -scores[tied]))]]
+        return order
+
     def pooled(self, members: np.ndarray) -> Curves:
         """Of all areas: a curve for the detections of all categories together, one for each group.
 
@@ -89,13 +103,14 @@ class Verdicts:
         Returns:
             Of K + 1 "categories": all of them, and the groups.
         """
-        order = np.argsort(-self.scores, kind="stable")  # among equals by category
-        group = members.argmax(axis=0)
-        by_group = order[np.argsort(group[self.labels[order]], kind="stable")]
-        rows = np.concatenate([order, by_group])
-        labels = np.concatenate([np.zeros_like(order), 1 + group[self.labels[by_group]]])
+        order = self._by_category_among_equals()
+        group = (1 + members.argmax(axis=0)).astype(np.uint16)[self.labels[order]]
+        by_group = ascending(group)
+        rows = np.concatenate([order, order[by_group]])
+        labels = np.concatenate([np.zeros_like(group), group[by_group]])
         objects = np.array([self.num_objects[own, 0].sum() for own in (..., *members)])
-        return accumulate(labels, self.right[rows], self.wrong[rows], objects[:, None])
+        right, wrong = (words_of(each)[rows] for each in (self.right, self.wrong))
+        return accumulate(labels, right, wrong, objects[:, None])
 
 
 def find_verdicts(
@@ -106,87 +121,56 @@ def find_verdicts(
     rules: Rules,
 ) -> Verdicts:
     """Match the boxes or masks of `detections`; see `judging.judge`."""
-    image, keys, kept = within_limit(truth, detections, rules)
-    num_detections = np.bincount(detections.labels[kept], minlength=truth.num_categories)
-    counting = kept
-    kept = kept & rules.exists(areas) & truth.evaluated(keys)
-    rows = np.flatnonzero(kept)
-    # By category, best first; among equals by image id, then as given.
-    rows = rows[np.lexsort((image[rows], -detections.scores[rows], detections.labels[rows]))]
-    keys = keys[rows]
-    by_key = np.argsort(keys, kind="stable")
-    matches = match(truth, rows[by_key], keys[by_key], overlap)
-    right, ignored = np.empty((2, len(rows)), np.uint64)
+    judged = JudgedRows.of(truth, detections, areas, rules)
+    order = ascending(detections.labels.take(judged.rows))
+    ranking = np.empty_like(order)
+    ranking[order] = np.arange(len(order))
+    rows, keys = judged.rows.take(order), judged.keys.take(order)
+    right, ignored = np.zeros((2, len(rows)), np.uint64)
+    with_objects = np.flatnonzero(truth.present(keys))
+    by_key = with_objects.take(ascending(keys.take(with_objects)))
+    matches = match(truth, rows.take(by_key), keys.take(by_key), overlap)
     right[by_key], ignored[by_key] = matches.right, matches.ignored
-    blamed = np.where(truth.exhaustive(keys), area_conditions(areas[rows]), np.uint64(0))
+    blamed = np.where(truth.exhaustive(keys), area_conditions(areas.take(rows)), np.uint64(0))
     fitting = rules.fitting_limit(truth.num_categories)
     return Verdicts(
-        detections.labels[rows],
-        detections.scores[rows],
-        image[rows],
-        None if fitting is None else _best(detections, image, fitting)[rows],
+        detections.labels.take(rows),
+        detections.scores.take(rows),
+        judged.images.take(order),
+        None if fitting is None else within_limit(detections, fitting, of_category=False)[rows],
         right,
         blamed & ~(right | ignored),
         _count_objects(truth),
-        num_detections,
+        judged.num_detections,
         rows,
         matches.taken,
-        _foremost(detections, image, counting, num_detections, rows),
+        ranking,
+        _foremost(truth, detections, judged, rows),
     )
 
 
-def within_limit(
-    truth: GroundTruth, detections: DetectionColumns, rules: Rules
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Image (D,) int64, key (D,) int64, and whether a detection counts (D,) bool by the limit."""
-    image = np.repeat(truth.image_index(detections.image_ids), detections.counts)
-    keys = image * truth.num_categories + detections.labels
-    owners = keys if rules.limit_per_category else image
-    return image, keys, _best(detections, owners, rules.max_detections)
-
-
-def _best(detections: DetectionColumns, owners: np.ndarray, limit: int) -> np.ndarray:
-    """(D,) bool: among the `limit` best of its owner, the earlier of equals first.
-
-    Args:
-        detections: what is judged.
-        owners: (D,) int64, what the limit holds for: an image, or a category in an image.
-        limit: how many count.
-    """
-    kept = np.ones(len(detections.scores), bool)
-    # Only an image with more than the limit can hold a category with more.
-    rows = np.flatnonzero(np.repeat(detections.counts > limit, detections.counts))
-    rows = rows[np.lexsort((-detections.scores[rows], owners[rows]))]
-    opens = np.diff(owners[rows], prepend=-1) != 0
-    kept[rows[rank_in_run(opens) >= limit]] = False
-    return kept
-
-
 def _foremost(
-    detections: DetectionColumns,
-    image: np.ndarray,
-    counting: np.ndarray,
-    numbers: np.ndarray,
-    rows: np.ndarray,
+    truth: GroundTruth, detections: DetectionColumns, judged: JudgedRows, rows: np.ndarray
 ) -> np.ndarray | None:
     """Of some rows, which are among the best `FIXED_LIMIT` of their categories, judged or not.
 
     Of equals the lower image id: in whichever order processes gathered them, the same ones count.
 
     Args:
+        truth: the objects.
         detections: all of them.
-        image: (D,) int64, as `within_limit` gives it.
-        counting: (D,) bool, those that count by the rules.
-        numbers: (C,) how many these are.
+        judged: which count, and are judged.
         rows: (N,) int64.
     """
-    if numbers.max(initial=0) <= FIXED_LIMIT:
+    many = judged.num_detections > FIXED_LIMIT
+    if not many.any():
         return None
-    crowded = np.flatnonzero(counting & (numbers > FIXED_LIMIT)[detections.labels])
-    columns = (image, -detections.scores, detections.labels)
-    crowded = crowded[np.lexsort([each[crowded] for each in columns])]
+    crowded = np.flatnonzero(judged.counting & many[detections.labels])
+    images = images_of(truth, detections)[crowded]
+    crowded = crowded[best_first(images, detections.scores[crowded])]
+    crowded = crowded[ascending(detections.labels[crowded])]
     places = rank_in_run(np.diff(detections.labels[crowded], prepend=-1) != 0)
-    foremost = np.ones(len(counting), bool)
+    foremost = np.ones(len(detections.scores), bool)
     foremost[crowded[places >= FIXED_LIMIT]] = False
     return foremost[rows]
 

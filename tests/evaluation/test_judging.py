@@ -5,12 +5,12 @@ import pytest
 
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import CategoryGroup, Grouping
+from bacl.evaluation.judged_rows import within_limit
 from bacl.evaluation.judging import judge
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import _best
 
 LVIS = Rules(300, limit_per_category=False, federated=True, without_area=False)
 ONE_GROUP = Grouping((CategoryGroup("x", "all", np.array([True])),), by_instances=False)
@@ -45,9 +45,11 @@ def test_the_best_equal_a_plain_loop(seed, limit):
     counts = draw.integers(0, 8, 5)
     scores = draw.integers(0, 4, counts.sum()) / 4  # with ties
     images = np.repeat(np.arange(5), counts)
-    found = columns(counts, scores)
-    for owners in (images, images * 2 + draw.integers(0, 2, len(images))):
-        np.testing.assert_array_equal(_best(found, owners, limit), loop(scores, owners, limit))
+    labels = draw.integers(0, 2, len(images))
+    found = columns(counts, scores, labels)
+    for of_category, owners in ((False, images), (True, images * 2 + labels)):
+        kept = within_limit(found, limit, of_category)
+        np.testing.assert_array_equal(kept, loop(scores, owners, limit))
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from bacl.evaluation.errors.detection_kinds import DetectionKind, DetectionKinds
 from bacl.evaluation.errors.error_parts import ErrorParts, error_parts
 from bacl.evaluation.errors.object_fates import ObjectFates, object_fates
 from bacl.evaluation.errors.overlapping_pairs import overlapping_pairs
+from bacl.evaluation.judged_rows import images_of, within_limit
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import Verdicts, within_limit
+from bacl.evaluation.verdicts import Verdicts
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -69,7 +70,9 @@ class ErrorFindings:
             verdicts: of the detections, by these rules.
             threshold: scores from which on detections are told of; None: see `threshold`.
         """
-        image, keys, kept = within_limit(truth, detections, rules)
+        image = images_of(truth, detections)
+        keys = image * truth.num_categories + detections.labels
+        kept = within_limit(detections, rules.max_detections, rules.limit_per_category)
         kept &= rules.exists(detections.areas)
         pairs = overlapping_pairs(truth, detections, kept)
         kinds = detection_kinds(truth, verdicts, detections.labels, pairs)
