@@ -51,7 +51,7 @@ class BoxRegression(nn.Module):
         """
         positives = rois.foreground
         deltas = self._own_class(features[positives], rois.labels[positives])
-        boxes = torch.cat(rois.boxes)[positives]
+        boxes = rois.all_boxes[positives]
         targets = self.coder.encode(rois.object_boxes[positives], boxes)
         total = F.smooth_l1_loss(deltas.float(), targets, reduction="sum", beta=self.beta)
         return total / max(len(features), 1)

@@ -85,8 +85,8 @@ class BoxCoder(nn.Module):
 
     def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
         """Deltas (N, 4) that lead from `references` to `boxes` (N, 4 each), none of them empty."""
-        centre, size = _centre_and_size(references.float())
-        target_centre, target_size = _centre_and_size(boxes.float())
+        centres, sizes = _centre_and_size(torch.stack((references.float(), boxes.float())))
+        (centre, target_centre), (size, target_size) = centres, sizes
         deltas = torch.cat(((target_centre - centre) / size, (target_size / size).log()), dim=-1)
         return deltas / self.stds
 

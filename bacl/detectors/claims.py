@@ -24,7 +24,11 @@ IN_CACHE = 2**17, 2**26
 
 
 def claims(
-    objects: Sequence[Tensor], coordinates: Tensor, usable: Tensor | None, belongs: float | None
+    objects: Tensor,
+    counts: Sequence[int],
+    coordinates: Tensor,
+    usable: Tensor | None,
+    belongs: float | None,
 ) -> Claims:
     """Claims (B, N) of each image's objects.
 
@@ -32,32 +36,43 @@ def claims(
     is kept.
 
     Args:
-        objects: (G, 4) per image; their rows are counted through all images.
+        objects: (G, 4) of all images, one image after the other.
+        counts: number of each image's objects.
         coordinates: (4, 1, N) or (4, B, N) of the boxes, see `overlaps`.
         usable: (B, N) bool; the others overlap nothing.
         belongs: the boxes with an object's highest overlap, from this one on, belong to it; None
             for none.
     """
-    every, starts = torch.cat(list(objects)), list(accumulate(map(len, objects), initial=0))
-    image_of = sent(np.repeat(np.arange(len(objects)), np.diff(starts)), every.device)
-    size = len(objects), coordinates.shape[2]
-    highest, matches, last = (every.new_zeros(size, dtype=dtype) for dtype in CLAIMS)
+    number, starts = coordinates.shape[2], list(accumulate(counts, initial=0))
+    images = np.repeat(np.arange(len(counts)), counts)
+    known = np.concatenate((images, np.arange(1, len(objects) + 1), starts[:-1]), dtype=np.int32)
+    image_of, row, firsts = sent(known, objects.device).tensor_split([len(images), 2 * len(images)])
+    highest, matches, last = _nothing(counts, number, objects.device)
     weights = None if usable is None else usable.to(coordinates.dtype)
-    room = max(AT_ONCE[every.device.type != "cpu"] // max(size[1], 1), 1)
-    for first in range(0, len(every) if size[1] else 0, room):
+    room = max(AT_ONCE[objects.device.type != "cpu"] // max(number, 1), 1)
+    for first in range(0, len(objects) if number else 0, room):
         rows = slice(first, first + room)
-        shared = _overlaps(every[rows], coordinates, image_of[rows], weights)
-        owners = _owners(shared, first, belongs)
+        shared = _overlaps(objects[rows], coordinates, image_of[rows], weights)
+        owners = _owners(shared, row[rows], belongs)
         for image, part in _parts(first, len(shared), starts):
-            begin, own = first + part.start, (highest[image], matches[image], last[image])
-            if begin == starts[image]:
+            own, before = (highest[image], matches[image], last[image]), first - starts[image]
+            if before + part.start == 0:
                 torch.max(shared[part], dim=0, out=own[:2])
                 torch.amax(owners[part], dim=0, out=own[2])
-                own[1].add_(begin)
             else:
                 best, match = shared[part].max(dim=0)
-                _fold(own, (best, match.add_(begin), owners[part].amax(dim=0)))
-    return highest, matches, last
+                _fold(own, (best, match.add_(before), owners[part].amax(dim=0)))
+    return highest, matches.add_(firsts.unsqueeze(1)), last
+
+
+def _nothing(counts: Sequence[int], number: int, device: torch.device) -> Claims:
+    """Room for the claims (B, N) of images; zeros for those without objects."""
+    claims = [torch.empty(len(counts), number, dtype=dtype, device=device) for dtype in CLAIMS]
+    for image, count in enumerate(counts):
+        if count == 0:
+            for claim in claims:
+                claim[image].zero_()
+    return claims[0], claims[1], claims[2]
 
 
 def _overlaps(
@@ -83,14 +98,12 @@ def _parts(first: int, count: int, starts: Sequence[int]) -> Iterator[tuple[int,
             yield image, part
 
 
-def _owners(shared: Tensor, first: int, belongs: float | None) -> Tensor:
-    """(G, N) int32: an object's row plus one at each box that belongs to it, 0 elsewhere."""
+def _owners(shared: Tensor, row: Tensor, belongs: float | None) -> Tensor:
+    """(G, N) int32: an object's `row` (G,) at each box that belongs to it, 0 elsewhere."""
     if belongs is None:
-        return shared.new_zeros((1, 1), dtype=torch.int32).expand(shared.shape)
-    best = shared.amax(dim=1, keepdim=True)
+        return row.new_zeros((1, 1)).expand(shared.shape)
     # An object without any sufficient box asks for an overlap that no box has.
-    best.masked_fill_(best < belongs, 2.0)
-    row = sent(np.arange(first + 1, first + 1 + len(shared), dtype=np.int32), shared.device)
+    best = shared.amax(dim=1, keepdim=True).clamp_(min=belongs)
     return shared.eq(best).int().mul_(row.unsqueeze(1))
 
 

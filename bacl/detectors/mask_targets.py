@@ -21,7 +21,7 @@ AT_ONCE = 32
 def positive_rois(rois: SampledRoIs) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """Boxes (P, 4) and matched objects (P,) int64 per image, and all labels in that order."""
     rows, counts = rois.foreground, [len(own) for own in rois.positives]
-    boxes, objects = torch.cat(rois.boxes)[rows], rois.objects[rows]
+    boxes, objects = rois.all_boxes[rows], rois.objects[rows]
     return list(boxes.split(counts)), list(objects.split(counts)), rois.labels[rows]
 
 

@@ -11,13 +11,17 @@ from torch import Tensor
 
 from bacl.data.batch import Target
 from bacl.detectors.claims import claims
-from bacl.detectors.sampled_rois import BACKGROUND, Drawn, Places, SampledRoIs, sampled_rois
+from bacl.detectors.sampled_rois import (
+    BACKGROUND,
+    IGNORED,
+    Drawn,
+    Places,
+    SampledRoIs,
+    sampled_rois,
+)
 from bacl.detectors.transfers import Awaited, sent
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Count, PositiveShare, Share
-
-IGNORED = -2
-"""The match of a box that is no example at all."""
 
 
 class IoUMatcher:
@@ -51,17 +55,22 @@ class IoUMatcher:
 
     @torch.no_grad()
     def __call__(
-        self, objects: Sequence[Tensor], coordinates: Tensor, usable: Tensor | None = None
+        self,
+        objects: Tensor,
+        counts: Sequence[int],
+        coordinates: Tensor,
+        usable: Tensor | None = None,
     ) -> Tensor:
         """Row of the matched object, BACKGROUND or IGNORED, int64 (B, N).
 
         Args:
-            objects: (G, 4) per image; their rows are counted through all images.
+            objects: (G, 4) of all images, one image after the other.
+            counts: number of each image's objects.
             coordinates: (4, 1, N) or (4, B, N) float32; x1, y1, x2 and y2 of the boxes, which are
                 the same in all images or each image's own.
             usable: (B, N) bool; the other boxes are IGNORED and as if absent. All by default.
         """
-        highest, matches, owners = claims(objects, coordinates, usable, self.low_quality)
+        highest, matches, owners = claims(objects, counts, coordinates, usable, self.low_quality)
         if self.negative < self.positive:
             matches.masked_fill_(highest < self.positive, IGNORED)
         matches.masked_fill_(highest < self.negative, BACKGROUND)
@@ -165,18 +174,21 @@ class RoISampler:
             usable: (P,) bool per image; the other proposals count as absent. All by default.
             awaited: what is fetched along with the numbers of candidates.
         """
-        places = Places([len(target.boxes) for target in targets], [len(own) for own in proposals])
-        device = targets[0].boxes.device
-        pairs = zip(targets, proposals, strict=True)
-        every = torch.cat([x for target, own in pairs for x in (target.boxes.to(own), own)])
-        boxes = every[sent(places.rows, device)]
-        free = sent(places.free, device)
+        counts = [len(target.boxes) for target in targets]
+        places = Places(counts, [len(own) for own in proposals])
+        objects = [target.boxes.to(own) for target, own in zip(targets, proposals, strict=True)]
+        pairs = zip(objects, proposals, strict=True)
+        rows, given = sent(np.stack((places.rows, places.given)), objects[0].device)
+        boxes = torch.cat([part for pair in pairs for part in pair])[rows]
+        free = sent(places.free, boxes.device)
         if usable is not None:
             none = free.new_zeros(1)  # there may be no proposal at all
-            free = free & torch.cat((*usable, none))[sent(places.proposals, device)]
-        objects = [target.boxes for target in targets]
-        matches = self.matcher(objects, boxes.movedim(2, 0), free)
-        own = sent(places.objects, device)
-        matches = torch.where(own >= 0, own, matches)
+            free = free & torch.cat((*usable, none))[sent(places.proposals, boxes.device)]
+        every = torch.cat((*objects, boxes.new_zeros(1, 4)))
+        # An empty box overlaps nothing and so takes no object away from the others.
+        shown = boxes.where(free.unsqueeze(2), 0).movedim(2, 0)
+        matches = torch.where(free, self.matcher(every[:-1], counts, shown), given)
         drawn = self.sampler(matches, True, awaited)
-        return sampled_rois(drawn, boxes, matches, targets, places, num_classes)
+        labels = [target.labels for target in targets]
+        labels.append(labels[0].new_full((1,), num_classes))
+        return sampled_rois(drawn, boxes, matches, every, torch.cat(labels), places)

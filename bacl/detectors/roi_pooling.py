@@ -50,6 +50,9 @@ class RoIPooling(nn.Module):
         OptionError: strides that are not those of the finest levels.
     """
 
+    following: Tensor
+    """(levels,) int64, the index after each level's."""
+
     def __init__(
         self,
         side: Side,
@@ -65,6 +68,8 @@ class RoIPooling(nn.Module):
                 f"pooling.strides={list(strides)}: the levels of the pyramid have {list(STRIDES)}, "
                 "and RoIs are taken from the first of them"
             )
+        following = torch.arange(1, len(self.strides) + 1)
+        self.register_buffer("following", following, persistent=False)
         self.finest_scale = finest_scale
         self.sampling_ratio = sampling_ratio
 
@@ -77,8 +82,7 @@ class RoIPooling(nn.Module):
     def plan(self, rois: Tensor, awaited: Awaited) -> Cuts:
         """Sort RoIs (R, 5) by level; `awaited` fetches how many each level has."""
         levels, order = self.levels(rois).sort()
-        number = sent(np.arange(1, len(self.strides) + 1), levels.device)
-        below = torch.searchsorted(levels, number)
+        below = torch.searchsorted(levels, self.following)
         return Cuts(rois[order], awaited.later(below), order.argsort())
 
     def forward(self, pyramid: Sequence[Tensor], rois: Tensor | Cuts) -> Tensor:

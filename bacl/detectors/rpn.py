@@ -121,12 +121,13 @@ class RegionProposalNetwork(nn.Module):
         shapes = _shapes(pyramid)
         anchors = self.anchors.placed(shapes)
         inside = anchors.inside([target.padded_size for target in targets])
-        objects = [target.boxes for target in targets]
-        matches = self.matcher(objects, anchors.coordinates.unsqueeze(1), inside)
+        objects = torch.cat([target.boxes for target in targets])
+        counts = [len(target.boxes) for target in targets]
+        matches = self.matcher(objects, counts, anchors.coordinates.unsqueeze(1), inside)
         drawn = self.sampler(matches, False, awaited)
         images, index = drawn.rows // matches.shape[1], drawn.rows % matches.shape[1]
         positives = drawn.rows[: drawn.counts[0].sum()]
-        boxes = torch.cat(objects)[matches.flatten()[positives]]
+        boxes = objects[matches.flatten()[positives]]
         goal = self.coder.encode(boxes, anchors.boxes[index[: len(positives)]])
         found = self.head.find(shapes, images, index, awaited)
         return partial(self._losses, pyramid, found, goal)

@@ -51,11 +51,16 @@ class RPNHead(nn.Module):
         anchors: A.
     """
 
+    steps: Tensor
+    """(9, 2) int64, rows and columns from a position to those around it."""
+
     def __init__(self, in_channels: int, channels: int, anchors: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
         self.objectness = nn.Conv2d(channels, anchors, 1)
         self.deltas = nn.Conv2d(channels, 4 * anchors, 1)
+        steps = torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2))
+        self.register_buffer("steps", steps, persistent=False)
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.01)
@@ -81,17 +86,17 @@ class RPNHead(nn.Module):
             awaited: fetches how many of them lie on each level.
         """
         ordered, order = anchors.sort()
-        sides = np.array(shapes, dtype=np.int64)
-        counts = sides.prod(axis=1) * self.objectness.out_channels
-        ends = sent(counts.cumsum(), anchors.device)
-        below = awaited.later(torch.searchsorted(ordered, ends))
-        levels = np.column_stack((counts.cumsum() - counts, sides, sides - 1))
-        own = sent(levels, anchors.device)[torch.searchsorted(ends, ordered, right=True)]
-        first, height, width = own[:, :3].unbind(1)
+        sides = np.array(shapes, dtype=np.int64).T
+        counts = sides.prod(axis=0) * self.objectness.out_channels
+        ends = counts.cumsum()
+        levels = sent(np.stack((ends, ends - counts, *sides, *(sides - 1))), anchors.device)
+        below = awaited.later(torch.searchsorted(ordered, levels[0]))
+        own = levels[1:].index_select(1, torch.searchsorted(levels[0], ordered, right=True))
+        first, height, width = own[:3]
         position = (ordered - first) // self.objectness.out_channels
         centre = torch.stack((position // width, position % width), dim=1)
-        places = centre.unsqueeze(1) + sent(np.indices((3, 3)).reshape(2, 9).T - 1, anchors.device)
-        nearest = places.clamp(min=0).minimum(own[:, None, 3:])
+        places = centre.unsqueeze(1) + self.steps
+        nearest = places.clamp(min=0).minimum(own[3:].t().unsqueeze(1))
         row = images[order] * height
         rows = (row.unsqueeze(1) + nearest[:, :, 0]) * width.unsqueeze(1) + nearest[:, :, 1]
         inside = (places == nearest).all(dim=2)

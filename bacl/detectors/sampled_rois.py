@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bacl.data.batch import Target
 from bacl.detectors.transfers import sent
 
 BACKGROUND = -1
 """The match of a box that is a negative example."""
+IGNORED = -2
+"""The match of a box that is no example at all."""
 
 
 @dataclass(slots=True)
@@ -44,6 +45,11 @@ class SampledRoIs:
     """(R,) int64, the proposal of its image that an RoI is; negative for an object's own box."""
     positives: list[Tensor]
     """Per image the rows, in [0, R) and ascending, of its positives."""
+
+    @cached_property
+    def all_boxes(self) -> Tensor:
+        """(R, 4)."""
+        return torch.cat(self.boxes)
 
     @cached_property
     def foreground(self) -> Tensor:
@@ -76,8 +82,8 @@ class Places:
         """(B, N) the row among objects and proposals of an image after those of another."""
         self.proposals = np.where(self.free, (_starts(others) - own)[:, None] + number, 0)
         """(B, N) the row among all images' proposals."""
-        self.objects = np.where(is_object, _starts(own)[:, None] + number, -1)
-        """(B, N) the row among all images' objects; -1 elsewhere."""
+        self.given = np.where(is_object, _starts(own)[:, None] + number, IGNORED)
+        """(B, N) the match of an object's own box: its row among all images' objects."""
 
 
 def _starts(counts: np.ndarray) -> np.ndarray:
@@ -85,30 +91,32 @@ def _starts(counts: np.ndarray) -> np.ndarray:
 
 
 def sampled_rois(
-    drawn: Drawn,
-    boxes: Tensor,
-    matches: Tensor,
-    targets: Sequence[Target],
-    places: Places,
-    num_classes: int,
+    drawn: Drawn, boxes: Tensor, matches: Tensor, objects: Tensor, labels: Tensor, places: Places
 ) -> SampledRoIs:
-    """What was drawn of boxes (B, N, 4) with their matches (B, N)."""
-    device, sizes, positives = boxes.device, drawn.counts.sum(axis=0), drawn.counts[0]
-    chosen, rows = boxes.flatten(0, 1)[drawn.rows], matches.flatten()[drawn.rows]
-    # Behind the last object stands what a negative gets, whose row is -1.
-    own = [*(np.arange(number) for number in places.num_objects), np.array([BACKGROUND])]
-    labels = [target.labels for target in targets]
-    labels.append(labels[0].new_full((1,), num_classes))
-    objects = [target.boxes.to(chosen) for target in targets]
-    objects.append(chosen.new_zeros(1, 4))
-    first = np.arange(len(sizes)) * matches.shape[1] + places.num_objects
+    """What was drawn of boxes (B, N, 4) with their matches (B, N).
+
+    Args:
+        drawn: by image.
+        boxes: objects' own boxes and proposals.
+        matches: rows of their objects.
+        objects: (·, 4) all objects' boxes; what a negative gets stands last, since its row is -1.
+        labels: (·,) likewise.
+        places: where they stand.
+    """
+    sizes, positives = drawn.counts.sum(axis=0), drawn.counts[0]
+    numbers = np.concatenate([np.arange(number) for number in places.num_objects])
     before = np.repeat(_starts(sizes) - _starts(positives), positives)
-    foreground = sent(before + np.arange(len(before)), device)
-    return SampledRoIs(
+    first = np.arange(len(sizes)) * matches.shape[1] + places.num_objects
+    known = (*numbers, BACKGROUND), before + np.arange(len(before)), np.repeat(first, sizes)
+    own, foreground, firsts = sent(np.concatenate(known), boxes.device).split(list(map(len, known)))
+    rows, chosen = matches.flatten()[drawn.rows], boxes.flatten(0, 1)[drawn.rows]
+    rois = SampledRoIs(
         boxes=list(chosen.split(sizes.tolist())),
-        labels=torch.cat(labels)[rows],
-        objects=sent(np.concatenate(own), device)[rows],
-        object_boxes=torch.cat(objects)[rows],
-        sources=drawn.rows - sent(np.repeat(first, sizes), device),
+        labels=labels[rows],
+        objects=own[rows],
+        object_boxes=objects[rows],
+        sources=drawn.rows - firsts,
         positives=list(foreground.split(positives.tolist())),
     )
+    rois.all_boxes, rois.foreground = chosen, foreground
+    return rois

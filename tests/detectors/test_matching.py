@@ -20,7 +20,7 @@ def random_boxes(count, extent=60.0):
 
 def match(rule, objects, boxes):
     """Of one image."""
-    return IoUMatcher(*rule)([objects], boxes.t().unsqueeze(1))[0]
+    return IoUMatcher(*rule)(objects, [len(objects)], boxes.t().unsqueeze(1))[0]
 
 
 def draw(sampler, matches):
@@ -86,7 +86,7 @@ def test_images_together_and_in_pieces_are_matched_as_alone(
     if not own_boxes:
         boxes = boxes[:1]
     usable = torch.rand(len(counts), 50) > 0.3
-    matches = IoUMatcher(*rule)(objects, boxes.movedim(2, 0), usable)
+    matches = IoUMatcher(*rule)(torch.cat(objects), counts, boxes.movedim(2, 0), usable)
     start = 0
     for image, own in enumerate(objects):
         others = boxes[image if own_boxes else 0][usable[image]]
