@@ -26,6 +26,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from bacl.assembly.build import build_head
 from bacl.data.batch import Target, padded_sides
 from bacl.detectors.faster_rcnn import FasterRCNN
+from bacl.stages.parameter_groups import parameter_groups
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 Step = Callable[[], Tensor]
@@ -46,10 +47,14 @@ def images_and_objects(
     return images, targets
 
 
-def optimiser(*modules: nn.Module) -> torch.optim.SGD:
-    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    # a rate that changes nothing: random weights under fixed batch norms diverge in a few steps
-    return torch.optim.SGD(parameters, lr=1e-9, momentum=0.9, weight_decay=1e-4)
+def optimiser(*modules: nn.Module) -> torch.optim.Optimizer:
+    """As a stage makes it on a CPU, from conf/schedule/1x.yaml, with a group for each module."""
+    # A rate that changes nothing: random weights under fixed batch norms diverge in a few steps.
+    rate = ["schedule.learning_rate=1e-9", "schedule.reference_batch=null"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        schedule = instantiate(compose(overrides=["+schedule=1x", *rate]).schedule)
+    groups = parameter_groups({str(number): part for number, part in enumerate(modules)})
+    return schedule.build_optimizer(groups, images_per_step=2)
 
 
 def torchvision_step(images: list[Tensor], targets: Objects, classes: int, side: int) -> Step:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Annotated, Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
@@ -42,19 +43,25 @@ class Schedule:
             rate if self.reference_batch is None else rate * images_per_step / self.reference_batch
         )
 
-    def build_optimizer(self, groups: Iterable[dict[str, Any]], images_per_step: int) -> Optimizer:
+    def build_optimizer(
+        self, groups: Iterable[dict[str, Any]], images_per_step: int, fused: bool = False
+    ) -> Optimizer:
         """The optimiser over parameter groups, at their scaled learning rates.
 
         Args:
             groups: as torch takes them; a group's own `lr` (not scaled yet) and `weight_decay`
                 stand for the schedule's.
             images_per_step: over all processes.
+            fused: take the whole step of a group in one operator, if the optimiser can.
         """
         scaled = [
             group | {"lr": self.scaled_learning_rate(images_per_step, group.get("lr"))}
             for group in groups
         ]
-        return self.optimizer(scaled, weight_decay=self.weight_decay)
+        options: dict[str, Any] = {"weight_decay": self.weight_decay}
+        if fused and "fused" in signature(self.optimizer).parameters:
+            options["fused"] = True
+        return self.optimizer(scaled, **options)
 
     def build_scheduler(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
         """A scheduler that is stepped after every optimiser step.

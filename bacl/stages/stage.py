@@ -243,13 +243,23 @@ class DetectionStage(LightningModule):
         )
         trainer = self.trainer
         images = data_of(trainer).batch_size * trainer.accumulate_grad_batches
-        optimizer = self.schedule.build_optimizer(groups, images)
+        fused = _may_fuse(self.device, trainer.precision_plugin)
+        optimizer = self.schedule.build_optimizer(groups, images, fused)
         steps_per_epoch = int(trainer.estimated_stepping_batches) // max(1, self.schedule.epochs)
         scheduler = self.schedule.build_scheduler(optimizer, max(1, steps_per_epoch))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+def _may_fuse(device: torch.device, precision: Any) -> bool:
+    """Whether an optimiser may take a step in one operator: on a GPU, without scaled gradients.
+
+    On a CPU it would round in another way. Beside a scaler of gradients (16-mixed) it would undo
+    their scale itself, and so after they have been clipped.
+    """
+    return device.type == "cuda" and getattr(precision, "scaler", None) is None
 
 
 def _nothing(head: nn.Module) -> Tensor:

@@ -75,3 +75,31 @@ def test_weight_decay_reaches_the_optimizer():
 def test_what_comes_too_late_is_told(changes, told):
     with pytest.warns(UserWarning, match=told):
         rates(schedule(**changes), steps_per_epoch=100)
+
+
+def updated(plan: Schedule, **options) -> tuple[torch.optim.Optimizer, torch.Tensor]:
+    """The optimiser after three steps, and the weights it left."""
+    torch.manual_seed(0)
+    layer = nn.Linear(5, 3)
+    optimizer = plan.build_optimizer([{"params": layer.parameters()}], 16, **options)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(torch.randn(4, 5)).square().sum().backward()
+        optimizer.step()
+    return optimizer, layer.weight.detach()
+
+
+@pytest.mark.parametrize("optimizer", [partial(torch.optim.SGD, momentum=0.9), torch.optim.AdamW])
+def test_a_fused_optimiser_takes_the_same_steps(optimizer):
+    plan = schedule(optimizer=optimizer)
+    fused, weights = updated(plan, fused=True)
+    plain, expected = updated(plan)
+    assert fused.defaults["fused"] is True
+    assert not plain.defaults["fused"]
+    assert fused.defaults["weight_decay"] == plain.defaults["weight_decay"] == 1e-4
+    torch.testing.assert_close(weights, expected)
+
+
+def test_an_optimiser_that_cannot_be_fused_is_taken_as_it_is():
+    optimizer, _ = updated(schedule(optimizer=torch.optim.RMSprop), fused=True)
+    assert "fused" not in optimizer.defaults

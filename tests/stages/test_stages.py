@@ -3,11 +3,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bacl.data.batch import Batch
 from bacl.losses import FollowsEpochs
 from bacl.stages import ClassifierStage
+from bacl.stages.stage import _may_fuse
 
 FROZEN = ("detector.backbone.", "detector.fpn.", "detector.box_head.")
 BACL = "heads.bacl.first."
@@ -160,7 +162,10 @@ def test_rates_drop_after_the_epochs_of_the_milestones(bench):
     stage = bench("classifier", dropping).stage
     data = SimpleNamespace(batch_size=4)
     stage.trainer = SimpleNamespace(
-        datamodule=data, accumulate_grad_batches=1, estimated_stepping_batches=12
+        datamodule=data,
+        accumulate_grad_batches=1,
+        estimated_stepping_batches=12,
+        precision_plugin=None,
     )
     built, rates = stage.configure_optimizers(), []
     for _ in range(12):
@@ -201,6 +206,29 @@ class Dropped(Callback):
 
     def on_after_backward(self, trainer, pl_module):
         self.gradients = [parameter.grad for parameter in pl_module.heads["baseline"].parameters()]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_before_a_fused_optimiser_too(bench, monkeypatch, precision):
+    weights = []
+    for fused in (False, True):
+        monkeypatch.setattr("bacl.stages.stage._may_fuse", lambda *args, fused=fused: fused)
+        options = (f"trainer.precision={precision}", "trainer.gradient_clip_val=0.001")
+        stage = bench("classifier", ONE_STEP, *options).fit()
+        assert bool(stage.optimizers().defaults["fused"]) is fused
+        weights.append(stage.detector.box_regression.fc.weight.detach())
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "fuses"),
+    [("cuda", "32-true", True), ("cuda", "bf16-mixed", True), ("cuda", "16-mixed", False),
+     ("cpu", "32-true", False)],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*GradScaler is enabled, but CUDA")
+def test_optimisers_are_fused_on_gpus_whose_gradients_are_not_scaled(device, precision, fuses):
+    plugin = Precision() if precision == "32-true" else MixedPrecision(precision, device)
+    assert _may_fuse(torch.device(device), plugin) is fuses
 
 
 class Reads(Callback):
