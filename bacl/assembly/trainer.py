@@ -36,6 +36,10 @@ REFUSED = (MisconfigurationException, ValueError, TypeError, RuntimeError, Looku
 """What Lightning raises for options that do not exist, or not on this machine."""
 
 
+MATMUL_PRECISION = "matmul_precision"
+"""The trainer's option that is torch's and not Lightning's."""
+
+
 def prepare_process() -> None:
     """Settings of the whole process, before anything speaks or computes."""
     tidy_messages()
@@ -126,9 +130,15 @@ def build_fabric(config: DictConfig) -> Fabric:
     Raises:
         OptionError: Lightning refuses an option, which is named with what it says.
     """
+    set_matmul_precision(config)
     options = {key: config.trainer[key] for key in ("accelerator", "precision")}
     with naming_refused(options):
         return Fabric(**options, devices=1)
+
+
+def set_matmul_precision(config: DictConfig) -> None:
+    """Let torch multiply float32 matrices as the trainer's option says, in the whole process."""
+    torch.set_float32_matmul_precision(config.trainer.get(MATMUL_PRECISION, "highest"))
 
 
 def _trainer(config: DictConfig, **options: Any) -> Trainer:
@@ -137,9 +147,11 @@ def _trainer(config: DictConfig, **options: Any) -> Trainer:
     Raises:
         OptionError: Lightning refuses an option, which is named with what it says.
     """
-    own = {key: value for key, value in plain(config.trainer).items() if key not in options}
+    set_matmul_precision(config)
+    node = {key: value for key, value in plain(config.trainer).items() if key != MATMUL_PRECISION}
+    own = {key: value for key, value in node.items() if key not in options}
     with naming_refused(own):
-        return called(config.trainer, options)
+        return called(node, options)
 
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
