@@ -10,7 +10,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from bacl.loggers.measurements import Quantity, named
+from bacl.loggers.measurements import Quantity
+from bacl.loggers.step_log import log_step
 from bacl.processes.distributed import num_processes
 
 _log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class StepTimer(Callback):
             "images_per_second": images * num_processes() / total,
         }
         values = {Quantity("speed", None, part): value for part, value in parts.items()}
-        pl_module.log_dict(named(values), batch_size=batch_size)
+        log_step(pl_module, values, batch_size)
         if count == self._steps.maxlen and waiting > WAITING_HINT * total and not self._hinted:
             self._hinted = True
             _log.warning(

@@ -23,6 +23,7 @@ from bacl.detectors.region_detector import RegionDetector
 from bacl.files.state_dicts import misfits, several
 from bacl.heads import BoxGenerator, Head, together
 from bacl.loggers.measurements import Quantity, named
+from bacl.loggers.step_log import log_step
 from bacl.losses import FollowsEpochs
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Text
@@ -138,10 +139,12 @@ class DetectionStage(LightningModule):
         for name, loss in together.losses(self.live_heads, regions.levels).items():
             losses[Quantity("train", name, "classification")] = loss
         self.step_losses = {quantity: loss.detach() for quantity, loss in losses.items()}
-        # `prog_bar=True` would read each of them from the device in every step
-        self.log_dict(named(self.step_losses), batch_size=len(batch.targets))
+        self._log_losses(len(batch.targets))
         idle = [_nothing(self.heads[name]) for name in self.dropped]
         return torch.stack([*losses.values(), *idle]).sum()
+
+    def _log_losses(self, images: int) -> None:
+        log_step(self, self.step_losses, images)
 
     def on_train_start(self) -> None:
         """Tell the parts of heads that change with the epochs, also within one that goes on."""

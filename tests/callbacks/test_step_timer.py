@@ -27,7 +27,10 @@ def run(clock):
     trainer = SimpleNamespace(profiler=SimpleProfiler())
     timer = StepTimer(window=2)
     logged = {}
-    module = SimpleNamespace(log_dict=lambda values, batch_size: logged.update(values))
+    trainer._logger_connector = SimpleNamespace(should_update_logs=True)
+    module = SimpleNamespace(
+        log_dict=lambda values, batch_size: logged.update(values), trainer=trainer
+    )
     batch = SimpleNamespace(targets=[None] * 4)
     timer.on_train_start(trainer, module)
 

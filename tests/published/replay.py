@@ -50,7 +50,7 @@ class Replay:
                 hallucination.generate = lambda s, h=hallucination: self._drawn(h, s)
         # What Lightning's trainer is needed for, and our own seeds.
         stage._seed_step = lambda purpose: None
-        stage.log_dict = lambda *args, **options: None
+        stage._log_losses = lambda images: None
 
     def begin(self, step: int, swapped: Sequence[tuple[int, int]] = ()) -> None:
         """The next step's draws, and which neighbours among our proposals (image, rank) to swap."""

@@ -231,21 +231,6 @@ def test_optimisers_are_fused_on_gpus_whose_gradients_are_not_scaled(device, pre
     assert _may_fuse(torch.device(device), plugin) is fuses
 
 
-class Reads(Callback):
-    """What Lightning would read from the device in every step, to show it."""
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        self.values = trainer.progress_bar_metrics
-        self.logged = trainer.callback_metrics
-
-
-def test_losses_are_logged_without_reading_them_in_every_step(bench):
-    reads = Reads()
-    bench("classifier").fit(reads)
-    assert reads.values == {}
-    assert {"train/rpn_box", "train/bacl/classification"} <= reads.logged.keys()
-
-
 def test_a_dropped_head_takes_part_with_gradients_of_zero(bench):
     dropped = Dropped()
     stage = bench("classifier", ONE_STEP).fit(dropped)
