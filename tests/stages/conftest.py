@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from bacl.assembly.build import build_stage
 from bacl.assembly.data import build_data, open_data
+from bacl.assembly.trainer import MATMUL_PRECISION
 from bacl.data.datamodule import DetectionDataModule
 from bacl.stages import DetectionStage
 
@@ -28,7 +29,8 @@ class Bench:
         quiet = ("enable_progress_bar", "enable_checkpointing", "logger")
         options = dict.fromkeys(quiet, False) | {"max_epochs": 1, "num_sanity_val_steps": 0}
         never = {"check_val_every_n_epoch": 2}  # as of a run whose validation.every is null
-        return instantiate(self.config.trainer, callbacks=list(callbacks), **never, **options)
+        lightnings = {k: v for k, v in self.config.trainer.items() if k != MATMUL_PRECISION}
+        return instantiate(lightnings, callbacks=list(callbacks), **never, **options)
 
     def fit(self, *callbacks: Callback) -> DetectionStage:
         """Train; returns the stage."""
