@@ -118,7 +118,7 @@ class _Ranked:
     wrong: np.ndarray
     """(n,) uint16, likewise, of those that are not wrong at every threshold."""
     others: np.ndarray
-    """(n,) int64: up to here, how many of the category are wrong at every threshold."""
+    """(n,) int32: up to here, how many of the category are wrong at every threshold."""
 
     @classmethod
     def of(
@@ -156,7 +156,7 @@ def _starts(labels: np.ndarray, num_categories: int) -> np.ndarray:
 def _count(
     flags: np.ndarray, starts: np.ndarray, which: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """(n,) int64: how many are flagged of the same category, from its first to each of `which`.
+    """(n,) int32: how many are flagged of the same category, from its first to each of `which`.
 
     Args:
         flags: (N,) bool.
@@ -164,7 +164,7 @@ def _count(
         which: (n,) int64 in [0, N).
         labels: (n,) their categories.
     """
-    count = np.zeros(len(flags) + 1, np.int64)
+    count = np.zeros(len(flags) + 1, np.int32)
     np.cumsum(flags, out=count[1:])
     return count.take(which + 1) - count.take(starts).take(labels)
 
@@ -180,7 +180,7 @@ def _curve(
 
     Args:
         labels: (h,) of the true positives, ascending; within a category, best first.
-        false: (h,) int64, false positives of the category up to each.
+        false: (h,) integers, false positives of the category up to each.
         objects: (C,) int64, those that count.
         precision: (C, R), zeros, which become the curves.
     """

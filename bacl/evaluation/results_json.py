@@ -6,6 +6,7 @@ their digits, so that the official evaluation of a file and ours of the detectio
 """
 
 import json
+import zlib
 from array import array
 from collections.abc import Iterator
 from itertools import islice, repeat
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bacl.data.annotations.json_stream import stream_list
+from bacl.data.annotations.json_stream import open_bytes, stream_list
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.annotations.validation import (
     NUMBERS,
@@ -23,6 +24,7 @@ from bacl.data.annotations.validation import (
     check_identifier,
 )
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.flat_records import OtherLayoutError, read_pieces
 from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.mask_reader import MaskReader
@@ -88,8 +90,9 @@ class ResultsWriter(JsonListWriter):
 def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) -> DetectionColumns:
     """Read a results file, any tool's, for `LVISAveragePrecision.update`.
 
-    The file is read record by record: memory holds the numbers and one piece of text. Fields other
-    than the four, or five with `masks`, are skipped.
+    Memory holds the numbers and one piece of text. Records that are all written alike, as tools
+    write them, are read as columns (`flat_records`), others and masks record by record. Fields
+    other than the four, or five with `masks`, are skipped.
 
     Args:
         path: the file.
@@ -102,7 +105,9 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
             `table` does not have.
     """
     path = Path(path)
-    images, labels, numbers = array("q"), array("q"), array("d")
+    if not masks and (found := _flat(path, table)) is not None:
+        return found
+    images, labels, numbers = array("q"), array("i"), array("d")
     codes = MaskReader(path, table) if masks else None
     label_of = {int(category): label for label, category in enumerate(table.category_ids)}
     known = set(np.asarray(table.image_ids).tolist())
@@ -123,7 +128,36 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
     if broken.any():
         place = _PLACE % int(broken.argmax())
         raise AnnotationError(path, place, "bbox or score is not finite")
-    return _columns(np.array(images), np.array(labels), values, codes)
+    boxes, scores = np.ascontiguousarray(values[:, :4]), np.ascontiguousarray(values[:, 4])
+    return _columns(np.array(images), np.array(labels), boxes, scores, codes)
+
+
+def _flat(path: Path, table: AnnotationTable) -> DetectionColumns | None:
+    """What a file holds whose records are all written alike, and nothing is wrong with them."""
+    images, labels, boxes, scores = array("q"), array("i"), array("d"), array("d")
+    category_ids = np.asarray(table.category_ids)
+    try:
+        with open_bytes(path) as file:
+            for piece in read_pieces(file.read):
+                found = np.searchsorted(category_ids, piece.categories)
+                if not np.array_equal(category_ids.take(found, mode="clip"), piece.categories):
+                    return None
+                images.frombytes(piece.images.tobytes())
+                labels.frombytes(found.astype(np.int32).tobytes())
+                boxes.frombytes(piece.boxes.tobytes())
+                scores.frombytes(piece.scores.tobytes())
+    except (OtherLayoutError, OSError, EOFError, zlib.error):
+        return None
+    columns = _columns(
+        np.frombuffer(images, np.int64),
+        np.frombuffer(labels, np.int32),
+        np.frombuffer(boxes).reshape(-1, 4),
+        np.frombuffer(scores),
+        None,
+    )
+    known = np.isin(columns.image_ids, table.image_ids).all()
+    finite = np.isfinite(columns.scores).all() and np.isfinite(columns.boxes).all()
+    return columns if known and finite else None
 
 
 def _mask_texts(detections: DetectionColumns) -> Iterator[str]:
@@ -138,23 +172,24 @@ def _mask_texts(detections: DetectionColumns) -> Iterator[str]:
 
 
 def _columns(
-    images: np.ndarray, labels: np.ndarray, numbers: np.ndarray, codes: MaskReader | None
+    images: np.ndarray,
+    labels: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    codes: MaskReader | None,
 ) -> DetectionColumns:
-    order = np.argsort(images, kind="stable")
-    image_ids, counts = np.unique(images, return_counts=True)
-    numbers = numbers[order]
-    return DetectionColumns(
-        image_ids.astype(np.int64),
-        counts.astype(np.int64),
-        np.ascontiguousarray(numbers[:, :4]),
-        np.ascontiguousarray(numbers[:, 4]),
-        labels[order].astype(np.int32),
-        **(
-            no_masks(len(image_ids), len(order))
-            if codes is None
-            else codes.columns(image_ids, order)
-        ),
-    )
+    """Of records in the order of the file: image (D,), label (D,) int32, box (D, 4), score (D,)."""
+    order: np.ndarray | slice = slice(None)
+    if (images[1:] < images[:-1]).any():
+        order = np.argsort(images, kind="stable")
+        images, labels, boxes, scores = (each[order] for each in (images, labels, boxes, scores))
+    first = np.flatnonzero(np.append(True, images[1:] != images[:-1])[: len(images)])
+    image_ids, counts = images[first].astype(np.int64), np.diff(first, append=len(images))
+    if codes is None:
+        masks = no_masks(len(image_ids), len(images))
+    else:
+        masks = codes.columns(image_ids, np.arange(len(images))[order])
+    return DetectionColumns(image_ids, counts, boxes, scores, labels, **masks)
 
 
 def _fields(path: Path, number: int, record: dict[str, Any]) -> tuple[int, int, list[float]]:

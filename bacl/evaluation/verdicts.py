@@ -126,12 +126,14 @@ def find_verdicts(
     ranking = np.empty_like(order)
     ranking[order] = np.arange(len(order))
     rows, keys = judged.rows.take(order), judged.keys.take(order)
-    right, ignored = np.zeros((2, len(rows)), np.uint64)
     with_objects = np.flatnonzero(truth.present(keys))
     by_key = with_objects.take(ascending(keys.take(with_objects)))
     matches = match(truth, rows.take(by_key), keys.take(by_key), overlap)
-    right[by_key], ignored[by_key] = matches.right, matches.ignored
-    blamed = np.where(truth.exhaustive(keys), area_conditions(areas.take(rows)), np.uint64(0))
+    right = np.zeros(len(rows), np.uint64)
+    right[by_key] = matches.right
+    wrong = area_conditions(areas.take(rows))
+    wrong[~truth.exhaustive(keys)] = 0
+    wrong[by_key] &= ~(matches.right | matches.ignored)
     fitting = rules.fitting_limit(truth.num_categories)
     return Verdicts(
         detections.labels.take(rows),
@@ -139,7 +141,7 @@ def find_verdicts(
         judged.images.take(order),
         None if fitting is None else within_limit(detections, fitting, of_category=False)[rows],
         right,
-        blamed & ~(right | ignored),
+        wrong,
         _count_objects(truth),
         judged.num_detections,
         rows,

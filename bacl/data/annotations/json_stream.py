@@ -74,6 +74,11 @@ def stream_list(path: Path, place: str, block: int = 1 << 22) -> Iterator[tuple[
             raise reader.error("text after the end of the list")
 
 
+def open_bytes(path: Path) -> Any:
+    """Opens a file, unpacked where its name ends in .gz."""
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIO]:
     opened: Any = gzip.open if path.suffix == ".gz" else open

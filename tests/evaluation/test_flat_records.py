@@ -1,0 +1,173 @@
+"""Results files whose records are written alike are read as columns, to the same numbers."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from bacl.evaluation import flat_records, results_json
+from bacl.evaluation.detection_columns import COLUMN_NAMES
+from bacl.evaluation.flat_records import OtherLayoutError, read_pieces
+from bacl.evaluation.results_json import ResultsWriter, load_results
+
+NUMBERS = [0, 1, -1, 0.5, -0.0, 1e-05, 3.25e-300, 1e22, 57.30407437765738, 123456789, 2**53 + 1]
+RECORD = {"image_id": 1, "category_id": 7, "bbox": [1.5, 2, 3, 4], "score": 0.5}
+
+
+@pytest.fixture
+def table(open_table):
+    lists = {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    return open_table(
+        {
+            "images": [
+                {"id": i, "file_name": f"{i}.jpg", "height": 99, "width": 99, **lists}
+                for i in (4, 1, 9)
+            ],
+            "categories": [{"id": i, "name": str(i), "frequency": "c"} for i in (3, 7)],
+            "annotations": [
+                {"id": 1, "image_id": 4, "category_id": 7, "bbox": [1.0, 1, 9, 9], "area": 81.0}
+            ],
+        }
+    )[1]
+
+
+def records(count, **more):
+    draw = np.random.default_rng(count)
+    return [
+        {
+            "image_id": int(draw.choice([1, 4, 9])),
+            "category_id": int(draw.choice([3, 7])),
+            "bbox": [NUMBERS[i] for i in draw.integers(0, len(NUMBERS), 4)],
+            "score": float(draw.choice([draw.random(), 1e-7, 1.0])),
+            **more,
+        }
+        for _ in range(count)
+    ]
+
+
+def equal(one, other):
+    return all(
+        getattr(one, name).dtype == getattr(other, name).dtype
+        and getattr(one, name).tobytes() == getattr(other, name).tobytes()
+        for name in COLUMN_NAMES
+    )
+
+
+@pytest.fixture
+def both(table, monkeypatch):
+    """File -> what is read as columns, and what record by record."""
+
+    def read(file):
+        with monkeypatch.context() as alone:
+            alone.setattr(results_json, "stream_list", None)
+            columns = load_results(file, table)
+        with monkeypatch.context() as alone:
+            alone.setattr(results_json, "_flat", lambda path, table: None)
+            return columns, load_results(file, table)
+
+    return read
+
+
+WAYS = {
+    "as json writes it": json.dumps,
+    "without spaces": lambda all_: json.dumps(all_, separators=(",", ":")),
+    "over lines": lambda all_: "\n" + json.dumps(all_, indent=2) + "\n",
+    "with a byte order mark": lambda all_: "\ufeff" + json.dumps(all_),
+    "exponents with E": lambda all_: json.dumps(all_).replace("e-", "E-").replace("e+", "E+"),
+    "in another order": lambda all_: json.dumps([dict(reversed(each.items())) for each in all_]),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 900])
+@pytest.mark.parametrize("more", [{}, {"id": 5, "area": 2.5, "point": [1, 2.5]}])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_columns_are_what_is_read_record_by_record(both, tmp_path, way, more, count):
+    file = tmp_path / "results.json"
+    file.write_text(way(records(count, **more)), encoding="utf-8")
+    assert equal(*both(file))
+
+
+def test_pieces_of_a_file_do_not_show(both, tmp_path, monkeypatch):
+    file = tmp_path / "results.json.gz"
+    file.write_bytes(gzip.compress(json.dumps(records(300)).encode()))
+    monkeypatch.setattr(flat_records, "_PIECE", 700)
+    assert equal(*both(file))
+
+
+def test_our_own_files_are_read_so(table, both, tmp_path):
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(records(50)))
+    found = load_results(file, table)
+    with ResultsWriter(tmp_path / "own.json", table) as writer:
+        writer.write_columns(found)
+    assert equal(*both(tmp_path / "own.json"))
+    assert equal(load_results(tmp_path / "own.json", table), found)
+
+
+def changed(number, old, new):
+    """The text of three records, in one of which something is written otherwise."""
+    texts = [json.dumps(RECORD) for _ in range(3)]
+    assert texts[number].count(old) == 1
+    texts[number] = texts[number].replace(old, new)
+    return f"[{', '.join(texts)}]"
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"score"', '"scor3e"'),
+        ('"score"', '"sco-re"'),
+        ('"score"', '"scoEre"'),
+        ('"score"', '"scor"'),
+        ('"score": 0.5', '"score": 0.5, "score": 0.5'),
+        ('"score": 0.5', '"score"1: 0.5'),
+        ("0.5", "0.5 1"),
+        ("0.5", "00.5"),
+        ("0.5", ".5"),
+        ("0.5", "+1"),
+        ("0.5", "-"),
+        ("0.5", "1e"),
+        ("0.5", '"0.5"'),
+        ("0.5", "true"),
+        ("0.5", "NaN"),
+        ("0.5", "9" * 400),
+        ("[1.5, 2, 3, 4]", "[1.5, 2, 3]"),
+        ("[1.5, 2, 3, 4]", "[1.5, 2, 3, 4, 5]"),
+        ("[1.5, 2, 3, 4]", "[1.5, 2, [3, 4]]"),
+        ('"image_id": 1', '"image_id": 1.0'),
+        ('"image_id": 1', '"image_id": 1e0'),
+        ('"image_id": 1', '"image_id": 9223372036854775808'),
+        ('"image_id": 1, "category_id": 7', '"category_id": 7, "image_id": 1, "image_id": 1'),
+        ("}", "}}"),
+        ("{", "{{"),
+    ],
+)
+def test_what_is_written_otherwise_is_not_read_so(number, old, new):
+    content = changed(number, old, new).encode()
+    pieces = iter([content, b""])
+    with pytest.raises(OtherLayoutError):
+        list(read_pieces(lambda _: next(pieces)))
+
+
+@pytest.mark.parametrize("separator", [", [", "], ", ", 5, ", ", null, ", ",, ", " ", "", ", ]"])
+def test_what_stands_between_records_is_a_comma(separator):
+    content = f"[{separator.join([json.dumps(RECORD)] * 3)}]".encode()
+    pieces = iter([content, b""])
+    with pytest.raises(OtherLayoutError):
+        list(read_pieces(lambda _: next(pieces)))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[", b"[,]", b"[1]", b"[[]]", b"[{}]", b"[]]", b"[5 " * 10**6]
+)
+def test_what_is_no_list_of_records_is_not_read_so(content):
+    pieces = iter([content, b""])
+    with pytest.raises(OtherLayoutError):
+        list(read_pieces(lambda _: next(pieces)))
+
+
+def test_a_list_of_none_has_no_pieces():
+    pieces = iter([b" [ ] \n", b""])
+    assert list(read_pieces(lambda _: next(pieces))) == []
