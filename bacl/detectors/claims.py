@@ -17,9 +17,9 @@ Claims = tuple[Tensor, Tensor, Tensor]
 """Of each box, (N,) or (B, N): the highest overlap, float32; the row of the first object that has
 it, int64; one more than the row of the last object that it belongs to, int32, and 0 without one."""
 CLAIMS = torch.float32, torch.int64, torch.int32
-AT_ONCE = 2**20, 2**26
+AT_ONCE = 2**22, 2**26
 """Pairs of an object and a box whose overlaps are there at once, on a CPU and on a GPU."""
-IN_CACHE = 2**17, 2**26
+IN_CACHE = 2**18, 2**26
 """Pairs whose overlaps are computed together, in some 40 bytes each: on a CPU, in its cache."""
 
 

@@ -1,23 +1,26 @@
 """From class probabilities and box deltas to the best detections of an image.
 
 P: proposals. C: foreground classes. A candidate is a (proposal, class) pair. n: candidates that
-enter suppression together, best first. E: pairs of candidates of one class.
+enter suppression together, best first.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bacl.data.batch import Detections
-from bacl.detectors.boxes import clip_boxes
+from bacl.detectors.boxes import clipped, limits
+from bacl.detectors.candidates import Candidates
+from bacl.detectors.class_suppression import free, survivors
+from bacl.detectors.ranking import Ranking
+from bacl.detectors.transfers import Awaited
 from bacl.options.ranges import Count, PositiveShare, ShareBelowOne
 
 FIRST = 2
 """Candidates ranked at first, in units of `max_detections`."""
-GROWTH = 4
-"""Factor by which the ranked part grows while too few candidates survive."""
 BLOCK = 2048
 """Most candidates that enter suppression at once: bounds the pairs held in memory."""
 
@@ -84,119 +87,67 @@ class Postprocess:
         Raises:
             ValueError: A score, or the box of a detection, is not finite (training diverged).
         """
-        scores = probabilities[:, :-1].float()
-        deltas_of = deltas.unflatten(1, (-1, 4)).expand(-1, scores.shape[1], -1)
-        kept = _nothing(scores.device)
-        for ranks in self._ranked(scores.flatten()):
-            proposal, label = ranks // scores.shape[1], ranks % scores.shape[1]
-            boxes = self.decode(deltas_of[proposal, label], proposals[proposal])
-            found = Detections(clip_boxes(boxes.float(), size), scores[proposal, label], label)
-            kept = self._suppress(kept, found)
-            if len(kept.labels) >= self.max_detections:
-                break
-        return _finite(_select(kept, slice(self.max_detections)))
+        (detections,) = self.together([proposals], [deltas], [probabilities], [size])
+        return detections
 
-    def _ranked(self, scores: Tensor) -> Iterator[Tensor]:
-        """Flat indices of candidates, best first, in blocks.
+    @torch.no_grad()
+    def together(
+        self,
+        proposals: Sequence[Tensor],
+        deltas: Sequence[Tensor],
+        probabilities: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[Detections]:
+        """Each image's detections; a GPU is waited for about as often as for one image alone."""
+        scores, awaited = [each[:, :-1].float() for each in probabilities], Awaited()
+        first = FIRST * self.max_detections
+        rankings = [Ranking(x.flatten(), self.score_threshold, first, awaited) for x in scores]
+        blocks = [ranking.blocks(BLOCK) for ranking in rankings]
+        kept = [_nothing(own.device) for own in scores]
+        images = list(range(len(scores)))
+        while images:
+            ranks = {image: block for image in images for block in islice(blocks[image], 1)}
+            taken = [
+                self._taken(proposals[image], deltas[image], scores[image], own)
+                for image, own in ranks.items()
+            ]
+            images = list(ranks)
+            if taken:
+                found = self._decoded(taken, [sizes[image] for image in images])
+                left = self._suppressed([kept[i] for i in images], found, scores[0].shape[1])
+                for image, own in zip(images, left, strict=True):
+                    kept[image] = _chain(kept[image], own)
+            images = [i for i in images if len(kept[i].labels) < self.max_detections]
+        return _finite([_select(own, slice(self.max_detections)) for own in kept])
 
-        Where more are needed a longer part is selected again: as it grows geometrically, there are
-        few selections, and none sorts scores that are not asked for.
-        """
-        above = torch.count_nonzero(scores > self.score_threshold)
-        count, total = torch.stack((above.double(), scores.sum().double())).tolist()
-        if not np.isfinite(total):
-            raise ValueError("probabilities hold values that are not finite: the model diverged")
-        taken, wanted = 0, FIRST * self.max_detections
-        while taken < count:
-            wanted = min(wanted, int(count))
-            yield from _best(scores, wanted)[taken:].split(BLOCK)
-            taken, wanted = wanted, GROWTH * wanted
+    def _taken(
+        self, proposals: Tensor, deltas: Tensor, scores: Tensor, ranks: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Deltas and proposals (·, 4), scores and labels (·,) at `ranks` among scores (P, C)."""
+        classes = scores.shape[1]
+        proposal, label = ranks // classes, ranks % classes
+        per_class = deltas.unflatten(1, (-1, 4)).expand(-1, classes, -1)
+        return per_class[proposal, label], proposals[proposal], scores[proposal, label], label
 
-    def _suppress(self, kept: Detections, found: Detections) -> Detections:
-        """`kept`, whose fate is settled, then the survivors of `found`, which rank behind."""
-        better, worse = _pairs_between(kept.labels, found.labels)
-        overlapping = _iou(kept.boxes, found.boxes, better, worse) > self.tolerated_iou
-        free = _count(worse, overlapping, len(found.labels)) == 0
-        found = _select(found, free.nonzero().squeeze(1))
-        better, worse = _pairs_within(found.labels)
-        overlapping = _iou(found.boxes, found.boxes, better, worse) > self.tolerated_iou
-        survives = _greedy(better[overlapping], worse[overlapping], len(found.labels))
-        return _chain(kept, _select(found, survives.nonzero().squeeze(1)))
+    def _decoded(
+        self, taken: Sequence[tuple[Tensor, ...]], sizes: Sequence[tuple[int, int]]
+    ) -> Candidates:
+        deltas, proposals, scores, labels = (torch.cat(x) for x in zip(*taken, strict=True))
+        boxes = self.decode(deltas, proposals).float()
+        found = Candidates(boxes, scores, labels, [len(image[-1]) for image in taken])
+        found.boxes = clipped(boxes, limits(sizes, boxes.device)[found.images])
+        return found
 
-
-def _best(scores: Tensor, count: int) -> Tensor:
-    """Indices of the `count` greatest scores (·,), descending, equal ones by ascending index."""
-    cutoff = scores.topk(count, sorted=False).values.amin()
-    indices = (scores >= cutoff).nonzero().squeeze(1)
-    return indices[scores[indices].argsort(descending=True, stable=True)[:count]]
-
-
-def _pairs_between(kept: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """All (i, j) with equal `kept`[i] and `labels`[j], as two tensors (E,)."""
-    ordered, position = kept.sort()
-    begin = torch.searchsorted(ordered, labels)
-    end = torch.searchsorted(ordered, labels, right=True)
-    better, worse = _members(begin, end)
-    return position[better], worse
-
-
-def _pairs_within(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """All (i, j) with equal `labels`[i] and `labels`[j] and i < j, as two tensors (E,)."""
-    ordered, position = labels.sort(stable=True)
-    begin = torch.searchsorted(ordered, ordered)
-    better, worse = _members(begin, torch.arange(len(labels), device=labels.device))
-    return position[better], position[worse]
-
-
-def _members(begin: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Every member of the ranges [`begin`, `end`) with the number of its range, in order."""
-    count = end - begin
-    owner = torch.arange(len(count), device=count.device).repeat_interleave(count)
-    before = count.cumsum(0) - count
-    return torch.arange(len(owner), device=count.device) + (begin - before)[owner], owner
-
-
-def _iou(boxes: Tensor, others: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    """IoU (E,) of `boxes`[i] (·, 4) with `others`[j] (·, 4), NaN where both are empty.
-
-    Operations and their order are those of the usual kernels, so that borderline pairs agree.
-    """
-    left, top, right, bottom = boxes.t().contiguous().index_select(1, i)
-    other_left, other_top, other_right, other_bottom = others.t().contiguous().index_select(1, j)
-    width = torch.minimum(right, other_right).sub_(torch.maximum(left, other_left))
-    height = torch.minimum(bottom, other_bottom).sub_(torch.maximum(top, other_top))
-    shared = width.clamp_(min=0).mul_(height.clamp_(min=0))
-    return shared / (_areas(boxes)[i] + _areas(others)[j]).sub_(shared)
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-
-
-def _count(index: Tensor, flags: Tensor, size: int) -> Tensor:
-    """How many of `flags` (E,) are set per value of `index` (E,): (size,) int32."""
-    counts = torch.zeros(size, dtype=torch.int32, device=index.device)
-    return counts.index_add_(0, index, flags.int())
-
-
-def _greedy(better: Tensor, worse: Tensor, count: int) -> Tensor:
-    """Which of `count` candidates greedy suppression keeps, (count,) bool.
-
-    Args:
-        better: (E,) the better candidate of each overlapping pair.
-        worse: (E,) the worse one.
-        count: Number of candidates, n.
-
-    All start as kept. A round drops exactly those that overlap a better candidate kept by the round
-    before, so after k rounds the answer is final for chains of k overlaps, and a round that
-    changes nothing has found the only answer. Chains are short where classes are many.
-    """
-    keeps = torch.ones(count, dtype=torch.bool, device=better.device)
-    while True:
-        updated = _count(worse, keeps[better], count) == 0
-        if torch.equal(updated, keeps):
-            return keeps
-        keeps = updated
+    def _suppressed(
+        self, kept: Sequence[Detections], found: Candidates, num_classes: int
+    ) -> list[Detections]:
+        """Each image's survivors of `found`, which rank behind `kept`, whose fate is settled."""
+        if any(len(image.labels) for image in kept):
+            old = Candidates.of(kept)
+            both = old.groups(num_classes), found.boxes, found.groups(num_classes)
+            found = found.where(free(old.boxes, *both, self.tolerated_iou))
+        groups = found.groups(num_classes)
+        return found.where(survivors(found.boxes, groups, self.tolerated_iou)).split()
 
 
 def _greatest_tolerated(iou: float, suppress_equal: bool) -> float:
@@ -226,7 +177,7 @@ def _select(detections: Detections, index: Tensor | slice) -> Detections:
     return Detections(detections.boxes[index], detections.scores[index], detections.labels[index])
 
 
-def _finite(detections: Detections) -> Detections:
-    if not torch.isfinite(detections.boxes).all():
+def _finite(images: list[Detections]) -> list[Detections]:
+    if not torch.isfinite(torch.cat([image.boxes for image in images])).all():
         raise ValueError("deltas or proposals hold values that are not finite: the model diverged")
-    return detections
+    return images

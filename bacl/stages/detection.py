@@ -65,13 +65,9 @@ def _classified(
     targets: Sequence[Target],
 ) -> list[Detections]:
     """Detections of each image in pixels of the network's input, without masks."""
-    rows = zip(regions, logits, targets, strict=True)
-    return [
-        detector.detect(
-            region,
-            head.calibrated(own, region.levels, variant.calibration),
-            target.size,
-            variant.postprocess,
-        )
-        for region, own, target in rows
+    scores = [
+        head.calibrated(own, region.levels, variant.calibration)
+        for region, own in zip(regions, logits, strict=True)
     ]
+    sizes = [target.size for target in targets]
+    return detector.detect_together(regions, scores, sizes, variant.postprocess)

@@ -237,3 +237,34 @@ def test_recorded_detections_stay(shared: Path, model: str, image: int) -> None:
     found = rule(detections[:, :4], torch.zeros(len(labels), 4), probabilities, (256, 320))
     torch.testing.assert_close(found.labels, labels)
     torch.testing.assert_close(found.boxes, detections[:, :4], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("block", [7, 2048])
+def test_images_together_give_what_each_gives_alone(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of different numbers of proposals, with ties; some have too few candidates, or none."""
+    monkeypatch.setattr(postprocess, "BLOCK", block)
+    rule = Postprocess(0.3, 0.5, 25, shifted)
+    cases = [random_case(count, 5, levels=4) for count in (200, 0, 30, 1, 90)]
+    cases[2][2].mul_(0.2)  # below the threshold
+    sizes = [(120, 160), (50, 50), (120, 160), (90, 100), (40, 160)]
+    found = rule.together(*zip(*cases, strict=True), sizes)
+    assert [len(each.labels) > 0 for each in found[:3]] == [True, False, False]
+    assert len(found[0].labels) == 25
+    for each, case, size in zip(found, cases, sizes, strict=True):
+        alone = rule(*case, size)
+        assert_same(each, alone)
+        assert_same(each, plain_loop(*case, size, 0.3, 0.5, 25))
+
+
+def test_a_broken_image_is_told_beside_others() -> None:
+    cases = [random_case(20, 3) for _ in range(3)]
+    rule, sizes = Postprocess(1e-4, 0.5, 9, shifted), [SIZE] * 3
+    cases[1][2][3, 1] = torch.inf
+    with pytest.raises(ValueError, match="probabilities"):
+        rule.together(*zip(*cases, strict=True), sizes)
+    cases[1][2][3, 1] = 0.5
+    cases[2][1].fill_(torch.nan)
+    with pytest.raises(ValueError, match="deltas"):
+        rule.together(*zip(*cases, strict=True), sizes)

@@ -15,9 +15,12 @@ from lightning.pytorch import Callback
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bacl.data.batch import Batch
 from bacl.detectors import roi_pooling
 
-WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "bincount", "nms"}
+WAITING = {  # by the names of operators
+    *("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "bincount", "nms", "equal")
+}
 COPYING = (torch.tensor, torch.as_tensor, torch.Tensor.tolist, torch.Tensor.cpu)
 SUPPRESSION = 5
 """Non-maximum suppressions of an image, one on each pyramid level; nothing else waits per image."""
@@ -27,6 +30,10 @@ pyramid levels of the drawn anchors (1); pyramid levels of the drawn RoIs, and o
 CASCADE = 2 * 2
 """Each later stage of a cascade: candidates among its RoIs, and whether they are finite (1);
 pyramid levels of the drawn ones (1)."""
+INFERENCE = 1 + 5
+"""Levels of the proposals, and whether they are finite (1); for a head its candidates (1), those of
+one class and image (1), which of them overlap (1), who survives (1), whether boxes are finite (1).
+"""
 EXTRA = {"cascade_small": CASCADE, "mask_small": 0}
 """Beside those of a Faster R-CNN."""
 WAITING_FOR_NOTHING = (
@@ -111,12 +118,13 @@ class HostWaits(Callback):
                 mode.__exit__(None, None, None)
 
 
+def align(features, rois, side, scale, ratio):
+    return torchvision.ops.roi_align(features, rois, side, scale, ratio, aligned=True)
+
+
 @pytest.fixture
 def waits(bench, monkeypatch):
     """Counts the waits of a step of the classifier stage with overrides: by images and others."""
-
-    def align(features, rois, side, scale, ratio):
-        return torchvision.ops.roi_align(features, rois, side, scale, ratio, aligned=True)
 
     def count(*overrides: str) -> tuple[int, int]:
         seen = HostWaits()
@@ -140,6 +148,7 @@ def test_the_counter_sees_what_waits():
     values.sum().item()
     values[mask]
     values[mask] = 3.0
+    torch.equal(values, values)
     values.nonzero()
     mask.unique()
     values.tolist()
@@ -150,7 +159,17 @@ def test_the_counter_sees_what_waits():
     values.tolist()
     assert seen.waits.pop("_local_scalar_dense") == 1
     assert seen.waits == dict.fromkeys(
-        ["index", "index_put_", "nonzero", "_unique2", "tolist", "tensor", "repeat_interleave"], 1
+        [
+            "index",
+            "index_put_",
+            "equal",
+            "nonzero",
+            "_unique2",
+            "tolist",
+            "tensor",
+            "repeat_interleave",
+        ],
+        1,
     )
 
 
@@ -159,6 +178,22 @@ def test_waits_of_the_detector_do_not_grow_with_the_images(waits, images):
     suppressed, others = waits(*heads("cross_entropy", 1), f"datamodule.batch_size={images}")
     assert suppressed == SUPPRESSION * images
     assert others == DETECTOR
+
+
+@pytest.mark.parametrize("images", [1, 4])
+def test_waits_at_inference_do_not_grow_with_the_images(bench, monkeypatch, images):
+    monkeypatch.setattr(roi_pooling, "roi_align", align)
+    score = "detector.postprocess.score_threshold=0"
+    table = bench("classifier", *heads("cross_entropy", 1), score)
+    batch = next(iter(table.data.val_dataloader()))
+    several = Batch(batch.images[:1].repeat(images, 1, 1, 1), batch.targets[:1] * images)
+    seen = HostWaits()
+    with seen.modes[0], seen.modes[1]:
+        (found,) = table.stage.eval().detect(several).values()
+    assert all(len(image.labels) > 0 for image in found)
+    assert seen.waits.pop("nms") == SUPPRESSION * images
+    assert seen.waits.pop("equal") <= 5  # by the longest chain of boxes that suppress each other
+    assert seen.waits.total() == INFERENCE
 
 
 @pytest.mark.parametrize("name", EXTRA)
