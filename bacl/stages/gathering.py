@@ -48,7 +48,7 @@ def gather(
     """
     for step, batch in enumerate(batches):
         batch = batch.to(device)
-        seed_draws(seed, step, SAMPLING)
+        seed_draws(seed, step, SAMPLING, device)
         regions = detector.training_regions(detector.pyramid(batch.images), batch.targets)
         for head, calibration in pairs:
             head.gather(regions.levels, calibration)

@@ -182,7 +182,8 @@ class DetectionStage(LightningModule):
         self.dropped = set(checkpoint["dropped_heads"])
 
     def _seed_step(self, purpose: int) -> None:
-        seed_draws(self._seed, self.trainer.fit_loop.epoch_loop.total_batch_idx, purpose)
+        step = self.trainer.fit_loop.epoch_loop.total_batch_idx
+        seed_draws(self._seed, step, purpose, self.device)
 
     def _extra_boxes(self, batch: Batch) -> dict[Hashable, ExtraBoxes]:
         """Boxes that heads want features of; those that want the same ones share them."""
