@@ -124,37 +124,38 @@ def _table(
     """Bags are bins (R * s * s), rows are pixels (B * H * W) of features of `shape`."""
     if not torch.isfinite(rois).all():
         raise ValueError("rois hold values that are not finite: the model diverged")
-    height, width = shape[2:]
-    x1, y1, x2, y2 = (rois[:, 1:] * spatial_scale - 0.5).unbind(1)
-    along_y = _support(y1, y2 - y1, bins, height, sampling_ratio)
-    along_x = _support(x1, x2 - x1, bins, width, sampling_ratio)
-    below = rois[:, :1].int() * height  # rows of the images before
-    return _outer(along_y._replace(first=along_y.first + below), along_x, width)
+    low, high = (rois[:, 1:] * spatial_scale - 0.5).t().unflatten(0, (2, 2))
+    along_x, along_y = _supports(low, high - low, bins, (shape[3], shape[2]), sampling_ratio)
+    below = rois[:, :1].int() * shape[2]  # rows of the images before
+    return _outer(along_y._replace(first=along_y.first + below), along_x, shape[3])
 
 
-def _support(start: Tensor, length: Tensor, bins: int, limit: int, sampling_ratio: int) -> _Support:
-    """Pixels and weights along an axis of `limit` pixels, whose centres are the whole numbers.
+def _supports(
+    start: Tensor, length: Tensor, bins: int, limits: tuple[int, int], sampling_ratio: int
+) -> list[_Support]:
+    """Pixels and weights along both axes, of `limits` pixels, whose centres are whole numbers.
 
     A sample more than one pixel outside counts as zero, others outside move onto the border. RoIs
-    begin at `start` (R,) and have `length` (R,); without samples where that is not positive.
+    begin at `start` (2, R) and have `length` (2, R); without samples where that is not positive.
     """
-    size = (length / bins)[:, None, None]
+    limit = torch.tensor(limits).view(2, 1, 1, 1)
+    size = (length / bins)[..., None, None]
     samples = torch.full_like(size, sampling_ratio) if sampling_ratio else size.ceil().clamp(min=0)
-    index = torch.arange(max(int(samples.max()), 1))
-    begin = start[:, None, None] + torch.arange(bins)[:, None] * size
+    index = torch.arange(max(int(samples.amax()), 1))
+    begin = start[..., None, None] + torch.arange(bins)[:, None] * size
     position = begin + (index + 0.5) * size / samples.clamp(min=1)
     inside = (index < samples) & (position >= -1) & (position <= limit)
-    position = position.clamp(0, limit - 1)
+    position = position.clamp(min=0).minimum((limit - 1).to(position.dtype))
     low = position.long()
     rest = position - low
-    first = low.where(inside, limit - 1).amin(2)
-    last = (low + (rest > 0)).where(inside, -1).amax(2)
+    first = low.where(inside, limit - 1).amin(3)
+    last = (low + (rest > 0)).where(inside, -1).amax(3)
     extent = (last - first + 1).clamp(min=0)
     share = inside / samples.clamp(min=1)
-    place = (low - first.unsqueeze(2)).where(inside, 0)
-    weights = start.new_zeros(*extent.shape, max(int(extent.max()), 1) + 1)
-    weights.scatter_add_(2, place, share * (1 - rest)).scatter_add_(2, place + 1, share * rest)
-    return _Support(first.int(), extent.int(), weights)
+    place = (low - first.unsqueeze(3)).where(inside, 0)
+    weights = start.new_zeros(*extent.shape, max(int(extent.amax()), 1) + 1)
+    weights.scatter_add_(3, place, share * (1 - rest)).scatter_add_(3, place + 1, share * rest)
+    return list(map(_Support, first.int(), extent.int(), weights))
 
 
 def _outer(along_y: _Support, along_x: _Support, width: int) -> _Table:
