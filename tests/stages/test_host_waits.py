@@ -1,27 +1,18 @@
 """How often a training step of the classifier stage would wait for a GPU.
 
-The host waits where it needs a number from the device: the size of a result that depends on values,
-a value itself, or a copy of a fresh tensor to it; for what `sent` copies from page-locked memory it
-does not wait. On a CPU these cost nothing, but they can be counted. RoIAlign is torchvision's here,
-as on a GPU.
+On a CPU these cost nothing, but they can be counted (`benchmarks/counting.py`). RoIAlign is
+torchvision's here, as on a GPU.
 """
-
-from collections import Counter
 
 import pytest
 import torch
 import torchvision
+from counting import Operators
 from lightning.pytorch import Callback
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bacl.data.batch import Batch
 from bacl.detectors import roi_pooling
 
-WAITING = {  # by the names of operators
-    *("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "bincount", "nms", "equal")
-}
-COPYING = (torch.tensor, torch.as_tensor, torch.Tensor.tolist, torch.Tensor.cpu)
 SUPPRESSION = 5
 """Non-maximum suppressions of an image, one on each pyramid level; nothing else waits per image."""
 DETECTOR = 3
@@ -65,57 +56,20 @@ OF_FEATURES = {
 """Heads that look at more than logits, beside each other: features are summed once for all."""
 
 
-class Operators(TorchDispatchMode):
-    """Counts operators whose result has a size that only the device knows, or is a number."""
-
-    def __init__(self, waits: Counter):
-        super().__init__()
-        self.waits = waits
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        if name in WAITING or (name.startswith("index") and masked(args)):
-            self.waits[name] += 1
-        if name == "repeat_interleave" and "output_size" not in (kwargs or {}):
-            self.waits[name] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def masked(args) -> bool:
-    """Whether these are arguments of an indexing with a mask."""
-    index = args[1] if isinstance(args[1], list | tuple) else ()
-    return any(part is not None and part.dtype == torch.bool for part in index)
-
-
-class Copies(TorchFunctionMode):
-    """Counts copies to and from the device, which a CPU has none of."""
-
-    def __init__(self, waits: Counter):
-        super().__init__()
-        self.waits = waits
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func in COPYING:
-            self.waits[func.__name__] += 1
-        return func(*args, **(kwargs or {}))
-
-
 class HostWaits(Callback):
     """Counts the waits of the second step, backward pass and optimiser included."""
 
     def __init__(self):
-        self.waits: Counter = Counter()
-        self.modes = (Operators(self.waits), Copies(self.waits))
+        self.operators = Operators()
+        self.waits = self.operators.waits
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if batch_idx == 1:
-            for mode in self.modes:
-                mode.__enter__()
+            self.operators.__enter__()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if batch_idx == 1:
-            for mode in reversed(self.modes):
-                mode.__exit__(None, None, None)
+            self.operators.__exit__(None, None, None)
 
 
 def align(features, rois, side, scale, ratio):
@@ -188,7 +142,7 @@ def test_waits_at_inference_do_not_grow_with_the_images(bench, monkeypatch, imag
     batch = next(iter(table.data.val_dataloader()))
     several = Batch(batch.images[:1].repeat(images, 1, 1, 1), batch.targets[:1] * images)
     seen = HostWaits()
-    with seen.modes[0], seen.modes[1]:
+    with seen.operators:
         (found,) = table.stage.eval().detect(several).values()
     assert all(len(image.labels) > 0 for image in found)
     assert seen.waits.pop("nms") == SUPPRESSION * images

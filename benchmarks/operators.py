@@ -1,0 +1,122 @@
+"""Operators that a training step dispatches, and how often the host waits: what a GPU waits for.
+
+    python benchmarks/operators.py
+
+On a GPU a step of this size takes as long as Python needs to launch it, and what Python launches
+can be counted without one. Counted is what is left on a GPU: RoIAlign is torchvision's there, and
+an optimiser's step is fused. Views and what only makes a handle are left out; an operator over a
+list of tensors is one, as it is there. Non-maximum suppression, which waits too, stands apart.
+The steps are those of `benchmarks/training_step.py` and `one_pass.py` (R-50-FPN, two images), on
+small images: their size hardly changes the numbers.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import one_pass
+import torch
+import torchvision
+import training_step
+from counting import Operators
+from hydra.utils import instantiate
+from torch import Tensor
+
+from bacl.detectors import roi_pooling
+from bacl.heads import Head, together
+
+CLASSES = 60
+SIDE = 96
+HEADS = (2, 9)
+
+
+@contextmanager
+def as_on_a_gpu() -> Iterator[None]:
+    """RoIAlign is torchvision's, heads of one kind are computed together, SGD is fused."""
+    own = roi_pooling.roi_align, together.ALONE_ON, training_step.optimiser, one_pass.optimiser
+
+    def align(features: Tensor, rois: Tensor, side: int, scale: float, ratio: int) -> Tensor:
+        return torchvision.ops.roi_align(features, rois, side, scale, ratio, aligned=True)
+
+    def fused(*modules: torch.nn.Module) -> torch.optim.Optimizer:
+        parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+        return torch.optim.SGD(parameters, lr=1e-9, momentum=0.9, weight_decay=1e-4, fused=True)
+
+    roi_pooling.roi_align, together.ALONE_ON = align, ()
+    training_step.optimiser = one_pass.optimiser = fused
+    try:
+        yield
+    finally:
+        roi_pooling.roi_align, together.ALONE_ON = own[:2]
+        training_step.optimiser, one_pass.optimiser = own[2:]
+
+
+def counted(step: Callable[[], Any]) -> Operators:
+    """What a step's second run asks for, forward, backward and optimiser."""
+    step()
+    with Operators() as seen:
+        step()
+    return seen
+
+
+def peer(images: int = 2) -> Callable[[], Any]:
+    """The step of torchvision's detector, its resize included."""
+    batch = training_step.images_and_objects(CLASSES, images, sides=(SIDE, 128))
+    return training_step.torchvision_step(*batch, CLASSES, SIDE)
+
+
+def steps(images: int = 2) -> dict[str, Callable[[], Any]]:
+    """Our steps, ready to run, of pictures that have been resized."""
+    torch.manual_seed(0)
+    batch = training_step.images_and_objects(CLASSES, images, sides=(SIDE, 128))
+    resized = training_step.torchvision_resize(*batch, SIDE)()
+
+    def single(head: str, frozen: bool) -> Callable[[], Tensor]:
+        config = training_step.composed(head, CLASSES)
+        return training_step.our_step(lambda: resized, config, frozen)
+
+    return {
+        "representation stage": single("bce_objectness", False),
+        "classifier stage": single("bacl", True),
+        **dict(zip(map(of_heads, HEADS), many(*resized), strict=True)),
+    }
+
+
+def of_heads(number: int) -> str:
+    """The name of the step with so many heads."""
+    return f"classifier stage, {number} heads"
+
+
+def many(images: Tensor, targets: list[Any]) -> Iterator[Callable[[], Tensor]]:
+    """Steps of several heads, all of whose classes have been seen."""
+    config = training_step.composed("bacl", CLASSES)
+    detector = instantiate(config.detector).train()
+    for part in (detector.backbone, detector.fpn, detector.box_head):
+        part.requires_grad_(False).eval()
+    for count in HEADS:
+        heads = [one_pass.bacl_head(config, number + 1) for number in range(count)]
+        know_all_classes(heads)
+        yield one_pass.classifier_step(detector, heads, images, targets)
+
+
+def know_all_classes(heads: list[Head]) -> None:
+    """As after some hundred steps: from there on the host does not wait for what was drawn."""
+    for head in heads:
+        for classifier in head.classifiers:
+            classifier.hallucination.seen.fill_(True)
+
+
+def main() -> None:
+    with as_on_a_gpu():
+        every = {"torchvision": peer(), **steps()}
+        found = {name: counted(step) for name, step in every.items()}
+    print(f"{'step':28}{'operators':>10}{'waits':>7}{'suppressions':>14}")
+    for name, seen in found.items():
+        suppressions = seen.waits.pop("nms", 0)
+        print(f"{name:28}{seen.launched.total():>10}{seen.waits.total():>7}{suppressions:>14}")
+    few, more = (found[of_heads(number)].launched.total() for number in HEADS)
+    print(f"{'each further head':28}{(more - few) / (HEADS[1] - HEADS[0]):>10.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""How many operators a training step launches: on a GPU, most of the time that it takes."""
+
+import operators
+import pytest
+
+
+@pytest.fixture(scope="module")
+def counted():
+    with operators.as_on_a_gpu():
+        return {name: operators.counted(step) for name, step in operators.steps().items()}
+
+
+def launched(counted, name: str) -> int:
+    return counted[name].launched.total()
+
+
+def test_a_step_launches_few_operators(counted):
+    assert launched(counted, "representation stage") <= 730
+    assert launched(counted, "classifier stage") <= 660
+
+
+def test_a_further_head_launches_fifteen(counted):
+    few, more = (launched(counted, operators.of_heads(n)) for n in operators.HEADS)
+    assert (more - few) / (operators.HEADS[1] - operators.HEADS[0]) <= 15
+
+
+def test_the_host_waits_as_often_for_nine_heads_as_for_two(counted):
+    few, more = (counted[operators.of_heads(n)].waits for n in operators.HEADS)
+    assert few == more
+    assert few.total() - few["nms"] <= 4
