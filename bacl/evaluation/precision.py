@@ -187,7 +187,7 @@ def _curve(
     found = np.bincount(labels, minlength=len(objects))
     true = np.arange(1, len(labels) + 1) - (np.cumsum(found) - found)[labels]
     values = true / (false + true + np.spacing(1))  # the official rounding, 1 - 2e-16 included
-    reached = np.searchsorted(RECALLS, true / objects[labels], side="right") - 1
+    reached = _reached(true / objects[labels])
     cells = labels * np.int64(len(RECALLS)) + reached
     first = np.flatnonzero(np.diff(cells, prepend=-1))  # they are in order
     if len(first):
@@ -195,6 +195,16 @@ def _curve(
     from_right = precision[:, ::-1]
     np.maximum.accumulate(from_right, axis=1, out=from_right)
     return found
+
+
+def _reached(recalls: np.ndarray) -> np.ndarray:
+    """(h,) int64 in [0, R): the highest of `RECALLS` that is not above each; for more than 1, 1.
+
+    Those are so close to hundredths that the neighbours of a rounded one are all that can be meant.
+    """
+    last = len(RECALLS) - 1
+    nearest = np.rint(np.minimum(recalls, 1.0) * last).astype(np.int64)
+    return nearest - (RECALLS[nearest] > recalls)
 
 
 def _threshold(iou: float | None) -> slice:

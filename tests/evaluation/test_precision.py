@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bacl.evaluation.precision import RECALLS, accumulate
+from bacl.evaluation.precision import RECALLS, _reached, accumulate
 
 EVERY = np.uint64((1 << 40) - 1)
 
@@ -56,3 +56,11 @@ def test_no_detections():
     found = curves([], [], [2, 0])
     assert (found.precision[:, :, 0] == 0).all()
     assert (found.recall[:, 1] == -1).all()
+
+
+def test_the_recall_that_is_reached_is_the_highest_not_above():
+    recalls = np.concatenate([np.arange(1, n + 1) / n for n in range(1, 300)])
+    recalls = np.concatenate([recalls, RECALLS, np.nextafter(RECALLS, 0), np.nextafter(RECALLS, 2)])
+    expected = np.searchsorted(RECALLS, recalls, side="right") - 1
+    assert np.array_equal(_reached(recalls), expected)
+    assert _reached(np.array([1.5, np.inf])).tolist() == [100, 100]
