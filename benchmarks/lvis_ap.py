@@ -1,14 +1,18 @@
-"""CPU seconds and peak memory of three LVIS evaluations of the same detections, one thread.
+"""CPU seconds and peak memory of LVIS evaluations of the same detections, one thread.
 
-    python benchmarks/lvis_ap.py [--images 1000] [--detections 300] [--categories 1203]
+    python benchmarks/lvis_ap.py [--images 1000] [--detections 300] [--categories 1203] [--random]
 
-Compares this project's evaluation with the official `lvis` package and, where it is installed, with
-faster-coco-eval in its LVIS mode. Each runs in a process of its own on the same generated files;
-reading the files (ours builds its annotation table) is timed apart. Peak memory is what the process
-grew by after its imports, for reading and evaluating; CPU seconds, since other work may be running.
+Compares this project's evaluation with the official `lvis` package and, where they are installed,
+with hotcoco and vernier (`pip install hotcoco vernier`), which are written in Rust. Each runs in a
+process of its own on the same generated files; reading the annotations (ours builds its table) and
+the results is timed apart, but of vernier, which reads results while it evaluates. Peak memory is
+what the process grew by after its imports; CPU seconds, since other work may be running. A third of
+the detections is near objects and a third of judged categories; with --random they are anything.
 """
 
 import argparse
+import importlib.metadata
+import importlib.util
 import json
 import os
 import resource
@@ -17,25 +21,38 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-Evaluator = tuple[Callable[[], tuple[Any, Any]], Callable[[tuple[Any, Any]], float]]
-"""How to read the files, and how to get AP from what was read."""
-EVALUATORS = ("bacl", "faster_coco_eval", "lvis")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+ONE_THREAD = dict.fromkeys(THREADS, "1")
+EVALUATORS = ("bacl", "hotcoco", "vernier", "lvis")
 
 
-def generate(folder: Path, images: int, detections: int, categories: int) -> None:
+class Evaluator(NamedTuple):
+    """Of one package."""
+
+    read_truth: Callable[[Path], Any]
+    """Annotations of a file."""
+    read_results: Callable[[Path, Any], Any]
+    """Results of a file, of these annotations."""
+    evaluate: Callable[[Any, Any], float]
+    """AP of both."""
+
+
+def generate(
+    folder: Path, images: int, detections: int, categories: int, random: bool = False
+) -> None:
     """Write annotations.json and detections.json: Zipf-like categories, 12 objects an image."""
     draw = np.random.default_rng(0)
     weights = 1 / np.arange(1, categories + 1)
     weights /= weights.sum()
     annotations: list[dict] = []
-    records: list[dict] = []
     image_records = []
+    results = (folder / "detections.json").open("w", encoding="ascii")
     for image_id in range(1, images + 1):
         objects = draw.poisson(12)
         labels = draw.choice(categories, objects, p=weights) + 1
@@ -46,7 +63,13 @@ def generate(folder: Path, images: int, detections: int, categories: int) -> Non
             annotations.append({"id": len(annotations) + 1, **annotation})
         absent = np.setdiff1d(draw.choice(categories, 20, replace=False) + 1, labels)
         judged = np.concatenate([labels, absent])
-        records += _detections(draw, image_id, detections, labels, boxes, judged, categories)
+        near = (
+            (labels[:0], boxes[:0], np.arange(categories) + 1)
+            if random
+            else (labels, boxes, judged)
+        )
+        records = _detections(draw, image_id, detections, *near, categories)
+        results.write(("[" if image_id == 1 else ", ") + json.dumps(records)[1:-1])
         listed = {
             "neg_category_ids": absent.tolist(),
             "not_exhaustive_category_ids": labels[:1].tolist(),
@@ -60,7 +83,8 @@ def generate(folder: Path, images: int, detections: int, categories: int) -> Non
     ]
     truth = {"info": {}, "categories": classes, "images": image_records, "annotations": annotations}
     (folder / "annotations.json").write_text(json.dumps(truth))
-    (folder / "detections.json").write_text(json.dumps(records))
+    results.write("]")
+    results.close()
 
 
 def _boxes(draw: np.random.Generator, number: int) -> np.ndarray:
@@ -99,18 +123,20 @@ def _detections(
 
 def measure(name: str, folder: Path) -> dict[str, float | str]:
     """Run one evaluation in this process."""
-    evaluate = {"bacl": _bacl, "lvis": _lvis, "faster_coco_eval": _faster_coco_eval}[name]
-    load, run = evaluate(folder)
-    before = _peak_mib()
-    began = time.process_time()
-    loaded = load()
-    read = time.process_time()
-    average_precision = run(loaded)
+    package = PACKAGES[name]()
+    before, times = _peak_mib(), [time.process_time()]
+    truth = package.read_truth(folder / "annotations.json")
+    times.append(time.process_time())
+    results = package.read_results(folder / "detections.json", truth)
+    times.append(time.process_time())
+    average_precision = package.evaluate(truth, results)
+    times.append(time.process_time())
+    annotations, read, evaluated = np.diff(times).tolist()
     return {
-        "name": name,
-        "load_s": read - began,
-        "evaluate_s": time.process_time() - read,
-        "peak_mib": _peak_mib() - before,
+        "annotations": annotations,
+        "results": read,
+        "evaluate": evaluated,
+        "peak": _peak_mib() - before,
         "AP": average_precision,
     }
 
@@ -119,7 +145,7 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _bacl(folder: Path) -> Evaluator:
+def _bacl() -> Evaluator:
     import torch
 
     from bacl.data.annotations.table import AnnotationTable
@@ -128,49 +154,85 @@ def _bacl(folder: Path) -> Evaluator:
 
     torch.set_num_threads(1)
 
-    def load() -> tuple[Any, Any]:
-        table = AnnotationTable.open(folder / "annotations.json", cache=folder / "cache")
-        return table, load_results(folder / "detections.json", table)
-
-    def run(loaded: tuple[Any, Any]) -> float:
-        table, detections = loaded
+    def evaluate(table: Any, detections: Any) -> float:
         metric = LVISAveragePrecision(table)
         metric.update(detections)
         return float(metric.compute()["AP"])
 
-    return load, run
+    return Evaluator(
+        lambda file: AnnotationTable.open(file, cache=file.parent / "cache"), load_results, evaluate
+    )
 
 
-def _lvis(folder: Path) -> Evaluator:
+def _lvis() -> Evaluator:
     np.float = float  # type: ignore[attr-defined]  # lvis 0.5.3 needs the removed alias
     from lvis import LVIS, LVISEval, LVISResults
 
-    def load() -> tuple[Any, Any]:
-        truth = LVIS(str(folder / "annotations.json"))
-        return truth, LVISResults(truth, str(folder / "detections.json"))
-
-    def run(loaded: tuple[Any, Any]) -> float:
-        evaluation = LVISEval(*loaded, "bbox")
+    def evaluate(truth: Any, results: Any) -> float:
+        evaluation = LVISEval(truth, results, "bbox")
         evaluation.run()
         return float(evaluation.results["AP"])
 
-    return load, run
+    return Evaluator(
+        lambda file: LVIS(str(file)), lambda file, truth: LVISResults(truth, str(file)), evaluate
+    )
 
 
-def _faster_coco_eval(folder: Path) -> Evaluator:
-    from faster_coco_eval import COCO, COCOeval_faster
+def _hotcoco() -> Evaluator:
+    from hotcoco import LVIS, LVISEval, LVISResults
 
-    def load() -> tuple[Any, Any]:
-        truth = COCO(str(folder / "annotations.json"))
-        return truth, truth.loadRes(str(folder / "detections.json"))
-
-    def run(loaded: tuple[Any, Any]) -> float:
-        evaluation = COCOeval_faster(*loaded, "bbox", lvis_style=True)
-        evaluation.params.maxDets = [300]
+    def evaluate(truth: Any, results: Any) -> float:
+        evaluation = LVISEval(truth, results, "bbox")
         evaluation.run()
-        return float(evaluation.stats[0])
+        return float(evaluation.get_results()["AP"])
 
-    return load, run
+    return Evaluator(
+        lambda file: LVIS(str(file)), lambda file, truth: LVISResults(truth, str(file)), evaluate
+    )
+
+
+def _vernier() -> Evaluator:
+    from vernier._core import evaluate_bbox_grid
+    from vernier.instance import CocoDataset
+
+    def evaluate(truth: Any, results: bytes) -> float:
+        grid = evaluate_bbox_grid(
+            truth,
+            results,
+            parity_mode="strict",
+            max_dets_per_image=300,
+            use_cats=True,
+            num_threads=1,
+        )
+        return float(grid.accumulate([300]).summarize_lvis(truth, [300]).stats[0])
+
+    return Evaluator(
+        lambda file: CocoDataset.from_lvis_json(file.read_bytes()),
+        lambda file, _: file.read_bytes(),
+        evaluate,
+    )
+
+
+PACKAGES = {"bacl": _bacl, "hotcoco": _hotcoco, "vernier": _vernier, "lvis": _lvis}
+
+
+def report(name: str, folder: Path) -> str:
+    """A line of the table, measured in another process."""
+    if importlib.util.find_spec(name) is None:
+        return f"{name:18} is not installed"
+    command = [sys.executable, __file__, "--measure", name, str(folder)]
+    environment = os.environ | ONE_THREAD
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
+    if result.returncode:
+        return f"{name:18} did not run: {result.stderr.strip().splitlines()[-1]}"
+    row = json.loads(result.stdout.splitlines()[-1])
+    version = ""
+    with suppress(importlib.metadata.PackageNotFoundError):
+        version = importlib.metadata.version(name)
+    return (
+        f"{f'{name} {version}':18}{row['annotations']:13.2f}{row['results']:9.2f}"
+        f"{row['evaluate']:10.2f}{row['peak']:10.0f}{row['AP']:12.8f}"
+    )
 
 
 def main() -> None:
@@ -178,27 +240,19 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--detections", type=int, default=300)
     parser.add_argument("--categories", type=int, default=1203)
+    parser.add_argument("--random", action="store_true", help="detections that are near nothing")
     parser.add_argument("--evaluators", nargs="+", choices=EVALUATORS, default=EVALUATORS)
     parser.add_argument("--measure", nargs=2, metavar=("EVALUATOR", "FOLDER"), help="one, as json")
-    arguments = parser.parse_args()
-    if arguments.measure:
-        print(json.dumps(measure(arguments.measure[0], Path(arguments.measure[1]))))
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure[0], Path(given.measure[1]))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        generate(Path(folder), arguments.images, arguments.detections, arguments.categories)
-        print(f"{'':18}{'read s':>9}{'evaluate s':>12}{'peak MiB':>10}{'AP':>12}")
-        environment = os.environ | ONE_THREAD
-        for name in arguments.evaluators:
-            command = [sys.executable, __file__, "--measure", name, folder]
-            result = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
-            if result.returncode:
-                print(f"{name:18} did not run: {result.stderr.strip().splitlines()[-1]}")
-                continue
-            row = json.loads(result.stdout.splitlines()[-1])
-            print(
-                f"{name:18}{row['load_s']:9.2f}{row['evaluate_s']:12.2f}"
-                f"{row['peak_mib']:10.0f}{row['AP']:12.8f}"
-            )
+        generate(Path(folder), given.images, given.detections, given.categories, given.random)
+        print(f"{'CPU seconds':18}{'annotations':>13}{'results':>9}{'evaluate':>10}", end="")
+        print(f"{'peak MiB':>10}{'AP':>12}", flush=True)
+        for name in given.evaluators:
+            print(report(name, Path(folder)), flush=True)
 
 
 if __name__ == "__main__":
