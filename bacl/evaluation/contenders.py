@@ -130,12 +130,12 @@ class Contenders:
         Every pair with an IoU of a half is among them: along each axis at least half of the
         detection lies within the object. They are few, and this is quicker to tell than the IoU.
         """
-        inside: np.ndarray | slice = slice(None)  # by x few are left to be looked at by y
-        for centre, low, high in zip(self._centres, *np.split(self._corners, 2), strict=True):
-            middle, own = centre.take(what[inside]), who[inside]
-            near = np.flatnonzero((middle >= low.take(own)) & (middle <= high.take(own)))
-            inside = near if isinstance(inside, slice) else inside[near]
-        return inside
+        x, y = self._centres
+        left, top, right, bottom = self._corners
+        middle = x.take(what)
+        near = np.flatnonzero((middle >= left.take(who)) & (middle <= right.take(who)))
+        who, middle = who[near], y.take(what[near])  # few are left
+        return near[(middle >= top.take(who)) & (middle <= bottom.take(who))]
 
 
 def _centres(boxes: np.ndarray, rows: np.ndarray) -> np.ndarray:
