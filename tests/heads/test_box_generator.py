@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from bacl.data.batch import Target
 from bacl.heads import BoxGenerator
 
 SIZE = (400, 600)
@@ -85,3 +86,22 @@ def test_one_proposal_per_sign_pattern(generator):
 def test_equal_generators_are_one(generator):
     assert generator == BoxGenerator(generator.shared)
     assert len({generator, BoxGenerator(generator.shared), BoxGenerator(not generator.shared)}) == 2
+
+
+def test_boxes_of_a_batch_are_moved_as_image_by_image(generator):
+    none = torch.zeros(0, dtype=torch.int64)
+    sizes = [(40, 60), (90, 30), (64, 64)]
+    counts = [3, 0, 2]
+    targets = []
+    for size, count in zip(sizes, counts, strict=True):
+        corners = torch.rand(count, 2, 2).sort(dim=1).values.flatten(1)
+        boxes = corners * torch.tensor([size[1], size[0]]).repeat(2)
+        labels = torch.arange(count)
+        targets.append(Target(0, boxes, labels, size, size, size, none, none))
+    torch.manual_seed(0)
+    found = generator.around(targets)
+    torch.manual_seed(0)
+    alone = [generator(target.boxes, target.size) for target in targets]
+    assert [len(boxes) for boxes in found.boxes] == [16 * count for count in counts]
+    assert all(torch.equal(*pair) for pair in zip(found.boxes, alone, strict=True))
+    assert found.labels.tolist() == [label for n in counts for label in range(n) for _ in range(16)]

@@ -7,6 +7,7 @@ recorded, and stands in for our draws. Everything else is `DetectionStage.traini
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,9 +15,12 @@ from torch import Tensor
 
 from bacl.assembly.build import only_head
 from bacl.data.batch import Batch
+from bacl.detectors.levels import TrainingLevel
 from bacl.detectors.matching import BACKGROUND
 from bacl.detectors.sampled_rois import Drawn
 from bacl.heads import BoxGenerator, FeatureHallucination
+from bacl.heads.hallucination import jittered_moments
+from bacl.indicators import LongTermIndicator
 from bacl.stages import DetectionStage
 from tests.published.recorded import Numbers, images, numbers, pyramid, targets
 
@@ -47,7 +51,7 @@ class Replay:
             hallucination = head.classifiers[0].hallucination
             if hallucination is not None:
                 hallucination.box_generator = Recorded(True, self)
-                hallucination.generate = lambda s, h=hallucination: self._drawn(h, s)
+                hallucination.added = partial(self._added, hallucination)
         # What Lightning's trainer is needed for, and our own seeds.
         stage._seed_step = lambda purpose: None
         stage._log_losses = lambda images: None
@@ -122,6 +126,17 @@ class Replay:
         self.images_jittered += 1
         return magnitudes
 
+    def _added(
+        self,
+        hallucination: FeatureHallucination,
+        level: TrainingLevel,
+        indicator: LongTermIndicator,
+    ) -> tuple[Tensor, Tensor]:
+        """See `FeatureHallucination.added`."""
+        around = level.extra[hallucination.box_generator]
+        hallucination.follow(jittered_moments(around, hallucination.num_classes))
+        return self._drawn(hallucination, indicator.strength())
+
     def _drawn(
         self, hallucination: FeatureHallucination, strength: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -152,9 +167,9 @@ class Recorded(BoxGenerator):
 
     replay: Replay | None = None
 
-    def __call__(self, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    def draw(self, count: int, device: torch.device) -> Tensor:
         """See `BoxGenerator`."""
-        return self.jitter(boxes, size, self.replay.next_magnitudes())
+        return self.replay.next_magnitudes()
 
 
 def swapped_neighbours(stage: DetectionStage, replay: Replay, step: int) -> list[tuple[int, int]]:

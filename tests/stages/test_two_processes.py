@@ -22,8 +22,8 @@ EVERY_ROI = "detector.sampler.sampler={count:4096,positive_fraction:0.5}"
 class FixedJitter(BoxGenerator):
     """Jitters every box by the same magnitude."""
 
-    def __call__(self, boxes, size):
-        return self.jitter(boxes, size, torch.full((len(boxes), 16, 4), 0.5))
+    def draw(self, count, device):
+        return torch.full((count, 16, 4), 0.5, device=device)
 
 
 class Save(Callback):
