@@ -62,7 +62,7 @@ class _Fold(Function):
     ) -> tuple[Tensor, ...]:
         weights, gains, shifts = _parts(parameters, 3)
         inverse = torch._foreach_add(variances, eps)
-        torch._foreach_rsqrt_(inverse)
+        _rsqrt_(inverse)
         scales = torch._foreach_mul(gains, inverse)
         biases = torch._foreach_sub(shifts, torch._foreach_mul(means, scales))
         columns = [scale.view(-1, 1, 1, 1) for scale in scales]
@@ -84,6 +84,14 @@ class _Fold(Function):
             torch._foreach_mul_(to_gains, inverse)
         frozen = (None,) * len(weights)
         return None, None, None, None, *(to_weights or frozen), *(to_gains or frozen), *of_biases
+
+
+def _rsqrt_(tensors: Tensors) -> None:
+    if hasattr(torch, "_foreach_rsqrt_"):  # not before torch 2.8
+        torch._foreach_rsqrt_(tensors)
+    else:
+        for tensor in tensors:
+            tensor.rsqrt_()
 
 
 def _parts(values: Sequence[Any], count: int) -> list[Any]:

@@ -83,6 +83,13 @@ def test_folded_together_they_are_bit_for_bit_what_they_are_alone(precision, fro
         assert ours is None or torch.equal(ours, theirs)
 
 
+def test_without_what_newer_versions_of_torch_have(monkeypatch):
+    modules = convolutions(3)
+    newer = results(modules, FoldedNorms)
+    monkeypatch.delattr(torch, "_foreach_rsqrt_")
+    assert all(map(torch.equal, results(modules, FoldedNorms), newer))
+
+
 def test_under_autocast_too():
     modules = convolutions(4)
     with torch.autocast("cpu", torch.bfloat16):
