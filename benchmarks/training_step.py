@@ -47,22 +47,27 @@ def images_and_objects(
     return images, targets
 
 
-def optimiser(*modules: nn.Module) -> torch.optim.Optimizer:
-    """As a stage makes it on a CPU, from conf/schedule/1x.yaml, with a group for each module."""
+def optimiser(*modules: nn.Module, fused: bool = False) -> torch.optim.Optimizer:
+    """As a stage makes it from conf/schedule/1x.yaml, with a group for each module.
+
+    On a GPU it is fused.
+    """
     # A rate that changes nothing: random weights under fixed batch norms diverge in a few steps.
     rate = ["schedule.learning_rate=1e-9", "schedule.reference_batch=null"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         schedule = instantiate(compose(overrides=["+schedule=1x", *rate]).schedule)
     groups = parameter_groups({str(number): part for number, part in enumerate(modules)})
-    return schedule.build_optimizer(groups, images_per_step=2)
+    return schedule.build_optimizer(groups, 2, fused)
 
 
-def torchvision_step(images: list[Tensor], targets: Objects, classes: int, side: int) -> Step:
+def torchvision_step(
+    images: list[Tensor], targets: Objects, classes: int, side: int, fused: bool = False
+) -> Step:
     model = fasterrcnn_resnet50_fpn(
         weights=None, weights_backbone=None, num_classes=classes + 1, min_size=side
     ).train()
     shifted = [{**target, "labels": target["labels"] + 1} for target in targets]
-    sgd = optimiser(model)
+    sgd = optimiser(model, fused=fused)
 
     def step() -> Tensor:
         sgd.zero_grad()
@@ -81,13 +86,15 @@ def composed(head: str, classes: int) -> DictConfig:
         return compose(overrides=[*options, "+seed=0", "detector.backbone.weights=null"])
 
 
-def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step:
+def our_step(
+    resize: Resize, config: DictConfig, classifier_stage: bool, fused: bool = False
+) -> Step:
     detector: FasterRCNN = instantiate(config.detector).train()
     head = build_head(config.head, detector.level_weights).train()
     if classifier_stage:
         for part in (detector.backbone, detector.fpn, detector.box_head):
             part.requires_grad_(False).eval()
-    sgd = optimiser(detector, head)
+    sgd = optimiser(detector, head, fused=fused)
 
     def step() -> Tensor:
         sgd.zero_grad()
@@ -143,17 +150,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--classes", type=int, default=1230)
     parser.add_argument("--side", type=int, default=800, help="the images' shorter side, resized")
+    parser.add_argument("--fused", action="store_true", help="fused optimisers, as on a GPU")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
-    classes, side = arguments.classes, arguments.side
+    classes, side, fused = arguments.classes, arguments.side, arguments.fused
     batch = images_and_objects(classes)
     resize = torchvision_resize(*batch, side)
     steps = {
-        "torchvision": torchvision_step(*batch, classes, side),
-        "representation stage": our_step(resize, composed("bce_objectness", classes), False),
-        "classifier stage": our_step(resize, composed("bacl", classes), True),
+        "torchvision": torchvision_step(*batch, classes, side, fused),
+        "representation stage": our_step(resize, composed("bce_objectness", classes), False, fused),
+        "classifier stage": our_step(resize, composed("bacl", classes), True, fused),
     }
     times = median_times(steps, arguments.repeats)
     print(f"{'step':<24}{'seconds':>9}{'ratio':>8}")
