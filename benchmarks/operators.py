@@ -12,6 +12,7 @@ small images: their size hardly changes the numbers.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import one_pass
@@ -38,12 +39,8 @@ def as_on_a_gpu() -> Iterator[None]:
     def align(features: Tensor, rois: Tensor, side: int, scale: float, ratio: int) -> Tensor:
         return torchvision.ops.roi_align(features, rois, side, scale, ratio, aligned=True)
 
-    def fused(*modules: torch.nn.Module) -> torch.optim.Optimizer:
-        parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-        return torch.optim.SGD(parameters, lr=1e-9, momentum=0.9, weight_decay=1e-4, fused=True)
-
     roi_pooling.roi_align, together.ALONE_ON = align, ()
-    training_step.optimiser = one_pass.optimiser = fused
+    training_step.optimiser = one_pass.optimiser = partial(own[2], fused=True)
     try:
         yield
     finally:

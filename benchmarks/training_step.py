@@ -60,14 +60,12 @@ def optimiser(*modules: nn.Module, fused: bool = False) -> torch.optim.Optimizer
     return schedule.build_optimizer(groups, 2, fused)
 
 
-def torchvision_step(
-    images: list[Tensor], targets: Objects, classes: int, side: int, fused: bool = False
-) -> Step:
+def torchvision_step(images: list[Tensor], targets: Objects, classes: int, side: int) -> Step:
     model = fasterrcnn_resnet50_fpn(
         weights=None, weights_backbone=None, num_classes=classes + 1, min_size=side
     ).train()
     shifted = [{**target, "labels": target["labels"] + 1} for target in targets]
-    sgd = optimiser(model, fused=fused)
+    sgd = optimiser(model)
 
     def step() -> Tensor:
         sgd.zero_grad()
@@ -86,15 +84,13 @@ def composed(head: str, classes: int) -> DictConfig:
         return compose(overrides=[*options, "+seed=0", "detector.backbone.weights=null"])
 
 
-def our_step(
-    resize: Resize, config: DictConfig, classifier_stage: bool, fused: bool = False
-) -> Step:
+def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step:
     detector: FasterRCNN = instantiate(config.detector).train()
     head = build_head(config.head, detector.level_weights).train()
     if classifier_stage:
         for part in (detector.backbone, detector.fpn, detector.box_head):
             part.requires_grad_(False).eval()
-    sgd = optimiser(detector, head, fused=fused)
+    sgd = optimiser(detector, head)
 
     def step() -> Tensor:
         sgd.zero_grad()
@@ -150,18 +146,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--classes", type=int, default=1230)
     parser.add_argument("--side", type=int, default=800, help="the images' shorter side, resized")
-    parser.add_argument("--fused", action="store_true", help="fused optimisers, as on a GPU")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
-    classes, side, fused = arguments.classes, arguments.side, arguments.fused
+    classes, side = arguments.classes, arguments.side
     batch = images_and_objects(classes)
     resize = torchvision_resize(*batch, side)
     steps = {
-        "torchvision": torchvision_step(*batch, classes, side, fused),
-        "representation stage": our_step(resize, composed("bce_objectness", classes), False, fused),
-        "classifier stage": our_step(resize, composed("bacl", classes), True, fused),
+        "torchvision": torchvision_step(*batch, classes, side),
+        "representation stage": our_step(resize, composed("bce_objectness", classes), False),
+        "classifier stage": our_step(resize, composed("bacl", classes), True),
     }
     times = median_times(steps, arguments.repeats)
     print(f"{'step':<24}{'seconds':>9}{'ratio':>8}")

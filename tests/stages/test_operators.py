@@ -19,9 +19,9 @@ def test_a_step_launches_few_operators(counted):
     assert launched(counted, "classifier stage") <= 650
 
 
-def test_a_further_head_launches_fifteen(counted):
+def test_a_further_head_launches_sixteen(counted):
     few, more = (launched(counted, operators.of_heads(n)) for n in operators.HEADS)
-    assert (more - few) / (operators.HEADS[1] - operators.HEADS[0]) <= 15
+    assert (more - few) / (operators.HEADS[1] - operators.HEADS[0]) <= 16  # its step too
 
 
 def test_the_host_waits_as_often_for_nine_heads_as_for_two(counted):
