@@ -31,6 +31,7 @@ from bacl.evaluation.mask_reader import MaskReader
 from bacl.messages.shown import written
 
 _CHUNK = 1 << 20  # characters
+_LARGEST_ID = 1 << 20
 _PLACE = "record %d"
 _ROWS = 1 << 14  # detections that become text at once
 _RECORD = '{"image_id":%d,"category_id":%d,"bbox":[%r,%r,%r,%r],"score":%r%s}'
@@ -135,15 +136,15 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
 def _flat(path: Path, table: AnnotationTable) -> DetectionColumns | None:
     """What a file holds whose records are all written alike, and nothing is wrong with them."""
     images, labels, boxes, scores = array("q"), array("i"), array("d"), array("d")
-    category_ids = np.asarray(table.category_ids)
+    label_of = _labels_by_id(np.asarray(table.category_ids))
     try:
         with open_bytes(path) as file:
             for piece in read_pieces(file.read):
-                found = np.searchsorted(category_ids, piece.categories)
-                if not np.array_equal(category_ids.take(found, mode="clip"), piece.categories):
+                found = label_of.take(piece.categories.clip(-1, _LARGEST_ID) + 1, mode="clip")
+                if (found < 0).any():
                     return None
                 images.frombytes(piece.images.tobytes())
-                labels.frombytes(found.astype(np.int32).tobytes())
+                labels.frombytes(found.tobytes())
                 boxes.frombytes(piece.boxes.tobytes())
                 scores.frombytes(piece.scores.tobytes())
     except (OtherLayoutError, OSError, EOFError, zlib.error):
@@ -169,6 +170,18 @@ def _mask_texts(detections: DetectionColumns) -> Iterator[str]:
     for row, has_mask in enumerate(known):
         mask = masks[row]
         yield _MASK % (*mask["size"], json.dumps(mask["counts"].decode())) if has_mask else ""
+
+
+def _labels_by_id(category_ids: np.ndarray) -> np.ndarray:
+    """(n,) int32: at place id + 1 its label, -1 for others, which the ends stand for too.
+
+    Ids beyond a million have none here.
+    """
+    own = (category_ids >= 0) & (category_ids < _LARGEST_ID)
+    known = category_ids[own]
+    labels = np.full(int(known.max(initial=0)) + 3, -1, np.int32)
+    labels[known + 1] = np.flatnonzero(own)
+    return labels
 
 
 def _columns(

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from bacl.data.annotations.validation import AnnotationError
 from bacl.evaluation import flat_records, results_json
 from bacl.evaluation.detection_columns import COLUMN_NAMES
 from bacl.evaluation.flat_records import OtherLayoutError, read_pieces
@@ -93,6 +94,13 @@ def test_pieces_of_a_file_do_not_show(both, tmp_path, monkeypatch):
     file.write_bytes(gzip.compress(json.dumps(records(300)).encode()))
     monkeypatch.setattr(flat_records, "_PIECE", 700)
     assert equal(*both(file))
+
+
+@pytest.mark.parametrize("category", [-(2**63), -1, 0, 4, 8, 9, 2**20, 2**63 - 1])
+def test_unknown_categories_are_named(table, tmp_path, category):
+    (tmp_path / "results.json").write_text(json.dumps([RECORD, RECORD | {"category_id": category}]))
+    with pytest.raises(AnnotationError, match=f"record 1: category_id {category} is not in"):
+        load_results(tmp_path / "results.json", table)
 
 
 def test_our_own_files_are_read_so(table, both, tmp_path):
