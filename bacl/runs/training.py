@@ -35,6 +35,7 @@ from bacl.runs.folder import record
 from bacl.runs.outcome import read_outcome
 from bacl.runs.run import Run
 from bacl.runs.start import Start, check_starts
+from bacl.runs.too_large import too_large
 from bacl.runs.validations import best_checkpoint, check_validations, take_best
 from bacl.stages import DetectionStage, Schedule
 from bacl.stages.detection import Variant
@@ -125,6 +126,7 @@ def train(run: Run, drops_heads: bool) -> None:
 
     Raises:
         DivergedError: instead of an error that has no other cause.
+        TooLargeError: a step ran out of memory.
         CheckpointError: the checkpoint of the interrupted training is damaged, or of another one.
     """
     trainer, resumed = run.trainer, {}
@@ -140,6 +142,7 @@ def train(run: Run, drops_heads: bool) -> None:
         raise INTERRUPTION.end(SIGTERM) from None  # Lightning's own leaves with 0, as if finished
     except Exception as error:
         told = watch.diagnosis or not_restored(trainer, restoring, error)
+        told = told or too_large(trainer, error)
         if told is None:
             raise
         raise told from error
