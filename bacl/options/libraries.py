@@ -26,7 +26,7 @@ class Trainer(TypedDict, total=False):
         Free[Text | Annotated[Mapping[str, Any], Part("lightning.pytorch.strategies.Strategy")]]
     ]
     precision: Hardware[Literal["32-true", "bf16-mixed", "32", "bf16", 32, ScaledPrecision]]
-    matmul_precision: Hardware[Literal["highest", "high", "medium"]]  # of torch; not Lightning's
+    matmul_precision: Hardware[Free[Literal["highest", "high", "medium"]]]  # torch's
     accumulate_grad_batches: Trains[Count]
     gradient_clip_val: Trains[Positive | None]
     gradient_clip_algorithm: Trains[Literal["norm", "value"] | None]

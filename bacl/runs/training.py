@@ -141,8 +141,8 @@ def train(run: Run, drops_heads: bool) -> None:
     except SIGTERMException:
         raise INTERRUPTION.end(SIGTERM) from None  # Lightning's own leaves with 0, as if finished
     except Exception as error:
-        told = watch.diagnosis or not_restored(trainer, restoring, error)
-        told = told or too_large(trainer, error)
+        diverged = watch.diagnosis
+        told = diverged or not_restored(trainer, restoring, error) or too_large(trainer, error)
         if told is None:
             raise
         raise told from error
