@@ -3,7 +3,8 @@
 Forty heads would be forty times the same small operators, and a GPU waits for Python between them.
 What differs between the heads (weights, statistics, draws, classes of added rows) is read and
 written head by head, matrix products too, since a batched one rounds otherwise; all else is
-computed once for all. H: these heads. R: rows of a step. C: foreground classes.
+computed once for all. Beside other processes, as on a CPU, each head is computed alone.
+H: these heads. R: rows of a step. C: foreground classes.
 """
 
 from collections import defaultdict
@@ -18,6 +19,7 @@ from bacl.heads.head import Head
 from bacl.heads.predictors import Predictor
 from bacl.indicators.stacked import stacked
 from bacl.losses.rows import Rows
+from bacl.processes.distributed import num_processes
 
 ALONE_ON = ("cpu",)
 """Devices on which each head is computed by itself: there operators of this size cost their
@@ -93,9 +95,15 @@ def _added(
 
 
 def _alike(heads: Mapping[str, Head], levels: Sequence[TrainingLevel]) -> list[list[str]]:
-    """Names of heads of equal kin, no more in a group than are to be computed together."""
+    """Names of heads of equal kin, no more in a group than are to be computed together.
+
+    Beside other processes each is alone. They sum what heads observe, in one order and one shape;
+    but their rows, and so how many heads fit in a group, and how many of the classes that each
+    draws have been seen, are their own.
+    """
     groups: defaultdict[Hashable, list[str]] = defaultdict(list)
-    alone = any(level.features.device.type in ALONE_ON for level in levels)
+    devices = {level.features.device.type for level in levels}
+    alone = num_processes() > 1 or not devices.isdisjoint(ALONE_ON)
     for name, head in heads.items():
         groups[name if alone or head.kin is None else (Head, head.kin)].append(name)
     return [part for names in groups.values() for part in _parts(names, heads, levels)]
