@@ -6,10 +6,12 @@ C: foreground classes. D: width of an RoI feature. M: jittered boxes of the batc
 from collections.abc import Hashable, Sequence
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
+from bacl.detectors.transfers import sent
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.feature_distributions import (
     FeatureDistributions,
@@ -185,13 +187,14 @@ def _of_seen_classes(
     modules: Sequence[FeatureHallucination], drawn: Sequence[Tensor]
 ) -> list[Tensor]:
     """Those of drawn classes (c,) of each module that it has seen; the host waits once for all."""
-    known = [each.seen[own] for each, own in zip(modules, drawn, strict=True)]
-    every = [each.seen.all().view(1) for each in modules]
-    flags = torch.stack([torch.cat(pair) for pair in zip(known, every, strict=True)]).tolist()
+    known = [
+        torch.cat((each.seen[own], each.seen.all().view(1)))
+        for each, own in zip(modules, drawn, strict=True)
+    ]
     seen = []
-    for module, own, mask, (*rows, all_seen) in zip(modules, drawn, known, flags, strict=True):
-        module.all_seen = all_seen
-        seen.append(own[mask.nonzero_static(size=sum(rows)).squeeze(1)])
+    for module, own, flags in zip(modules, drawn, torch.stack(known).tolist(), strict=True):
+        *rows, module.all_seen = flags
+        seen.append(own[sent(np.flatnonzero(rows), own.device)])
     return seen
 
 

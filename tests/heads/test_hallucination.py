@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import torch
+from counting import Operators
 from torch import Tensor
 
 from bacl.detectors.levels import ExtraFeatures
@@ -143,6 +144,16 @@ def test_unseen_classes_are_drawn_and_skipped():
     features, labels = build().generate(torch.zeros(C))
     assert features.shape == (0, D)
     assert labels.shape == (0,)
+
+
+def test_the_host_asks_once_which_drawn_classes_have_been_seen():
+    module = build(categories=30)
+    observe(module, torch.randn(8, D), torch.tensor([1, 3]).repeat(4))
+    with Operators() as counted:
+        module.generate(torch.full((C,), 0.5))
+    assert counted.waits == {"tolist": 1}
+    # On CUDA torch 2.6 has no nonzero of a known size, and one of unknown size waits.
+    assert not [name for name in counted.launched if name.startswith("nonzero")]
 
 
 def test_weak_classes_are_drawn_in_proportion():
