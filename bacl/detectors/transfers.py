@@ -20,7 +20,9 @@ def sent(numbers: np.ndarray, device: torch.device) -> Tensor:
     From page-locked memory a GPU fetches it when its turn has come.
     """
     tensor = torch.from_numpy(numbers)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class Awaited:

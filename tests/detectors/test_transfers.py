@@ -61,3 +61,7 @@ def test_numbers_of_the_host_keep_their_type():
         tensor = sent(numbers, CPU)
         assert tensor.tolist() == numbers.tolist()
         assert tensor.numpy().dtype == dtype
+
+
+def test_they_are_sent_to_a_device_of_any_kind():
+    assert sent(np.arange(3), torch.device("meta")).device.type == "meta"
