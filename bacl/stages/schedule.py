@@ -11,6 +11,9 @@ from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, Mu
 
 from bacl.options.ranges import Ascending, Count, NotNegative, PositiveShare, Rate, Steps
 
+EXCLUSIVE = {"fused", "foreach", "differentiable"}
+"""Options of torch's optimisers that say how a step is taken; at most one is on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -52,14 +55,16 @@ class Schedule:
             groups: as torch takes them; a group's own `lr` (not scaled yet) and `weight_decay`
                 stand for the schedule's.
             images_per_step: over all processes.
-            fused: take the whole step of a group in one operator, if the optimiser can.
+            fused: take the whole step of a group in one operator, if the optimiser can and its
+                partial does not say otherwise.
         """
         scaled = [
             group | {"lr": self.scaled_learning_rate(images_per_step, group.get("lr"))}
             for group in groups
         ]
         options: dict[str, Any] = {"weight_decay": self.weight_decay}
-        if fused and "fused" in signature(self.optimizer).parameters:
+        said = getattr(self.optimizer, "keywords", {})
+        if fused and "fused" in signature(self.optimizer).parameters and not EXCLUSIVE & set(said):
             options["fused"] = True
         return self.optimizer(scaled, **options)
 

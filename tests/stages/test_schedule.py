@@ -100,6 +100,13 @@ def test_a_fused_optimiser_takes_the_same_steps(optimizer):
     torch.testing.assert_close(weights, expected)
 
 
+@pytest.mark.parametrize("said", [{"fused": False}, {"foreach": True}, {"foreach": False}])
+def test_an_optimiser_that_says_how_it_steps_is_taken_as_it_is(said):
+    optimizer, _ = updated(schedule(optimizer=partial(torch.optim.SGD, **said)), fused=True)
+    assert not optimizer.defaults["fused"]
+    assert said.items() <= optimizer.defaults.items()
+
+
 def test_an_optimiser_that_cannot_be_fused_is_taken_as_it_is():
     optimizer, _ = updated(schedule(optimizer=torch.optim.RMSprop), fused=True)
     assert "fused" not in optimizer.defaults
