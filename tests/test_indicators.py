@@ -9,6 +9,7 @@ import torch
 from bacl.indicators import (
     ConfusionMatrix,
     CumulativeInstances,
+    Foreground,
     HardConfusionMatrix,
     ImageFrequency,
     InstanceFrequency,
@@ -227,3 +228,27 @@ def test_published_class_probabilities_follow_from_the_matrix(shared):
     weakness = 1 - indicator.strength()
     expected = torch.tensor(vectors["FHM_prob_before"]["prob"])
     torch.testing.assert_close(weakness / weakness.sum(), expected, rtol=0, atol=1e-6)
+
+
+class Halved(ConfusionMatrix):
+    """Says anew what it answers, by what it has inherited."""
+
+    def log_ratio(self, labels: torch.Tensor) -> torch.Tensor:
+        return super().log_ratio(labels) / 2
+
+    def strength(self) -> torch.Tensor:
+        return super().strength() / 2
+
+    def observe(self, logits, labels, foreground=None):
+        super().observe(2 * logits, labels, foreground)
+
+
+def test_several_of_a_subclass_are_asked_what_it_says_anew():
+    plain, halved, beside = ConfusionMatrix(C), Halved(C), Halved(C)
+    logits, labels = step()
+    plain.observe(2 * logits, labels)
+    halved.observe(logits, labels)
+    Halved.observe_together([beside], logits[None], labels[None], Foreground.among(labels, C))
+    every = torch.arange(C)
+    assert torch.equal(Halved.log_ratios([beside], every[None])[0], plain.log_ratio(every) / 2)
+    assert torch.equal(Halved.strengths([halved])[0], plain.strength() / 2)

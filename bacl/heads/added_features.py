@@ -30,7 +30,6 @@ class AddedFeatures(nn.Module, ABC):
     """Whether it needs the loss's long-term indicator."""
     weight: float | None = None
     """Of the added rows' own loss beside that of the sampled RoIs; None: one loss over all rows."""
-
     classes_of_step: int | None = None
     """How many classes the rows of a step have at most; None where that may be any number."""
 
@@ -53,7 +52,10 @@ class AddedFeatures(nn.Module, ABC):
 
     @property
     def kin(self) -> Hashable | None:
-        """Those of equal kin add their rows together where that is faster; None: it is not."""
+        """Those of equal kin add their rows together where that is faster; None: it is not.
+
+        One that has kin takes in nothing by `observe`.
+        """
         return None
 
     @classmethod

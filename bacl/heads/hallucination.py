@@ -96,8 +96,10 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         return self.added_together([self], level, [indicator])[0]
 
     @property
-    def kin(self) -> Hashable:
+    def kin(self) -> Hashable | None:
         """See `AddedFeatures.kin`."""
+        if type(self) is not FeatureHallucination:  # which may say anew how to draw, and of what
+            return None
         return FeatureHallucination, self.box_generator, self.categories, self.samples
 
     @classmethod

@@ -5,7 +5,7 @@ R: rows of a step. C: foreground classes; label C is background. P: foreground r
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ classes that the classifier never confuses stays within alpha · log(1000)."""
 
 COUNT_FLOOR = 1.0
 """Counts enter the ratio of Eq. 7 no smaller than one: a class not seen yet counts as seen once."""
+
+AT_ONCE = {"observe": "observe_together", "log_ratio": "log_ratios", "strength": "strengths"}
+"""What is asked of an indicator, and of several."""
 
 
 class LongTermIndicator(nn.Module, ABC):
@@ -61,7 +64,14 @@ class LongTermIndicator(nn.Module, ABC):
         """(C,) float32 in [0, 1]: the l_i of Eq. 12."""
 
     # Of indicators of one class, whose H heads are computed together. An indicator that calculates
-    # much says how to do it at once; each ends bit for bit as alone.
+    # much may say how to do it at once; each ends bit for bit as alone.
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass that says something anew of one has no inherited way to do it at once."""
+        super().__init_subclass__(**options)
+        for one, at_once in AT_ONCE.items():
+            if one in vars(cls) and at_once not in vars(cls):
+                setattr(cls, at_once, vars(LongTermIndicator)[at_once])
 
     @classmethod
     def observe_together(

@@ -38,7 +38,8 @@ class ConfusionMatrix(LongTermIndicator):
     def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
         """Add the step's foreground rows, of all processes."""
         own = foreground or Foreground.among(labels, self.num_classes)
-        self.observe_together([self], logits.unsqueeze(0), labels.unsqueeze(0), own)
+        alone = [self], logits.unsqueeze(0), labels.unsqueeze(0)
+        ConfusionMatrix.observe_together(*alone, own)
 
     @classmethod
     @torch.no_grad()
@@ -51,7 +52,7 @@ class ConfusionMatrix(LongTermIndicator):
     ) -> None:
         """See `LongTermIndicator.observe_together`."""
         classes = indicators[0].num_classes
-        answers = cls._answers(logits[:, foreground.rows, :classes].float())
+        answers = indicators[0]._answers(logits[:, foreground.rows, :classes].float())
         counts = sum_over_processes(foreground.counts)
         sums = foreground.totals(answers, counts)
         for indicator, (own, totals) in zip(indicators, sums, strict=True):
@@ -60,7 +61,7 @@ class ConfusionMatrix(LongTermIndicator):
 
     def log_ratio(self, labels: Tensor) -> Tensor:
         """log(M_ij / M_ji), both no smaller than 1e-3."""
-        return self.log_ratios([self], labels.unsqueeze(0))[0]
+        return ConfusionMatrix.log_ratios([self], labels.unsqueeze(0))[0]
 
     @classmethod
     @torch.no_grad()
@@ -77,7 +78,7 @@ class ConfusionMatrix(LongTermIndicator):
 
     def strength(self) -> Tensor:
         """M_ii."""
-        return self.strengths([self])[0]
+        return ConfusionMatrix.strengths([self])[0]
 
     @classmethod
     def strengths(cls, indicators: Sequence[Self]) -> Tensor:

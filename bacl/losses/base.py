@@ -97,7 +97,11 @@ class ClassificationLoss(nn.Module, ABC):
 
     @property
     def kin(self) -> Hashable | None:
-        """Losses of equal kin are computed `together` where that is faster; None: it is not."""
+        """Losses of equal kin are computed `together` where that is faster; None: it is not.
+
+        One that has kin observes nothing but by its indicator, of which those of its kin have the
+        same class.
+        """
         return None
 
     @classmethod

@@ -88,8 +88,10 @@ class FCBL(BinaryCrossEntropyWithObjectness):
         self.indicator.observe(logits, labels, self._foreground(labels, rows))
 
     @property
-    def kin(self) -> Hashable:
+    def kin(self) -> Hashable | None:
         """See `ClassificationLoss.kin`: all but alpha and the threshold are equal."""
+        if type(self) is not FCBL:  # what a subclass says anew, `together` does not know
+            return None
         terms = self.margin, self.weight, self.misclassified, self.overconfident
         return FCBL, self.num_classes, type(self.indicator), *terms
 

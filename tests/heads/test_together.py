@@ -132,6 +132,33 @@ def test_heads_of_one_kind_are_computed_together(any_device, monkeypatch):
     assert set(sizes) == {1}
 
 
+class Doubled(FCBL):
+    """A loss built on another, with a term of its own."""
+
+    def forward(self, logits, labels, rows=None):
+        return 2 * super().forward(logits, labels, rows)
+
+
+class Shifted(FeatureHallucination):
+    """Adds other features."""
+
+    def added(self, level, indicator):
+        features, labels = super().added(level, indicator)
+        return features + 1, labels
+
+
+@pytest.mark.parametrize("part", [("criterion", Doubled), ("hallucination", Shifted)])
+def test_what_a_subclass_says_anew_counts_beside_others_too(any_device, part):
+    several = heads()
+    for head in several.values():
+        for classifier in head.classifiers:
+            if classifier.hallucination is not None:
+                getattr(classifier, part[0]).__class__ = part[1]
+    beside = copy.deepcopy(several)
+    expected, found = one_by_one(several, step(0)), together.losses(beside, step(0))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_a_further_head_adds_fifteen_operators_once_all_classes_are_known(any_device):
     def counted(number: int) -> int:
         several = {f"bacl {k}": Head({"first": bacl(k)}, {"first": 1.0}) for k in range(number)}
