@@ -68,7 +68,7 @@ class AnchorGenerator(nn.Module):
         shapes = torch.stack((1 / root, root), dim=1)
         half = torch.stack([0.5 * (stride * shapes * scale) for stride in self.strides])
         self.register_buffer("base", torch.cat((-half, half), dim=2), persistent=False)
-        self._kept: OrderedDict[tuple[Shapes, torch.device], Anchors] = OrderedDict()
+        self._kept: OrderedDict[tuple[Shapes, torch.device, torch.dtype], Anchors] = OrderedDict()
 
     @property
     def per_position(self) -> int:
@@ -84,7 +84,7 @@ class AnchorGenerator(nn.Module):
 
     def placed(self, shapes: Sequence[tuple[int, int]]) -> Anchors:
         """The same anchors of all levels, kept for the next pyramid of these shapes."""
-        key = tuple(shapes), self.base.device
+        key = tuple(shapes), self.base.device, self.base.dtype
         if key not in self._kept:
             with torch.inference_mode(False):  # made in a validation, used in training
                 self._kept[key] = self._placed(shapes)

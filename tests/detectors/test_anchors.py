@@ -70,3 +70,10 @@ def test_kept_anchors_of_a_validation_serve_the_training():
     weight = torch.ones(4, requires_grad=True)
     (placed.boxes * weight).sum().backward()
     assert torch.equal(weight.grad, placed.boxes.sum(0))
+
+
+def test_anchors_that_are_kept_are_of_the_numbers_that_the_generator_has_now():
+    generator = AnchorGenerator(8, (0.5, 2.0), (4, 8))
+    generator.placed([(3, 4), (2, 2)])
+    precise = generator.double().placed([(3, 4), (2, 2)])
+    assert precise.coordinates.dtype == torch.float64
