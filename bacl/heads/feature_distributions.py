@@ -5,11 +5,13 @@ C: foreground classes. D: width of an RoI feature.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from bacl.detectors.transfers import sent
 from bacl.heads.added_features import AddedFeatures
 from bacl.indicators.stacked import constants, stacked
 from bacl.processes.class_sums import sum_per_class
@@ -90,6 +92,31 @@ class FeatureDistributions(AddedFeatures):
         for each in distributions:
             if not each.all_seen:
                 each.seen.index_fill_(0, step.classes, True)
+
+    @staticmethod
+    def seen_among(
+        distributions: Sequence["FeatureDistributions"], classes: Sequence[Tensor]
+    ) -> Sequence[Tensor]:
+        """Those of classes (c,) of each of H distributions that have been seen.
+
+        The host waits, once for all, until every distribution has seen all its classes.
+        """
+        if all(each.all_seen for each in distributions):
+            return classes
+        known = [
+            torch.cat((each.seen[own], each.seen.all().view(1)))
+            for each, own in zip(distributions, classes, strict=True)
+        ]
+        seen = []
+        rows = zip(distributions, classes, torch.stack(known).tolist(), strict=True)
+        for each, own, flags in rows:
+            *chosen, each.all_seen = flags
+            seen.append(own[sent(np.flatnonzero(chosen), own.device)])
+        return seen
+
+    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*args, **options)
+        self.all_seen = False  # of what was loaded it is not known
 
     @staticmethod
     def _past(distributions: Sequence["FeatureDistributions"], classes: Tensor) -> Tensor:

@@ -6,12 +6,10 @@ C: foreground classes. D: width of an RoI feature. M: jittered boxes of the batc
 from collections.abc import Hashable, Sequence
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
-from bacl.detectors.transfers import sent
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.feature_distributions import (
     FeatureDistributions,
@@ -119,11 +117,6 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         _count(modules, [labels for _, labels in added])
         return added
 
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        """Continue a checkpoint, in which fewer classes may have been seen."""
-        super().set_extra_state(state)
-        self.all_seen = False
-
     def selection_probabilities(self, strength: Tensor) -> Tensor:
         """Eq. 12 in float64 from strengths (…, C) in [0, 1]; uniform where every strength is 1."""
         weakness = 1 - strength.double()
@@ -160,14 +153,12 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         modules: Sequence["FeatureHallucination"],
         strengths: Tensor,
         generators: Sequence[torch.Generator],
-    ) -> list[Tensor]:
-        """Those of c drawn classes of each that have been seen; the host waits until all have."""
+    ) -> Sequence[Tensor]:
+        """Those of c drawn classes of each that have been seen."""
         rows = zip(modules[0].selection_probabilities(strengths), generators, strict=True)
         count = modules[0].categories
         drawn = [own.multinomial(count, replacement=True, generator=each) for own, each in rows]
-        if all(each.all_seen for each in modules):
-            return drawn
-        return _of_seen_classes(modules, drawn)
+        return FeatureDistributions.seen_among(modules, drawn)
 
     @classmethod
     def _features(
@@ -183,21 +174,6 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         for own, generator in zip(normals, generators, strict=True):
             own.normal_(generator=generator)
         return list(zip(cls.features_together(modules, labels, normals), labels, strict=True))
-
-
-def _of_seen_classes(
-    modules: Sequence[FeatureHallucination], drawn: Sequence[Tensor]
-) -> list[Tensor]:
-    """Those of drawn classes (c,) of each module that it has seen; the host waits once for all."""
-    known = [
-        torch.cat((each.seen[own], each.seen.all().view(1)))
-        for each, own in zip(modules, drawn, strict=True)
-    ]
-    seen = []
-    for module, own, flags in zip(modules, drawn, torch.stack(known).tolist(), strict=True):
-        *rows, module.all_seen = flags
-        seen.append(own[sent(np.flatnonzero(rows), own.device)])
-    return seen
 
 
 def _count(modules: Sequence[FeatureHallucination], labels: Sequence[Tensor]) -> None:

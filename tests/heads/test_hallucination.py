@@ -228,6 +228,17 @@ def test_resumed_run_repeats_the_draws():
     assert torch.equal(draw(resumed, 2), expected)
 
 
+def test_what_is_loaded_without_the_draws_may_have_seen_fewer_classes():
+    module = seen_all()
+    module.generate(torch.full((C,), 0.5))
+    assert module.all_seen
+    fewer = build()
+    observe(fewer, torch.randn(8, D), torch.tensor([1, 3]).repeat(4))
+    buffers = {key: value for key, value in fewer.state_dict().items() if "extra" not in key}
+    module.load_state_dict(buffers, strict=False)
+    assert set(module.generate(torch.full((C,), 0.5))[1].tolist()) <= {1, 3}
+
+
 def test_processes_draw_differently(monkeypatch):
     module = seen_all()
     saved = module.state_dict()
