@@ -11,6 +11,8 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -21,7 +23,7 @@ from torch.nn import functional
 from bacl.detectors.levels import ExtraFeatures, TrainingLevel
 from bacl.detectors.matching import SampledRoIs
 from bacl.heads import BoxGenerator, Classifier, FeatureHallucination
-from bacl.heads.hallucination import jittered_sums
+from bacl.heads.hallucination import jittered_moments
 from bacl.indicators import ConfusionMatrix
 from bacl.losses import FCBL, BinaryCrossEntropyWithObjectness, SoftmaxCrossEntropy
 
@@ -128,17 +130,19 @@ def cases(device: torch.device) -> dict[str, Callable[[], object]]:
 
     extra = ExtraFeatures(jittered, jittered_labels)
     boxes, none = [torch.zeros(len(rois), 4)], torch.full_like(rois, -1)
-    sampled = SampledRoIs(boxes, rois, none, boxes[0], none, [none[:0]])
+    positives = [(rois < CLASSES).nonzero().squeeze(1)]
+    sampled = SampledRoIs(boxes, rois, none, boxes[0], none, positives)
+    target: Any = SimpleNamespace(boxes=boxes[0][:CLASSES_IN_STEP])
 
     def head_step() -> None:
         level = TrainingLevel(
             features, boxes, lambda: features, torch.nn.Identity(), torch.nn.Identity(), list,
-            sampled, [], {BoxGenerator(): extra},
+            sampled, [target], {BoxGenerator(): extra},
         )  # fmt: skip
         head.loss(level).backward()
 
     def hallucinate() -> None:
-        hallucination.follow(jittered_sums(extra, CLASSES))
+        hallucination.follow(jittered_moments(extra, CLASSES))
         hallucination.generate(strength)
 
     return {
