@@ -1,7 +1,8 @@
 """Weights of many convolutions with batch norms folded in, by operators over lists.
 
 The number of operators, forward and backward, does not grow with the number of convolutions, but
-for one sum of each in the backward pass. N: convolutions; O, I: their channels out and in.
+for one sum of each in the backward pass and, before torch 2.8, one root of each. N: convolutions;
+O, I: their channels out and in.
 """
 
 from collections.abc import Sequence
