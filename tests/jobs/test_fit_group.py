@@ -223,6 +223,7 @@ def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
         assert_same_run(tmp_path / name, alone(name))
 
 
+@pytest.mark.slow
 def test_a_calibration_that_cannot_be_fails_alone(alone, job_config, tmp_path):
     jobs = {"indicator": JOBS["indicator"], "gathers": ["calibration=logn"]}
     planned = [PlannedJob(tmp_path / n, texts, job_config(*texts)) for n, texts in jobs.items()]

@@ -69,6 +69,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
         torch.testing.assert_close(ours[name], state, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_what_is_stored_comes_back_and_scores_as_before(tiny, trained, monkeypatch):
     """By the checkpoint's own configuration, which says what the heads are made of."""
     monkeypatch.setattr(test_job, "command_overrides", lambda: ["data=builtin"])

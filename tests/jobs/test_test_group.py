@@ -100,6 +100,7 @@ def test_variants_of_a_head_share_its_logits_and_nothing_else(tiny, finished, mo
     assert not torch.equal(found["inverted"][0].scores, found["plain"][0].scores)
 
 
+@pytest.mark.slow
 def test_what_gathers_observes_training_images_before_it_scores(
     tiny, finished, tmp_path, commanded
 ):
@@ -131,6 +132,7 @@ def test_what_gathers_observes_training_images_before_it_scores(
     torch.testing.assert_close(*kept_states, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_what_was_gathered_calibrates_without_training_images(tiny, finished, tmp_path, commanded):
     path = copied(finished, tmp_path, "run")
     commanded(logn := [*COMMON, "calibration=logn"])

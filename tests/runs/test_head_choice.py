@@ -86,6 +86,7 @@ def test_why_is_told(chosen):
     assert not set(untried) & set(choice["variants"])
 
 
+@pytest.mark.slow
 def test_the_same_command_again_tells_the_same(chosen, auto):
     before = {name: (chosen / name).read_bytes() for name in ("choice.md", "choice.json")}
     fit.run(auto(), chosen)

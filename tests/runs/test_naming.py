@@ -84,6 +84,7 @@ def test_what_looks_alike_is_kept_apart(one, other):
     assert variant(one) != variant(other)
 
 
+@pytest.mark.slow
 def test_no_two_lists_share_a_name_and_no_name_needs_quotes():
     """Short texts of all letters that stand for others, ten thousand lists of them."""
     draw, parser = random.Random(0), OverridesParser.create()
