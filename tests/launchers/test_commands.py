@@ -104,7 +104,7 @@ def test_over_two_processes_one_pass_ends_like_separate_runs(tiny_multirun, tmp_
 
 def test_a_job_that_fails_leaves_the_others_and_is_tried_again(tiny_multirun, tmp_path):
     # The second job asks for a learning rate that lets every loss overflow.
-    rates = "stages.representation.schedule.learning_rate=0.02,1.0e+20"
+    rates = "stages.representation.schedule.learning_rate=0.02,1000.0"
     output = finish(start([*tiny_multirun, rates], tmp_path), 1)
     assert "failed" in output
     (good, bad) = runs(tmp_path).values()
