@@ -1,15 +1,16 @@
 """Operators that a training step dispatches, and how often the host waits: what a GPU waits for.
 
-    python benchmarks/operators.py
+    python benchmarks/operators.py --images 2
 
 On a GPU a step of this size takes as long as Python needs to launch it, and what Python launches
 can be counted without one. Counted is what is left on a GPU: RoIAlign is torchvision's there, and
 an optimiser's step is fused. Views and what only makes a handle are left out; an operator over a
 list of tensors is one, as it is there. Non-maximum suppression, which waits too, stands apart.
-The steps are those of `benchmarks/training_step.py` and `one_pass.py` (R-50-FPN, two images), on
+The steps are those of `benchmarks/training_step.py` and `one_pass.py` (R-50-FPN), on
 small images: their size hardly changes the numbers.
 """
 
+import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -104,8 +105,11 @@ def know_all_classes(heads: list[Head]) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=2, help="of a step")
+    images = parser.parse_args().images
     with as_on_a_gpu():
-        every = {"torchvision": peer(), **steps()}
+        every = {"torchvision": peer(images), **steps(images)}
         found = {name: counted(step) for name, step in every.items()}
     print(f"{'step':28}{'operators':>10}{'waits':>7}{'suppressions':>14}")
     for name, seen in found.items():

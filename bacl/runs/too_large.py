@@ -24,11 +24,12 @@ def too_large(trainer: Trainer, error: Exception) -> TooLargeError | None:
     share = images // trainer.world_size
     mends = ["trainer.precision=bf16-mixed", "smaller images"]
     if share > 1:
-        half = share // 2 * trainer.world_size
+        fewer = max(part for part in range(1, share) if share % part == 0)
         mends.insert(
             0,
-            f"datamodule.batch_size={half} trainer.accumulate_grad_batches={2 * gathered}, which "
-            "learns at the same rate",
+            f"datamodule.batch_size={fewer * trainer.world_size} "
+            f"trainer.accumulate_grad_batches={share // fewer * gathered}, which learns at the "
+            "same rate",
         )
     return TooLargeError(
         f"out of memory on {trainer.strategy.root_device} at step {trainer.global_step}, with "
