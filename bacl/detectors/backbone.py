@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bacl.detectors.folding import Pair, fold_for_good
+from bacl.detectors.folding import FoldedNorms, Pair, fold_for_good
+from bacl.detectors.kept_folds import KeptFolds
 
 
 class Backbone(nn.Module, ABC):
@@ -26,6 +27,10 @@ class Backbone(nn.Module, ABC):
     pairs: Sequence[Sequence[Pair]] = ()
     frozen_stages: int = 0
     norm_eval: bool = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folds = KeptFolds()
 
     @abstractmethod
     def stages(self) -> Sequence[Sequence[nn.Module]]:
@@ -66,6 +71,10 @@ class Backbone(nn.Module, ABC):
                     module.eval()
         return self
 
+    def folded(self, index: int) -> FoldedNorms:
+        """The convolutions of stage `index`, with its fixed batch norms folded in."""
+        return self._folds.of(index, self.pairs[index])
+
     def fold_norms(self) -> None:
         """Fold batch norms into the convolutions before them, for good and with fixed statistics.
 
@@ -74,6 +83,7 @@ class Backbone(nn.Module, ABC):
         for pairs in self.pairs:
             fold_for_good(self, pairs)
         self.pairs = [()] * len(self.pairs)
+        self._folds = KeptFolds()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Four maps (B, channels_i, H / stride_i, W / stride_i) of images (B, 3, H, W).

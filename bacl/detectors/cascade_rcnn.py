@@ -126,7 +126,9 @@ class CascadeRCNN(RegionDetector):
         proposals, rpn_losses = self.rpn.begin(pyramid, targets, awaited)
         proposed: Callable[[], Sequence[Tensor]] = proposals.objectness
         sizes = [target.size for target in targets]
-        plans = {key: self._plan(asked.boxes, awaited) for key, asked in extra.items()}
+        plans = {
+            key: self._plan(asked.boxes, awaited, asked.joined) for key, asked in extra.items()
+        }
         rois = self.samplers[FIRST](proposals.boxes, targets, self.num_classes, None, awaited)
         losses = rpn_losses()
         pooled = {key: self._pooled_extra(pyramid, cuts) for key, cuts in plans.items()}
@@ -214,8 +216,10 @@ class CascadeRCNN(RegionDetector):
         owners = sent(np.repeat(np.arange(len(sizes)), counts), moved.device)
         return list(clipped(moved, limits(sizes, moved.device)[owners]).split(counts))
 
-    def _plan(self, boxes: Sequence[Tensor], awaited: Awaited) -> Cuts:
-        return self.pooling.plan(with_image_index(boxes), awaited)
+    def _plan(
+        self, boxes: Sequence[Tensor], awaited: Awaited, joined: Tensor | None = None
+    ) -> Cuts:
+        return self.pooling.plan(with_image_index(boxes, joined), awaited)
 
 
 def _usable(rois: SampledRoIs) -> tuple[Tensor, ...]:

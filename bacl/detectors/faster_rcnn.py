@@ -151,7 +151,8 @@ class FasterRCNN(RegionDetector):
         awaited: Awaited,
     ) -> tuple[Tensor, list[Tensor]]:
         """Features of the sampled RoIs, and of each kind of extra boxes."""
-        parts = [with_image_index(boxes) for boxes in (rois.boxes, *(x.boxes for x in extra))]
+        parts = [with_image_index(rois.boxes, rois.all_boxes)]
+        parts += [with_image_index(asked.boxes, asked.joined) for asked in extra]
         if self._features_need_gradient(pyramid):
             plans = [self.pooling.plan(part, awaited) for part in parts]
             with torch.no_grad():

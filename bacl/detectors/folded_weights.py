@@ -35,12 +35,12 @@ def folded_weights(
         variances: N tensors v (O,), without gradient.
         eps: N numbers ε.
     """
-    precision = _precision(weights[0])
+    precision = precision_of(weights[0])
     folded = _Fold.apply(precision, means, variances, eps, *weights, *gains, *shifts)
     return list(zip(*_parts(folded, 2), strict=True))
 
 
-def _precision(weight: Tensor) -> torch.dtype:
+def precision_of(weight: Tensor) -> torch.dtype:
     """The type of number that a convolution casts its weights to."""
     device = weight.device.type
     casts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

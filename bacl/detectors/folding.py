@@ -16,6 +16,7 @@ from bacl.detectors.folded_weights import folded_weights
 Convolve = Callable[[Tensor, nn.Conv2d, nn.Module], Tensor]
 """A feature map through a convolution and the norm behind it."""
 Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
+GAIN_AND_SHIFT, STATISTICS = ("weight", "bias"), ("running_mean", "running_var")
 
 
 def one_by_one(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
@@ -70,16 +71,18 @@ def fold_for_good(module: nn.Module, pairs: Sequence[Pair]) -> None:
                 setattr(parent, name, nn.Identity())
 
 
+def sources(pairs: Sequence[Pair]) -> list[Tensor]:
+    """Of N pairs: N weights, gains, shifts, means and variances, what `folded_weights` takes."""
+    convs = [conv.weight for conv, _ in pairs]
+    gains, shifts = ([norm.get_parameter(name) for _, norm in pairs] for name in GAIN_AND_SHIFT)
+    means, variances = ([norm.get_buffer(name) for _, norm in pairs] for name in STATISTICS)
+    return [*convs, *gains, *shifts, *means, *variances]
+
+
 def _fold(pairs: Sequence[Pair]) -> list[tuple[Tensor, Tensor]]:
     """Weights and bias of a convolution that does what each pair does."""
     if not pairs:
         return []
-    convs, norms = zip(*pairs, strict=True)
-    return folded_weights(
-        [conv.weight for conv in convs],
-        [norm.weight for norm in norms],
-        [norm.bias for norm in norms],
-        [norm.get_buffer("running_mean") for norm in norms],
-        [norm.get_buffer("running_var") for norm in norms],
-        [norm.eps for norm in norms],
-    )
+    tensors, count = sources(pairs), len(pairs)
+    kinds = [tensors[start : start + count] for start in range(0, len(tensors), count)]
+    return folded_weights(*kinds, eps=[norm.eps for _, norm in pairs])

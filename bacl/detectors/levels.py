@@ -29,6 +29,8 @@ class ExtraBoxes:
     """(·, 4) xyxy per image, in pixels of the network's input; M in all."""
     labels: Tensor
     """(M,) int64 in [0, C), images in order."""
+    joined: Tensor | None = None
+    """(M, 4), the boxes of all images, where they are at hand."""
 
 
 @dataclass(slots=True)

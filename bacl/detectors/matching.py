@@ -4,6 +4,7 @@ N: boxes (anchors or proposals) of an image. G: its objects. R: sampled RoIs of 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -110,14 +111,14 @@ class BalancedSampler:
         kinds, images = np.indices(sizes.shape).reshape(2, -1)
         if by_image:
             kinds, images = np.indices(sizes.T.shape).reshape(2, -1)[::-1]
-        ranks = torch.cat([parts[kind][image] for kind, image in zip(kinds, images, strict=True)])
-        before = sent(np.repeat(starts[kinds, images], sizes[kinds, images]), matches.device)
-        rows = torch.searchsorted(counted, (ranks + before).int(), right=True)
+        drawn = torch.cat([parts[kind][image] for kind, image in zip(kinds, images, strict=True)])
+        first = np.repeat(starts[kinds, images], sizes[kinds, images]).astype(np.int32)
+        rows = torch.searchsorted(counted, drawn + sent(first, matches.device), right=True)
         return Drawn(rows % max(matches.numel(), 1), sizes)
 
     def _draw(self, numbers: np.ndarray, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
         """Ranks of drawn positives and negatives of each image among its `numbers` (2, B)."""
-        every = torch.arange(self.count, device=device)
+        every = _ranks(self.count, device)
         positives, negatives = [], []
         for own, others in numbers.T.tolist():
             positives.append(_some(every, own, int(self.count * self.positive_fraction)))
@@ -133,11 +134,18 @@ def _numbers(counted: Tensor, shape: torch.Size, awaited: Awaited) -> np.ndarray
     return np.diff(ends, prepend=0).reshape(2, -1)
 
 
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a training step may ask for them, too
+def _ranks(count: int, device: torch.device) -> Tensor:
+    """0, 1, … (count,) int32, made once."""
+    return torch.arange(count, dtype=torch.int32, device=device)
+
+
 def _some(every: Tensor, number: int, count: int) -> Tensor:
     """`count` of the ranks below `number`, or all."""
     if number <= count:
         return every[:number]
-    return torch.randperm(number, device=every.device)[:count]
+    return torch.randperm(number, dtype=every.dtype, device=every.device)[:count]
 
 
 class RoISampler:
@@ -186,7 +194,7 @@ class RoISampler:
             free = free & torch.cat((*usable, none))[sent(places.proposals, boxes.device)]
         every = torch.cat((*objects, boxes.new_zeros(1, 4)))
         # An empty box overlaps nothing and so takes no object away from the others.
-        shown = boxes.where(free.unsqueeze(2), 0).movedim(2, 0)
+        shown = (boxes * free.unsqueeze(2)).movedim(2, 0)
         matches = torch.where(free, self.matcher(every[:-1], counts, shown), given)
         drawn = self.sampler(matches, True, awaited)
         labels = [target.labels for target in targets]

@@ -10,7 +10,7 @@ from torchvision.models import mobilenet_v2
 from torchvision.models.mobilenetv2 import InvertedResidual
 
 from bacl.detectors.backbone import Backbone
-from bacl.detectors.folding import Convolve, FoldedNorms, with_norms
+from bacl.detectors.folding import Convolve, with_norms
 from bacl.detectors.weights import load_weights
 from bacl.options.ranges import FrozenStages, Weights
 
@@ -42,7 +42,7 @@ class MobileNetV2(Backbone):
 
     def run_stage(self, index: int, x: Tensor) -> Tensor:
         """Feature map of stage `index` for the one before it."""
-        return _run(self.stages()[index], x, FoldedNorms(self.pairs[index]))
+        return _run(self.stages()[index], x, self.folded(index))
 
 
 def _run(layers: Iterable[nn.Module], x: Tensor, convolve: Convolve) -> Tensor:

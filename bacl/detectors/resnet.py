@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from bacl.detectors.backbone import Backbone
-from bacl.detectors.folding import Convolve, FoldedNorms, one_by_one, with_norms
+from bacl.detectors.folding import Convolve, one_by_one, with_norms
 from bacl.detectors.weights import load_weights
 from bacl.options.ranges import FrozenStages, Weights
 
@@ -99,7 +99,7 @@ class ResNet(Backbone):
 
     def run_stage(self, index: int, x: Tensor) -> Tensor:
         """Feature map of stage `index` for the one before it."""
-        convolve = FoldedNorms(self.pairs[index])
+        convolve = self.folded(index)
         if index == 0:
             x = F.relu(convolve(x, self.conv1, self.bn1), inplace=True)
             x = F.max_pool2d(x, kernel_size=3, stride=2, padding=1)

@@ -18,10 +18,15 @@ from bacl.messages.errors import OptionError
 from bacl.options.ranges import Positive, SamplingRatio, Side, Strides
 
 
-def with_image_index(boxes: Sequence[Tensor]) -> Tensor:
-    """RoIs (R, 5) float32 of boxes (·, 4) given per image, images in order."""
+def with_image_index(boxes: Sequence[Tensor], joined: Tensor | None = None) -> Tensor:
+    """RoIs (R, 5) float32 of boxes (·, 4) given per image, images in order.
+
+    Args:
+        boxes: of each image.
+        joined: (R, 4), the same one after the other, where they are at hand.
+    """
     owners = np.repeat(np.arange(len(boxes), dtype=np.float32), [len(image) for image in boxes])
-    every = torch.cat(list(boxes)).float()
+    every = (torch.cat(list(boxes)) if joined is None else joined).float()
     return torch.cat((sent(owners[:, None], every.device), every), dim=1)
 
 

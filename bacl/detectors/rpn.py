@@ -136,11 +136,11 @@ class RegionProposalNetwork(nn.Module):
         self, pyramid: Sequence[Tensor], found: Neighbourhoods, goal: Tensor
     ) -> dict[str, Tensor]:
         """Of examples of which the first are positives, with deltas `goal` (·, 4)."""
-        logits, deltas = self.head.at(pyramid, found)
+        logits, deltas = self.head.at(pyramid, found, len(goal))
         number = np.arange(len(logits))
         labels = sent((number < len(goal)).astype(np.float32), logits.device)
         objectness = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
-        box = F.smooth_l1_loss(deltas[: len(goal)].float(), goal, reduction="sum", beta=self.beta)
+        box = F.smooth_l1_loss(deltas.float(), goal, reduction="sum", beta=self.beta)
         samples_in_all = max(len(number), 1)
         return {"rpn_objectness": objectness / samples_in_all, "rpn_box": box / samples_in_all}
 

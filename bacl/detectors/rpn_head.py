@@ -102,12 +102,15 @@ class RPNHead(nn.Module):
         inside = (places == nearest).all(dim=2)
         return Neighbourhoods(rows, inside, below, order.argsort(), anchors)
 
-    def at(self, pyramid: Sequence[Tensor], found: Neighbourhoods) -> tuple[Tensor, Tensor]:
-        """Logits (S,) and deltas (S, 4) of chosen anchors: entries of what `forward` returns.
+    def at(
+        self, pyramid: Sequence[Tensor], found: Neighbourhoods, positives: int
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (S,) of chosen anchors and deltas (positives, 4): entries of what `forward` gives.
 
         Args:
             pyramid: (B, C, H_l, W_l) per level.
             found: from `find`.
+            positives: of the chosen anchors so many, the first ones, have deltas.
         """
         patches = found.patches(pyramid)
         weight = self.conv.weight.permute(0, 2, 3, 1).flatten(1)
@@ -117,4 +120,4 @@ class RPNHead(nn.Module):
         size, per_position = logits.shape
         firsts = torch.arange(0, size * per_position, per_position, device=logits.device)
         rows = firsts + found.anchors % per_position
-        return logits.flatten()[rows], deltas.view(-1, 4)[rows]
+        return logits.flatten()[rows], deltas.view(-1, 4)[rows[:positives]]

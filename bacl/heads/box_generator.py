@@ -46,7 +46,7 @@ class BoxGenerator:
         moved = self._moved(boxes, sizes, torch.cat(draws))
         patterns = self.proposals_per_box
         parts = moved.split([patterns * count for count in counts])
-        return ExtraBoxes(list(parts), labels.repeat_interleave(patterns))
+        return ExtraBoxes(list(parts), labels.repeat_interleave(patterns), moved)
 
     def draw(self, count: int, device: torch.device) -> Tensor:
         """Magnitudes in [0, 1) of an image's boxes, (N, 16, 4), or (1, 16, 4) where it is shared.
@@ -77,13 +77,13 @@ class BoxGenerator:
     def _moved(self, boxes: Tensor, sizes: np.ndarray, magnitudes: Tensor) -> Tensor:
         """The same of boxes of several images, with the size (N or 1, 2) of each box' image."""
         extents = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2).unsqueeze(1)
-        offsets = LARGEST_OFFSET * _signs(boxes.device) * magnitudes * extents
+        offsets = _largest_offsets(boxes.device) * magnitudes * extents
         largest = sizes[:, [1, 0, 1, 0]] - (1 if self.shared else 0)
         limits = sent(largest.astype(np.float32), boxes.device).unsqueeze(1)
         return clipped(boxes.unsqueeze(1) + offsets, limits).flatten(0, 1)
 
 
 @cache  # a tensor made at each call would be copied to the GPU each time, which the host waits for
-def _signs(device: torch.device) -> Tensor:
-    """(16, 4), every pattern of signs."""
-    return torch.tensor(list(product((-1.0, 1.0), repeat=4)), device=device)
+def _largest_offsets(device: torch.device) -> Tensor:
+    """(16, 4), every pattern of signs, as fractions of the box's width and height."""
+    return LARGEST_OFFSET * torch.tensor(list(product((-1.0, 1.0), repeat=4)), device=device)

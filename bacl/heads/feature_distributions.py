@@ -103,12 +103,10 @@ class FeatureDistributions(AddedFeatures):
         """
         if all(each.all_seen for each in distributions):
             return classes
-        known = [
-            torch.cat((each.seen[own], each.seen.all().view(1)))
-            for each, own in zip(distributions, classes, strict=True)
-        ]
+        every = stacked([each.seen for each in distributions])
+        known = torch.cat((every.gather(1, stacked(classes)), every.all(dim=1, keepdim=True)), 1)
         seen = []
-        rows = zip(distributions, classes, torch.stack(known).tolist(), strict=True)
+        rows = zip(distributions, classes, known.tolist(), strict=True)
         for each, own, flags in rows:
             *chosen, each.all_seen = flags
             seen.append(own[sent(np.flatnonzero(chosen), own.device)])
@@ -125,7 +123,8 @@ class FeatureDistributions(AddedFeatures):
         beta = constants([each.beta for each in distributions], like)
         if all(each.all_seen for each in distributions):
             return beta * like
-        return beta * stacked([each.seen[classes] for each in distributions]).double().unsqueeze(2)
+        seen = stacked([each.seen for each in distributions])
+        return beta * seen[:, classes].double().unsqueeze(2)
 
     def drawn(self, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Features (n, D) float32 for labels (n,) of classes that have been seen.

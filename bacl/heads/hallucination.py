@@ -121,7 +121,7 @@ class FeatureHallucination(OwnDraws, FeatureDistributions):
         """Eq. 12 in float64 from strengths (…, C) in [0, 1]; uniform where every strength is 1."""
         weakness = 1 - strength.double()
         total = weakness.sum(dim=-1, keepdim=True)
-        return torch.where(total > 0, weakness / total, 1 / self.num_classes)
+        return (weakness / total).masked_fill_(total <= 0, 1 / self.num_classes)
 
     def generate(self, strength: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 12-13: draw c classes, and m features of each that has been seen.

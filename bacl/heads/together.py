@@ -66,7 +66,8 @@ def _of_equal_rows(
     """The same of H that have added as many rows each."""
     criteria = [each.criterion for each in classifiers]
     sampled, first = level.features, classifiers[0]
-    features = [torch.cat((sampled, more.to(sampled.dtype))) for more, _ in added]
+    more = stacked([features for features, _ in added]).to(sampled.dtype)
+    features = torch.cat((sampled.expand(len(added), -1, -1), more), dim=1).unbind()
     own_labels = stacked([labels for _, labels in added])
     labels = torch.cat((level.labels.expand(len(added), -1), own_labels), dim=1)
     pairs = list(zip(classifiers, features, strict=True))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bacl.indicators.stacked import numbers
 from bacl.processes.class_sums import class_totals
 from bacl.processes.distributed import num_processes
 
@@ -53,10 +54,10 @@ class Foreground:
         # The number of different labels is not known here: so many places as there can be.
         size = min(at_most, num_classes)
         occurs = counts > 0
-        place = occurs.cumsum(dim=1).sub_(1).masked_fill_(~occurs, size)
-        every = torch.arange(num_classes, device=labels.device).expand_as(place)
+        place = occurs.cumsum(dim=1).mul_(occurs)  # from 1 on; 0 is where all others go
+        every = numbers(num_classes, labels.device).expand_as(place)
         classes = labels.new_zeros(len(labels), size + 1).scatter_(1, place, every)
-        return cls(rows, labels, counts, classes[:, :size], place.gather(1, labels))
+        return cls(rows, labels, counts, classes[:, 1:], place.gather(1, labels).sub_(1))
 
     def of_head(self, number: int) -> "Foreground":
         """Of one of the heads, H = 1."""
@@ -79,7 +80,7 @@ class Foreground:
             return [(sums.classes, sums.totals) for sums in (class_totals(*own) for own in rows)]
         heads, places = self.classes.shape
         totals = values.new_zeros((heads, places, values.shape[2]), dtype=torch.float64)
-        own = torch.arange(heads, device=values.device).unsqueeze(1).expand_as(self.places)
+        own = numbers(heads, values.device).unsqueeze(1).expand_as(self.places)
         # index_put_ sums in a fixed order on CUDA too, unlike index_add_: runs repeat bit for bit.
         totals.index_put_((own, self.places), values.double(), accumulate=True)
         return list(zip(self.classes, totals, strict=True))

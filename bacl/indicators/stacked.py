@@ -22,6 +22,14 @@ def constants(values: Sequence[float], like: Tensor) -> float | Tensor:
     return _on_device(tuple(values), like.dtype, like.device)
 
 
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a training step may ask for it, too
+def numbers(count: int, device: torch.device) -> Tensor:
+    """0, 1, … (count,) int64, made once."""
+    return torch.arange(count, device=device)
+
+
 @lru_cache(maxsize=64)  # a fresh tensor would be copied to the GPU in each step: the host waits
+@torch.inference_mode(False)
 def _on_device(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)

@@ -56,5 +56,12 @@ class BinaryCrossEntropyWithObjectness(BinaryCrossEntropy):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Eq. 5 of (…, C + 1): p_j (1 - p_background) for foreground j; background as it is."""
         scores = in_float32(logits).sigmoid()
+        return torch.cat([self._of_classes(scores), scores[..., self.num_classes :]], dim=-1)
+
+    def foreground_probabilities(self, logits: Tensor) -> Tensor:
+        """The first C columns (…, C) of `probabilities`."""
+        return self._of_classes(in_float32(logits).sigmoid())
+
+    def _of_classes(self, scores: Tensor) -> Tensor:
         foreground, background = scores.split([self.num_classes, 1], dim=-1)
-        return torch.cat([foreground * (1 - background), background], dim=-1)
+        return foreground * (1 - background)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bacl.indicators import Foreground, LongTermIndicator
-from bacl.indicators.stacked import constants
+from bacl.indicators.stacked import constants, numbers
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
 from bacl.losses.rows import Rows
 from bacl.losses.sigmoid import sigmoid_cross_entropy
@@ -80,7 +80,7 @@ class FCBL(BinaryCrossEntropyWithObjectness):
     def forward(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> Tensor:
         """Eq. 6 on foreground rows and Eq. 2 on background rows, summed and divided by R."""
         own = self._foreground(labels, rows)
-        return self.together([self], logits.unsqueeze(0), labels.unsqueeze(0), own)[0]
+        return self.together([self], logits.unsqueeze(0), labels.unsqueeze(0), own).squeeze(0)
 
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> None:
@@ -115,7 +115,7 @@ class FCBL(BinaryCrossEntropyWithObjectness):
         """(H, P, C), Eq. 7 for the foreground rows of H heads."""
         indicators = [each.indicator for each in losses]
         ratios = type(indicators[0]).log_ratios(indicators, foreground.classes)
-        heads = torch.arange(len(losses), device=ratios.device).unsqueeze(1)
+        heads = numbers(len(losses), ratios.device).unsqueeze(1)
         return constants([each.alpha for each in losses], ratios) * ratios[heads, foreground.places]
 
     def weights(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -132,16 +132,17 @@ class FCBL(BinaryCrossEntropyWithObjectness):
 
     def _weights(self, logits: Tensor, labels: Tensor, thresholds: Sequence[float]) -> Tensor:
         """The same of heads (H, P, C + 1), or of one, with their thresholds."""
-        scores = self.probabilities(logits)
+        scores = self.foreground_probabilities(logits)
         own = labels.unsqueeze(-1)
         lowest = constants(thresholds, scores)
         if self.misclassified:
             answers = scores.gather(-1, own)
             lowest = answers.clamp(max=lowest) if self.overconfident else answers
         # Comparisons are inclusive: a row whose background is certain scores 0 and keeps all.
-        kept = scores >= lowest
-        kept[..., self.num_classes].fill_(True)
-        return kept.scatter_(-1, own, True).to(scores.dtype)
+        kept = scores.new_empty(logits.shape)
+        torch.ge(scores, lowest, out=kept[..., : self.num_classes])
+        kept[..., self.num_classes].fill_(1)
+        return kept.scatter_(-1, own, 1)
 
     def _foreground(self, labels: Tensor, rows: Rows | None) -> Foreground:
         if rows is None:

@@ -49,7 +49,7 @@ class _SigmoidCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         if margin is not None:
             logits = logits.clone()
-            logits[..., rows, : margin.shape[-1]] += margin
+            logits[..., : margin.shape[-1]].index_add_(-2, rows, margin.to(logits.dtype))
         losses, slopes = _terms(logits, labels)
         if weight is not None:
             every = slice(None) if rows is None else rows
@@ -74,7 +74,8 @@ def _terms(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     certainty = 1 - slopes
     torch.maximum(certainty, slopes, out=certainty).log_()
     losses = logits.clamp(min=0).sub_(certainty)
-    negative = -(labels < logits.shape[-1]).to(logits.dtype).unsqueeze(-1)
+    negative = logits.new_empty((*labels.shape, 1))  # -1 of a row with a positive channel, or 0
+    torch.mul((labels < logits.shape[-1]).unsqueeze(-1), -1.0, out=negative)
     column = labels.clamp(max=logits.shape[-1] - 1).unsqueeze(-1)
     losses.scatter_add_(-1, column, negative * logits.gather(-1, column))
     slopes.scatter_add_(-1, column, negative)

@@ -53,9 +53,8 @@ def sum_per_class(values: Tensor, labels: Tensor, num_classes: int) -> ClassSums
 def class_totals(values: Tensor, labels: Tensor, counts: Tensor) -> ClassSums:
     """`sum_per_class`, where the counts (C,) int64 of all processes are known."""
     classes = counts.nonzero().squeeze(1)
-    place = torch.zeros_like(counts)
-    place[classes] = torch.arange(len(classes), device=counts.device)
+    places = torch.searchsorted(classes, labels)
     totals = values.new_zeros((len(classes), values.shape[1]), dtype=torch.float64)
     # index_put_ sums in a fixed order on CUDA too, unlike index_add_: runs repeat bit for bit.
-    totals.index_put_((place[labels],), values.double(), accumulate=True)
+    totals.index_put_((places,), values.double(), accumulate=True)
     return ClassSums(classes, counts[classes], sum_over_processes(totals))

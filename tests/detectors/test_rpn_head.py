@@ -23,7 +23,7 @@ def case(request):
 
 def chosen(head, pyramid, images, anchors):
     shapes = [(level.shape[2], level.shape[3]) for level in pyramid]
-    return head.at(pyramid, head.find(shapes, images, anchors, Awaited()))
+    return head.at(pyramid, head.find(shapes, images, anchors, Awaited()), len(anchors))
 
 
 def dense(head, pyramid, images, anchors):
