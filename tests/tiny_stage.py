@@ -14,6 +14,7 @@ from bacl.data.statistics import CategoryStatistics
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.lvis_ap import groups_by_frequency
 from bacl.heads import Classifier, FeatureHallucination
+from bacl.heads.failures import Failures
 from bacl.indicators import ConfusionMatrix
 from bacl.loggers.measurements import Quantity, named
 from bacl.losses.bce import BinaryCrossEntropy
@@ -79,6 +80,7 @@ class TinyStage(LightningModule):
         grouping = groups_by_frequency(TinyData.statistics.frequency)
         self.metrics = nn.ModuleDict({name: TinyMetric(grouping) for name in self.heads})
         self.step_losses = {}
+        self.failed_heads = Failures()
 
     def training_step(self, batch, batch_idx):
         features = batch.images.flatten(1)[:, :D]

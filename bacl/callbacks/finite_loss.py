@@ -1,6 +1,5 @@
 """Stops a run at the first loss that is not a finite number, and keeps what led to it."""
 
-import logging
 import math
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from bacl.processes.agreement import Agreement
 from bacl.processes.distributed import gather_objects, process_rank
 from bacl.processes.peers import lost_connection
 from bacl.stages import DetectionStage
+from bacl.stages.failed_heads import write_failed_heads
 
 
 class NonFiniteLossError(UserError, RuntimeError):
@@ -28,8 +28,6 @@ class NonFiniteLossError(UserError, RuntimeError):
 class DivergedError(UserError, RuntimeError):
     """The weights have become so large that the features are no longer finite."""
 
-
-_log = logging.getLogger(__name__)
 
 CLIPPING = "clip gradients (trainer.gradient_clip_val)"
 _NOTHING_TO_LEARN = (
@@ -55,15 +53,15 @@ class FiniteLoss(Callback):
     weights_only=True)` gives plain dictionaries: `losses`, `image_ids`, `epoch`, `step`,
     `learning_rates`, `images` (B, 3, H, W), `targets` and the module's `state_dict`.
 
-    With `drops_heads` a head whose loss is not finite is left out from then on (the module's
-    `dropped`), as long as another one remains: nothing else depends on it.
+    Where the module's `failed_heads` are tolerated, a head whose loss is not finite, or that has
+    none since it raised an error, is left out from then on (`dropped`), as long as another one
+    remains: nothing else depends on it. failed_heads.json beside the checkpoints says why.
 
     Where a step fails before it has losses, `diagnosis` tells whether training has diverged.
     """
 
     def __init__(self, agreement: Agreement) -> None:
         self._agreement = agreement
-        self.drops_heads = False
         self.diagnosis: DivergedError | None = None
         """After a failed step: what to raise from its own error, if the features are to blame."""
         self._batch: Batch | None = None
@@ -89,6 +87,7 @@ class FiniteLoss(Callback):
         Raises:
             NonFiniteLossError: on every process with the same message, if a loss of any process is
                 not finite.
+            Exception: what the last head's loss raised.
         """
         losses = cast(DetectionStage, pl_module).step_losses
         values = torch.stack([value.float() for value in losses.values()])
@@ -102,19 +101,28 @@ class FiniteLoss(Callback):
         self, trainer: Trainer, pl_module: LightningModule, lost: list[Quantity]
     ) -> bool:
         """Drop the heads that these losses are of, where that is wanted and leaves one."""
-        if not self.drops_heads:
+        stage = cast(DetectionStage, pl_module)
+        failures = stage.failed_heads
+        if not failures.tolerated:
             return False
         guilty = {each.head for each in lost if each.head}
-        stage = cast(DetectionStage, pl_module)
         if not all(each.head for each in lost) or guilty >= stage.live_heads.keys():
+            failures.raise_first()
             return False
-        stage.dropped |= guilty
         for head in sorted(guilty):
-            _log.warning(
-                "%s: its loss is not finite at step %d; the others go on without it",
-                head, trainer.global_step,
-            )  # fmt: skip
+            failures.note(head, f"its loss was no longer finite {self._place(trainer)}")
+        failures.agree()
+        stage.dropped |= guilty
+        write_failed_heads(Path(trainer.default_root_dir), failures.reasons)
+        failures.tell("left out; the others go on without it")
         return True
+
+    def _place(self, trainer: Trainer) -> str:
+        rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
+        return (
+            f"at step {trainer.global_step} of epoch {trainer.current_epoch}, learning rate "
+            f"{rates}, images {self._image_ids()}"
+        )
 
     def _stop(
         self, trainer: Trainer, pl_module: LightningModule, losses: dict[str, float]
@@ -162,10 +170,8 @@ class FiniteLoss(Callback):
         return all(bool(level.isfinite().all()) for level in pyramid)
 
     def _explain(self, trainer: Trainer, wrong: list[str], path: Path) -> str:
-        rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
         return (
-            f"{', '.join(wrong)} at step {trainer.global_step} of epoch {trainer.current_epoch}, "
-            f"learning rate {rates}, images {self._image_ids()}. Batch, losses and weights are in "
+            f"{', '.join(wrong)} {self._place(trainer)}. Batch, losses and weights are in "
             f"{path}. Look at these images' annotations; if they are right, lower the learning "
             f"rate, lengthen the warm-up or {CLIPPING}."
         )

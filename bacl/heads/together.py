@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bacl.detectors.levels import TrainingLevel
 from bacl.heads.classifier import Classifier
+from bacl.heads.failures import Failures
 from bacl.heads.head import Head
 from bacl.heads.predictors import Predictor
 from bacl.indicators.stacked import stacked
@@ -29,14 +30,31 @@ LARGEST = 2**24
 them."""
 
 
-def losses(heads: Mapping[str, Head], levels: Sequence[TrainingLevel]) -> dict[str, Tensor]:
-    """Every head's `Head.loss` of a step, bit for bit, by name."""
+def losses(
+    heads: Mapping[str, Head],
+    levels: Sequence[TrainingLevel],
+    failures: Failures | None = None,
+) -> dict[str, Tensor]:
+    """Every head's `Head.loss` of a step, bit for bit, by name.
+
+    Args:
+        heads: by name.
+        levels: of the step.
+        failures: takes note of heads whose loss raises an error, and these have none. Of heads that
+            were computed at once nobody knows which one it was, and all of them fail: in the first
+            step, where most errors are, each is computed alone.
+    """
+    failures = failures or Failures()
     found: dict[str, Tensor] = {}
-    for names in _alike(heads, levels):
+    for names in _alike(heads, levels, failures.tolerated and failures.first):
         own = [heads[name] for name in names]
-        values = [own[0].loss(levels)] if len(own) == 1 else _together(own, levels)
-        found |= dict(zip(names, values, strict=True))
-    return {name: found[name] for name in heads}
+        values: Sequence[Tensor] = ()
+        with failures.of(names):
+            values = [own[0].loss(levels)] if len(own) == 1 else _together(own, levels)
+        if not failures.any_of(names):  # on any process
+            found |= dict(zip(names, values, strict=True))
+    failures.first = False
+    return {name: found[name] for name in heads if name in found}
 
 
 def _together(heads: Sequence[Head], levels: Sequence[TrainingLevel]) -> list[Tensor]:
@@ -95,7 +113,9 @@ def _added(
     return type(modules[0]).added_together(modules, level, indicators)
 
 
-def _alike(heads: Mapping[str, Head], levels: Sequence[TrainingLevel]) -> list[list[str]]:
+def _alike(
+    heads: Mapping[str, Head], levels: Sequence[TrainingLevel], apart: bool = False
+) -> list[list[str]]:
     """Names of heads of equal kin, no more in a group than are to be computed together.
 
     Beside other processes each is alone. They sum what heads observe, in one order and one shape;
@@ -104,7 +124,7 @@ def _alike(heads: Mapping[str, Head], levels: Sequence[TrainingLevel]) -> list[l
     """
     groups: defaultdict[Hashable, list[str]] = defaultdict(list)
     devices = {level.features.device.type for level in levels}
-    alone = num_processes() > 1 or not devices.isdisjoint(ALONE_ON)
+    alone = apart or num_processes() > 1 or not devices.isdisjoint(ALONE_ON)
     for name, head in heads.items():
         groups[name if alone or head.kin is None else (Head, head.kin)].append(name)
     return [part for names in groups.values() for part in _parts(names, heads, levels)]

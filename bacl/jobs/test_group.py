@@ -7,7 +7,6 @@ variants.yaml lists the jobs. They differ in calibrations and suppression alone.
 import time
 from pathlib import Path
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from bacl.assembly.instantiate import instantiate
@@ -18,7 +17,6 @@ from bacl.assembly.trainer import prepare_process
 from bacl.assembly.trial import try_calibration
 from bacl.detectors.postprocess import Postprocess
 from bacl.evaluation.thresholds.objectives import Objective
-from bacl.files.atomic import remove
 from bacl.files.kinds import CALIBRATED
 from bacl.heads.calibration import Uncalibrated
 from bacl.messages.errors import UserError
@@ -29,7 +27,7 @@ from bacl.runs.evaluated import evaluate
 from bacl.runs.gathered import keep_gathered
 from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.naming import test_folder
-from bacl.runs.outcome import DONE, write_failed
+from bacl.runs.outcome import note_failed
 from bacl.runs.run import Run
 from bacl.stages.detection import Variant
 from bacl.stages.gathering import waiting
@@ -54,12 +52,16 @@ def run(config: DictConfig, folder: Path) -> None:
             if waiting(last.stage.live_heads, owned[place]):
                 gathering[place] = test.described(restored.config)
         except UserError as error:
-            note_failure(place, str(error))
+            note_failed(place, str(error))
     together = {name: each for own in owned.values() for name, each in own.items()}
     objective = instantiate(restored.config.thresholds, Objective)
+    last.stage.failed_variants.tolerated = len(owned) > 1
     found = evaluate(last, report, together, objective=objective) if together else {}
     seconds = time.monotonic() - began
     for place, own in owned.items():
+        if reasons := last.stage.failed_variants.told_of(own):
+            note_failed(place, reasons)
+            continue
         results = {each.head: found[name] for name, each in own.items()}
         conclusion = Conclusion.of(last, results, report, place)
         conclusion.write()
@@ -68,13 +70,6 @@ def run(config: DictConfig, folder: Path) -> None:
             keep_thresholds(place / CALIBRATED, results)
         conclusion.write_page()
         conclusion.note_done(place, restored.name, seconds)
-
-
-@rank_zero_only
-def note_failure(place: Path, reason: str) -> None:
-    """Say in the folder of results why there are none, or none any more."""
-    remove(place / DONE)
-    write_failed(place, reason)
 
 
 def variants(test: PlannedTest, restored: Restored, number: int) -> dict[str, Variant]:

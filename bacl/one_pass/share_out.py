@@ -24,6 +24,7 @@ from bacl.options.composed import last_stage, plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.folder import exclusive, record
 from bacl.runs.kept_thresholds import keep_thresholds
+from bacl.runs.lost_heads import command
 from bacl.runs.outcome import write_failed
 from bacl.runs.run import Run
 from bacl.runs.training import save
@@ -47,11 +48,22 @@ def share_out(
         found: of every variant of the group.
         seconds: of the whole training, for the record.
     """
-    lost = [own for own, each in names.items() if each.head in group.stage.dropped]
-    if lost:
-        return _give_up(job, lost, group.folder.parent)
+    lost = _lost(group, names)
     with exclusive(job.folder):
-        _share(group, job, names, found, seconds)
+        if lost:
+            _give_up(group, job, lost)
+        else:
+            _share(group, job, names, found, seconds)
+
+
+def _lost(group: Run, names: Names) -> dict[str, str]:
+    """Why there is nothing of heads of a job, by its own names of them."""
+    stage = group.stage
+    heads, variants = stage.failed_heads.reasons, stage.failed_variants.reasons
+    of_heads = {own: heads[each.head] for own, each in names.items() if each.head in stage.dropped}
+    return of_heads | {
+        own: variants[each.variant] for own, each in names.items() if each.variant in variants
+    }
 
 
 def _share(
@@ -84,9 +96,14 @@ def _share(
 
 
 @rank_zero_only
-def _give_up(job: PlannedJob, lost: Sequence[str], group: Path) -> None:
+def _give_up(group: Run, job: PlannedJob, lost: Mapping[str, str]) -> None:
+    """Say why a job has no result, and leave what it would go on from alone."""
+    _share_earlier(group.folder, job)
+    why = "; ".join(f"{own}: {reason}" for own, reason in lost.items())
     write_failed(
-        job.folder, f"the loss of {', '.join(lost)} was no longer finite (training log: {group})"
+        job.folder,
+        f"{why} (training log: {group.folder.parent}). Its stages before are in its folder; alone "
+        f"it goes on with: {command(job.overrides)}",
     )
 
 
@@ -99,20 +116,25 @@ def _prepare(group: Path, job: PlannedJob, names: Names) -> None:
         job: see `share_out`.
         names: see `share_out`.
     """
-    record(job.config, job.folder, trained_in=str(group.parent), overrides=job.overrides)
+    _share_earlier(group, job)
     # What an interrupted sharing-out left would be continued.
     shutil.rmtree(job.folder / group.name, ignore_errors=True)
-    for earlier in chosen_stages(job.config)[:-1]:
-        shutil.copytree(
-            group.parent / earlier, job.folder / earlier, copy_function=_link_checkpoints,
-            ignore=shutil.ignore_patterns("wandb*", "tensorboard"), dirs_exist_ok=True,
-        )  # fmt: skip
     records = job.folder / group.name / "heads"
     with telling_refusal(records):
         records.mkdir(parents=True, exist_ok=True)
     for own, each in names.items():
         for path in (group / "heads").glob(f"{each.head}.*npz"):  # one per classifier
             shutil.copy(path, records / f"{own}{path.name.removeprefix(each.head)}")
+
+
+def _share_earlier(group: Path, job: PlannedJob) -> None:
+    """The job's configuration and the stages before the last, of the group's folder of that."""
+    record(job.config, job.folder, trained_in=str(group.parent), overrides=job.overrides)
+    for earlier in chosen_stages(job.config)[:-1]:
+        shutil.copytree(
+            group.parent / earlier, job.folder / earlier, copy_function=_link_checkpoints,
+            ignore=shutil.ignore_patterns("wandb*", "tensorboard"), dirs_exist_ok=True,
+        )  # fmt: skip
 
 
 def _link_checkpoints(source: str, target: str) -> None:

@@ -13,6 +13,7 @@ from bacl.assembly.stored import CALIBRATION
 from bacl.assembly.trial import try_to_build
 from bacl.heads import Calibration
 from bacl.heads.calibration import Uncalibrated
+from bacl.messages.dispensable import reason
 from bacl.messages.errors import UserError
 from bacl.one_pass.plan import PlannedJob
 from bacl.options.comparison import require_right_options
@@ -108,8 +109,8 @@ def _can_be_built(job: PlannedJob, stage: str) -> bool:
             instantiate(node)
         if job.config.get(CALIBRATION) is not None:
             try_to_build(job.config)
-    except UserError as error:
-        write_failed(job.folder, str(error))
+    except Exception as error:  # of one job; what the others have in common fails later
+        write_failed(job.folder, reason(error))
         return False
     return True
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ class ChoiceResults:
     """Heads with calibrations that they cannot have, and why."""
     part: str = ""
     """Of the images, where not all were judged; see `Evaluation.part`."""
-    diverged: Sequence[str] = ()
-    """Heads whose training did not stay finite: there is nothing of them to choose."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Why there is nothing of some heads, or calibrated ones, to choose."""
 
     @property
     def decision(self) -> Decision:
@@ -77,8 +77,7 @@ class ChoiceResults:
             )
         if self.part:
             told.append(f"Judged on {self.part}.")
-        if self.diverged:
-            told.append(f"Diverged in training, and left out: {', '.join(self.diverged)}.")
+        told += [f"Left out: {name}: {why}" for name, why in self.lost.items()]
         return [*told, *(f"Not tried: {each}" for each in self.untried)]
 
     @property
@@ -124,7 +123,7 @@ class ChoiceResults:
             "criterion": self.choice.criterion.title,
             "price": self.choice.price,
             **({"evaluated": self.part} if self.part else {}),
-            **({"diverged": list(self.diverged)} if self.diverged else {}),
+            **({"left_out": dict(self.lost)} if self.lost else {}),
             "halves": made.fitted.of_halves,
             "expected": self._expected(made.fitted),
             "difference": _number(made.change),

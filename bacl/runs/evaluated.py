@@ -43,12 +43,15 @@ def evaluate(
         objective: of the thresholds of scores; None chooses none.
 
     Returns:
-        By variant, in the order given.
+        By variant, in the order given; without those that failed, where the stage tolerates it.
     """
     INTERRUPTION.place = "in its evaluation"
     run.stage.variants = variants or {}
     run.validate()
-    metrics: dict[str, Any] = dict(run.stage.metrics.items())
+    failures = run.stage.failed_variants
+    metrics: dict[str, Any] = {name: run.stage.metrics[name] for name in run.stage.variants}
+    if not metrics:
+        failures.raise_first()
     first = next(iter(metrics.values()))
     truth = GroundTruth.from_table(first.table, first.rules)
     counts = np.asarray(run.data.statistics.image_counts)
@@ -56,8 +59,17 @@ def evaluate(
     finding = partial(ErrorFindings.of, threshold=report["score_threshold"])
     errors, found = finding if report["errors"] and in_full else None, {}
     for name, metric in metrics.items():
-        found[name] = Evaluation.of(metric, truth, counts, [], in_full, closer, errors, objective)
-        metric.forget_judgement()
+        with failures.of([name]):
+            found[name] = Evaluation.of(
+                metric, truth, counts, [], in_full, closer, errors, objective
+            )
+            metric.forget_judgement()
+    failures.agree()
+    failures.tell("not evaluated; the others are")
+    found = {name: each for name, each in found.items() if name not in failures}
+    if not found:
+        failures.raise_first()
+    metrics = {name: metrics[name] for name in found}
     every = keeps_all or report["save_detections"]
     kept = None if every else [each.image_id for each in pictured(run, report, found)]
     for name, metric in metrics.items():

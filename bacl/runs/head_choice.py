@@ -29,6 +29,7 @@ from bacl.reporting.choice_table import ChoiceResults
 from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import write_text
 from bacl.runs.kept_thresholds import keep_thresholds
+from bacl.runs.lost_heads import lost
 from bacl.runs.run import Run
 from bacl.stages import DetectionStage
 from bacl.stages.detection import Variant
@@ -87,10 +88,10 @@ class HeadChoice:
         objective = instantiate(config.thresholds, Objective)
         judged = partial(evaluate, silent, report, keeps_all=True, in_full=False)
         more = judged(variants, objective=objective) if variants else {}
-        heads = {name: variant.head for name, variant in variants.items()}
+        heads = {name: variants[name].head for name in more}
         last = self._choice(run, config, {**found, **more}, heads)
         part = next(iter(found.values())).part
-        results = ChoiceResults(last, untried, part, sorted(run.stage.dropped))
+        results = ChoiceResults(last, untried, part, lost(run.stage))
         self._conclude(run, config, results, {**found, **more}[results.decision.chosen])
 
     def _choice(

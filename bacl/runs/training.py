@@ -31,6 +31,7 @@ from bacl.files.atomic import remove
 from bacl.heads import Head
 from bacl.options.composed import last_stage, plain
 from bacl.processes.interruption import INTERRUPTION
+from bacl.runs.buildable import buildable
 from bacl.runs.folder import record
 from bacl.runs.outcome import read_outcome
 from bacl.runs.run import Run
@@ -39,6 +40,7 @@ from bacl.runs.too_large import too_large
 from bacl.runs.validations import best_checkpoint, check_validations, take_best
 from bacl.stages import DetectionStage, Schedule
 from bacl.stages.detection import Variant
+from bacl.stages.failed_heads import read_failed_heads
 
 
 def train_stages(
@@ -46,15 +48,18 @@ def train_stages(
     folder: Path,
     drops_heads: bool = False,
     variants: Mapping[str, Variant] | None = None,
+    leaves_out: bool = False,
 ) -> Run:
     """Bring every chosen stage to its final.ckpt, in order; returns the last one as it was saved.
 
     Args:
         config: is completed by what the data decide.
         folder: of the run.
-        drops_heads: whether a head that diverges is left out (the stage's `dropped`), so that the
-            others go on, instead of ending the run.
+        drops_heads: whether a head that diverges or fails is left out (the stage's `dropped`), so
+            that the others go on, instead of ending the run.
         variants: of the last stage, which its validations judge; None takes the heads as they are.
+        leaves_out: whether heads of the last stage that cannot be built with these data are left
+            out with a line, as long as there is another one.
     """
     prepare_process()
     names = chosen_stages(config)
@@ -66,22 +71,29 @@ def train_stages(
     trainer = build_trainer(config, folder / names[0], schedules[names[0]], logs=False)
     seed_everything(config.seed, verbose=False)
     categories = Categories.of(open_data(config))
+    given: DictConfig = config
+    left_out: dict[str, str] = {}
+    if leaves_out:
+        config, left_out = buildable(config)
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
     stages = {name: build_stage(config, name, _is_new(config, folder, name)) for name in names}
     stages[names[-1]].variants = variants or {}
+    for stage in stages.values():
+        stage.tolerate_failures(drops_heads)
+    stages[names[-1]].failed_heads.reasons |= left_out
     data = {name: build_data(config, config.stages[name]) for name in names}
     for name in names:
         starts[name].check_hand_over(stages)
     for of_stage in data.values():
         of_stage.check(trainer.world_size)
-    record(config, folder)
+    record(given, folder)
     for name in names:
         INTERRUPTION.take_place()
         INTERRUPTION.place = f"in the {name} stage, before its first step"
         itinerary = Itinerary(names.index(name), [each.epochs for each in schedules.values()])
         trainer = _trainer(config, folder, name, stages[name], itinerary)
         run = Run(stages[name], data[name], trainer, categories, folder / name)
-        finish_stage(run, starts[name], config, drops_heads)
+        finish_stage(run, starts[name], config)
     # What is evaluated is what was saved, on every process: batch norms follow their own images.
     restore(run, drops_heads)
     return run
@@ -100,7 +112,7 @@ def _trainer(
     return trainer
 
 
-def finish_stage(run: Run, start: Start, config: DictConfig, drops_heads: bool) -> None:
+def finish_stage(run: Run, start: Start, config: DictConfig) -> None:
     """Bring one stage to its final.ckpt, unless it is there."""
     if run.final.exists():
         rank_zero_info(f"{start.stage}: finished before, see {run.final}")
@@ -113,7 +125,7 @@ def finish_stage(run: Run, start: Start, config: DictConfig, drops_heads: bool) 
         run.trainer.callbacks[:0] = start.before_first_step(run.stage)  # type: ignore[attr-defined]
     best = best_checkpoint(run, config)
     run.trainer.callbacks.extend([best] if best else [])  # type: ignore[attr-defined]
-    train(run, drops_heads)
+    train(run)
     take_best(run, best, config)
     save(run.folder, run.stage.detector, run.stage.live_heads, run.categories, config)
     run.trainer.strategy.barrier("stage finished")
@@ -121,7 +133,7 @@ def finish_stage(run: Run, start: Start, config: DictConfig, drops_heads: bool) 
     INTERRUPTION.take_place()
 
 
-def train(run: Run, drops_heads: bool) -> None:
+def train(run: Run) -> None:
     """Train a stage, from where it was interrupted or from the beginning.
 
     Raises:
@@ -133,7 +145,6 @@ def train(run: Run, drops_heads: bool) -> None:
     if run.interrupted.exists():
         resumed = {"ckpt_path": str(run.interrupted), "weights_only": True}
     (watch,) = [callback for callback in trainer.callbacks if isinstance(callback, FiniteLoss)]  # type: ignore[attr-defined]
-    watch.drops_heads = drops_heads
     restoring = Restoring()
     trainer.callbacks.append(restoring)  # type: ignore[attr-defined]
     try:
@@ -157,7 +168,10 @@ def save(
     config: DictConfig,
 ) -> None:
     """Write a stage's final.ckpt into its folder; the checkpoint for resuming has served."""
-    save_stage(folder / "final.ckpt", detector, heads, categories, plain(config))
+    said = plain(config)
+    of_stage = said["stages"][folder.name]
+    of_stage["heads"] = {name: each for name, each in of_stage["heads"].items() if name in heads}
+    save_stage(folder / "final.ckpt", detector, heads, categories, said)
     remove(folder / "last.ckpt")
 
 
@@ -172,8 +186,8 @@ def _log_after_training(trainer: Trainer, epochs: int) -> None:
 def restore(run: Run, drops_heads: bool = False) -> None:
     """Load a finished stage: detector and every head.
 
-    With `drops_heads` heads that the file lacks are those that diverged; they are dropped again,
-    and so are those whose last step did.
+    With `drops_heads` heads that the file lacks are those that diverged or failed; they are dropped
+    again, and so are those whose last step did.
 
     Raises:
         CheckpointError: it is missing, or of other categories, options or heads.
@@ -182,6 +196,9 @@ def restore(run: Run, drops_heads: bool = False) -> None:
     run.categories.check(saved_categories(content), run.final)
     if drops_heads:
         stage.dropped = set(stage.heads) - finite_heads(content)
+        known = read_failed_heads(run.folder)
+        for name in sorted(stage.dropped):
+            stage.failed_heads.note(name, known.get(name, "its weights are no longer finite"))
     fill(stage.detector, stage.live_heads, content, run.final)
 
 

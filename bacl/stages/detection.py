@@ -10,6 +10,7 @@ from bacl.data.batch import Batch, Detections, Target
 from bacl.detectors.postprocess import Postprocess
 from bacl.detectors.region_detector import ImageRegions, RegionDetector
 from bacl.heads import Calibration, Head
+from bacl.heads.failures import Failures
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ def detect(
     heads: Mapping[str, Head],
     batch: Batch,
     variants: Mapping[str, Variant] | None = None,
+    failures: Failures | None = None,
 ) -> dict[str, list[Detections]]:
     """Every variant's detections, per image, in pixels of the original files.
 
@@ -40,19 +42,27 @@ def detect(
         heads: by name.
         batch: of images; of the targets only the sizes are read.
         variants: by name; None takes the heads as they are.
+        failures: takes note of variants that raise an error, of which there are no detections.
     """
+    failures = failures or Failures()
     variants = variants or {name: Variant(name) for name in heads}
     pyramid = detector.pyramid(batch.images)
     regions = detector.inference_regions(pyramid, batch.sizes)
     found = {}
     for name, head in heads.items():
         own = {key: each for key, each in variants.items() if each.head == name}
-        logits = [head.logits(each.levels) for each in regions] if own else []
+        logits: list[list[Tensor]] = []
+        with failures.of_this_process(own):
+            logits = [head.logits(each.levels) for each in regions] if own else []
         for key, variant in own.items():
-            detections = _classified(detector, head, variant, regions, logits, batch.targets)
-            segmented = detector.segment(pyramid, detections, batch.targets)
-            pairs = zip(segmented, batch.targets, strict=True)
-            found[key] = [each.rescaled(target) for each, target in pairs]
+            if key not in failures:
+                with failures.of_this_process([key]):
+                    detections = _classified(
+                        detector, head, variant, regions, logits, batch.targets
+                    )
+                    segmented = detector.segment(pyramid, detections, batch.targets)
+                    pairs = zip(segmented, batch.targets, strict=True)
+                    found[key] = [each.rescaled(target) for each, target in pairs]
     return found
 
 

@@ -3,6 +3,7 @@
 B: images.
 """
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from bacl.detectors.levels import ExtraBoxes
 from bacl.detectors.region_detector import RegionDetector
 from bacl.files.state_dicts import misfits, several
 from bacl.heads import BoxGenerator, Head, together
+from bacl.heads.failures import Failures
 from bacl.loggers.measurements import Quantity, named
 from bacl.loggers.step_log import log_step
 from bacl.losses import FollowsEpochs
@@ -78,7 +80,11 @@ class DetectionStage(LightningModule):
         self.metrics = Modules[Metric]()
         self.step_losses: dict[Quantity, Tensor] = {}
         self.dropped: set[str] = set()
-        """Heads that diverged beside others, which go on without them."""
+        """Heads that diverged or failed beside others, which go on without them."""
+        self.failed_heads = Failures()
+        """Why these were dropped; in a training step that has failed also what will be."""
+        self.failed_variants = Failures()
+        """What could not be evaluated, beside others."""
         self._variants: Mapping[str, Variant] = {}
         self._build_metric = metric
         self._seed = seed
@@ -119,7 +125,12 @@ class DetectionStage(LightningModule):
     @property
     def variants(self) -> Mapping[str, Variant]:
         """What is evaluated, by name: the live heads as they are, unless others were set."""
-        return self._variants or {name: Variant(name) for name in self.live_heads}
+        chosen = self._variants or {name: Variant(name) for name in self.live_heads}
+        return {
+            name: each
+            for name, each in chosen.items()
+            if each.head not in self.dropped and name not in self.failed_variants
+        }
 
     @variants.setter
     def variants(self, variants: Mapping[str, Variant]) -> None:
@@ -127,8 +138,14 @@ class DetectionStage(LightningModule):
         calibrations = [each.calibration for each in variants.values() if each.calibration]
         self.calibrations = nn.ModuleList(calibrations).to(self.device)  # and move with the stage
 
+    def tolerate_failures(self, wanted: bool = True) -> None:
+        """Let heads and variants fail alone, where there are others that can go on."""
+        self.failed_heads.tolerated = wanted and len(self.heads) > 1
+        self.failed_variants.tolerated = wanted and len(self.variants) > 1
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the detector's losses and of every head's classification loss."""
+        self.failed_heads.place = f"at step {self.global_step}"
         self._seed_step(SAMPLING)  # stochastic depth draws too
         with torch.set_grad_enabled(self.extractor_trains):
             pyramid = self.detector.pyramid(batch.images)
@@ -136,11 +153,14 @@ class DetectionStage(LightningModule):
         self._seed_step(SAMPLING)
         regions = self.detector.training_regions(pyramid, batch.targets, extra)
         losses = {Quantity("train", None, part): loss for part, loss in regions.losses.items()}
-        for name, loss in together.losses(self.live_heads, regions.levels).items():
+        found = together.losses(self.live_heads, regions.levels, self.failed_heads)
+        for name in self.live_heads:
+            # Of one that has just failed; what watches the losses drops it (`FiniteLoss`).
+            loss = found.get(name, torch.full((), math.nan, device=self.device))
             losses[Quantity("train", name, "classification")] = loss
         self.step_losses = {quantity: loss.detach() for quantity, loss in losses.items()}
         self._log_losses(len(batch.targets))
-        idle = [_nothing(self.heads[name]) for name in self.dropped]
+        idle = [_nothing(head) for name, head in self.heads.items() if name not in found]
         return torch.stack([*losses.values(), *idle]).sum()
 
     def _log_losses(self, images: int) -> None:
@@ -200,30 +220,39 @@ class DetectionStage(LightningModule):
 
     def detect(self, batch: Batch) -> dict[str, list[Detections]]:
         """Every variant's detections, per image, in pixels of the original files."""
-        return detect(self.detector, self.live_heads, batch, self.variants)
+        return detect(self.detector, self.live_heads, batch, self.variants, self.failed_variants)
 
     def on_validation_start(self) -> None:
         """Let calibrations observe what they gather, before they score, once all is trained."""
-        pairs = waiting(self.live_heads, self.variants)
+        failures = self.failed_variants
+        failures.place = "when its calibration looked at training images"
+        pairs = waiting(self.live_heads, self.variants, failures)
         if pairs and self.trainer.state.fn == TrainerFn.VALIDATING:
             batches = data_of(self.trainer).observed_dataloader()
-            gather(self.detector, pairs, batches, self.device, self._seed)
+            gather(self.detector, pairs, batches, self.device, self._seed, failures)
+        failures.place = "in the evaluation"
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect every variant's detections; backbone, proposals and boxes are computed once."""
         image_ids = [target.image_id for target in batch.targets]
         for name, detections in self.detect(batch).items():
-            self.metrics[name].update(detections, image_ids)
+            with self.failed_variants.of_this_process([name]):
+                self.metrics[name].update(detections, image_ids)
 
     def on_validation_epoch_end(self) -> None:
         """Log what every variant's metric says of all images."""
-        for name, metric in self.metrics.items():
-            values = metric.compute()
+        self.failed_variants.agree()
+        for name in self.variants:
+            metric, values = self.metrics[name], {}
+            with self.failed_variants.of([name]):
+                values = metric.compute()
+            values = {} if name in self.failed_variants else values
             found = {Quantity("val", name, part): value for part, value in values.items()}
             if not self.trainer.sanity_checking:  # one batch, that errors come before the training
                 self.log_dict(named(found), sync_dist=True)  # equal on all processes
             if self.trainer.state.fn == TrainerFn.FITTING:
                 metric.reset()  # it holds all detections
+        self.failed_variants.tell("not evaluated any more; the others are")
 
     def on_validation_epoch_start(self) -> None:
         """Start from empty metrics; after the epoch they keep their per-category values."""

@@ -6,6 +6,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from bacl.callbacks.finite_loss import DivergedError, FiniteLoss, NonFiniteLossError
+from bacl.heads.failures import Failures
 from bacl.loggers.csv_logger import CSVLogger
 from bacl.processes.agreement import Agreement
 
@@ -54,6 +55,7 @@ def _check_in_process(rank, folder):
         default_root_dir=folder, global_step=3, current_epoch=0, optimizers=[]
     )
     module = torch.nn.Linear(1, 1)
+    module.failed_heads = Failures()
     module.step_losses = {"box": torch.tensor(float("inf") if rank else 1.0)}
     with pytest.raises(NonFiniteLossError, match=r"^box is inf at step 3.*rank1\.pt"):
         FiniteLoss(Agreement()).on_before_backward(trainer, module, torch.tensor(1.0))

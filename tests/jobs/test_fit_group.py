@@ -217,7 +217,8 @@ def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
         fit_group.run(job_config(), tmp_path / "group")
         end = read_outcome(tmp_path / "wild")
         assert end.status == "failed"
-        assert "loss of bacl was no longer finite" in end.reason
+        assert "bacl: its loss was no longer finite at step " in end.reason
+        assert f"alone it goes on with: python run.py {wild[0]}" in end.reason
         assert "alpha=-1: expected a number of at least 0" in read_outcome(tmp_path / "bad").reason
     for name in CHECKED[:2]:
         assert_same_run(tmp_path / name, alone(name))

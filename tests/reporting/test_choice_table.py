@@ -16,16 +16,17 @@ def choice() -> Choice:
     return Choice(samples, RightLabelShare(), "baseline")
 
 
-def test_heads_that_diverged_are_named(choice, tmp_path):
-    results = ChoiceResults(choice, ["bacl + fracal: needs a softmax"], diverged=["bags", "fhm"])
-    assert "Diverged in training, and left out: bags, fhm." in results.markdown()
+def test_heads_that_failed_are_named(choice, tmp_path):
+    lost = {"bags": "needs groups", "fhm": "its loss was no longer finite at step 7"}
+    results = ChoiceResults(choice, ["bacl + fracal: needs a softmax"], lost=lost)
+    assert "Left out: bags: needs groups" in results.markdown()
     assert "Not tried: bacl + fracal: needs a softmax" in results.sentences
     results.write_json(tmp_path / "choice.json")
-    assert json.loads((tmp_path / "choice.json").read_text())["diverged"] == ["bags", "fhm"]
+    assert json.loads((tmp_path / "choice.json").read_text())["left_out"] == lost
 
 
 def test_nothing_is_said_where_all_were_judged(choice, tmp_path):
     results = ChoiceResults(choice)
     results.write_json(tmp_path / "choice.json")
-    assert "diverged" not in json.loads((tmp_path / "choice.json").read_text())
-    assert not any("Diverged" in each or "Not tried" in each for each in results.sentences)
+    assert "left_out" not in json.loads((tmp_path / "choice.json").read_text())
+    assert not any("Left out" in each or "Not tried" in each for each in results.sentences)

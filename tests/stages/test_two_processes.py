@@ -4,7 +4,12 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
+from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.heads import BoxGenerator
+from bacl.losses import FCBL
+from bacl.processes.agreement import Agreement
+from bacl.processes.distributed import process_rank
+from bacl.stages.failed_heads import read_failed_heads
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +106,25 @@ def test_no_parameter_is_left_without_gradient(two):
     """DDP would wait for it: it is told nothing about unused parameters."""
     first, second = two("classifier", "~stages.classifier.heads.bacl")
     assert not differing(first, second)
+
+
+def test_a_head_that_fails_on_one_process_is_dropped_on_both(two, monkeypatch, tmp_path):
+    observe = FCBL.observe
+
+    def broken(self, *arguments, **options):
+        if process_rank() == 1 and self.indicator.counts.any():
+            raise ValueError("only here")
+        observe(self, *arguments, **options)
+
+    def tolerant(table):
+        table.stage.tolerate_failures()
+        return table
+
+    monkeypatch.setattr(FCBL, "observe", broken)
+    watch = FiniteLoss(Agreement())
+    where = f"+trainer.default_root_dir={tmp_path}"
+    first, second = two("classifier", where, callbacks=[watch], prepared=tolerant)
+    assert not differing(
+        {name: value for name, value in first.items() if not name.startswith("heads.bacl")}, second
+    )
+    assert read_failed_heads(tmp_path) == {"bacl": "ValueError: only here at step 1"}
