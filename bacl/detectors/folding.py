@@ -84,5 +84,7 @@ def _fold(pairs: Sequence[Pair]) -> list[tuple[Tensor, Tensor]]:
     if not pairs:
         return []
     tensors, count = sources(pairs), len(pairs)
-    kinds = [tensors[start : start + count] for start in range(0, len(tensors), count)]
-    return folded_weights(*kinds, eps=[norm.eps for _, norm in pairs])
+    weights, gains, shifts, means, variances = (
+        tensors[start : start + count] for start in range(0, len(tensors), count)
+    )
+    return folded_weights(weights, gains, shifts, means, variances, [norm.eps for _, norm in pairs])

@@ -1,4 +1,4 @@
-"""Folded batch norms of a backbone's stages, kept from step to step where nothing in them learns."""
+"""Folded batch norms of a backbone's stages, kept from step to step where nothing learns."""
 
 from collections.abc import Sequence
 

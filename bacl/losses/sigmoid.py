@@ -47,7 +47,7 @@ class _SigmoidCrossEntropy(torch.autograd.Function):
         margin: Tensor | None,
         weight: Tensor | None,
     ) -> Tensor:
-        if margin is not None:
+        if margin is not None and rows is not None:
             logits = logits.clone()
             logits[..., : margin.shape[-1]].index_add_(-2, rows, margin.to(logits.dtype))
         losses, slopes = _terms(logits, labels)
