@@ -14,9 +14,10 @@ from bacl.indicators import LongTermIndicator, ScalarIndicator
 from bacl.losses import ClassificationLoss
 
 PARTS = {"num_classes": 3, "feature_dim": 2, "backbone": nn.Identity(), "pooling": nn.Identity()}
-PARTS["backbone"].channels = (1,)
+PARTS["backbone"].channels, PARTS["backbone"].strides = (1,), STRIDES[:-1]
+PARTS["pooling"].require_strides = lambda strides: None
 PYRAMID = nn.Identity()
-PYRAMID.channels = 1
+PYRAMID.channels, PYRAMID.strides = 1, lambda maps: STRIDES
 PROPOSALS = nn.Identity()
 PROPOSALS.anchors = SimpleNamespace(strides=STRIDES)
 PARTS |= {"fpn": lambda channels: PYRAMID, "rpn": lambda channels: PROPOSALS}

@@ -20,7 +20,8 @@ SEEDS_APART = 1_000_003
 def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionStage:
     """One stage with a detector and heads of its own, freshly initialised from the seed.
 
-    `pretrained=False` leaves out the backbone's weights, for a stage that a checkpoint fills.
+    `pretrained=False` leaves out the backbone's weights, for a stage that a checkpoint fills; so
+    does a trained detector that is to come in their place (`detector.init_from`).
     """
     detector, heads = build_parts(config, name, pretrained)
     for option in ("masks", "metric.masks"):
@@ -49,7 +50,7 @@ def build_parts(
         OptionError: a part refuses its options; that of a head begins with the head's path.
     """
     detector_node = config.detector.copy()
-    if not pretrained:
+    if not pretrained or detector_node.get("init_from") is not None:
         detector_node.backbone.weights = None
     torch.manual_seed(config.seed)
     detector = instantiate(detector_node, RegionDetector)

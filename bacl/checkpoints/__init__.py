@@ -1,4 +1,4 @@
 """Files of weights: hand-over between stages, published checkpoints in and out.
 
-Imports: data, detectors, heads, options.
+Imports: data, detectors, heads, losses, options.
 """

@@ -16,10 +16,10 @@ from bacl.checkpoints.mmdet_names import (
     OPTIONAL,
     OURS_ALONE,
     REGRESSION,
-    matches,
     our_name,
     published_name,
 )
+from bacl.checkpoints.names import matches
 from bacl.files.state_dicts import unusable
 from bacl.heads import Head
 from bacl.heads.calibration import Uncalibrated

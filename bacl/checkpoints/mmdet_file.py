@@ -32,6 +32,8 @@ class PublishedFile:
     """Tensors by MMDetection's name."""
     category_names: tuple[str, ...] | None
     """In label order, where the file names them."""
+    config: str = ""
+    """What it was trained with, as Python text, where the file says so."""
 
 
 def read_published(path: Path) -> PublishedFile:
@@ -47,12 +49,21 @@ def read_published(path: Path) -> PublishedFile:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise CheckpointError(f"checkpoint={path}: {what}; name a published .pth file")
-    content = _load(path)
+    return published_file(load_published_file(path), path)
+
+
+def published_file(content: Any, path: Path) -> PublishedFile:
+    """What `load_published_file` gave, taken apart.
+
+    Raises:
+        CheckpointError: see `read_published`.
+    """
     meta = content.get("meta") if isinstance(content, Mapping) else None
     meta = meta if isinstance(meta, Mapping) else {}
     state = _unwrapped(content, path)
     _check_conventions(state, meta, path)
-    return PublishedFile(path, state, _category_names(meta))
+    config = _text(meta, "config") or _text(meta, "cfg")  # cfg: MMDetection 3
+    return PublishedFile(path, state, _category_names(meta), config)
 
 
 def write_published(path: Path, state: Mapping[str, Tensor], names: tuple[str, ...]) -> None:
@@ -61,7 +72,12 @@ def write_published(path: Path, state: Mapping[str, Tensor], names: tuple[str, .
     save({"meta": meta, "state_dict": OrderedDict(state)}, path)
 
 
-def _load(path: Path) -> Any:
+def load_published_file(path: Path) -> Any:
+    """Tensors and plain values of another project's file; other objects are passed over.
+
+    Raises:
+        CheckpointError: it is damaged, or would execute code.
+    """
     try:
         return read_torch_file(path, stand_ins, checksums=False)
     except UnreadableFileError as error:

@@ -4,9 +4,7 @@ Ours are those of `detector.*` and of one classifier head, `head.*`. The rows on
 hallucination are those of the paper's release, a fork of MMDetection 2.8.
 """
 
-import re
-from collections.abc import Iterable
-from functools import reduce
+from bacl.checkpoints.names import renamed
 
 CASCADE = ("first", "second", "third")
 """Our names of a cascade's levels, which MMDetection numbers."""
@@ -72,29 +70,9 @@ the first row that holds counts. Tensors do not tell softmax from sigmoids."""
 
 def our_name(published: str) -> str | None:
     """Our name of a tensor in MMDetection's file; None where we have no such part."""
-    return _renamed(published, ROWS)
+    return renamed(published, ROWS)
 
 
 def published_name(ours: str) -> str | None:
     """MMDetection's name of one of our tensors; None where it has no such part."""
-    return _renamed(ours, ((mine, theirs) for theirs, mine in ROWS))
-
-
-def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name fits one of several patterns of `ROWS`' kind."""
-    return any(re.fullmatch(_expression(pattern), name) for pattern in patterns)
-
-
-def _renamed(name: str, rows: Iterable[tuple[str, str]]) -> str | None:
-    for source, goal in rows:
-        if found := re.fullmatch(_expression(source), name):
-            return reduce(_filled, found.groups(), goal)
-    return None
-
-
-def _filled(goal: str, part: str) -> str:
-    return re.sub(r"[#*]", part, goal, count=1)
-
-
-def _expression(pattern: str) -> str:
-    return re.escape(pattern).replace(r"\#", r"(\d+)").replace(r"\*", "(.+)")
+    return renamed(ours, ((mine, theirs) for theirs, mine in ROWS))

@@ -11,7 +11,7 @@ from annotated_types import Len
 from torch import Tensor, nn
 
 from bacl.detectors.transfers import sent
-from bacl.options.ranges import Positive, Strides
+from bacl.options.ranges import LevelStrides, Positive
 
 Shapes = tuple[tuple[int, int], ...]
 
@@ -60,7 +60,7 @@ class AnchorGenerator(nn.Module):
     base: Tensor
 
     def __init__(
-        self, scale: Positive, ratios: Annotated[Sequence[Positive], Len(1)], strides: Strides
+        self, scale: Positive, ratios: Annotated[Sequence[Positive], Len(1)], strides: LevelStrides
     ) -> None:
         super().__init__()
         self.strides = tuple(strides)
@@ -74,6 +74,10 @@ class AnchorGenerator(nn.Module):
     def per_position(self) -> int:
         """A."""
         return self.base.shape[1]
+
+    def steps(self, shapes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Pixels from a cell to the one below and to the one beside it, on each level."""
+        return [(stride, stride) for stride in self.strides]
 
     def forward(self, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
         """Anchors (H W A, 4) per level for feature maps of (H, W), row by row, xyxy in pixels."""
@@ -96,14 +100,15 @@ class AnchorGenerator(nn.Module):
     def _placed(self, shapes: Sequence[tuple[int, int]]) -> Anchors:
         coordinates = torch.cat(self(shapes)).t().contiguous()
         cells = torch.cat(self._cells(shapes)).int().repeat_interleave(self.per_position, dim=0)
-        pairs = list(zip(self.strides, shapes, strict=True))
-        last_row, last_column = (max(s * (shape[i] - 1) for s, shape in pairs) for i in (0, 1))
+        pairs = list(zip(self.steps(shapes), shapes, strict=True))
+        last_row, last_column = (max(s[i] * (shape[i] - 1) for s, shape in pairs) for i in (0, 1))
         return Anchors(coordinates, cells.t().contiguous(), (last_row, last_column))
 
     def _cells(self, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
         """(H W, 2) int64 per level, left and upper border of every cell in pixels."""
         device, cells = self.base.device, []
-        for stride, sides in zip(self.strides, shapes, strict=True):
-            y, x = (torch.arange(0, side * stride, stride, device=device) for side in sides)
+        for steps, sides in zip(self.steps(shapes), shapes, strict=True):
+            pairs = zip(steps, sides, strict=True)
+            y, x = (torch.arange(0, side * step, step, device=device) for step, side in pairs)
             cells.append(torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1))
         return cells

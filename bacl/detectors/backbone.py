@@ -18,12 +18,16 @@ class Backbone(nn.Module, ABC):
     in eval mode, also after `train()`.
 
     Attributes:
-        channels: of the four feature maps, finest first.
+        channels: of the feature maps, finest first.
+        strides: of the same, in pixels of the images.
+        first_map: the stage whose map is the first of them; each later stage gives one, too.
         pairs: convolutions of each stage and the batch norms behind them, where `run_stage` runs
             them together.
     """
 
     channels: tuple[int, ...]
+    strides: tuple[int, ...] = (4, 8, 16, 32)
+    first_map: int = 0
     pairs: Sequence[Sequence[Pair]] = ()
     frozen_stages: int = 0
     norm_eval: bool = False
@@ -86,18 +90,18 @@ class Backbone(nn.Module, ABC):
         self._folds = KeptFolds()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Four maps (B, channels_i, H / stride_i, W / stride_i) of images (B, 3, H, W).
+        """Maps (B, channels_i, H / stride_i, W / stride_i) of images (B, 3, H, W), mostly four.
 
         Channels lie last in memory, which convolutions on CPUs and tensor cores prefer.
         """
         x = images.contiguous(memory_format=torch.channels_last)
         features = []
-        for index in range(len(self.channels)):
+        for index in range(self.first_map + len(self.channels)):
             learns = torch.is_grad_enabled() and index >= self.frozen_stages
             with torch.set_grad_enabled(learns):
                 x = self.run_stage(index, x)
             features.append(x)
-        return tuple(features)
+        return tuple(features[self.first_map :])
 
     def _frozen_modules(self) -> list[nn.Module]:
         return [module for stage in self.stages()[: self.frozen_stages] for module in stage]

@@ -33,6 +33,11 @@ def clipped(boxes: Tensor, limit: Tensor) -> Tensor:
     return boxes.clamp(min=0).minimum(limit)
 
 
+def large_enough(boxes: Tensor, side: float) -> Tensor:
+    """Which of boxes (N, 4) have no side below `side` pixels, bool (N,)."""
+    return ((boxes[:, 2:] - boxes[:, :2]) >= side).all(dim=1)
+
+
 def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """Intersection over union (G, N) of boxes (G, 4) and others (N, 4); 0 for two empty boxes."""
     return overlaps(boxes, others.float().t().contiguous().unsqueeze(1))
@@ -71,12 +76,15 @@ class BoxCoder(nn.Module):
 
     Args:
         stds: what each of the four deltas is divided by when encoding.
+        limits_shrinking: whether a side shrinks by a factor of 62.5 at most, too, and not only
+            grows by it.
     """
 
     stds: Tensor
 
-    def __init__(self, stds: Stds) -> None:
+    def __init__(self, stds: Stds, limits_shrinking: bool = True) -> None:
         super().__init__()
+        self.least = -MAX_LOG_RATIO if limits_shrinking else None
         if len(stds) != 4 or min(stds) <= 0:
             raise ValueError(f"BoxCoder.stds needs four positive numbers, got {list(stds)}")
         # A buffer, since a tensor made at each call would be copied to the GPU each time.
@@ -100,7 +108,7 @@ class BoxCoder(nn.Module):
         deltas = deltas.float().unflatten(1, (-1, 4))
         shift, scale = (deltas * self.stds).split(2, dim=-1)
         centre, extent = _centre_and_size(references.float().unsqueeze(1))
-        half = 0.5 * extent * scale.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+        half = 0.5 * extent * scale.clamp(self.least, MAX_LOG_RATIO).exp()
         centre = centre + extent * shift
         boxes = torch.cat((centre - half, centre + half), dim=-1)
         return (boxes if size is None else clip_boxes(boxes, size)).flatten(1)

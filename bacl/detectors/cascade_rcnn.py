@@ -35,8 +35,17 @@ from bacl.detectors.roi_pooling import Cuts, RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.detectors.transfers import Awaited, sent
 from bacl.messages.errors import OptionError
-from bacl.options.marks import AfterTraining
-from bacl.options.ranges import Classes, FeatureDim, Name, NotNegative, PositiveShare, Stds
+from bacl.options.marks import AfterTraining, NamesFile, Trains
+from bacl.options.ranges import (
+    Classes,
+    FeatureDim,
+    Name,
+    NotNegative,
+    PositiveShare,
+    Stds,
+    Text,
+    Weights,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +79,8 @@ class CascadeRCNN(RegionDetector):
         postprocess: makes the step from scores to detections from `decode`, a function of
             deltas (N, 4) and proposals (N, 4).
         later_levels: by name, in order.
+        init_from: see `RegionDetector.init_from`.
+        init_names: see `RegionDetector.init_names`.
 
     Raises:
         OptionError: a box regression for every class.
@@ -91,8 +102,11 @@ class CascadeRCNN(RegionDetector):
         sampler: RoISampler,
         postprocess: AfterTraining[Callable[..., Postprocess]],
         later_levels: Mapping[Name, CascadeLevel],
+        init_from: Trains[Weights] = None,
+        init_names: Trains[NamesFile[Mapping[Text, Text] | None]] = None,
     ) -> None:
         super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
+        self.init_from, self.init_names = init_from, dict(init_names or {})
         later = later_levels.items()
         sizes = (self.fpn.channels, pooling.side, feature_dim)
         regressions = {FIRST: box_regression(feature_dim, num_classes)} | {

@@ -29,8 +29,8 @@ from bacl.detectors.region_detector import (
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.detectors.transfers import Awaited
-from bacl.options.marks import AfterTraining
-from bacl.options.ranges import Classes, FeatureDim
+from bacl.options.marks import AfterTraining, NamesFile, Trains
+from bacl.options.ranges import Classes, FeatureDim, Text, Weights
 
 COUNTED_MASKS = 100
 """Masks of an image whose work is counted, as in MMDetection's counter."""
@@ -54,6 +54,8 @@ class FasterRCNN(RegionDetector):
         postprocess: makes the step from scores to detections from `decode`, a function of
             deltas (N, 4) and proposals (N, 4).
         mask: makes the mask branch from (channels, C), for Mask R-CNN; None without masks.
+        init_from: see `RegionDetector.init_from`.
+        init_names: see `RegionDetector.init_names`.
     """
 
     box_head: BoxHead
@@ -72,14 +74,19 @@ class FasterRCNN(RegionDetector):
         sampler: RoISampler,
         postprocess: AfterTraining[Callable[..., Postprocess]],
         mask: Callable[[int, int], MaskBranch] | None = None,
+        init_from: Trains[Weights] = None,
+        init_names: Trains[NamesFile[Mapping[Text, Text] | None]] = None,
     ) -> None:
         super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
+        self.init_from, self.init_names = init_from, dict(init_names or {})
         self.level_weights = {FIRST: 1.0}
         self.box_head = box_head(self.fpn.channels, pooling.side, feature_dim)
         self.box_regression = box_regression(feature_dim, num_classes)
         self.sampler = sampler
         self.postprocess = postprocess(decode=self.box_regression.coder.decode)
-        self.mask = None if mask is None else mask(self.fpn.channels, num_classes)
+        if mask is not None:
+            self.mask = mask(self.fpn.channels, num_classes)
+            self.mask.pooling.require_strides(self.strides)
 
     def training_regions(
         self,

@@ -1,6 +1,6 @@
 """Feature pyramid network (Lin et al., CVPR 2017)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from bacl.options.ranges import Width
 
 STRIDES = (4, 8, 16, 32, 64)
-"""Of the pyramid's levels, in pixels of the network's input."""
+"""Of a pyramid's levels over most backbones, in pixels of the network's input."""
 
 
 class FeaturePyramid(nn.Module):
@@ -17,28 +17,58 @@ class FeaturePyramid(nn.Module):
     Args:
         in_channels: of the backbone's features, finest first.
         channels: of every pyramid level.
+        norm: makes a normalisation layer behind each convolution, which then has no bias, from its
+            channels; None for none.
     """
 
-    def __init__(self, in_channels: Sequence[int], channels: Width) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: Width,
+        norm: Callable[[int], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.channels = channels
-        self.lateral = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in in_channels)
+        bias = norm is None
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(width, channels, 1, bias=bias) for width in in_channels
+        )
         self.output = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, padding=1) for _ in in_channels
+            nn.Conv2d(channels, channels, 3, padding=1, bias=bias) for _ in in_channels
         )
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
             else:
                 nn.init.zeros_(parameter)
+        norms = [] if norm is None else [norm(channels) for _ in (*in_channels, *in_channels)]
+        self.lateral_norms = nn.ModuleList(norms[: len(in_channels)])
+        self.output_norms = nn.ModuleList(norms[len(in_channels) :])
+
+    def strides(self, maps: Sequence[int]) -> tuple[int, ...]:
+        """Pixels of the network's input between two cells of each level.
+
+        Args:
+            maps: the same of the backbone's maps.
+        """
+        return (*maps, 2 * maps[-1])
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """One map (B, channels, H_l, W_l) per feature map, and a last one of twice its stride."""
-        laterals = [layer(x) for layer, x in zip(self.lateral, features, strict=True)]
+        laterals = _through(self.lateral, self.lateral_norms, features)
         top = laterals[-1]
         merged = [top]
         for lateral in laterals[-2::-1]:
             top = lateral + F.interpolate(top, size=lateral.shape[-2:], mode="nearest")
             merged.append(top)
-        pyramid = [layer(x) for layer, x in zip(self.output, reversed(merged), strict=True)]
+        pyramid = _through(self.output, self.output_norms, merged[::-1])
         return (*pyramid, F.max_pool2d(pyramid[-1], kernel_size=1, stride=2))
+
+
+def _through(
+    layers: Iterable[nn.Module], norms: Iterable[nn.Module], maps: Sequence[Tensor]
+) -> list[Tensor]:
+    """Each map through its layer, and through the norm behind it where there are any."""
+    found = [layer(x) for layer, x in zip(layers, maps, strict=True)]
+    behind = list(norms)
+    return [norm(x) for norm, x in zip(behind, found, strict=True)] if behind else found

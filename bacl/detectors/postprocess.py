@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from bacl.data.batch import Detections
-from bacl.detectors.boxes import clipped, limits
+from bacl.detectors.boxes import clipped, large_enough, limits
 from bacl.detectors.candidates import Candidates
 from bacl.detectors.class_suppression import free, survivors
 from bacl.detectors.ranking import Ranking
 from bacl.detectors.transfers import Awaited
-from bacl.options.ranges import Count, PositiveShare, ShareBelowOne
+from bacl.options.ranges import Count, NotNegative, PositiveShare, ShareBelowOne
 
 FIRST = 2
 """Candidates ranked at first, in units of `max_detections`."""
@@ -46,6 +46,7 @@ class Postprocess:
         max_detections: Count,
         decode: Callable[[Tensor, Tensor], Tensor],
         suppress_equal: bool = False,
+        min_side: NotNegative = 0.0,
     ) -> None:
         """Set the rule of selection.
 
@@ -57,6 +58,7 @@ class Postprocess:
             decode: Maps deltas (n, 4) and proposals (n, 4) to boxes (n, 4); they are clipped here.
             suppress_equal: Drop candidates at IoU >= `nms_iou`. Published detections recorded on a
                 CPU follow this rule, published CUDA code follows the default.
+            min_side: Pixels of the network's input; a box with a shorter side is no candidate.
 
         Raises:
             ValueError: A number is outside its range.
@@ -71,6 +73,7 @@ class Postprocess:
         self.max_detections = max_detections
         self.decode = decode
         self.tolerated_iou = _greatest_tolerated(nms_iou, suppress_equal)
+        self.min_side = min_side
 
     @torch.no_grad()
     def __call__(
@@ -136,6 +139,8 @@ class Postprocess:
         boxes = self.decode(deltas, proposals).float()
         found = Candidates(boxes, scores, labels, [len(image[-1]) for image in taken])
         found.boxes = clipped(boxes, limits(sizes, boxes.device)[found.images])
+        if self.min_side > 0:
+            return found.where(large_enough(found.boxes, self.min_side))
         return found
 
     def _suppressed(

@@ -13,9 +13,9 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from bacl.data.batch import Target
-from bacl.detectors.boxes import BoxCoder, clipped, limits
+from bacl.detectors.boxes import BoxCoder, clipped, large_enough, limits
 from bacl.detectors.transfers import Awaited, sent
-from bacl.options.ranges import Count, PositiveShare
+from bacl.options.ranges import Count, NotNegative, PositiveShare
 
 DIVERGED = (
     "proposals are not finite: images or weights hold NaN or infinity; where training diverged, "
@@ -44,12 +44,20 @@ class ProposalSelection:
         per_level: anchors of a level that are decoded, best first.
         total: proposals of an image.
         nms_iou: a proposal is dropped above this IoU with a better one of its level.
+        min_side: pixels; a proposal with a shorter side is none, and suppresses none.
     """
 
-    def __init__(self, per_level: Count, total: Count, nms_iou: PositiveShare) -> None:
+    def __init__(
+        self,
+        per_level: Count,
+        total: Count,
+        nms_iou: PositiveShare,
+        min_side: NotNegative = 0.0,
+    ) -> None:
         self.per_level = per_level
         self.total = total
         self.nms_iou = nms_iou
+        self.min_side = min_side
 
     @torch.no_grad()
     def __call__(
@@ -101,6 +109,12 @@ class ProposalSelection:
         """
         return nms(boxes, scores, self.nms_iou)
 
+    def _kept_of_size(self, boxes: Tensor, scores: Tensor, target: Target | None) -> Tensor:
+        if self.min_side == 0:
+            return self.kept(boxes, scores, target)
+        large = large_enough(boxes, self.min_side).nonzero().squeeze(1)
+        return large[self.kept(boxes[large], scores[large], target)]
+
     def _best(self, objectness: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, indices (B, K) and deltas (B, K, 4) of a level's best anchors, best first."""
         scores, index = objectness.float().topk(min(self.per_level, objectness.shape[1]), dim=1)
@@ -123,7 +137,7 @@ class ProposalSelection:
         """
         given = [None] * len(boxes) if targets is None else targets
         kept = [
-            self.kept(level, ranks, target)
+            self._kept_of_size(level, ranks, target)
             for image, target in enumerate(given)
             for level, ranks in zip(
                 boxes[image].split(counts), scores[image].split(counts), strict=True

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bacl.data.batch import Detections, Target
 from bacl.detectors.backbone import Backbone
-from bacl.detectors.fpn import STRIDES, FeaturePyramid
+from bacl.detectors.fpn import FeaturePyramid
 from bacl.detectors.levels import ExtraBoxes, Level, TrainingLevel
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.postprocess import Postprocess
@@ -60,13 +60,13 @@ class RegionDetector(nn.Module, ABC):
     Args:
         num_classes: C.
         feature_dim: D, width of the RoI features.
-        backbone: images to features of strides 4, 8, 16, 32.
+        backbone: images to features, mostly of strides 4, 8, 16, 32.
         fpn: makes the pyramid from the backbone's channels.
         rpn: makes the proposal network from the pyramid's channels.
         pooling: cuts RoIs out of the pyramid.
 
     Raises:
-        OptionError: anchors of other strides than the pyramid has.
+        OptionError: anchors, or pooling, of other strides than the pyramid has.
     """
 
     level_weights: Mapping[str, float]
@@ -78,6 +78,11 @@ class RegionDetector(nn.Module, ABC):
     postprocess: Postprocess
     mask: MaskBranch | None
     """Of a detector that segments what it detects."""
+    init_from: str | None
+    """A trained detector of any categories that the first training starts from, in place of the
+    backbone's weights: a file, or torchvision's name of published ones."""
+    init_names: Mapping[str, str]
+    """Names of categories in the data by names in that detector, where they differ."""
 
     def __init__(
         self,
@@ -96,17 +101,20 @@ class RegionDetector(nn.Module, ABC):
         self.rpn = rpn(self.fpn.channels)
         self.pooling = pooling
         self.mask = None
-        if self.rpn.anchors.strides != STRIDES:
+        self.strides = self.fpn.strides(backbone.strides)
+        if self.rpn.anchors.strides != self.strides:
             raise OptionError(
                 f"detector.rpn.anchors.strides={list(self.rpn.anchors.strides)}: the levels of the "
-                f"pyramid have {list(STRIDES)}"
+                f"pyramid have {list(self.strides)}"
             )
+        self.pooling.require_strides(self.strides)
 
     def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps P2 to P6 (B, channels, H / stride, W / stride) of images (B, 3, H, W).
+        """Feature maps (B, channels, H / stride, W / stride) of images (B, 3, H, W), P2 to P6.
 
-        Strides are 4, 8, 16, 32, 64; H and W are multiples of 32. Call it under `torch.no_grad`
-        where backbone and pyramid are frozen; what comes after trains as before.
+        `strides` are 4, 8, 16, 32, 64 with most backbones; H and W are multiples of 32. Call it
+        under `torch.no_grad` where backbone and pyramid are frozen; what comes after trains as
+        before.
         """
         return self.fpn(self.backbone(images))
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bacl.detectors.fpn import STRIDES
 from bacl.detectors.roi_align import roi_align
 from bacl.detectors.transfers import Awaited, sent
 from bacl.messages.errors import OptionError
@@ -50,9 +49,8 @@ class RoIPooling(nn.Module):
         strides: of the levels that RoIs are taken from, finest first, in pixels.
         finest_scale: RoIs with √area below twice this many pixels use the finest level.
         sampling_ratio: samples per bin and axis; 0 for as many as the bin covers cells.
-
-    Raises:
-        OptionError: strides that are not those of the finest levels.
+        aligned: whether a cell's value stands for its centre (Mask R-CNN 2017), rather than for its
+            upper left corner, with RoIs of one cell at least, as torchvision's detectors have it.
     """
 
     following: Tensor
@@ -64,19 +62,28 @@ class RoIPooling(nn.Module):
         strides: Strides,
         finest_scale: Positive,
         sampling_ratio: SamplingRatio = 0,
+        aligned: bool = True,
     ) -> None:
         super().__init__()
         self.side = side
         self.strides = tuple(strides)
-        if self.strides != STRIDES[: len(self.strides)]:
-            raise OptionError(
-                f"pooling.strides={list(strides)}: the levels of the pyramid have {list(STRIDES)}, "
-                "and RoIs are taken from the first of them"
-            )
         following = torch.arange(1, len(self.strides) + 1)
         self.register_buffer("following", following, persistent=False)
         self.finest_scale = finest_scale
         self.sampling_ratio = sampling_ratio
+        self.aligned = aligned
+
+    def require_strides(self, strides: Sequence[int]) -> None:
+        """Refuse a pyramid of which RoIs would be taken from levels that it has not.
+
+        Raises:
+            OptionError: the pyramid's `strides` do not begin with those of the pooling.
+        """
+        if self.strides != tuple(strides)[: len(self.strides)]:
+            raise OptionError(
+                f"pooling.strides={list(self.strides)}: the levels of the pyramid have "
+                f"{list(strides)}, and RoIs are taken from the first of them"
+            )
 
     def levels(self, rois: Tensor) -> Tensor:
         """Index of the level of each RoI, int64 (R,)."""
@@ -98,7 +105,21 @@ class RoIPooling(nn.Module):
         cuts = self.plan(rois, Awaited()) if isinstance(rois, Tensor) else rois
         parts = starmap(slice, pairwise((0, *cuts.below())))
         pooled = [
-            roi_align(features, cuts.rois[part], self.side, 1 / stride, self.sampling_ratio)
+            roi_align(
+                features,
+                self.placed(cuts.rois[part], stride),
+                self.side,
+                1 / stride,
+                self.sampling_ratio,
+            )
             for features, stride, part in zip(pyramid, self.strides, parts, strict=False)
         ]
         return torch.cat(pooled)[cuts.back]
+
+    def placed(self, rois: Tensor, stride: int) -> Tensor:
+        """RoIs (R, 5) as an aligned RoIAlign on a level of `stride` is to cut them out."""
+        if self.aligned:
+            return rois
+        low = rois[:, 1:3] + 0.5 * stride
+        sides = (rois[:, 3:] - rois[:, 1:3]).clamp(min=stride)
+        return torch.cat((rois[:, :1], low, low + sides), dim=1)

@@ -18,7 +18,7 @@ from bacl.detectors.matching import BalancedSampler, IoUMatcher
 from bacl.detectors.proposals import Proposals, ProposalSelection
 from bacl.detectors.rpn_head import Neighbourhoods, RPNHead
 from bacl.detectors.transfers import Awaited, sent
-from bacl.options.ranges import NotNegative, Width
+from bacl.options.ranges import Layers, NotNegative, Width
 
 
 class RegionProposalNetwork(nn.Module):
@@ -30,7 +30,7 @@ class RegionProposalNetwork(nn.Module):
 
     Args:
         in_channels: of the pyramid.
-        channels: of the shared 3×3 convolution.
+        channels: of the shared 3×3 convolutions.
         anchors: generator for all pyramid levels.
         coder: between boxes and deltas.
         matcher: anchors to objects.
@@ -38,6 +38,7 @@ class RegionProposalNetwork(nn.Module):
         training: selection of proposals for training.
         inference: selection of proposals otherwise.
         beta: errors of deltas below it enter the loss as their square over 2 beta; 0 for L1.
+        layers: shared 3×3 convolutions.
     """
 
     def __init__(
@@ -51,11 +52,12 @@ class RegionProposalNetwork(nn.Module):
         training: ProposalSelection,
         inference: ProposalSelection,
         beta: NotNegative = 0.0,
+        layers: Layers = 1,
     ) -> None:
         super().__init__()
         self.beta = beta
         self.anchors = anchors
-        self.head = RPNHead(in_channels, channels, anchors.per_position)
+        self.head = RPNHead(in_channels, channels, anchors.per_position, layers)
         self.coder = coder
         self.matcher = matcher
         self.sampler = sampler

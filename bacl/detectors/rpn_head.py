@@ -43,20 +43,25 @@ class Neighbourhoods:
 
 
 class RPNHead(nn.Module):
-    """A 3×3 convolution with ReLU, then objectness and box deltas of A anchors at every position.
+    """3×3 convolutions with ReLU, then objectness and box deltas of A anchors at every position.
 
     Args:
         in_channels: C.
-        channels: of the 3×3 convolution.
+        channels: of the 3×3 convolutions.
         anchors: A.
+        layers: number of 3×3 convolutions. Of several, all but the last are computed densely in
+            training, too.
     """
 
     steps: Tensor
     """(9, 2) int64, rows and columns from a position to those around it."""
 
-    def __init__(self, in_channels: int, channels: int, anchors: int) -> None:
+    def __init__(self, in_channels: int, channels: int, anchors: int, layers: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
+        self.more = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1) for _ in range(layers - 1)
+        )
         self.objectness = nn.Conv2d(channels, anchors, 1)
         self.deltas = nn.Conv2d(channels, 4 * anchors, 1)
         steps = torch.cartesian_prod(torch.arange(-1, 2), torch.arange(-1, 2))
@@ -69,10 +74,16 @@ class RPNHead(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Objectness logits (B, H W A) and deltas (B, H W A, 4) of one level (B, C, H, W)."""
-        hidden = F.relu(self.conv(features), inplace=True)
+        hidden = features
+        for layer in self._layers:
+            hidden = F.relu(layer(hidden), inplace=True)
         objectness = self.objectness(hidden).permute(0, 2, 3, 1)
         deltas = self.deltas(hidden).permute(0, 2, 3, 1)
         return objectness.flatten(1), deltas.unflatten(3, (-1, 4)).flatten(1, 3)
+
+    @property
+    def _layers(self) -> list[nn.Conv2d]:
+        return [self.conv, *self.more]
 
     def find(
         self, shapes: Sequence[tuple[int, int]], images: Tensor, anchors: Tensor, awaited: Awaited
@@ -112,9 +123,12 @@ class RPNHead(nn.Module):
             found: from `find`.
             positives: of the chosen anchors so many, the first ones, have deltas.
         """
+        *before, last = self._layers
+        for layer in before:
+            pyramid = [F.relu(layer(x), inplace=True) for x in pyramid]
         patches = found.patches(pyramid)
-        weight = self.conv.weight.permute(0, 2, 3, 1).flatten(1)
-        hidden = F.relu(F.linear(patches, weight, self.conv.bias))
+        weight = last.weight.permute(0, 2, 3, 1).flatten(1)
+        hidden = F.relu(F.linear(patches, weight, last.bias))
         logits = F.linear(hidden, self.objectness.weight.flatten(1), self.objectness.bias)
         deltas = F.linear(hidden, self.deltas.weight.flatten(1), self.deltas.bias)
         size, per_position = logits.shape

@@ -48,7 +48,7 @@ def load_weights(module: nn.Module, weights: str | None, leave_out: str) -> None
     """
     if weights is None:
         return
-    state = read_weights(Path(weights) if _is_file(weights) else _download(weights))
+    state = read_weights(weights_file(weights))
     state = {key: value for key, value in state.items() if not key.startswith(leave_out)}
     own = module.state_dict()
     shared = [key for key in own if key in state]
@@ -84,7 +84,7 @@ def read_weights(path: Path) -> State:
             f"backbone weights {path} {absent}; give an existing file "
             f"({', '.join(FILES)}), a torchvision weights name, or null for random weights"
         )
-    _check_digest(path)
+    check_digest(path)
     state = _read(path)
     if isinstance(state, Mapping):
         inner = [state[key] for key in ("state_dict", "model") if key in state]
@@ -124,8 +124,12 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
     )
 
 
-def _check_digest(path: Path) -> None:
-    """Refuse a file whose content does not have the SHA-256 that its name begins to tell."""
+def check_digest(path: Path) -> None:
+    """Refuse a file whose content does not have the SHA-256 that its name begins to tell.
+
+    Raises:
+        WeightsError: it has another.
+    """
     told = _DIGEST.search(path.name)
     if told is None:
         return
@@ -141,18 +145,32 @@ def _check_digest(path: Path) -> None:
         )
 
 
+def weights_file(weights: str, whose: str = "backbone weights", otherwise: str = OTHERWISE) -> Path:
+    """The file that is named, or that torch's cache holds or is sent of torchvision's weights.
+
+    Args:
+        weights: path, or torchvision's name of weights.
+        whose: they are, for messages.
+        otherwise: what to do where they cannot be had, for messages.
+
+    Raises:
+        WeightsError: there are no weights of this name, or they cannot be had.
+    """
+    return Path(weights) if _is_file(weights) else _download(weights, whose, otherwise)
+
+
 def _is_file(weights: str) -> bool:
     path = Path(weights)
     return path.suffix in FILES or len(path.parts) > 1 or path.is_file()
 
 
-def _download(name: str) -> Path:
+def _download(name: str, whose: str, otherwise: str) -> Path:
     """The file of torchvision's weights `name` in torch's cache, fetched where it is missing."""
     try:
         url = get_weight(name).url
     except (ValueError, KeyError) as error:
         raise WeightsError(
-            f"backbone weights {name!r} are neither a file ({', '.join(FILES)}) nor torchvision "
+            f"{whose} {name!r} are neither a file ({', '.join(FILES)}) nor torchvision "
             f"weights ({error})"
         ) from error
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
@@ -166,6 +184,6 @@ def _download(name: str) -> Path:
     except (OSError, RuntimeError) as error:  # unreachable, or the digest is another
         raise WeightsError(
             f"could not download {url} ({error}); fetch it elsewhere and put it at {file}, "
-            f"{OTHERWISE}"
+            f"{otherwise}"
         ) from error
     return file

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bacl.data.batch import STRIDE
 from bacl.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from bacl.detectors.acceptance import Acceptance, excess
+from bacl.detectors.boxes import large_enough
 from bacl.detectors.faster_rcnn import FasterRCNN
 from bacl.detectors.levels import Level
 from bacl.detectors.region_detector import RegionDetector
@@ -140,6 +141,7 @@ class ExportableDetector(nn.Module):
             decoded = rpn.coder.decode(deltas[index], references[index])
             clipped = _clip(decoded, limits)
             kept = self.suppress(clipped, torch.zeros_like(index), 1, selection.nms_iou)
+            kept = kept & large_enough(clipped, selection.min_side)
             boxes.append(clipped)
             scores.append(torch.where(kept, best, -torch.inf))
         every, ranks = torch.cat(boxes), torch.cat(scores)
@@ -154,7 +156,7 @@ class ExportableDetector(nn.Module):
         parts = [
             torchvision.ops.roi_align(
                 features,
-                rois * (levels == level).unsqueeze(1),
+                pooling.placed(rois * (levels == level).unsqueeze(1), stride),
                 pooling.side,
                 1 / stride,
                 pooling.sampling_ratio,
@@ -174,7 +176,7 @@ class ExportableDetector(nn.Module):
         proposal, label = index // classes, index % classes
         boxes = _clip(rule.decode(deltas.flatten(0, 1)[index], proposals[proposal]), limits)
         kept = self.suppress(boxes, label, classes, rule.tolerated_iou)
-        kept = kept & (best > rule.score_threshold)
+        kept = kept & (best > rule.score_threshold) & large_enough(boxes, rule.min_side)
         # Already sorted: the survivors' order is that of their positions.
         index, filled = first_kept(kept, min(rule.max_detections, count))
         boxes, best, label = boxes[index], best[index] * filled, label[index]

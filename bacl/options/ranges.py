@@ -111,5 +111,7 @@ NeverFalling = Predicate(never_falling)
 Stds = Annotated[Sequence[Positive], Len(4, 4)]
 """Of the four deltas of a box."""
 Strides = Annotated[Sequence[Stride], Len(1, 10), Ascending]
+LevelStrides = Annotated[Sequence[Stride], Len(1, 10), NeverFalling]
+"""Of the levels of a pyramid, of which two may have the same."""
 FloatRange = Annotated[Sequence[Positive], Len(2, 2), NeverFalling]
 """Least and greatest."""

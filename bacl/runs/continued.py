@@ -75,6 +75,11 @@ def trained_by(loss: ClassificationLoss) -> Loss:
 def saved_loss(source: State) -> Loss | None:
     """What `trained_by` gives of the single head of a file; None where that is not known."""
     (name,) = source["heads"]
+    return loss_of(source, name)
+
+
+def loss_of(source: State, name: str) -> Loss | None:
+    """What `trained_by` gives of a head of a file; None where that is not known."""
     stages = select(source.get("config"), "stages")
     nodes = stages.values() if isinstance(stages, dict) else ()
     found = {_target(select(node, f"heads.{name}.loss")) for node in nodes} - {None}

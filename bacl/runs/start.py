@@ -23,6 +23,7 @@ from bacl.messages.errors import OptionError
 from bacl.options.ranges import ClassifierInit
 from bacl.runs.continued import misfit, misscored, saved, saved_loss, trained_by
 from bacl.runs.prototypes import FromPrototypes
+from bacl.runs.trained_start import TrainedStart, check_used
 from bacl.stages import DetectionStage
 from bacl.stages.freezing import any_trains
 
@@ -67,14 +68,27 @@ class Start:
         weights = OmegaConf.select(config, "detector.backbone.weights")
         return cls(name, path, source if together else None, init.classifier, weights, over)
 
-    def take(self, stage: DetectionStage, categories: Categories) -> None:
-        """Fill a new stage with what it starts from, if anything."""
+    def take(self, stage: DetectionStage, categories: Categories, folder: Path) -> None:
+        """Fill a new stage with what it starts from, if anything.
+
+        Args:
+            stage: is new.
+            categories: of the data.
+            folder: of the stage, where it is told what became of a trained detector.
+        """
+        if trained := self._trained(stage):
+            trained.take(stage, categories, folder)
         if self.path is not None:
             content = load_stage(self.path)
             categories.check(saved_categories(content), self.path)
             others = self.starting(stage, "prototypes").items()
             able = {name: head for name, head in others if _can_inherit(head, content)}
             inherit(stage.detector, self.inheriting(stage) | able, content, self.path)
+
+    def _trained(self, stage: DetectionStage) -> TrainedStart | None:
+        """The trained detector of other categories that a stage starts from, if it has no other."""
+        named = stage.detector.init_from if self.path is None else None
+        return None if named is None else TrainedStart(self.stage, named, stage.detector.init_names)
 
     def before_first_step(self, stage: DetectionStage) -> list[Callback]:
         """What has yet to happen to the stage once its processes are there."""
@@ -126,7 +140,10 @@ class Start:
                     f"{at}: a part of its predictor does not train, and fresh it would stay as it "
                     f"was drawn: {at}.init=inherit"
                 )
-        if self.path is None:
+        if trained := self._trained(stage):
+            if not self.over:
+                trained.check(stage)
+        elif self.path is None:
             self._check_alone(stage)
         elif source is not None:
             whose, categories = f"that of {self.path}", saved_categories(source)
@@ -213,6 +230,7 @@ def check_starts(config: DictConfig, starts: Mapping[str, Start]) -> None:
         CheckpointError: a file that is missing or damaged.
         OptionError: a part refuses its options, or a stage has no start.
     """
+    check_used(config)
     sources = {name: start.source() for name, start in starts.items()}
     counts = [len(saved_categories(each).ids) for each in sources.values() if each is not None]
     tried = try_to_build(config, *counts[:1])

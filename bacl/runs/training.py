@@ -120,7 +120,7 @@ def finish_stage(run: Run, start: Start, config: DictConfig) -> None:
         _log_after_training(run.trainer, run.stage.schedule.epochs)
         return
     if not run.interrupted.exists():
-        start.take(run.stage, run.categories)
+        start.take(run.stage, run.categories, run.folder)
         # Before the others: from their start on, a step is finished before a signal ends the run.
         run.trainer.callbacks[:0] = start.before_first_step(run.stage)  # type: ignore[attr-defined]
     best = best_checkpoint(run, config)
