@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.command.completion import completed
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
+from bacl.command.settled import settle_command
 from bacl.messages.errors import UserError
 from bacl.messages.shown import accept_all_letters, visible_lines
 from bacl.options.comparison import require_right_options
@@ -44,6 +45,7 @@ def main(config: DictConfig) -> float | None:
     try:
         with telling_losses():
             require_right_options(config)  # not every way to here has compared them
+            settle_command(config, folder)
             return job.run(config, folder)
     except (UserError, InstantiationException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN or "HYDRA_FULL_ERROR" in os.environ:

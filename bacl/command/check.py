@@ -12,7 +12,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
+from bacl.command.meant import meant
 from bacl.command.overview import CONF, names, overview
+from bacl.command.settled import chosen_by_data
 from bacl.messages.errors import in_one_line
 from bacl.options.comparison import unknown, wrong_options
 from bacl.options.composed import flat
@@ -22,8 +24,11 @@ CHECKED = "BACL_CHECKED"
 """Variable that a launcher sets for its jobs: it has composed and checked all of them."""
 
 
-def check_command(arguments: Sequence[str]) -> None:
+def check_command(arguments: Sequence[str]) -> bool:
     """Compose the command's configuration, to explain what is wrong with it.
+
+    Returns:
+        Whether options are chosen by the data.
 
     Raises:
         SystemExit: an override does not fit; the text names the nearest options that exist.
@@ -31,7 +36,7 @@ def check_command(arguments: Sequence[str]) -> None:
     if not arguments:
         raise SystemExit(overview())
     if CHECKED in os.environ or os.environ.get("LOCAL_RANK", "0") != "0":
-        return  # by the launcher, or by the first process of a training on several devices
+        return False  # by the launcher, or by the first process of a training on several devices
     overrides = [text for text in arguments if is_override(text)]
     try:
         composed = _compose(overrides)
@@ -40,6 +45,7 @@ def check_command(arguments: Sequence[str]) -> None:
     runs = not any(text.startswith("-") for text in arguments)  # rather than prints options
     if wrong := wrong_command(composed, overrides, classes=runs):
         raise SystemExit("\n".join(wrong))
+    return bool(chosen_by_data(composed))
 
 
 def is_override(text: str) -> bool:
@@ -145,6 +151,8 @@ def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
     value = override.get_value_element_as_str()
     if (CONF / group).is_dir() and override.value() is not None and value not in names(group):
         return unknown(f"{group}={value}", set(names(group)))
+    if line := meant(text, config):
+        return line
     if override.is_add() or "Could not override" not in str(reason):
         return f"{text}: {in_one_line(reason)}"
     for path in flat(override.value(), group):

@@ -9,6 +9,7 @@ from bacl.command.overview import overview
 
 MULTIRUN = {"-m", "--multirun"}
 SEVERAL = re.compile(r"^\+sweep=([^\[,]+,.*)$")
+WORD = re.compile(r"^augment=")
 FLAGS = {
     *("--cfg", "--package", "-c", "-p", "--config-path", "--config-name", "--config-dir"),
     *("-cp", "-cn", "-cd", "--experimental-rerun", "--info", "-i"),
@@ -35,6 +36,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
     # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
     chosen = ("experiment=", "sweep=")
     given = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
+    # `augment` is the group of what a stage is given; the word for both stages is another one.
+    given = [WORD.sub("augmentation=", text) for text in given]
     # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
     given = [SEVERAL.sub(r"+sweep=[\1]", text) for text in given]
     for text in filter(is_override, given):
@@ -51,5 +54,6 @@ def completed(arguments: Sequence[str]) -> list[str]:
         if any(text.startswith("hydra/launcher=") for text in given):
             return given
         return [*given, "hydra/launcher=process"]
-    check_command(given)
+    if check_command(given) and "--cfg" in given and "--resolve" not in given:
+        given.append("--resolve")  # what the data decide is shown, not how it is found
     return given if {*jobs[-1:]} <= TRAINING else [*given, *LEAVES_NOTHING]

@@ -8,20 +8,17 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bacl.data.annotations.choice_writer import START, write_choice
 from bacl.data.annotations.json_stream import stream_records
 from bacl.data.annotations.records import RecordColumns
 from bacl.data.annotations.validation import SECTIONS, AnnotationError, check_unique, positions
 from bacl.data.coco_lt_choice import choose, closeness
 from bacl.data.missing_files import MissingDataError
-from bacl.files.atomic import replacing
-from bacl.files.disk_space import require_space
 from bacl.messages.errors import OptionError, in_one_line
 from bacl.options.marks import Free
 from bacl.options.ranges import File, Seed
@@ -33,7 +30,6 @@ PUBLISHED = Path(__file__).with_name("coco_lt_categories.json")
 """Images and instances of each category, and images in all, with their source."""
 
 
-_INFO = '{"info":'
 _DESCRIPTION = "COCO-LT, made from COCO 2017 by the published counts of SimCal"
 _LONGEST_INFO = 1 << 16  # characters, several times what 80 categories need
 
@@ -123,9 +119,9 @@ def _check_seed(target: Path, seed: int) -> None:
     try:
         with target.open(encoding="utf-8", errors="replace") as file:
             start = file.read(_LONGEST_INFO)
-        if not start.startswith(_INFO + json.dumps({"description": _DESCRIPTION})[:-1]):
+        if not start.startswith(START + json.dumps({"description": _DESCRIPTION})[:-1]):
             return
-        info, _ = json.JSONDecoder().raw_decode(start, len(_INFO))
+        info, _ = json.JSONDecoder().raw_decode(start, len(START))
         made_with = info["coco_lt"]["seed"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         problem = f"is damaged ({in_one_line(error)}); delete the file to have it made anew"
@@ -167,29 +163,12 @@ def _check_categories(source: Path, records: RecordColumns, published: Mapping[s
 def _write(
     source: Path, target: Path, kept: Mapping[str, np.ndarray], found: Mapping[str, Any]
 ) -> None:
-    size = source.stat().st_size
-    target.parent.mkdir(parents=True, exist_ok=True)
-    require_space(target.parent, size, target.name)
     info = {
         "description": _DESCRIPTION,
         "licence": "annotations: CC BY 4.0 (cocodataset.org); images: `licenses` of the source",
         "coco_lt": found,
     }
-    with (
-        replacing(target) as temporary,
-        temporary.open("w", encoding="utf-8") as file,
-        byte_progress(f"writing {target.name}", size) as advance,
-    ):
-        file.write(_INFO + json.dumps(info))
-        for section, records in groupby(stream_records(source, SECTIONS, advance), itemgetter(0)):
-            file.write(f',\n"{section}":[')
-            separator = "\n"
-            for _, number, record in records:
-                if kept[section][number]:
-                    file.write(separator + json.dumps(record, separators=(",", ":")))
-                    separator = ",\n"
-            file.write("]")
-        file.write("}\n")
+    write_choice(source, target, info, lambda section, number, _: bool(kept[section][number]))
 
 
 def _report(target: Path, found: Mapping[str, Any], published: Mapping[str, Any]) -> None:

@@ -1,43 +1,42 @@
 """Advice on the training: batch, schedule, sampler, and what balances."""
 
-import math
-
 import numpy as np
 
 from bacl.inspection.advice import Advice, Setting, Stage
 from bacl.inspection.category_counts import imbalance
 from bacl.inspection.inspected import Inspected
+from bacl.inspection.rules_of_thumb import (
+    BATCHES,
+    CLASSIFIER_STEPS,
+    LIKELY_ROWS,
+    SAMPLES,
+    STEPS,
+    drops,
+    enough_pictures,
+    suitable_batch,
+    suitable_categories,
+    suitable_epochs,
+    suitable_warm_up,
+)
 
-BATCHES = 20
-"""Of an epoch, at least."""
-SMALL_SIDE = 256
-"""Pixels up to which a CPU takes eight pictures at once."""
-FEWEST_STEPS = {"classifier": 500}
-"""Of a stage; 1,000 of any other."""
-MOST_EPOCHS = 36
 LONG_TAIL = 10.0
 """Images of the largest category over those of the smallest from which on balance is worth it."""
 FEWEST_JUDGES = 100
 """Validation images: with fewer a choice among heads is by chance."""
-FEWEST_ROWS, LIKELY_ROWS, MOST_ROWS = 1.3, 4.0, 8.0
-"""Hallucinated rows for each object of a process' step. The paper has four: 96 for two images of
-LVIS. With 75 objects a step, 20, 80 and 300 categories lost with a third of a row for each, and
-hardly differed between 1.3 and 5 (docs/results.md, "Hallucinated rows of a step"); of c and m
-the product alone mattered. On photographs eight gained and cost more than one."""
-SAMPLES = 12
-"""m, as in Sec. IV-B."""
 
 
 def batch_advice(data: Inspected, setting: Setting, side: float) -> tuple[Advice, int]:
     """Pictures of a step for the device and the data, and their number."""
     images = int(data.train.used.sum())
-    enough = 2 ** max(1, int(math.log2(max(images, 1) / BATCHES)))
     # What fits a GPU is not known here: there the batch is kept, as far as the images allow.
-    limit = enough if setting.gpu else 8 if side <= SMALL_SIDE else 4
-    size = min(setting.batch_size, limit, enough)
+    size = suitable_batch(setting.batch_size, images, side, setting.gpu)
     if size == setting.batch_size:
         return Advice("batch", (), f"kept: {size} of {images:,} images"), size
-    why = "a CPU" if limit < enough else f"{images:,} images: {BATCHES} batches of an epoch"
+    why = (
+        "a CPU"
+        if size < enough_pictures(images)
+        else f"{images:,} images: {BATCHES} batches of an epoch"
+    )
     changed = (f"datamodule.batch_size={size}",)
     return Advice("batch", changed, f"for {why}; learning rates follow the batch"), size
 
@@ -57,16 +56,16 @@ def schedule_advice(data: Inspected, setting: Setting, batch: int) -> Advice:
 
 
 def _stage_schedule(stage: Stage, steps: int) -> list[str]:
-    wanted = FEWEST_STEPS.get(stage.name, 1000)
-    epochs = max(stage.epochs, min(MOST_EPOCHS, math.ceil(wanted / steps)))
+    wanted = CLASSIFIER_STEPS if stage.name == "classifier" else STEPS
+    epochs = suitable_epochs(stage.epochs, wanted, steps)
     path = f"stages.{stage.name}.schedule"
     overrides = []
     if epochs > stage.epochs:
-        drops = sorted({max(1, round(epochs * 2 / 3)), max(1, round(epochs * 11 / 12))})
-        milestones = ",".join(str(drop) for drop in drops if drop < epochs)
+        milestones = ",".join(map(str, drops(epochs)))
         overrides += [f"{path}.epochs={epochs}", f"{path}.milestones=[{milestones}]"]
-    if stage.warmup_steps > epochs * steps / 4:
-        overrides.append(f"{path}.warmup_steps={max(1, epochs * steps // 10)}")
+    warm_up = suitable_warm_up(stage.warmup_steps, epochs * steps)
+    if warm_up != stage.warmup_steps:
+        overrides.append(f"{path}.warmup_steps={warm_up}")
     return overrides
 
 
@@ -110,11 +109,10 @@ def hallucination_advice(data: Inspected, setting: Setting, batch: int) -> Advic
     if setting.hallucinated_rows is None:
         return Advice(part, (), "the head has none")
     objects = len(data.train.objects) / max(images, 1) * batch / setting.processes
-    ratio = setting.hallucinated_rows / max(objects, 1e-9)
     told = f"{setting.hallucinated_rows} rows beside {objects:.0f} objects in a process' step"
-    if FEWEST_ROWS <= ratio <= MOST_ROWS or not objects:
+    categories = suitable_categories(setting.hallucinated_rows, objects)
+    if categories is None:
         return Advice(part, (), f"kept: {told}")
-    categories = max(1, round(LIKELY_ROWS * objects / SAMPLES))
     changed = (
         f"head.hallucination.categories={categories}", f"head.hallucination.samples={SAMPLES}"
     )  # fmt: skip

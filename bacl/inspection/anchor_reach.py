@@ -3,6 +3,7 @@
 A: anchors of a position. L: levels. O: objects.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,13 @@ class AnchorShapes:
     """(L, A, 2) float64 width and height in pixels."""
     strides: np.ndarray
     """(L,) int64 pixels."""
+
+    @classmethod
+    def of(cls, scale: float, ratios: Sequence[float], strides: Sequence[int]) -> "AnchorShapes":
+        """Those of `scale` times the stride, with these ratios of height to width."""
+        root = np.sqrt(np.asarray(ratios, dtype=np.float64))
+        unit = scale * np.stack((1 / root, root), axis=1)
+        return cls(np.stack([stride * unit for stride in strides]), np.asarray(strides))
 
     def scaled(self, factor: float) -> "AnchorShapes":
         """The same with sides times `factor`."""

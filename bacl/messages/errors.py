@@ -29,3 +29,10 @@ def require(option: str, value: object, low: float, high: float = float("inf")) 
 def in_one_line(error: BaseException) -> str:
     """What an error of a library says, without its line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def user_error(error: BaseException | None) -> UserError | None:
+    """The `UserError` that an error of a library comes from, if it does."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error

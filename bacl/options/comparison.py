@@ -7,7 +7,7 @@ from typing import Any, Never, get_args, get_origin, is_typeddict
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from bacl.messages.errors import UserError, in_one_line
+from bacl.messages.errors import UserError, in_one_line, user_error
 from bacl.messages.shown import as_typed
 from bacl.options.marks import SaidBy, bare, marks_of
 from bacl.options.parts import Part, element_of, part_of
@@ -165,6 +165,9 @@ def _unresolved(node: Any, path: str) -> Iterator[tuple[bool, str]]:
         try:
             value = node[key]
         except OmegaConfBaseException as error:
+            if (mendable := user_error(error)) is not None:  # of what it stands for
+                yield True, str(mendable)
+                continue
             raw, reason = plain[key], in_one_line(error).partition(" full_key")[0]
             stands_for_it = not any(name in raw for name in reason.split("'")[1::2])
             yield stands_for_it, f"{at}={raw}: {reason}; a dollar sign that is meant is written \\$"
@@ -183,7 +186,9 @@ def _is_node(hint: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    # What stands for another option within a list is judged as a part of it.
+    lists = isinstance(value, ListConfig)
+    return OmegaConf.to_container(value, resolve=lists) if OmegaConf.is_config(value) else value
 
 
 def _at(path: str, key: str) -> str:

@@ -27,6 +27,7 @@ from bacl.options.ranges import (
     Name,
     Parents,
     Pixels,
+    Positive,
     Probability,
     Seed,
     Share,
@@ -192,6 +193,13 @@ class StoredModel(Model):
     report: NotRequired[Any]
 
 
+class Fitted(TypedDict):
+    """What parts of detectors and heads take in the place of the paper's numbers."""
+
+    anchor_scale: Positive
+    categories: Count
+
+
 class Configuration(Model):
     """conf/config.yaml, with the groups that it chooses from."""
 
@@ -233,8 +241,13 @@ class Configuration(Model):
     """Many runs, of which each has a name."""
     criterion: NotRequired[NamesNoFolder[Never]]
     """A group alone: its files are of `choice`."""
+    epochs: NotRequired[Trains[Count]]
+    """Of the representation stage; this and the next two are words of `+experiment=bacl_custom`."""
+    image_size: NotRequired[Pixels]
+    fitted: NotRequired[Fitted]
+    augmentation: NotRequired[DescribesAll[Never]]
+    """A group alone, as are the next three: its files set options of other nodes."""
     balance: NotRequired[DescribesAll[Never]]
-    """A group alone, as are the next two: its files set options of other nodes."""
     pipeline: NotRequired[DescribesAll[Never]]
     experiment: NotRequired[DescribesAll[NamesNoFolder[Never]]]
     """Its files set `name`."""

@@ -5,23 +5,22 @@ the second replace the pixels of the first at the same place; boxes follow the p
 N: objects of the destination. M: objects of the source.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
-from annotated_types import Interval, Len
 from pycocotools import mask as coco_mask
-from torch import Tensor, nn
+from torch import Tensor
 
 from bacl.data.annotations.run_lengths import mask_areas
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.augmentation.canvas import Canvas
-from bacl.data.augmentation.frames import Frames
 from bacl.data.augmentation.instance_bank import InstanceBank
-from bacl.data.augmentation.placement import Placement, boxes_of, without
-from bacl.data.augmentation.transforms import Sample, resized_frames, scaled_size
-from bacl.options.ranges import NeverFalling, NotNegative, Positive, Share, Whole
+from bacl.data.augmentation.placement import boxes_of, without
+from bacl.data.augmentation.scale_jitter import OnCanvas, Scales, Side, draw
+from bacl.data.augmentation.transforms import Sample
+from bacl.options.ranges import NotNegative, Share, Whole
 
 MAX_SOURCE_DRAWS = 100
 """So many sources in a row without an object after their crop mean a wrong data set."""
@@ -38,7 +37,7 @@ class OutlinedSample(Protocol):
     """N outlines: polygons, each (P, 2) x and y in pixels, or one (H, W) uint8 mask."""
 
 
-class CopyPaste(nn.Module):
+class CopyPaste(OnCanvas):
     """Scale jitter with crop and flip of two pictures, then objects of one pasted into the other.
 
     The number of pasted objects is uniform on 0..min(M, max_pasted), they are chosen without
@@ -63,8 +62,8 @@ class CopyPaste(nn.Module):
 
     def __init__(
         self,
-        canvas: Annotated[int, Interval(ge=1, le=8192)],
-        scale: Annotated[Sequence[Positive], Len(2, 2), NeverFalling],
+        canvas: Side,
+        scale: Scales,
         flip_probability: Share,
         max_pasted: Whole,
         box_tolerance: NotNegative,
@@ -72,10 +71,7 @@ class CopyPaste(nn.Module):
         source_power: NotNegative | None = None,
         bank: InstanceBank | None = None,
     ) -> None:
-        super().__init__()
-        self.canvas = canvas
-        self.scale = scale
-        self.flip_probability = flip_probability
+        super().__init__(canvas, scale, flip_probability)
         self.max_pasted = max_pasted
         self.box_tolerance = box_tolerance
         self.area_threshold = area_threshold
@@ -118,7 +114,7 @@ class CopyPaste(nn.Module):
             return None
         source = self._source(another)
         most = min(len(source.masks), self.max_pasted)
-        count = _draw(most + 1)
+        count = draw(most + 1)
         if count:
             chosen = torch.randperm(len(source.masks))[:count].numpy()
             destination = self.paste(destination, source.select(chosen))
@@ -142,25 +138,6 @@ class CopyPaste(nn.Module):
         labels = sample.labels.numpy()[seen]
         size = placement.crop[2:]
         return Canvas(placement.image(sample.image), size, masks, boxes_of(masks), labels)
-
-    def draw_placement(self, old: tuple[int, int]) -> Placement:
-        """Draw the size, the crop and the flip of a picture of (height, width) `old`."""
-        low, high = self.scale
-        long_side = int(self.canvas * (low + (high - low) * float(torch.rand(()))))
-        height, width = scaled_size(old, long_side / max(old))
-        kept = min(height, self.canvas), min(width, self.canvas)
-        corner = _draw(height - kept[0] + 1), _draw(width - kept[1] + 1)
-        flip = float(torch.rand(())) < self.flip_probability
-        return Placement(old, (height, width), corner + kept, flip, (self.canvas, self.canvas))
-
-    def frames(self, sizes: np.ndarray, draws: np.random.Generator) -> Frames:
-        """Where pictures of (I, 2) `sizes`, height and width, land, by draws as those above."""
-        low, high = self.scale
-        long_sides = np.floor(self.canvas * draws.uniform(low, high, len(sizes)))
-        resized = resized_frames(sizes, long_sides / sizes.max(1))
-        kept = np.minimum(resized.size, self.canvas)
-        corner = np.floor(draws.random(kept.shape) * (resized.size - kept + 1))
-        return Frames(resized.scale, corner, kept)
 
     def paste(self, destination: Canvas, pasted: Canvas) -> Canvas:
         """`destination` under all objects of `pasted`; its image is overwritten."""
@@ -216,8 +193,3 @@ def _overwrite(image: Tensor, source: Tensor, covered: np.ndarray, boxes: np.nda
     mask = torch.from_numpy(np.ascontiguousarray(covered[region])).bool()
     part = image[:, *region]
     part.copy_(torch.where(mask, source[:, *region], part))
-
-
-def _draw(count: int) -> int:
-    """A uniform integer in [0, count), from torch's generator."""
-    return int(torch.randint(count, ()))

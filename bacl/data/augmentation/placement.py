@@ -7,6 +7,7 @@ codes whose cost grows with an object's outline, not with the canvas.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision.transforms.v2 import functional
@@ -50,6 +51,18 @@ class Placement:
         moved = points.clip(0, [old_width, old_height]) * scale - [left, top]
         if self.flip:
             moved[:, 0] = width - moved[:, 0]
+        return moved
+
+    def boxes(self, boxes: Tensor) -> Tensor:
+        """(N, 4) xyxy on the canvas, clipped to what is kept, of (N, 4) in the stored picture."""
+        top, left, height, width = self.crop
+        old_height, old_width = self.old
+        scale = boxes.new_tensor([self.new[1] / old_width, self.new[0] / old_height]).repeat(2)
+        moved = boxes * scale - boxes.new_tensor([left, top]).repeat(2)
+        moved = torch.minimum(moved.clamp(min=0), boxes.new_tensor([width, height]).repeat(2))
+        if self.flip:
+            x1, y1, x2, y2 = moved.unbind(1)
+            moved = torch.stack((width - x2, y1, width - x1, y2), 1)
         return moved
 
     def bitmap(self, mask: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ def test_an_image_without_objects_is_resized():
 )
 def test_every_option_builds_and_keeps_objects_in_the_image(option):
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-        augment = instantiate(compose(overrides=[f"+augment={option}"]).augment)
+        augment = instantiate(compose(overrides=[f"+augment={option}", "+image_size=64"]).augment)
     assert isinstance(augment, Augmentation)
     tested = augment.test(sample(48, 64, [[0, 0, 64, 48]]))
     height, width = tested["image"].shape[-2:]

@@ -1,0 +1,193 @@
+"""Options that are chosen by the data, each with its reason: what `+experiment=bacl_custom` takes.
+
+Where a file of annotations is not there yet, or is as large as LVIS, the paper's numbers stand.
+Resolvers of the configuration call these functions (`hydra_plugins/bacl_fitted.py`), so an option
+that the command sets itself is not chosen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bacl.inspection import rules_of_thumb as rules
+from bacl.inspection.anchor_reach import AnchorShapes
+from bacl.inspection.facts import Facts
+
+FEW = 20_000
+"""Training images below which the paper's numbers do not fit: LVIS has 57,000 and 100,000."""
+EPOCHS, WARM_UP, BATCH, ROWS, RATE, ANCHORS = 12, 500, 16, 96, 0.02, 8.0
+"""The paper's (Sec. IV-B)."""
+SGD = {"_target_": "torch.optim.SGD", "_partial_": True, "momentum": 0.9}
+ADAMW = {"_target_": "torch.optim.AdamW", "_partial_": True}
+ADAMW_RATE = 2e-4
+ON_THEM = 0.004
+"""Rate of SGD on features that AdamW made: they are large, and the paper's diverged on them."""
+CLIP = 35.0
+"""Largest norm of gradients; without it SGD at the paper's rate diverged on photographs."""
+MEASURED = "measured on photographs, docs/results.md"
+PAPER = "as in the paper"
+VALIDATIONS = 4
+"""Of the representation stage."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The value of an option, and why."""
+
+    value: Any
+    reason: str
+
+
+def image_size(annotations: str) -> Chosen:
+    """Pixels of the longer side of pictures in the network, a multiple of 16."""
+    facts = Facts.of(annotations)
+    if facts is None or not facts.images:
+        return Chosen(rules.PAPERS_LIMIT, PAPER)
+    short, long = facts.short_side, facts.long_side
+    factor = rules.suitable_factor(short, facts.objects)
+    found = min(long * factor, short * factor * rules.PAPERS_LIMIT / rules.PAPERS_SIDE)
+    told = f"pictures are {long:.0f} x {short:.0f} pixels in the middle"
+    if short >= rules.LARGE:
+        told += f"; the paper's shorter side, {rules.PAPERS_SIDE}"
+    elif factor > 1:
+        told += f"; enlarged, so that three of four objects have {rules.VISIBLE:.0f} pixels"
+    return Chosen(max(32, 16 * round(found / 16)), told)
+
+
+def batch_size(
+    annotations: str, size: int, accelerator: str, devices: Any = 1, nodes: int = 1
+) -> Chosen:
+    """Pictures of a step of all processes."""
+    facts = Facts.of(annotations)
+    if facts is None or not facts.images:
+        return Chosen(BATCH, PAPER)
+    gpu = accelerator != "cpu" and torch.cuda.is_available()
+    side = size * facts.short_side / facts.long_side
+    found = rules.suitable_batch(BATCH, facts.images, side, gpu)
+    shares = _processes(devices, nodes)
+    found = max(1, round(found / shares)) * shares
+    few = f"{facts.images:,} images, {facts.images // found:,} steps an epoch"
+    return Chosen(found, few if gpu or found == BATCH else f"{few}; no GPU")
+
+
+def epochs(annotations: str, batch: int) -> Chosen:
+    """Epochs of the representation stage."""
+    facts = Facts.of(annotations)
+    if facts is None or not facts.images:
+        return Chosen(EPOCHS, PAPER)
+    steps = max(1, facts.images // batch)
+    found = rules.suitable_epochs(EPOCHS, rules.STEPS, steps)
+    told = f"some {rules.STEPS:,} steps of {steps:,} an epoch, at most {rules.MOST_EPOCHS} epochs"
+    return Chosen(found, PAPER if found == EPOCHS else told)
+
+
+def classifier_epochs(annotations: str, of_features: int) -> Chosen:
+    """Epochs of the classifier stage, for so many of the representation stage."""
+    if not _few(annotations):
+        return Chosen(of_features, f"as many as the representation stage, {PAPER}")
+    return Chosen((of_features + 1) // 2, "half of the representation stage: features are finished")
+
+
+def milestones(of_stage: int) -> Chosen:
+    """Epochs after which the learning rate falls."""
+    return Chosen(rules.drops(of_stage), f"of {of_stage} epochs, as 8 and 11 of 12")
+
+
+def warm_up(annotations: str, batch: int, of_stage: int) -> Chosen:
+    """Steps of warm-up of a stage."""
+    facts = Facts.of(annotations)
+    if facts is None or not facts.images:
+        return Chosen(WARM_UP, PAPER)
+    steps = max(1, facts.images // batch) * of_stage
+    found = rules.suitable_warm_up(WARM_UP, steps)
+    told = PAPER if found == WARM_UP else f"a tenth of {steps:,} steps"
+    return Chosen(found, told)
+
+
+def optimizer(annotations: str, *starts: Any) -> Chosen:
+    """That of the representation stage; it starts from any of these weights, or none."""
+    if _adapts(annotations, starts):
+        return Chosen(
+            ADAMW, f"few images and trained weights to start from: 11 AP instead of 8, {MEASURED}"
+        )
+    return Chosen(SGD, PAPER)
+
+
+def learning_rate(annotations: str, *starts: Any) -> Chosen:
+    """For that optimiser."""
+    adapts = _adapts(annotations, starts)
+    return Chosen(ADAMW_RATE, "for AdamW, of any batch") if adapts else Chosen(RATE, PAPER)
+
+
+def reference_batch(annotations: str, *starts: Any) -> Chosen:
+    """Pictures of a step that the rate is for; None for any."""
+    adapts = _adapts(annotations, starts)
+    return Chosen(None, "AdamW's rate is kept") if adapts else Chosen(BATCH, PAPER)
+
+
+def classifier_learning_rate(annotations: str, *starts: Any) -> Chosen:
+    """Of SGD in the classifier stage, for 16 pictures a step."""
+    if _adapts(annotations, starts):
+        return Chosen(
+            ON_THEM, f"features of AdamW are large, {RATE:g} diverged on them, {MEASURED}"
+        )
+    return Chosen(RATE, PAPER)
+
+
+def gradient_clip(annotations: str) -> Chosen:
+    """Largest norm of the gradients, of the detector and of every head."""
+    if _few(annotations):
+        return Chosen(CLIP, f"without it SGD diverged, {MEASURED}")
+    return Chosen(None, f"none, {PAPER}")
+
+
+def validation_every(of_features: int) -> Chosen:
+    """Epochs between two validations."""
+    every = max(1, of_features // VALIDATIONS)
+    return Chosen(every, f"{of_features // every} validations of the representation stage")
+
+
+def hallucinated_categories(
+    annotations: str, batch: int, devices: Any = 1, nodes: int = 1
+) -> Chosen:
+    """Categories for each of which twelve features are hallucinated in a step (c of Sec. III-E)."""
+    facts = Facts.of(annotations)
+    objects = 0.0
+    if facts is not None and facts.images:
+        objects = len(facts.rows) / facts.images * batch / _processes(devices, nodes)
+    asked = ROWS // rules.SAMPLES
+    found = rules.suitable_categories(ROWS, objects) or asked
+    rows = f"{found * rules.SAMPLES} rows beside {objects:.0f} objects in a process' step"
+    return Chosen(found, rows if objects else PAPER)
+
+
+def anchor_scale(
+    annotations: str, size: int, ratios: Sequence[float] | None, strides: Any, start: Any = None
+) -> Chosen:
+    """Side of anchors in strides; those of a detector to start from stay what they are."""
+    facts = Facts.of(annotations)
+    if facts is None or not len(facts.rows) or start is not None or ratios is None:
+        return Chosen(ANCHORS, PAPER if start is None else "that of the detector to start from")
+    anchors = AnchorShapes.of(ANCHORS, list(ratios), list(strides))
+    found, missed, least = rules.suitable_anchors(anchors, ANCHORS, facts.view(size), 1.0)
+    told = f"of the objects have no anchor with an IoU of {rules.OVERLAP:g}"
+    if found == ANCHORS:
+        return Chosen(found, f"{PAPER}: {100 * missed:.1f} % {told}")
+    return Chosen(found, f"{100 * least:.1f} % {told}, instead of {100 * missed:.1f} % at 8")
+
+
+def _few(annotations: str) -> bool:
+    facts = Facts.of(annotations)
+    return facts is not None and 0 < facts.images < FEW
+
+
+def _adapts(annotations: str, starts: Sequence[Any]) -> bool:
+    """Whether AdamW adapts what was trained before to few images."""
+    return _few(annotations) and any(start is not None for start in starts)
+
+
+def _processes(devices: Any, nodes: int) -> int:
+    count = len(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else 1
+    return (int(devices) if str(devices).isdecimal() else count) * nodes
