@@ -86,10 +86,10 @@ def only_file(root: str | Path) -> Path:
 def image_folder(root: str | Path, annotations: str | Path, split: SplitName) -> Path:
     """The folder that the file names of a split's pictures start from.
 
-    Without an annotation file it is `images`.
+    Without an annotation file it is `images`; where the first pictures are nowhere, the likeliest.
+    Pictures that are missing are told by who opens them.
 
     Raises:
-        LayoutError: none of the folders that are looked into has the first pictures of the file.
         AnnotationError: the file is bad.
     """
     folder, file = Path(root), Path(annotations)
@@ -100,12 +100,6 @@ def image_folder(root: str | Path, annotations: str | Path, split: SplitName) ->
     places = list(dict.fromkeys(_image_places(folder, file, split)))
     held = {place: sum(_holds(place, name) for name in names) for place in places}
     best = max(places, key=lambda place: held[place])  # the first of equals
-    if names and not held[best]:
-        looked = ", ".join(str(place) for place in places)
-        raise LayoutError(
-            f"{written(names[0])}, the first picture of {file}, is in none of {looked}: name the "
-            f"folder that it lies in, data.{split}.images=…"
-        )
     return best
 
 

@@ -106,8 +106,14 @@ def experiment(compose_config):
 
 
 def numbers(node) -> dict[str, object]:
-    """Options by dotted name, without what is built and what other options say."""
-    leaves = flat(OmegaConf.to_container(node))
+    """Options by dotted name, without what is built and what other options say.
+
+    What the data choose for own data alone (`${oc.select:fitted.…}`) has its value here.
+    """
+    leaves = {
+        name: OmegaConf.select(node, name) if str(value).startswith("${oc.select:") else value
+        for name, value in flat(OmegaConf.to_container(node)).items()
+    }
     return {
         name: value
         for name, value in leaves.items()
