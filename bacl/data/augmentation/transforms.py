@@ -7,7 +7,7 @@ end: batches are normalised when they are put together (`bacl.data.collate`).
 """
 
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -60,12 +60,22 @@ class ResizeShortSide(v2.Transform):
     Args:
         short_sides: lengths in pixels, one drawn for each sample.
         max_size: limit of the long side in pixels.
+        rounding: of both sides, to the nearest pixel or down, as torchvision's detectors do.
+        antialias: whether shrinking is antialiased, which in torchvision's detectors it is not.
     """
 
-    def __init__(self, short_sides: Sides, max_size: Pixels) -> None:
+    def __init__(
+        self,
+        short_sides: Sides,
+        max_size: Pixels,
+        rounding: Literal["nearest", "down"] = "nearest",
+        antialias: bool = True,
+    ) -> None:
         super().__init__()
         self.short_sides = tuple(short_sides)
         self.max_size = max_size
+        self.shift = 0.5 if rounding == "nearest" else 0.0
+        self.antialias = antialias
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw the short side and find the new size."""
@@ -75,24 +85,33 @@ class ResizeShortSide(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Resize an image, boxes or masks to the new size."""
-        return self._call_kernel(v2.functional.resize, inpt, params["size"], antialias=True)
+        options = {"antialias": self.antialias}
+        return self._call_kernel(v2.functional.resize, inpt, params["size"], **options)
 
     def frames(self, sizes: np.ndarray, draws: np.random.Generator) -> Frames:
         """Where pictures of (I, 2) `sizes`, height and width, land."""
         short = draws.choice(np.array(self.short_sides), len(sizes))
-        return resized_frames(sizes, np.minimum(self.max_size / sizes.max(1), short / sizes.min(1)))
+        scales = np.minimum(self.max_size / sizes.max(1), short / sizes.min(1))
+        return resized_frames(sizes, scales, self.shift)
 
     def resized(self, size: tuple[int, int], short_side: int) -> list[int]:
         """[height, width] of an image of (height, width) `size` after the resize."""
-        return scaled_size(size, min(self.max_size / max(size), short_side / min(size)))
+        scale = min(self.max_size / max(size), short_side / min(size))
+        return scaled_size(size, scale, self.shift)
 
 
-def scaled_size(size: tuple[int, int], scale: float) -> list[int]:
-    """[height, width] times `scale`, rounded half up as `int(side * scale + 0.5)`, at least 1."""
-    return [max(1, int(side * scale + 0.5)) for side in size]
+def scaled_size(size: tuple[int, int], scale: float, shift: float = 0.5) -> list[int]:
+    """[height, width] times `scale`, rounded half up as `int(side * scale + 0.5)`, at least 1.
+
+    With a `shift` of 0 in place of 0.5, rounded down.
+    """
+    return [max(1, int(side * scale + shift)) for side in size]
 
 
-def resized_frames(sizes: np.ndarray, scales: np.ndarray) -> Frames:
-    """Frames of pictures of (I, 2) `sizes`, height and width, times (I,) `scales`; no crop."""
-    new = np.maximum(1, (sizes * scales[:, None] + 0.5).astype(np.int64))[:, ::-1]
+def resized_frames(sizes: np.ndarray, scales: np.ndarray, shift: float = 0.5) -> Frames:
+    """Frames of pictures of (I, 2) `sizes`, height and width, times (I,) `scales`; no crop.
+
+    Sides are rounded as `scaled_size` does.
+    """
+    new = np.maximum(1, (sizes * scales[:, None] + shift).astype(np.int64))[:, ::-1]
     return Frames(new / sizes[:, ::-1], np.zeros(new.shape), new)

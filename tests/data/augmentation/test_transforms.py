@@ -6,6 +6,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torchvision import tv_tensors
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms import v2
 
 from bacl.data.augmentation.transforms import Augmentation, ResizeShortSide, scaled_size
@@ -60,6 +61,23 @@ def test_sides_are_rounded_half_up():
 
 def test_the_long_side_is_limited():
     assert ResizeShortSide([800], 1333).resized((300, 1200), 800) == [333, 1333]
+
+
+@pytest.mark.parametrize("size", [(61, 97), (97, 61), (20, 31), (40, 200)])
+def test_a_resize_as_torchvisions_detectors_do_it(size):
+    theirs = GeneralizedRCNNTransform(32, 50, [0.0] * 3, [1.0] * 3).eval()
+    picture = sample(*size, [[0, 0, size[1], size[0]]])
+    images, _ = theirs([picture["image"] / 255])
+    (height, width), resize = images.image_sizes[0], ResizeShortSide([32], 50, "down", False)
+    assert resize.resized(size, 32) == [height, width]
+    assert resize.frames(np.array([size]), np.random.default_rng(0)).size.tolist() == [
+        [width, height]
+    ]
+    resized = resize(picture)
+    expected = 255 * images.tensors[0, :, :height, :width]
+    # Ours stay whole numbers, and are rounded after each axis.
+    assert (resized["image"].float() - expected).abs().max() < 1.1
+    assert resized["boxes"].tolist() == [[0, 0, width, height]]
 
 
 def test_image_boxes_and_masks_go_together():
