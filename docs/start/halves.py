@@ -30,7 +30,9 @@ def half(annotations: dict[str, Any], chosen: set[int]) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     """Split both files of a data set by the training file's counts."""
-    files = {split: json.loads((folder / f"{split}.json").read_text()) for split in ("train", "val")}
+    files = {
+        split: json.loads((folder / f"{split}.json").read_text()) for split in ("train", "val")
+    }
     ranked = sorted(files["train"]["categories"], key=lambda each: -each["image_count"])
     for name, categories in (("first", ranked[::2]), ("second", ranked[1::2])):
         chosen = {each["id"] for each in categories}
