@@ -104,14 +104,17 @@ def test_a_files_configuration_and_names(tmp_path):
         assert found.category_names == NAMES
 
 
+CASCADE_R101 = ["roi_head.bbox_head.1.fc_reg.weight", "backbone.layer3.22.conv1.weight"]
+
+
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        (["roi_head.bbox_head.1.fc_reg.weight", "backbone.layer3.22.conv1.weight"], "cascade_rcnn_r101"),
+        (CASCADE_R101, "cascade_rcnn_r101"),
         (["roi_head.mask_head.conv_logits.weight"], "mask_rcnn_r50"),
         (["roi_head.bbox_head.fc_reg.weight"], "faster_rcnn_r50"),
     ],
-)  # fmt: skip
+)
 def test_the_detector_that_takes_all_of_it(keys, told):
     state = dict.fromkeys(keys, torch.zeros(1))
     assert mmdet_detector(PublishedFile(Path("x"), state, None)).suggestion == f"detector={told}"
