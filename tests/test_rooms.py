@@ -26,7 +26,7 @@ LIBRARIES = {
     "omegaconf": {"options", "assembly", "runs", "one_pass", "jobs", "command", "launchers"},
     "torchmetrics": {"stages", "evaluation"},
     "wandb": {"loggers"},
-    "timm": {"detectors.timm_backbone"},
+    "timm": {"detectors.timm_models"},
     "matplotlib": {"reporting", "data.builtin.glyphs"},
 }
 

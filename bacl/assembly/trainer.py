@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from bacl.assembly.instantiate import called, instantiate
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.console import Itinerary, ProgressBar
+from bacl.callbacks.feature_caching import FeatureCaching
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.callbacks.lightning_messages import tidy_messages
@@ -72,6 +73,7 @@ def build_trainer(
         logger=loggers,
         callbacks=[
             *callbacks(folder, config.checkpoint_every_minutes),
+            *feature_caching(config),
             *([ProgressBar(itinerary=itinerary)] if config.trainer.enable_progress_bar else []),
         ],
         plugins=[WholeFiles()],
@@ -171,6 +173,12 @@ def callbacks(folder: Path, checkpoint_every_minutes: float) -> list[Callback]:
     last = LastCheckpoint(folder, agreement)
     watch = FiniteLoss(agreement)
     return [last, watch, ClassifierRecorder(), StepTimer(), Termination(agreement)]
+
+
+def feature_caching(config: DictConfig) -> list[FeatureCaching]:
+    """What keeps features on disk, if anything does."""
+    node = config.get("cache")
+    return [] if node is None else [instantiate(node, FeatureCaching)]
 
 
 @contextmanager

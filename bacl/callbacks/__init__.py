@@ -1,4 +1,4 @@
 """What watches a training: progress, divergence, interruption, measurements and their loggers.
 
-Imports: data, evaluation, heads, indicators, loggers, options, reporting, stages.
+Imports: data, detectors, evaluation, heads, indicators, loggers, options, reporting, stages.
 """

@@ -166,7 +166,8 @@ class FiniteLoss(Callback):
     def _features_are_finite(self, pl_module: LightningModule) -> bool:
         assert self._batch is not None
         with torch.no_grad():
-            pyramid = cast(DetectionStage, pl_module).detector.pyramid(self._batch.images)
+            detector = cast(DetectionStage, pl_module).detector
+            pyramid = detector.pyramid(self._batch.images, self._batch.padded_sizes)
         return all(bool(level.isfinite().all()) for level in pyramid)
 
     def _explain(self, trainer: Trainer, wrong: list[str], path: Path) -> str:

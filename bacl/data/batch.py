@@ -75,6 +75,11 @@ class Batch:
         """Height and width of each image inside the padding."""
         return [target.size for target in self.targets]
 
+    @property
+    def padded_sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each image with its own padding, multiples of `STRIDE`."""
+        return [target.padded_size for target in self.targets]
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """The same batch on `device` (Lightning moves batches through this)."""
         targets = [target.to(device, non_blocking) for target in self.targets]

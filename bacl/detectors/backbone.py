@@ -9,10 +9,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bacl.detectors.folding import FoldedNorms, Pair, fold_for_good
 from bacl.detectors.kept_folds import KeptFolds
+from bacl.detectors.scaled_parameters import ScaledParameters
 
 
 class Backbone(nn.Module, ABC):
-    """Images to features of strides 4, 8, 16 and 32, computed stage by stage.
+    """Images to feature maps for a pyramid: of strides 4, 8, 16 and 32, computed stage by stage.
 
     A subclass builds its layers and then calls `freeze`. Frozen stages run without a graph and stay
     in eval mode, also after `train()`.
@@ -21,6 +22,8 @@ class Backbone(nn.Module, ABC):
         channels: of the feature maps, finest first.
         strides: of the same, in pixels of the images.
         first_map: the stage whose map is the first of them; each later stage gives one, too.
+        each_alone: every position looks at the whole input. Each picture then has to be computed
+            by itself, or its features would depend on those that it shares a batch with.
         pairs: convolutions of each stage and the batch norms behind them, where `run_stage` runs
             them together.
     """
@@ -28,6 +31,7 @@ class Backbone(nn.Module, ABC):
     channels: tuple[int, ...]
     strides: tuple[int, ...] = (4, 8, 16, 32)
     first_map: int = 0
+    each_alone: bool = False
     pairs: Sequence[Sequence[Pair]] = ()
     frozen_stages: int = 0
     norm_eval: bool = False
@@ -79,10 +83,14 @@ class Backbone(nn.Module, ABC):
         """The convolutions of stage `index`, with its fixed batch norms folded in."""
         return self._folds.of(index, self.pairs[index])
 
+    def scaled_parameters(self) -> Sequence[ScaledParameters]:
+        """What trains otherwise than the rest of the detector."""
+        return ()
+
     def fold_norms(self) -> None:
         """Fold batch norms into the convolutions before them, for good and with fixed statistics.
 
-        A backbone that keeps no `pairs` stays as it is.
+        A backbone that keeps no `pairs` stays as it is; low-rank updates are added likewise.
         """
         for pairs in self.pairs:
             fold_for_good(self, pairs)

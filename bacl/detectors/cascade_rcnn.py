@@ -20,7 +20,7 @@ from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.boxes import BoxCoder, clipped, limits
-from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.fpn import Pyramid
 from bacl.detectors.levels import ExtraBoxes, ExtraFeatures, Level, TrainingLevel, uncut_level
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
@@ -94,7 +94,7 @@ class CascadeRCNN(RegionDetector):
         num_classes: Classes,
         feature_dim: FeatureDim,
         backbone: Backbone,
-        fpn: Callable[[Sequence[int]], FeaturePyramid],
+        fpn: Callable[[Sequence[int]], Pyramid],
         rpn: Callable[[int], RegionProposalNetwork],
         pooling: RoIPooling,
         box_head: Callable[[int, int, int], BoxHead],
@@ -104,8 +104,9 @@ class CascadeRCNN(RegionDetector):
         later_levels: Mapping[Name, CascadeLevel],
         init_from: Trains[Weights] = None,
         init_names: Trains[NamesFile[Mapping[Text, Text] | None]] = None,
+        each_alone: bool = False,
     ) -> None:
-        super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
+        super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling, each_alone)
         self.init_from, self.init_names = init_from, dict(init_names or {})
         later = later_levels.items()
         sizes = (self.fpn.channels, pooling.side, feature_dim)

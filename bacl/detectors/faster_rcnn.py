@@ -14,7 +14,7 @@ from bacl.data.batch import Target
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
-from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.fpn import Pyramid
 from bacl.detectors.levels import ExtraBoxes, ExtraFeatures, Level, TrainingLevel, uncut_level
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.matching import RoISampler, SampledRoIs
@@ -56,6 +56,7 @@ class FasterRCNN(RegionDetector):
         mask: makes the mask branch from (channels, C), for Mask R-CNN; None without masks.
         init_from: see `RegionDetector.init_from`.
         init_names: see `RegionDetector.init_names`.
+        each_alone: as of a `RegionDetector`.
     """
 
     box_head: BoxHead
@@ -66,7 +67,7 @@ class FasterRCNN(RegionDetector):
         num_classes: Classes,
         feature_dim: FeatureDim,
         backbone: Backbone,
-        fpn: Callable[[Sequence[int]], FeaturePyramid],
+        fpn: Callable[[Sequence[int]], Pyramid],
         rpn: Callable[[int], RegionProposalNetwork],
         pooling: RoIPooling,
         box_head: Callable[[int, int, int], BoxHead],
@@ -76,8 +77,9 @@ class FasterRCNN(RegionDetector):
         mask: Callable[[int, int], MaskBranch] | None = None,
         init_from: Trains[Weights] = None,
         init_names: Trains[NamesFile[Mapping[Text, Text] | None]] = None,
+        each_alone: bool = False,
     ) -> None:
-        super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling)
+        super().__init__(num_classes, feature_dim, backbone, fpn, rpn, pooling, each_alone)
         self.init_from, self.init_names = init_from, dict(init_names or {})
         self.level_weights = {FIRST: 1.0}
         self.box_head = box_head(self.fpn.channels, pooling.side, feature_dim)

@@ -1,5 +1,6 @@
-"""Feature pyramid network (Lin et al., CVPR 2017)."""
+"""Feature pyramids of a backbone's maps, and the network of Lin et al. (CVPR 2017)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor, nn
@@ -11,7 +12,29 @@ STRIDES = (4, 8, 16, 32, 64)
 """Of a pyramid's levels over most backbones, in pixels of the network's input."""
 
 
-class FeaturePyramid(nn.Module):
+class Pyramid(nn.Module, ABC):
+    """A backbone's maps to levels of one width; it is built of the maps' channels.
+
+    Attributes:
+        channels: of every level.
+    """
+
+    channels: int
+
+    @abstractmethod
+    def strides(self, maps: Sequence[int]) -> tuple[int, ...]:
+        """Pixels of the network's input between two cells of each level.
+
+        Args:
+            maps: the same of the backbone's maps.
+        """
+
+    @abstractmethod
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Levels (B, channels, H_l, W_l), finest first, of the backbone's maps."""
+
+
+class FeaturePyramid(Pyramid):
     """Lateral 1×1 convolutions, top-down sums, 3×3 output convolutions, and one coarser level.
 
     Args:
@@ -46,11 +69,7 @@ class FeaturePyramid(nn.Module):
         self.output_norms = nn.ModuleList(norms[len(in_channels) :])
 
     def strides(self, maps: Sequence[int]) -> tuple[int, ...]:
-        """Pixels of the network's input between two cells of each level.
-
-        Args:
-            maps: the same of the backbone's maps.
-        """
+        """Those of the maps, and twice the last."""
         return (*maps, 2 * maps[-1])
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:

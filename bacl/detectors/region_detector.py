@@ -13,18 +13,22 @@ from torch import Tensor, nn
 
 from bacl.data.batch import Detections, Target
 from bacl.detectors.backbone import Backbone
-from bacl.detectors.fpn import FeaturePyramid
+from bacl.detectors.each_alone import Maps, each_alone
+from bacl.detectors.fpn import Pyramid
 from bacl.detectors.levels import ExtraBoxes, Level, TrainingLevel
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.postprocess import Postprocess
 from bacl.detectors.proposals import Proposals
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
+from bacl.detectors.scaled_parameters import ScaledParameters
 from bacl.messages.errors import OptionError
 
 FIRST = "first"
 """Name of a detector's first level; a Faster R-CNN has no other."""
 NOTHING_ELSE: Mapping[Hashable, ExtraBoxes] = {}
+Features = Callable[["RegionDetector", Tensor], Maps]
+"""Where the pyramid of pictures (b, 3, h, w) that are computed by themselves comes from."""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,8 @@ class RegionDetector(nn.Module, ABC):
         fpn: makes the pyramid from the backbone's channels.
         rpn: makes the proposal network from the pyramid's channels.
         pooling: cuts RoIs out of the pyramid.
+        each_alone: every picture's pyramid is computed by itself, so that it does not depend on the
+            rest of the batch; always so with some backbones.
 
     Raises:
         OptionError: anchors, or pooling, of other strides than the pyramid has.
@@ -89,9 +95,10 @@ class RegionDetector(nn.Module, ABC):
         num_classes: int,
         feature_dim: int,
         backbone: Backbone,
-        fpn: Callable[[Sequence[int]], FeaturePyramid],
+        fpn: Callable[[Sequence[int]], Pyramid],
         rpn: Callable[[int], RegionProposalNetwork],
         pooling: RoIPooling,
+        each_alone: bool = False,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -101,6 +108,8 @@ class RegionDetector(nn.Module, ABC):
         self.rpn = rpn(self.fpn.channels)
         self.pooling = pooling
         self.mask = None
+        self._each_alone = each_alone
+        self.features: Features = COMPUTED
         self.strides = self.fpn.strides(backbone.strides)
         if self.rpn.anchors.strides != self.strides:
             raise OptionError(
@@ -109,14 +118,34 @@ class RegionDetector(nn.Module, ABC):
             )
         self.pooling.require_strides(self.strides)
 
-    def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
+    def pyramid(
+        self, images: Tensor, sizes: Sequence[tuple[int, int]] | None = None
+    ) -> tuple[Tensor, ...]:
         """Feature maps (B, channels, H / stride, W / stride) of images (B, 3, H, W), P2 to P6.
 
         `strides` are 4, 8, 16, 32, 64 with most backbones; H and W are multiples of 32. Call it
         under `torch.no_grad` where backbone and pyramid are frozen; what comes after trains as
         before.
+
+        Args:
+            images: padded to one size.
+            sizes: (height, width) of each with its own padding, multiples of 32. With `each_alone`
+                they are computed so, and levels are zero beyond; on a GPU those of one size
+                together. None takes the batch as it is.
         """
-        return self.fpn(self.backbone(images))
+        if sizes is None or not self.each_alone:
+            return self.fpn(self.backbone(images))
+        together = images.is_cuda and self.features is COMPUTED
+        return each_alone(partial(self.features, self), images, sizes, together)
+
+    @property
+    def each_alone(self) -> bool:
+        """Whether a picture's pyramid does not depend on the rest of its batch."""
+        return self._each_alone or self.backbone.each_alone
+
+    def scaled_parameters(self) -> Sequence[ScaledParameters]:
+        """What of the backbone trains otherwise than the rest of the detector."""
+        return self.backbone.scaled_parameters()
 
     @abstractmethod
     def training_regions(
@@ -228,3 +257,11 @@ class RegionDetector(nn.Module, ABC):
     ) -> Sequence[Detections]:
         """The images' detections, as `detect` returned them, with masks if there is a branch."""
         return detections if self.mask is None else self.mask.segment(pyramid, detections, targets)
+
+
+def _compute(detector: RegionDetector, images: Tensor) -> Maps:
+    return detector.fpn(detector.backbone(images))
+
+
+COMPUTED: Features = _compute
+"""They are computed."""

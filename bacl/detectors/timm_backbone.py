@@ -1,25 +1,15 @@
 """Any backbone of the timm library that gives feature maps of strides 4, 8, 16 and 32."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from bacl.detectors.backbone import Backbone
-from bacl.detectors.weights import WeightsError, read_weights
+from bacl.detectors.timm_models import create_model
 from bacl.options.ranges import FrozenStages, Named, Text, Weights
 
 STRIDES = (4, 8, 16, 32)
-SOURCES = {
-    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict"),
-    *("checkpoint_path", "cache_dir", "features_only"),
-}
-"""Options of timm's that say where weights come from: ours is `weights`."""
-Create = Callable[..., Any]
-"""`timm.create_model` but for the weights."""
 
 
 class TimmBackbone(Backbone):
@@ -33,7 +23,7 @@ class TimmBackbone(Backbone):
         weights: a file (see `read_weights`) of the whole model, or "timm" for what timm downloads;
             None for random weights.
         norm: a new layer norm on every feature map, as published detectors on a Swin have.
-        options: what else timm's model takes, but for `SOURCES`.
+        options: what else timm's model takes, but for `timm_models.SOURCES`.
 
     Raises:
         ImportError: timm is not installed.
@@ -51,13 +41,11 @@ class TimmBackbone(Backbone):
         options: Named | None = None,
     ) -> None:
         super().__init__()
-        if taken := sorted(SOURCES & set(options or {})):
-            raise ValueError(f"options of backbone {name}: {taken} are set by `weights`, not here")
-        model = _create(name, weights, options or {})
+        model = create_model(name, weights, options or {}, features_only=True)
         self.model: nn.Module = model
         reductions = list(model.feature_info.reduction())
         if not set(STRIDES) <= set(reductions):
-            raise ValueError(f"timm model {name} gives strides {reductions}, not all of {STRIDES}")
+            raise ValueError(_other_strides(name, reductions))
         self._taps = [reductions.index(stride) for stride in STRIDES]
         widths = model.feature_info.channels()
         self.channels = tuple(widths[tap] for tap in self._taps)
@@ -95,56 +83,11 @@ class TimmBackbone(Backbone):
         return norm(x if self._channels_last else x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def _create(name: str, weights: str | None, options: Mapping[str, Any]) -> Any:
-    try:
-        import timm
-    except ImportError as error:
-        raise ImportError(
-            f"backbone {name} needs the timm library: pip install 'bacl[timm]'"
-        ) from error
-    create = partial(timm.create_model, name, features_only=True, **options)
-    try:
-        if weights is None:
-            return create()
-        if weights == "timm":
-            return _downloaded(timm, name, create)
-        return _from_file(name, create, Path(weights))
-    except TypeError as error:
-        raise ValueError(f"backbone {name}: timm refuses {dict(options)}: {error}") from error
-
-
-def _from_file(name: str, create: Create, path: Path) -> Any:
-    source = {"state_dict": read_weights(path)}
-    random = _seeded(name, create)
-    model = _seeded(name, create, pretrained=True, pretrained_cfg_overlay=source)
-    # timm takes what fits from a file and leaves the rest at random, without a word. What kept its
-    # random values, drawn twice from one seed, was not in the file.
-    drawn = dict(random.named_parameters())
-    left = [k for k, v in model.named_parameters() if v.dim() > 1 and torch.equal(v, drawn[k])]
-    if left:
-        raise WeightsError(f"weights {path} do not fit timm's {name}: missing {left[:3]}")
-    return model
-
-
-def _seeded(name: str, create: Create, **options: Any) -> Any:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        try:
-            return create(**options)
-        except RuntimeError as error:  # of load_state_dict: shapes
-            raise WeightsError(f"weights do not fit timm's {name}: {error}") from error
-
-
-def _downloaded(timm: Any, name: str, create: Create) -> Any:
-    timm.models.set_pretrained_check_hash(True)  # where the address carries one
-    try:
-        return create(pretrained=True)
-    except (OSError, RuntimeError) as error:  # not reachable; another digest, or no weights at all
-        source = timm.get_pretrained_cfg(name)
-        places = [source.url, f"https://huggingface.co/{source.hf_hub_id}"]
-        addresses = " or ".join(place for place in places if place and "None" not in place)
-        raise WeightsError(
-            f"could not download timm's weights of {name} ({error}); fetch them elsewhere from "
-            f"{addresses or 'their publisher'} and set detector.backbone.weights to the file, or "
-            "to null for random weights"
-        ) from error
+def _other_strides(name: str, strides: Sequence[int]) -> str:
+    told = f"timm model {name} gives strides {list(strides)}, not all of {STRIDES}"
+    if len(set(strides)) > 1:
+        return told
+    return (
+        f"{told}; a plain ViT is the backbone of another detector: detector=faster_rcnn_vit "
+        f"detector.backbone.name={name}"
+    )

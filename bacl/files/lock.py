@@ -66,3 +66,26 @@ def lock(handle: int, folder: Path, patience: float = PATIENCE) -> None:
                     f"{folder}: another process is at work in this folder; wait for it, or end it"
                 ) from None
         time.sleep(0.2)
+
+
+def use(handle: int) -> None:
+    """Mark an open folder as used, beside others that use it, until all have closed it."""
+    if fcntl is not None:
+        with suppress(OSError):  # some network disks have no locks
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process uses a folder; never where the system locks none."""
+    if fcntl is None:
+        return False
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False

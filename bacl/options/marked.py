@@ -32,7 +32,7 @@ def options_with(mark: Mark, section: Any = Configuration) -> tuple[str, ...]:
 
     >>> from bacl.options.marks import IN_COMMON
     >>> options_with(IN_COMMON)
-    ('stage', 'seed', 'job', 'thresholds')
+    ('stage', 'seed', 'job', 'cache', 'thresholds')
     """
     hints = options_of_section(section).items()
     return tuple(name for name, hint in hints if mark in marks_of(hint))

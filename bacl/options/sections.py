@@ -222,6 +222,8 @@ class Configuration(Model):
     checkpoint_every_minutes: Trains[Free[Annotated[float, Interval(ge=0, le=525_600)]]]  # a year
     validation: Trains[Validation]
     report: OfJob[Free[OfModel[Report]]]
+    cache: InCommon[Free[Annotated[Any, Part("lightning.pytorch.callbacks.Callback")] | None]]
+    """What is kept of a training, for it and others."""
     choice: Free[Annotated[Any, Part("bacl.runs.head_choice.HeadChoice")] | None]
     """Of one of the heads, once all are trained."""
     thresholds: Annotated[

@@ -70,7 +70,7 @@ def feature_sums(
     for batch in (batch.to(device) for batch in batches):
         labels = torch.cat([target.labels for target in batch.targets])
         boxes = [target.boxes for target in batch.targets]
-        found = detector.box_features(detector.pyramid(batch.images), boxes)
+        found = detector.box_features(detector.pyramid(batch.images, batch.padded_sizes), boxes)
         for total, features in zip(sums, found, strict=True):
             # index_put_ sums in a fixed order on CUDA too: runs repeat bit for bit.
             total.index_put_((labels,), features.double(), accumulate=True)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from bacl.assembly.build import build_stage, chosen_stages
 from bacl.assembly.data import build_data, open_data
 from bacl.assembly.instantiate import instantiate
-from bacl.assembly.trainer import build_trainer, prepare_process
+from bacl.assembly.trainer import build_trainer, feature_caching, prepare_process
 from bacl.callbacks.console import Itinerary
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.last_checkpoint import metrics_files
@@ -26,9 +26,11 @@ from bacl.checkpoints.handover import (
     saved_categories,
 )
 from bacl.checkpoints.whole_files import Restoring, not_restored
+from bacl.data.datamodule import DetectionDataModule
 from bacl.detectors.region_detector import RegionDetector
 from bacl.files.atomic import remove
 from bacl.heads import Head
+from bacl.messages.errors import OptionError
 from bacl.options.composed import last_stage, plain
 from bacl.processes.interruption import INTERRUPTION
 from bacl.runs.buildable import buildable
@@ -86,6 +88,7 @@ def train_stages(
         starts[name].check_hand_over(stages)
     for of_stage in data.values():
         of_stage.check(trainer.world_size)
+    _check_caching(config, stages, data)
     record(given, folder)
     for name in names:
         INTERRUPTION.take_place()
@@ -97,6 +100,25 @@ def train_stages(
     # What is evaluated is what was saved, on every process: batch norms follow their own images.
     restore(run, drops_heads)
     return run
+
+
+def _check_caching(
+    config: DictConfig,
+    stages: Mapping[str, DetectionStage],
+    data: Mapping[str, DetectionDataModule],
+) -> None:
+    """Refuse to keep features where there are none that stay, or that come again.
+
+    Raises:
+        OptionError: names the option that hinders it.
+    """
+    for caching in feature_caching(config):
+        keeps = [caching.check(name, stages[name], data[name].augment) for name in stages]
+        if not any(keeps):
+            raise OptionError(
+                "cache=features: the backbone trains in every stage of this command, so that no "
+                "features stay what they are; leave it out"
+            )
 
 
 def _trainer(

@@ -46,7 +46,7 @@ def detect(
     """
     failures = failures or Failures()
     variants = variants or {name: Variant(name) for name in heads}
-    pyramid = detector.pyramid(batch.images)
+    pyramid = detector.pyramid(batch.images, batch.padded_sizes)
     regions = detector.inference_regions(pyramid, batch.sizes)
     found = {}
     for name, head in heads.items():

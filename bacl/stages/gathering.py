@@ -61,7 +61,9 @@ def gather(
     for step, batch in enumerate(batches):
         batch = batch.to(device)
         seed_draws(seed, step, SAMPLING, device)
-        regions = detector.training_regions(detector.pyramid(batch.images), batch.targets)
+        regions = detector.training_regions(
+            detector.pyramid(batch.images, batch.padded_sizes), batch.targets
+        )
         for name, (head, calibration) in pairs.items():
             if name not in failures:
                 with failures.of([name]):

@@ -1,6 +1,6 @@
 """Optimiser and learning rate of one stage (Sec. IV-B)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, MultiStepLR
 
 from bacl.options.ranges import Ascending, Count, NotNegative, PositiveShare, Rate, Steps
+from bacl.stages.parameter_groups import SHARE
 
 EXCLUSIVE = {"fused", "foreach", "differentiable"}
 """Options of torch's optimisers that say how a step is taken; at most one is on."""
@@ -53,20 +54,21 @@ class Schedule:
 
         Args:
             groups: as torch takes them; a group's own `lr` (not scaled yet) and `weight_decay`
-                stand for the schedule's.
+                stand for the schedule's, its `SHARE` is what it takes of the rate.
             images_per_step: over all processes.
             fused: take the whole step of a group in one operator, if the optimiser can and its
                 partial does not say otherwise.
         """
-        scaled = [
-            group | {"lr": self.scaled_learning_rate(images_per_step, group.get("lr"))}
-            for group in groups
-        ]
+        scaled = [group | {"lr": self._rate(group, images_per_step)} for group in groups]
         options: dict[str, Any] = {"weight_decay": self.weight_decay}
         said = getattr(self.optimizer, "keywords", {})
         if fused and "fused" in signature(self.optimizer).parameters and not EXCLUSIVE & set(said):
             options["fused"] = True
         return self.optimizer(scaled, **options)
+
+    def _rate(self, group: Mapping[str, Any], images_per_step: int) -> float:
+        rate = self.scaled_learning_rate(images_per_step, group.get("lr"))
+        return rate * group[SHARE] if SHARE in group else rate
 
     def build_scheduler(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
         """A scheduler that is stepped after every optimiser step.

@@ -148,7 +148,7 @@ class DetectionStage(LightningModule):
         self.failed_heads.place = f"at step {self.global_step}"
         self._seed_step(SAMPLING)  # stochastic depth draws too
         with torch.set_grad_enabled(self.extractor_trains):
-            pyramid = self.detector.pyramid(batch.images)
+            pyramid = self.detector.pyramid(batch.images, batch.padded_sizes)
         extra = self._extra_boxes(batch)
         self._seed_step(SAMPLING)
         regions = self.detector.training_regions(pyramid, batch.targets, extra)

@@ -90,7 +90,13 @@ class ResizeShortSide(v2.Transform):
 
     def frames(self, sizes: np.ndarray, draws: np.random.Generator) -> Frames:
         """Where pictures of (I, 2) `sizes`, height and width, land."""
-        short = draws.choice(np.array(self.short_sides), len(sizes))
+        return self._frames(sizes, draws.choice(np.array(self.short_sides), len(sizes)))
+
+    def outcomes(self, sizes: np.ndarray) -> list[np.ndarray]:
+        """(I, 2) heights and widths for each short side, of pictures of (I, 2) `sizes`."""
+        return [self._frames(sizes, short).size[:, ::-1] for short in self.short_sides]
+
+    def _frames(self, sizes: np.ndarray, short: np.ndarray | int) -> Frames:
         scales = np.minimum(self.max_size / sizes.max(1), short / sizes.min(1))
         return resized_frames(sizes, scales, self.shift)
 
