@@ -2,7 +2,7 @@
 
 import pytest
 
-from bacl.reporting.figures.panel import DrawnBox, _place, caption
+from bacl.reporting.figures.panel import caption, free_place
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,8 @@ def test_low_scores_are_told_apart(score, text):
 
 def test_captions_of_the_same_box_do_not_cover_each_other():
     taken = []
-    box = DrawnBox((20.0, 40.0, 80.0, 90.0), "cup 0.50", "red")
     for _ in range(5):
-        _place(box, 0.5, 200, 150, taken)
+        free_place((20.0, 40.0, 80.0, 90.0), (17.5, 5.25), (200, 150), taken)
     for index, (left, top, right, bottom) in enumerate(taken):
         assert left >= 0
         assert top >= 0

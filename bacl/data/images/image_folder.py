@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from bacl.data.batch import Batch, Target, padded_sides
 from bacl.data.collate import collate
 from bacl.data.images.picture_file import PictureError, Reading, read_with_traits
 from bacl.data.images.traits import Trait
+from bacl.data.images.video_source import SUFFIXES, Frame
 from bacl.files.tree import FileTree
 from bacl.messages.errors import OptionError
 
@@ -72,7 +73,9 @@ def find_images(source: str, excluded: Path | None = None) -> FoundImages:
     files = tree.inside(path) if path.is_dir() else tree.matching(source)
     extensions = _extensions()
     pictures = [file for file in files if file.suffix.lower() in extensions]
-    tree.skipped["other files"] += len(files) - len(pictures)
+    videos = sum(file.suffix.lower() in SUFFIXES for file in files)
+    tree.skipped["videos, each a command of its own"] += videos
+    tree.skipped["other files"] += len(files) - len(pictures) - videos
     skipped = {kind: count for kind, count in tree.skipped.items() if count}
     if not pictures:
         raise OptionError(
@@ -92,6 +95,8 @@ class ReadPicture(NamedTuple):
     image: Tensor
     target: Target
     traits: Trait
+    frame: Frame | None = None
+    """Of a video, as it is."""
 
 
 class PictureDataset(Dataset[ReadPicture | Unreadable]):
@@ -135,14 +140,17 @@ class Collated:
     batch: Batch | None
     traits: list[Trait]
     unreadable: list[Unreadable]
+    frames: list[Frame] = field(default_factory=list)
+    """Where they are of a video."""
 
 
 def collate_readable(samples: Sequence[ReadPicture | Unreadable]) -> Collated:
     """Put together what could be read of some pictures."""
     good = [sample for sample in samples if isinstance(sample, ReadPicture)]
     bad = [sample for sample in samples if isinstance(sample, Unreadable)]
-    batch = collate([(image, target) for image, target, _ in good]) if good else None
-    return Collated(batch, [sample.traits for sample in good], bad)
+    batch = collate([(sample.image, sample.target) for sample in good]) if good else None
+    frames = [sample.frame for sample in good if sample.frame is not None]
+    return Collated(batch, [sample.traits for sample in good], bad, frames)
 
 
 def _extensions() -> set[str]:

@@ -32,6 +32,20 @@ def label(name: str, longest: int = LONGEST) -> str:
     return shown(_with_codes(text, lacking), longest) if lacking else text
 
 
+def drawable(name: str, longest: int = LONGEST) -> tuple[str, str]:
+    """A name as it can be drawn in one font, and the file of that font.
+
+    Where no installed font has all its letters, codes stand for those that the figures' font lacks.
+    """
+    text, own = shown(name, longest), findfont(FONT)
+    lacking = [letter for letter in text if ord(letter) not in _letters(own)]
+    for family in filter(None, map(_family, lacking[:1])):
+        file = findfont(family)
+        if all(ord(letter) in _letters(file) for letter in text):
+            return text, file
+    return (shown(_with_codes(text, set(lacking)), longest) if lacking else text), own
+
+
 def legend_label(name: str) -> str:
     """As `label`, for a legend: it leaves out what begins with an underscore."""
     text = label(name)

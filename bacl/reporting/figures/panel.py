@@ -67,7 +67,7 @@ def draw_panel(
         inches: length of the image's longer side in the figure.
     """
     height, width = image.shape[:2]
-    axes.imshow(_tinted(image, boxes), interpolation="antialiased", extent=(0, width, height, 0))
+    axes.imshow(tinted(image, boxes), interpolation="antialiased", extent=(0, width, height, 0))
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
@@ -77,7 +77,8 @@ def draw_panel(
     pixel = max(width, height) / (inches * 72)  # image pixels per point
     taken: list[Corners] = []
     for box in boxes:
-        x, y = _place(box, pixel, width, height, taken)
+        sides = (len(box.caption) * 4.0 + 3) * pixel, 10.5 * pixel
+        x, y = free_place(box.corners, sides, (width, height), taken)
         axes.text(
             x, y, box.caption, fontsize=6.5, color="white", va="bottom", ha="left", zorder=5,
             bbox={"facecolor": box.colour, "edgecolor": "none", "pad": 1.2, "alpha": 0.9},
@@ -90,7 +91,11 @@ def caption(name: str, score: float | None = None) -> str:
     >>> caption("cup"), caption("cup", 0.876), caption("cup", 0.00123)
     ('cup', 'cup 0.88', 'cup 0.0012')
     """
-    name = label(name, LONGEST)
+    return captioned(label(name, LONGEST), score)
+
+
+def captioned(name: str, score: float | None = None) -> str:
+    """The same of a name that can be shown as it is."""
     if score is None:
         return name
     return f"{name} {score:.2f}" if score >= 0.01 else f"{name} {score:.2g}"
@@ -115,7 +120,7 @@ def _rectangle(box: DrawnBox) -> Rectangle:
     )  # fmt: skip
 
 
-def _tinted(image: NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> NDArray[np.uint8]:
+def tinted(image: NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> NDArray[np.uint8]:
     """The picture under the boxes' masks, the best on top."""
     tinted = image.copy()
     for box in reversed(boxes):
@@ -125,12 +130,21 @@ def _tinted(image: NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> NDArray[np.u
     return tinted
 
 
-def _place(
-    box: DrawnBox, pixel: float, width: int, height: int, taken: list[Corners]
+def free_place(
+    corners: Corners,
+    sides: tuple[float, float],
+    image: tuple[int, int],
+    taken: list[Corners],
 ) -> tuple[float, float]:
-    """Lower left corner of the caption: at a corner of the box where no other caption is yet."""
-    left, top, right, bottom = box.corners
-    wide, tall = (len(box.caption) * 4.0 + 3) * pixel, 10.5 * pixel
+    """Lower left corner of a caption: at a corner of its box where no other caption is yet.
+
+    Args:
+        corners: of the box.
+        sides: width and height of the caption.
+        image: width and height of the picture, in the same pixels.
+        taken: captions so far; this one joins them.
+    """
+    (left, top, right, bottom), (wide, tall), (width, height) = corners, sides, image
     x = min(max(left, 0.0), max(width - wide, 0.0))
     x_right = min(max(right - wide, 0.0), max(width - wide, 0.0))
     spots = [(x, top), (x, bottom + tall), (x_right, top), (x_right, bottom + tall)]
