@@ -27,6 +27,7 @@ LIBRARIES = {
     "torchmetrics": {"stages", "evaluation"},
     "wandb": {"loggers"},
     "timm": {"detectors.timm_models"},
+    "cv2": {"data.images.video", "reporting.video_file"},
     "matplotlib": {"reporting", "data.builtin.glyphs"},
 }
 

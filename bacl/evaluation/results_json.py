@@ -42,8 +42,8 @@ class Ids(Protocol):
     """What a results file needs to know of the data; an `AnnotationTable` does."""
 
     @property
-    def image_ids(self) -> np.ndarray:
-        """(I,) int64."""
+    def image_ids(self) -> np.ndarray | None:
+        """(I,) int64; None where any image will do."""
 
     @property
     def category_ids(self) -> np.ndarray:
@@ -61,7 +61,8 @@ class ResultsWriter(JsonListWriter):
     def __init__(self, path: str | Path, table: Ids) -> None:
         super().__init__(path)
         self._category_ids = np.asarray(table.category_ids)
-        self._known_images = np.sort(table.image_ids)
+        known = table.image_ids
+        self._known_images = None if known is None else np.sort(known)
 
     def write_columns(self, detections: DetectionColumns) -> None:
         """Append images; text is made of a few thousand detections at a time.
@@ -69,7 +70,9 @@ class ResultsWriter(JsonListWriter):
         Raises:
             ValueError: for detections that `LVISAveragePrecision.update` refuses.
         """
-        detections.check(self._known_images, len(self._category_ids))
+        known = self._known_images
+        known = np.unique(detections.image_ids) if known is None else known
+        detections.check(known, len(self._category_ids))
         images = np.repeat(detections.image_ids, detections.counts)
         masks = _mask_texts(detections)
         for first in range(0, len(images), _ROWS):

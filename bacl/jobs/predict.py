@@ -1,7 +1,6 @@
-"""job=predict: detections of any pictures, with nothing but a finished stage's checkpoint."""
+"""job=predict: detections of pictures, videos, cameras, with nothing but a finished checkpoint."""
 
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,33 +9,26 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
-from torch.utils.data import DataLoader
 
 from bacl.assembly.accepting import acceptance, in_words
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides, keep_head, restore_model
 from bacl.assembly.trainer import build_fabric, prepare_process
-from bacl.data.batch import Batch, Detections, Target
-from bacl.data.images.image_folder import (
-    Collated,
-    FoundImages,
-    PictureDataset,
-    Unreadable,
-    collate_readable,
-    find_images,
-)
+from bacl.data.batch import Batch, Detections
+from bacl.data.images.image_folder import Collated, Unreadable, find_images
 from bacl.data.images.orientation import UPRIGHT
-from bacl.data.images.picture_file import read_picture
 from bacl.data.images.traits import Trait, told_traits
+from bacl.data.images.video_source import is_video
 from bacl.detectors.acceptance import Acceptance
-from bacl.evaluation.prediction_files import PredictionFiles
-from bacl.messages.dispensable import Dispensable
 from bacl.messages.errors import OptionError, UserError
 from bacl.messages.shown import visible
+from bacl.prediction.output import Predicted
+from bacl.prediction.outputs import Outputs
+from bacl.prediction.picture_sources import PictureSource, VideoSource, source_stem
+from bacl.prediction.written import written_of
 from bacl.processes.progress import count_progress
-from bacl.reporting import figures
 
-PARTS = ("waiting for pictures", "detection", "writing", "drawing")
+PARTS = ("waiting for pictures", "detection", "waiting for files and drawings")
 
 
 class UnreadableError(UserError):
@@ -66,71 +58,104 @@ class Watch:
 def run(config: DictConfig, folder: Path) -> None:
     """Detect objects in `predict.images` with `checkpoint=…`, or with the run's own last stage.
 
-    Pictures are read, detected and written batch by batch: memory does not grow with their number.
+    Pictures are read ahead, detected batch by batch, and written and drawn meanwhile: memory does
+    not grow with their number.
 
     Raises:
         OptionError: an option of `predict` has no such value, or is missing.
+        PictureError: a video cannot be opened, or gives no frame.
         UnreadableError: no picture can be read.
+        UnwritableError: a file of results cannot be written.
     """
     prepare_process()
     options = config.predict
     _check(config)
     output = Path(options.output or Path("predictions") / _stem(str(options.images)))
-    found = find_images(str(options.images), excluded=output)
+    source = _source(config, output)
     model = restore_model(config, folder, command_overrides())
     if options.head is not None:
         keep_head(model.stage, model.only_head(options.head, "predict.head"))
-    print(f"{options.images}: {found.summary()}")
-    words = options.score_threshold, options.one_label
-    accept = {h: acceptance(model, h, *words, "predict.score_threshold") for h in model.stage.heads}
+    print(_told_of(source, str(options.images)))
+    heads, words = list(model.stage.heads), (options.score_threshold, options.one_label)
+    accept = {h: acceptance(model, h, *words, "predict.score_threshold") for h in heads}
+    written = written_of(
+        source, output, heads, (model.categories.ids, model.categories.names), in_words(*words),
+        _notes(config, model), options.outputs, options.pictures, model.reading,
+    )  # fmt: skip
     watch, start = Watch(), perf_counter()
     traits: list[Trait] = []
-    with _files(output, model, found, options) as files:
-        drawn = _predict(config, model, found, accept, files, output / "pictures", watch, traits)
-        done = len(found.names) - len(files.unreadable)
-        _tell_unreadable(files.unreadable, len(found.names))
+    with Outputs(written.outputs) as outputs:
+        for collated, batch in _predicted(config, model, accept, source, watch):
+            written.results.leave_out(collated.unreadable)
+            traits += collated.traits
+            if batch is not None:
+                with watch.part(PARTS[2]):
+                    outputs.write(batch)
+        with watch.part(PARTS[2]):
+            outputs.finish()
+        _tell_unreadable(written.results.unreadable, len(traits))
     for line in told_traits(str(options.images), np.array(traits, dtype=np.int64), UPRIGHT):
         print(line)
     seconds = perf_counter() - start
-    print(f"{done} pictures in {seconds:.1f} s ({done / seconds:.1f}/s): {watch.summary()}")
-    print(f"Detections{f' and {drawn} drawn pictures' if drawn else ''}: {output}")
+    speed = f"{len(traits) / seconds:.1f}/s"
+    print(f"{len(traits)} {source.unit} in {seconds:.1f} s ({speed}): {watch.summary()}")
+    for line in written.tally.lines(source.unit):
+        print(line)
+    drawn = written.drawing.done if written.drawing else 0
+    print(f"Detections{f' and {drawn} drawn {source.unit}' if drawn else ''}: {output}")
 
 
-def _predict(
+def _source(config: DictConfig, output: Path) -> PictureSource | VideoSource:
+    options, given = config.datamodule, config.predict.images
+    sizes = options.val_batch_size, options.num_workers
+    if is_video(given) and not Path(str(given)).is_dir():
+        return VideoSource(given, *sizes)
+    return PictureSource(find_images(str(given), excluded=output), *sizes)
+
+
+def _told_of(source: PictureSource | VideoSource, given: str) -> str:
+    if isinstance(source, PictureSource):
+        return f"{given}: {source.found.summary()}"
+    if source.facts.live:
+        return f"{source.name}: live; Ctrl-C ends it, and what was written is whole then"
+    count = "" if source.total is None else f"{source.total} frames, "
+    return f"{source.name}: {count}{source.facts.rate:g} a second"
+
+
+def _notes(config: DictConfig, model: Restored) -> dict[str, Any]:
+    """Of the model, for images.json."""
+    return {
+        "checkpoint": str(model.path.absolute()),
+        "stage": model.name,
+        "heads": list(model.stage.heads),
+        "accepted": {name: config.predict[name] for name in ("score_threshold", "one_label")},
+    }
+
+
+def _predicted(
     config: DictConfig,
     model: Restored,
-    found: FoundImages,
     accept: Mapping[str, Acceptance],
-    files: PredictionFiles,
-    pictures: Path,
+    source: PictureSource | VideoSource,
     watch: Watch,
-    traits: list[Trait],
-) -> int:
-    """Fill the files and the pictures' traits; returns the number of pictures drawn."""
-    options, tried, drawn = config.predict, 0, 0
+) -> Iterator[tuple[Collated, Predicted | None]]:
+    """What was read, with what was found in it."""
     fabric = build_fabric(config)
     stage = fabric.setup_module(model.stage)
     stage.mark_forward_method("detect")
     hidden = not config.trainer.enable_progress_bar
-    with (
-        count_progress("predicting", len(found.names), "pictures", hidden) as advance,
-        Dispensable(f"{pictures}: not drawn") as drawings,
-    ):
-        for collated in _watched(_loader(config, model, found), watch):
-            files.leave_out(collated.unreadable)
-            traits += collated.traits
+    batches = source.batches(model.augmentation.test, model.reading)
+    with count_progress("predicting", source.total, source.unit, hidden) as advance:
+        for collated in _watched(batches, watch):
+            found = None
             if (batch := collated.batch) is not None:
                 with watch.part("detection"):
-                    detections = _detect(stage, batch.to(fabric.device, non_blocking=True))
-                    accepted = {n: list(map(accept[n], own)) for n, own in detections.items()}
-                with watch.part("writing"):
-                    files.write(batch.targets, detections, accepted)
-                with watch.part("drawing"):
-                    wanted = batch.targets[: _remaining(options.pictures, tried)]
-                    tried += len(wanted)
-                    drawn += _draw(pictures, found, wanted, accepted, model, config, drawings)
+                    own = _detect(stage, batch.to(fabric.device, non_blocking=True))
+                    taken = {head: list(map(accept[head], each)) for head, each in own.items()}
+                named = source.named(batch.targets, collated.frames)
+                found = Predicted(batch.targets, named, collated.frames, own, taken)
+            yield collated, found
             advance(len(collated.unreadable) + len(collated.traits))
-    return drawn
 
 
 def _detect(stage: Any, batch: Batch) -> dict[str, list[Detections]]:
@@ -138,56 +163,9 @@ def _detect(stage: Any, batch: Batch) -> dict[str, list[Detections]]:
     return {head: [each.to("cpu") for each in found] for head, found in stage.detect(batch).items()}
 
 
-def _draw(
-    folder: Path,
-    found: FoundImages,
-    targets: Sequence[Target],
-    detections: Mapping[str, Sequence[Detections]],
-    model: Restored,
-    config: DictConfig,
-    drawings: Dispensable,
-) -> int:
-    """Draw pictures; returns how many could be drawn."""
-    done = 0
-    for position, target in enumerate(targets):
-        name = found.names[target.image_id - 1]
-        own = {head: each[position] for head, each in detections.items()}
-        path = folder / drawn_name(name, found.known_names)
-        with drawings.part(name):
-            picture = read_picture(found.folder / name, model.reading)
-            figures.draw_predictions(
-                path, picture.permute(1, 2, 0).numpy(), own, model.categories.names,
-                in_words(config.predict.score_threshold, config.predict.one_label),
-            )  # fmt: skip
-            done += 1
-    return done
-
-
-def drawn_name(name: str, names: Collection[str]) -> str:
-    """The JPEG that a picture is drawn to: no other one of `names` is drawn to it."""
-    if name.lower().endswith((".jpg", ".jpeg")):
-        return name
-    drawn = f"{name}.jpg"
-    while drawn in names:
-        drawn += ".jpg"
-    return drawn
-
-
-def _loader(config: DictConfig, model: Restored, found: FoundImages) -> DataLoader[Collated]:
-    options = config.datamodule
-    batches = -(-len(found.names) // options.val_batch_size)
-    workers = min(options.num_workers, batches, os.cpu_count() or 1)
-    return DataLoader(
-        PictureDataset(found, model.augmentation.test, model.reading),  # type: ignore[arg-type]
-        batch_size=options.val_batch_size,
-        num_workers=workers,
-        collate_fn=collate_readable,
-    )
-
-
-def _watched(loader: Iterable[Collated], watch: Watch) -> Iterator[Collated]:
+def _watched(batches: Iterable[Collated], watch: Watch) -> Iterator[Collated]:
     """The same items; the time until each comes is waiting."""
-    items = iter(loader)
+    items = iter(batches)
     while True:
         with watch.part("waiting for pictures"):
             item = next(items, None)
@@ -196,26 +174,13 @@ def _watched(loader: Iterable[Collated], watch: Watch) -> Iterator[Collated]:
         yield item
 
 
-def _files(
-    output: Path, model: Restored, found: FoundImages, options: DictConfig
-) -> PredictionFiles:
-    heads = list(model.stage.heads)
-    ids, names = model.categories.ids, model.categories.names
-    notes: dict[str, Any] = {
-        "checkpoint": str(model.path.absolute()),
-        "stage": model.name,
-        "heads": heads,
-    }
-    notes["accepted"] = {name: options[name] for name in ("score_threshold", "one_label")}
-    return PredictionFiles(output, heads, found, ids, names, notes)
-
-
-def _tell_unreadable(unreadable: Sequence[Unreadable], total: int) -> None:
+def _tell_unreadable(unreadable: Sequence[Unreadable], read: int) -> None:
     if not unreadable:
         return
     lines = "\n".join(f"  {visible(each.name)}: {visible(each.reason)}" for each in unreadable)
-    if len(unreadable) == total:
+    if not read:
         raise UnreadableError(f"no picture could be read:\n{lines}")
+    total = len(unreadable) + read
     print(f"{len(unreadable)} of {total} files could not be read and are left out:\n{lines}")
 
 
@@ -223,18 +188,16 @@ def _check(config: DictConfig) -> None:
     options = config.predict
     if options.images is None:
         raise OptionError(
-            "predict.images is not set: name a folder, a file or a pattern, predict.images=photos"
+            "predict.images is not set: name a folder, a file, a pattern, a video, the number of a "
+            "camera or an address, predict.images=photos"
         )
     if config.trainer.devices not in (1, "1", "auto"):
         raise OptionError(f"trainer.devices={config.trainer.devices}: job=predict uses one device")
 
 
-def _remaining(pictures: int | None, tried: int) -> int | None:
-    """How many more pictures to draw; None for all."""
-    return None if pictures is None else max(0, pictures - tried)
-
-
 def _stem(images: str) -> str:
     """A name for the folder of the results: that of the folder, file or of the pattern's folder."""
+    if is_video(images):
+        return source_stem(images)
     parts = [part for part in Path(images).absolute().parts if not set(part) & set("*?[]")]
     return Path(parts[-1]).stem or "all"

@@ -125,6 +125,7 @@ class Predict(TypedDict):
     output: Text | None
     head: Text | None
     pictures: Whole | None
+    outputs: Sequence[Literal["lvis", "coco", "yolo"]]
     score_threshold: Threshold
     one_label: bool
 

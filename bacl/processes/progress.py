@@ -45,13 +45,13 @@ def byte_progress(
 
 @contextmanager
 def count_progress(
-    description: str, total: int, unit: str, hidden: bool = False
+    description: str, total: int | None, unit: str, hidden: bool = False
 ) -> Iterator[Callable[[int], None]]:
     """A bar that counts things and says how many are done in a second.
 
     Args:
         description: What is going on.
-        total: Things in all.
+        total: Things in all; None where nobody knows.
         unit: Their name in the plural.
         hidden: Show nothing.
     """

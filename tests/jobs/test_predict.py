@@ -16,6 +16,8 @@ from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.jobs import predict
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
+from bacl.prediction.drawn import drawn_name
+from bacl.prediction.result_files import ResultFiles
 from bacl.reporting import figures
 
 REPOSITORY = Path(__file__).parents[2]
@@ -182,7 +184,7 @@ def test_a_failure_leaves_no_results(command, pictures, tmp_path, monkeypatch):
         if len(calls) == 3:
             raise OSError("disk full")
 
-    monkeypatch.setattr(predict.PredictionFiles, "write", write)
+    monkeypatch.setattr(ResultFiles, "write", write)
     options = ["datamodule.num_workers=0", "datamodule.val_batch_size=2", "predict.pictures=0"]
     with pytest.raises(OSError, match="disk full"):
         predict.run(command(pictures, *options), tmp_path)
@@ -229,14 +231,14 @@ def test_names_in_any_bytes_are_written_and_told(command, pictures, tmp_path, ca
 def test_results_come_batch_by_batch(command, pictures, tmp_path, monkeypatch):
     """What is in memory at once: one batch, whatever the number of pictures."""
     sizes = []
-    write = predict.PredictionFiles.write
+    write = ResultFiles.write
 
-    def watched(files, targets, *detections):
-        lengths = {len(found) for of_heads in detections for found in of_heads.values()}
-        sizes.append((len(targets), lengths))
-        write(files, targets, *detections)
+    def watched(files, batch):
+        of_heads = (*batch.detections.values(), *batch.accepted.values())
+        sizes.append((len(batch.targets), {len(found) for found in of_heads}))
+        write(files, batch)
 
-    monkeypatch.setattr(predict.PredictionFiles, "write", watched)
+    monkeypatch.setattr(ResultFiles, "write", watched)
     options = ["datamodule.val_batch_size=4", "datamodule.num_workers=0", "predict.pictures=0"]
     predict.run(command(pictures, *options), tmp_path)
     assert sizes == [(4, {4}), (2, {2})]
@@ -362,7 +364,7 @@ def test_the_command_of_the_documentation(checkpoint, pictures, tmp_path):
 
 def test_no_two_pictures_are_drawn_to_one_file():
     names = {"x.png", "x.png.jpg", "x.png.jpg.jpg", "x.PNG", "x.jpg", "y.tif"}
-    drawn = {name: predict.drawn_name(name, names) for name in names}
+    drawn = {name: drawn_name(name, names) for name in names}
     assert len(set(drawn.values())) == len(names)
     assert drawn["x.png"] == "x.png.jpg.jpg.jpg"
     assert (drawn["x.jpg"], drawn["y.tif"]) == ("x.jpg", "y.tif.jpg")

@@ -117,12 +117,12 @@ def rgb_of(picture: cv2.typing.MatLike) -> Tensor:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """OpenCV, whose level is one of the process, says nothing."""
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)
     try:
         yield
     finally:
-        cv2.setLogLevel(level)
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _refusal(text: str, camera: bool) -> str:

@@ -5,6 +5,7 @@ from bacl.reporting.figures.cutouts import Cutout, draw_cutouts
 from bacl.reporting.figures.detection_grid import DetectionSample, draw_detection_grid
 from bacl.reporting.figures.error_bars import draw_errors
 from bacl.reporting.figures.losses import draw_losses, has_losses
+from bacl.reporting.figures.picture_drawing import drawn
 from bacl.reporting.figures.precision_by_count import draw_ap_by_count
 from bacl.reporting.figures.prediction_panels import draw_predictions
 from bacl.reporting.figures.reliability_curves import draw_reliability
@@ -28,6 +29,7 @@ __all__ = [
     "draw_thresholds",
     "draw_validations",
     "draw_weight_norms",
+    "drawn",
     "has_losses",
     "validation_panels",
 ]

@@ -53,9 +53,7 @@ def drawn(
     Returns:
         (H', W', 3) uint8 RGB.
     """
-    panels = [
-        _panel(image, head, found, names, taken, sides) for head, found in detections.items()
-    ]
+    panels = [_panel(image, head, found, names, taken, sides) for head, found in detections.items()]
     gap = np.full((panels[0].shape[0], _GAP, 3), 255, np.uint8)
     parts = [part for panel in panels for part in (gap, panel)][1:]
     return np.concatenate(parts, axis=1)

@@ -1,4 +1,4 @@
-"""The files of a prediction: detections of every head, and the images they are of."""
+"""detections_<head>.json and accepted_<head>.json, and images.json, which says what they are of."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from bacl.data.batch import Detections, Target
-from bacl.data.images.image_folder import FoundImages, Unreadable
+from bacl.data.images.image_folder import Unreadable
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.results_json import ResultsWriter
 from bacl.messages.errors import OptionError
+from bacl.prediction.output import Predicted
 
 KINDS = ("detections", "accepted")
 """What the names of the files of a head begin with."""
@@ -22,18 +22,13 @@ KINDS = ("detections", "accepted")
 
 @dataclass(frozen=True)
 class PredictedIds:
-    """Images numbered from 1 (`bacl.evaluation.results_json.Ids`)."""
+    """Images numbered from 1, however many (`bacl.evaluation.results_json.Ids`)."""
 
-    num_images: int
     category_ids: np.ndarray
-
-    @property
-    def image_ids(self) -> np.ndarray:
-        """(I,) int64."""
-        return np.arange(1, self.num_images + 1)
+    image_ids: None = None
 
 
-class PredictionFiles(ExitStack):
+class ResultFiles(ExitStack):
     """Writes batch by batch; every file appears, whole, when the block ends without error.
 
     detections_<head>.json, which has all detections, and accepted_<head>.json, which has those to
@@ -43,8 +38,8 @@ class PredictionFiles(ExitStack):
 
     Args:
         output: the folder.
-        heads: names of the heads.
-        found: the images.
+        heads: names of those whose results are wanted.
+        folder: of the images, or what else they are of.
         category_ids: of the training file, by label.
         category_names: by label.
         notes: more for images.json, such as the checkpoint.
@@ -57,7 +52,7 @@ class PredictionFiles(ExitStack):
         self,
         output: Path,
         heads: Sequence[str],
-        found: FoundImages,
+        folder: str,
         category_ids: Sequence[int],
         category_names: Sequence[str],
         notes: Mapping[str, Any],
@@ -69,8 +64,7 @@ class PredictionFiles(ExitStack):
                 f"{output} holds the results of an earlier prediction: name another folder with "
                 "predict.output=…, or delete this one"
             )
-        self._found = found
-        ids = PredictedIds(len(found.names), np.asarray(category_ids))
+        ids = PredictedIds(np.asarray(category_ids))
         self._writers = {
             (kind, head): ResultsWriter(output / f"{kind}_{head}.json", ids)
             for head in heads
@@ -78,7 +72,7 @@ class PredictionFiles(ExitStack):
         }
         named = zip(category_ids, category_names, strict=True)
         categories = [{"id": int(number), "name": name} for number, name in named]
-        content = {**notes, "folder": str(found.folder.absolute()), "categories": categories}
+        content = {**notes, "folder": folder, "categories": categories}
         before = json.dumps(content)[:-1] + ', "images": '
         self._images = JsonListWriter(images, before, self._after_images)
         self._unreadable: list[Unreadable] = []
@@ -91,25 +85,13 @@ class PredictionFiles(ExitStack):
             self.enter_context(opened.pop_all())
         return self
 
-    def write(
-        self,
-        targets: Sequence[Target],
-        detections: Mapping[str, Sequence[Detections]],
-        accepted: Mapping[str, Sequence[Detections]],
-    ) -> None:
-        """Append images and every head's detections in pixels of the original files.
-
-        Args:
-            targets: of the images.
-            detections: by head, of each image.
-            accepted: likewise, those to take.
-        """
-        numbers = [target.image_id for target in targets]
-        for kind, of_heads in zip(KINDS, (detections, accepted), strict=True):
-            for head, found in of_heads.items():
-                columns = DetectionColumns.from_detections(found, numbers)
-                self._writers[kind, head].write_columns(columns)
-        self._images.write_texts(json.dumps(self._record(target)) for target in targets)
+    def write(self, batch: Predicted) -> None:
+        """Append images and every head's detections in pixels of the original files."""
+        numbers = [target.image_id for target in batch.targets]
+        for (kind, head), writer in self._writers.items():
+            of_heads = batch.detections if kind == "detections" else batch.accepted
+            writer.write_columns(DetectionColumns.from_detections(of_heads[head], numbers))
+        self._images.write_texts(json.dumps(record) for record in batch.records())
 
     def leave_out(self, unreadable: Sequence[Unreadable]) -> None:
         """Note files that gave no picture."""
@@ -123,8 +105,3 @@ class PredictionFiles(ExitStack):
     def _after_images(self) -> str:
         rest = [asdict(each) for each in self._unreadable]
         return f', "unreadable": {json.dumps(rest)}}}'
-
-    def _record(self, target: Target) -> dict[str, Any]:
-        height, width = target.original_size
-        name = self._found.names[target.image_id - 1]
-        return {"id": target.image_id, "file_name": name, "width": width, "height": height}

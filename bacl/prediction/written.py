@@ -1,0 +1,88 @@
+"""What a prediction writes, by what was asked for."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bacl.data.images.picture_file import Reading
+from bacl.prediction.coco_file import CocoFiles
+from bacl.prediction.drawn import DrawnPictures, DrawnVideo, Look
+from bacl.prediction.frame_lines import FrameLines
+from bacl.prediction.output import Output
+from bacl.prediction.picture_sources import PictureSource, VideoSource
+from bacl.prediction.result_files import ResultFiles
+from bacl.prediction.tally import Tally
+from bacl.prediction.yolo_files import YoloFiles
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a prediction writes and counts."""
+
+    results: ResultFiles
+    others: Sequence[Output]
+    drawing: DrawnPictures | DrawnVideo | None
+    tally: Tally
+
+    @property
+    def outputs(self) -> list[Output]:
+        """All of it; images.json, which is of the first, is whole last."""
+        drawing = [] if self.drawing is None else [self.drawing]
+        return [self.results, *self.others, *drawing, self.tally]
+
+
+def written_of(
+    source: PictureSource | VideoSource,
+    output: Path,
+    heads: Sequence[str],
+    categories: tuple[Sequence[int], Sequence[str]],
+    taken: str,
+    notes: Mapping[str, Any],
+    kinds: Collection[str],
+    most: int | None,
+    reading: Reading,
+) -> Written:
+    """All outputs.
+
+    Args:
+        source: of the pictures.
+        output: the folder.
+        heads: names.
+        categories: their ids and names, by label.
+        taken: by what detections are accepted, in words.
+        notes: of the model, for images.json.
+        kinds: of files: "lvis", "coco", "yolo".
+        most: pictures that are drawn; None draws all, and of a video any number but 0 does.
+        reading: how pictures are read.
+
+    Raises:
+        OptionError: there are results in the folder.
+    """
+    ids, names = categories
+    wanted = heads if "lvis" in kinds else []
+    results = ResultFiles(output, wanted, source.folder, ids, names, notes)
+    others: list[Output] = []
+    if "coco" in kinds:
+        others.append(CocoFiles(output, heads, ids, names))
+    if "yolo" in kinds:
+        others.append(YoloFiles(output, heads, names))
+    if isinstance(source, VideoSource):
+        others.append(FrameLines(output, heads, ids, names))
+    look = Look(names, taken)
+    drawing = None if most == 0 else _drawing(source, output, look, most, reading)
+    return Written(results, others, drawing, Tally(heads, names, taken))
+
+
+def _drawing(
+    source: PictureSource | VideoSource,
+    output: Path,
+    look: Look,
+    most: int | None,
+    reading: Reading,
+) -> DrawnPictures | DrawnVideo:
+    if isinstance(source, VideoSource):
+        facts = source.facts
+        return DrawnVideo(output / f"{source.stem}.mp4", facts.rate, facts.live, look)
+    found = source.found
+    return DrawnPictures(output / "pictures", found.folder, found.names, reading, look, most)

@@ -1,0 +1,191 @@
+"""job=predict on videos and live sources, and its files for other tools."""
+
+# ruff: noqa: F811  (fixtures of another module)
+import json
+import shutil
+from contextlib import contextmanager
+
+import cv2
+import pytest
+
+from bacl.data.images.picture_file import PictureError
+from bacl.jobs import predict
+from bacl.messages.errors import OptionError
+from bacl.prediction import picture_sources
+from bacl.processes.interruption import Interruption
+from tests.jobs.test_predict import checkpoint, command, pictures  # noqa: F401  (fixtures)
+from tests.videos import write_video
+
+QUICK = ("datamodule.num_workers=0", "predict.head=bacl")
+
+
+def frames_of(path) -> int:
+    video = cv2.VideoCapture(str(path))
+    count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    video.release()
+    return count
+
+
+def test_a_video_gives_a_video_and_a_line_for_each_frame(command, tmp_path, capsys):
+    clip, out = write_video(tmp_path / "clip.mp4", 7, size=(96, 96)), tmp_path / "out"
+    outputs = "predict.outputs=[lvis,coco,yolo]"
+    options = (*QUICK, "predict.score_threshold=0", "datamodule.val_batch_size=3", outputs)
+    predict.run(command(clip, *options), tmp_path)
+    assert frames_of(out / "clip.mp4") == 7
+    lines = [json.loads(line) for line in (out / "frames_bacl.jsonl").read_text().splitlines()]
+    assert [(line["frame"], line["seconds"]) for line in lines] == [(n, n / 10) for n in range(7)]
+    assert sum(len(line["detections"]) for line in lines) > 7
+    listed = json.loads((out / "images.json").read_text())
+    assert listed["folder"] == str(clip)
+    assert listed["images"][6] == {
+        "id": 7, "file_name": "clip/000007.jpg", "width": 96, "height": 96, "frame": 6,
+        "seconds": 0.6,
+    }  # fmt: skip
+    detections = json.loads((out / "detections_bacl.json").read_text())
+    assert {each["image_id"] for each in detections} == set(range(1, 8))
+    coco = json.loads((out / "coco_bacl.json").read_text())
+    assert coco["images"] == listed["images"]
+    assert len(list((out / "yolo_bacl/labels/clip").iterdir())) == 7
+    assert "7 frames, 10 a second" in capsys.readouterr().out
+
+
+def test_a_video_finds_what_its_frames_as_pictures_do(command, tmp_path):
+    clip = write_video(tmp_path / "clip.mp4", 3, size=(96, 96))
+    video = cv2.VideoCapture(str(clip))
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"frames/{number}.png"), video.read()[1])
+    options = (*QUICK, "predict.pictures=0", "datamodule.val_batch_size=2")
+    found = []
+    for source in (clip, tmp_path / "frames"):
+        predict.run(command(source, *options), tmp_path)
+        found.append((tmp_path / "out/detections_bacl.json").read_text())
+        shutil.rmtree(tmp_path / "out")
+    assert found[0] == found[1]
+
+
+def test_a_video_that_is_cut_off_is_told_and_what_there_is_is_written(
+    command,
+    tmp_path,
+    capsys,
+    monkeypatch,
+):
+    clip = write_video(tmp_path / "clip.mp4", 6, size=(96, 96))
+    read = picture_sources.VideoFrames.__iter__
+
+    def cut(self):
+        yield from list(read(self))[:4]
+
+    monkeypatch.setattr(picture_sources.VideoFrames, "__iter__", cut)
+    predict.run(command(clip, *QUICK), tmp_path)
+    assert "ended after 4 of 6 frames; it is cut off or broken" in capsys.readouterr().out
+    assert frames_of(tmp_path / "out/clip.mp4") == 4
+
+
+def test_a_video_without_a_frame_leaves_nothing(command, tmp_path, monkeypatch):
+    clip = write_video(tmp_path / "clip.mp4", 6, size=(96, 96))
+    monkeypatch.setattr(picture_sources.VideoFrames, "__iter__", lambda self: iter(()))
+    with pytest.raises(PictureError, match=r"clip\.mp4: not a single frame can be decoded"):
+        predict.run(command(clip, *QUICK), tmp_path)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names <= {"frames_bacl.jsonl"}
+
+
+def test_a_live_source_ends_by_a_signal_with_whole_files(
+    command,
+    tmp_path,
+    capsys,
+    monkeypatch,
+):
+    clip = write_video(tmp_path / "clip.mp4", 6, size=(96, 96))
+    told = Interruption()
+    monkeypatch.setattr(picture_sources, "INTERRUPTION", told)
+    opened = picture_sources.Video
+
+    class Live(opened):
+        @property
+        def facts(self):
+            return opened.facts.fget(self).__class__(None, 10.0, True)
+
+    asked = picture_sources.NewestFrame.next
+
+    def asked_to_end(self, seconds):
+        frame = asked(self, seconds)
+        told.asked = 2 if frame is not None else told.asked
+        return frame
+
+    monkeypatch.setattr(picture_sources, "Video", Live)
+    monkeypatch.setattr(picture_sources.NewestFrame, "next", asked_to_end)
+    predict.run(command(clip, *QUICK), tmp_path)
+    said = capsys.readouterr().out
+    assert "live; Ctrl-C ends it" in said
+    assert "1 frames in" in said
+    listed = json.loads((tmp_path / "out/images.json").read_text())
+    assert len(listed["images"]) == 1
+    assert frames_of(tmp_path / "out/clip.mp4") >= 1
+
+
+def test_pictures_of_one_stem_have_files_of_their_own(command, pictures, tmp_path):
+    first = sorted(pictures.glob("*.jpg"))[0]
+    (pictures / "sub").mkdir()
+    for name in ("same.jpg", "same.png", "sub/same.jpg"):
+        shutil.copy(first, pictures / name)
+    (pictures / "round").symlink_to(pictures, target_is_directory=True)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(first, tmp_path / "elsewhere/far.jpg")
+    (pictures / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (pictures / "file.jpg").symlink_to(first)
+    predict.run(command(pictures, *QUICK, "predict.outputs=[yolo]"), tmp_path)
+    out, labels = tmp_path / "out", tmp_path / "out/yolo_bacl/labels"
+    assert not list(out.glob("detections_*"))
+    for name in ("same.jpg.txt", "same.png.txt", "sub/same.txt", "linked/far.txt", "file.txt"):
+        assert (labels / name).is_file()
+    for name in ("same.jpg", "same.png.jpg", "sub/same.jpg", "linked/far.jpg", "file.jpg"):
+        assert (out / "pictures" / name).is_file()
+    assert not (labels / "round").exists()
+    assert len(json.loads((out / "images.json").read_text())["images"]) == 11
+
+
+def test_videos_in_a_folder_are_told(command, pictures, tmp_path, capsys):
+    write_video(pictures / "clip.mp4", 2)
+    predict.run(command(pictures, *QUICK, "predict.pictures=0"), tmp_path)
+    assert "6 pictures; skipped: 1 videos, each a command of its own" in capsys.readouterr().out
+
+
+def test_where_nothing_is_accepted_the_best_is_told(command, pictures, tmp_path, capsys):
+    options = (*QUICK, "predict.pictures=0", "predict.score_threshold=1")
+    predict.run(command(pictures, *options), tmp_path)
+    assert (
+        "bacl: no detection with score ≥ 1 in 6 pictures; the best is " in capsys.readouterr().out
+    )
+
+
+@contextmanager
+def in_place_of_a_folder(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    yield
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_an_output_that_cannot_be_written_is_told_at_once(
+    command,
+    pictures,
+    tmp_path,
+    monkeypatch,
+):
+    monkeypatch.setattr(predict, "_detect", None)  # is not reached
+    told = pytest.raises(OSError, match=r"cannot be written: File exists; move the file")
+    with in_place_of_a_folder(tmp_path), told:
+        predict.run(command(pictures, *QUICK), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [("no/clip.mp4", "there is no such file"), ("/", "0 pictures|no such")],
+)
+def test_wrong_sources_are_told_before_any_work(command, tmp_path, images, message):
+    source = tmp_path / "empty" if images == "/" else images
+    (tmp_path / "empty").mkdir()
+    with pytest.raises((OptionError, PictureError), match=message):
+        predict.run(command(source, *QUICK), tmp_path)
+    assert not (tmp_path / "out").exists()
