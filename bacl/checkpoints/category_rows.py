@@ -52,8 +52,10 @@ def boxes_by_category(
     Returns:
         What `own` becomes; None where the shapes have nothing to do with each other.
     """
+    if theirs.dim() != own.dim() or theirs.shape[1:] != own.shape[1:] or len(theirs) < 4:
+        return None
     groups = len(match.sources) or len(theirs) // 4
-    if theirs.shape[1:] != own.shape[1:] or len(theirs) not in (4, 4 * groups):
+    if len(theirs) not in (4, 4 * groups):
         return None
     deltas = theirs.to(own.dtype).unflatten(0, (-1, 4))
     if len(theirs) == 4:
@@ -76,7 +78,9 @@ def masks_by_category(theirs: Tensor, own: Tensor, match: CategoryMatch) -> Tens
     Returns:
         What `own` becomes; None where the shapes have nothing to do with each other.
     """
-    if theirs.shape[1:] != own.shape[1:] or len(theirs) != (len(match.sources) or len(theirs)):
+    if theirs.dim() != own.dim() or theirs.shape[1:] != own.shape[1:] or len(theirs) < 1:
+        return None
+    if len(theirs) != (len(match.sources) or len(theirs)):
         return None
     otherwise = mean_row(theirs.to(own.dtype), match.sources).expand(own.shape)
     return rows_by_category(theirs, match, otherwise)
@@ -98,9 +102,11 @@ def logits_by_category(
     Returns:
         What `own` becomes; None where the shapes have nothing to do with each other.
     """
+    if theirs.dim() != own.dim() or theirs.shape[1:] != own.shape[1:]:
+        return None
     behind = len(own) - len(match.names)
     groups = len(match.sources) or len(theirs) - behind
-    if theirs.shape[1:] != own.shape[1:] or len(theirs) != groups + behind or groups < 1:
+    if groups < 1 or len(theirs) != groups + behind:
         return None
     theirs = theirs.to(own.dtype)
     classes, otherwise = theirs[:groups], own[: len(match.names)]

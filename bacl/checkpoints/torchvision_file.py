@@ -16,9 +16,9 @@ NAMELESS = "N/A"
 
 def is_torchvision(file: PublishedFile) -> bool:
     """Whether a file is of a torchvision detector, by the names of its tensors."""
-    return any(key.startswith("backbone.body.") for key in file.state) and (
-        f"{CLASSIFIER}weight" in file.state
-    )
+    weight = file.state.get(f"{CLASSIFIER}weight")
+    of_body = any(key.startswith("backbone.body.") for key in file.state)
+    return of_body and weight is not None and weight.dim() == 2 and len(weight) > 1
 
 
 def torchvision_detector(file: PublishedFile) -> TrainedDetector:
@@ -36,7 +36,7 @@ def torchvision_detector(file: PublishedFile) -> TrainedDetector:
             left_out[key] = "no part of our detectors"
     layer = _classifier(file.state)
     classes = len(layer["weight"]) - 1
-    for key in [key for key in state if key.startswith(OF_CLASSES)]:
+    for key in [key for key in state if key.startswith(OF_CLASSES) and state[key].dim() > 0]:
         rows = len(state[key]) // (classes + 1)  # of background, which has neither box nor mask
         state[key] = state[key][rows:]
     names = _names(classes)
@@ -56,7 +56,7 @@ def torchvision_detector(file: PublishedFile) -> TrainedDetector:
 def _classifier(state: State) -> State:
     """Weight and bias with background last."""
     rows = {key.removeprefix(CLASSIFIER): state[key] for key in state if key.startswith(CLASSIFIER)}
-    return {key: value.roll(-1, dims=0) for key, value in rows.items()}
+    return {key: value.roll(-1, dims=0) if value.dim() else value for key, value in rows.items()}
 
 
 def _names(classes: int) -> tuple[str | None, ...] | None:

@@ -12,7 +12,7 @@ from torchvision.ops import nms
 from bacl.data.batch import Target
 from bacl.detectors.boxes import pairwise_iou
 from bacl.detectors.proposals import ProposalSelection
-from bacl.options.ranges import Count, PositiveShare
+from bacl.options.ranges import Count, NotNegative, PositiveShare
 
 GROUPS = "rcf"
 
@@ -41,6 +41,7 @@ class GroupedSelection(ProposalSelection, nn.Module):
         frequent: of many.
         overlap: with an object.
         statistics: of the training annotations: frequency groups.
+        min_side: see `ProposalSelection`.
     """
 
     groups: Tensor
@@ -56,9 +57,10 @@ class GroupedSelection(ProposalSelection, nn.Module):
         frequent: PositiveShare,
         overlap: PositiveShare,
         statistics: FrequencyGroups,
+        min_side: NotNegative = 0.0,
     ) -> None:
         nn.Module.__init__(self)
-        ProposalSelection.__init__(self, per_level, total, nms_iou)
+        ProposalSelection.__init__(self, per_level, total, nms_iou, min_side)
         self.limits = rare, common, frequent, nms_iou
         self.overlap = overlap
         groups = [GROUPS.index(letter) for letter in statistics.frequency]

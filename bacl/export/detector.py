@@ -141,7 +141,8 @@ class ExportableDetector(nn.Module):
             decoded = rpn.coder.decode(deltas[index], references[index])
             clipped = _clip(decoded, limits)
             kept = self.suppress(clipped, torch.zeros_like(index), 1, selection.nms_iou)
-            kept = kept & large_enough(clipped, selection.min_side)
+            if selection.min_side > 0:
+                kept = kept & large_enough(clipped, selection.min_side)
             boxes.append(clipped)
             scores.append(torch.where(kept, best, -torch.inf))
         every, ranks = torch.cat(boxes), torch.cat(scores)
@@ -176,7 +177,9 @@ class ExportableDetector(nn.Module):
         proposal, label = index // classes, index % classes
         boxes = _clip(rule.decode(deltas.flatten(0, 1)[index], proposals[proposal]), limits)
         kept = self.suppress(boxes, label, classes, rule.tolerated_iou)
-        kept = kept & (best > rule.score_threshold) & large_enough(boxes, rule.min_side)
+        kept = kept & (best > rule.score_threshold)
+        if rule.min_side > 0:
+            kept = kept & large_enough(boxes, rule.min_side)
         # Already sorted: the survivors' order is that of their positions.
         index, filled = first_kept(kept, min(rule.max_detections, count))
         boxes, best, label = boxes[index], best[index] * filled, label[index]

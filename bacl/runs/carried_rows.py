@@ -94,7 +94,7 @@ def _rows(
     for key, own in module.state_dict().items():
         rows = theirs[key]
         made = None
-        if rows.dim() == own.dim() > 0 and not_finite(rows) is None:
+        if not_finite(rows) is None:
             made = logits_by_category(rows, own, match, relative)
         if made is None:
             return None

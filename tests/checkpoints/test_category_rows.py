@@ -96,6 +96,16 @@ def test_boxes_of_all_categories_together():
     assert boxes_by_category(torch.zeros(16, 3), torch.zeros(16, 2), MATCH, False) is None
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (16, 1)])
+def test_what_is_no_row_of_a_category_is_no_start(shape):
+    for match in (MATCH, CategoryMatch.of(OURS, None)):
+        theirs, own = torch.zeros(shape), torch.zeros(16)
+        assert boxes_by_category(theirs, own, match, class_agnostic=False) is None
+        assert logits_by_category(theirs, torch.zeros(20), match, relative=True) is None
+        assert len(shape) == 1 or masks_by_category(theirs, own, match) is None
+    assert masks_by_category(torch.zeros(0), torch.zeros(4), CategoryMatch.of(OURS, None)) is None
+
+
 def test_masks():
     found = masks_by_category(ROWS[:, 0], torch.zeros(4), MATCH)
     torch.testing.assert_close(found, torch.tensor([7, MEAN[0], 1, MEAN[0]]))

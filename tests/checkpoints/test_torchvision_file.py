@@ -91,6 +91,22 @@ def test_background_comes_last_or_not_at_all():
     assert trained.names is None
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (1, 2), (0, 2)])
+def test_what_has_no_classifier_is_no_detector(shape):
+    weight = {"roi_heads.box_predictor.cls_score.weight": torch.zeros(shape)}
+    assert not is_torchvision(file(weight | {"backbone.body.conv1.weight": torch.zeros(1)}))
+
+
+def test_numbers_in_place_of_rows_do_not_matter():
+    tensors = {
+        "backbone.body.conv1.weight": torch.zeros(1),
+        "roi_heads.box_predictor.cls_score.weight": torch.zeros(4, 2),
+        "roi_heads.box_predictor.cls_score.bias": torch.tensor(0.0),
+        "roi_heads.box_predictor.bbox_pred.bias": torch.tensor(0.0),
+    }
+    assert torchvision_detector(file(tensors)).detector["box_regression.fc.bias"].dim() == 0
+
+
 def test_cocos_names_with_91_logits():
     trained = torchvision_detector(file(state("fasterrcnn_mobilenet_v3_large_fpn")))
     assert len(trained.names) == 90
