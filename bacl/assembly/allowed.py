@@ -20,7 +20,7 @@ OURS = {
         "bacl.data.samplers.RandomBatches",
     ),
     "bacl.evaluation": ("bacl.evaluation.average_precision.AveragePrecision",),
-    "bacl.stages": ("bacl.stages.DetectionStage", "bacl.stages.Schedule"),
+    "bacl.stages": ("bacl.stages.DetectionStage", "bacl.stages.WarmUpSchedule"),
 }
 """Packages of the project, with those below them, and the kind of their classes that may be built:
 none that reads, writes or fetches a file by itself. By name, as torch is imported with them."""

@@ -11,7 +11,7 @@ from bacl.detectors.region_detector import RegionDetector
 from bacl.heads import Classifier, Head
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
-from bacl.stages import DetectionStage, Schedule
+from bacl.stages import DetectionStage, WarmUpSchedule
 
 SEEDS_APART = 1_000_003
 """Between the seeds of a head's classifiers, in a detector of several levels."""
@@ -35,7 +35,7 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
         DetectionStage,
         detector=detector,
         heads=heads,
-        schedule=instantiate(node.schedule, Schedule),
+        schedule=instantiate(node.schedule, WarmUpSchedule),
         metric=instantiate(config.metric),
         seed=config.seed,
     )

@@ -31,7 +31,7 @@ from bacl.options.libraries import Trainer as TrainerOptions
 from bacl.options.marked import options_with
 from bacl.options.marks import HARDWARE
 from bacl.processes.agreement import Agreement
-from bacl.stages import Schedule
+from bacl.stages import WarmUpSchedule
 
 REFUSED = (MisconfigurationException, ValueError, TypeError, RuntimeError, LookupError)
 """What Lightning raises for options that do not exist, or not on this machine."""
@@ -51,7 +51,7 @@ def prepare_process() -> None:
 def build_trainer(
     config: DictConfig,
     folder: Path,
-    schedule: Schedule,
+    schedule: WarmUpSchedule,
     logs: bool,
     itinerary: Itinerary | None = None,
 ) -> Trainer:
@@ -95,7 +95,9 @@ def single_device_trainer(config: DictConfig) -> Trainer:
     return _trainer(config, **alone, logger=False, enable_checkpointing=False)
 
 
-def measuring_trainer(config: DictConfig, schedule: Schedule, watching: list[Callback]) -> Trainer:
+def measuring_trainer(
+    config: DictConfig, schedule: WarmUpSchedule, watching: list[Callback]
+) -> Trainer:
     """A trainer on one device that trains and leaves nothing: no evaluation, log or checkpoint.
 
     Args:

@@ -164,12 +164,14 @@ def hallucinated_categories(
 
 
 def anchor_scale(
-    annotations: str, size: int, ratios: Sequence[float] | None, strides: Any, start: Any = None
+    annotations: str, size: int, ratios: Sequence[float] | None, strides: Any, *given: Any
 ) -> Chosen:
-    """Side of anchors in strides; those of a detector to start from stay what they are."""
+    """Side of anchors in strides; where any of `given` is, the detector has its own."""
     facts = Facts.of(annotations)
-    if facts is None or not len(facts.rows) or start is not None or ratios is None:
-        return Chosen(ANCHORS, PAPER if start is None else "that of the detector to start from")
+    if any(each is not None for each in given):
+        return Chosen(ANCHORS, f"{PAPER}: the detector, or that which it starts from, has its own")
+    if facts is None or not len(facts.rows) or ratios is None:
+        return Chosen(ANCHORS, PAPER)
     anchors = AnchorShapes.of(ANCHORS, list(ratios), list(strides))
     found, missed, least = rules.suitable_anchors(anchors, ANCHORS, facts.view(size), 1.0)
     told = f"of the objects have no anchor with an IoU of {rules.OVERLAP:g}"

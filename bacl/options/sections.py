@@ -155,7 +155,7 @@ class Stage(TypedDict):
 
     module: Trains[Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]]
     heads: Mapping[HeadName, Annotated[Any, Part(CLASSIFIER, marked=(CLASSIFIER,))]]
-    schedule: Trains[Annotated[Any, Part("bacl.stages.Schedule")]]
+    schedule: Trains[Annotated[Any, Part("bacl.stages.WarmUpSchedule")]]
     augment: Annotated[Any, Part(AUGMENTATION, marked=(AUGMENTATION,))]
     init: Trains[Init]
     sampler: Samples[Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]]

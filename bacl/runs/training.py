@@ -40,7 +40,7 @@ from bacl.runs.run import Run
 from bacl.runs.start import Start, check_starts
 from bacl.runs.too_large import too_large
 from bacl.runs.validations import best_checkpoint, check_validations, take_best
-from bacl.stages import DetectionStage, Schedule
+from bacl.stages import DetectionStage, WarmUpSchedule
 from bacl.stages.detection import Variant
 from bacl.stages.failed_heads import read_failed_heads
 
@@ -68,7 +68,7 @@ def train_stages(
     # What can be refused before data are read, which may take minutes, is.
     starts = {name: Start.of(config, folder, name) for name in names}
     check_starts(config, starts)
-    schedules = {name: instantiate(config.stages[name].schedule, Schedule) for name in names}
+    schedules = {name: instantiate(config.stages[name].schedule, WarmUpSchedule) for name in names}
     check_validations(config, schedules)
     trainer = build_trainer(config, folder / names[0], schedules[names[0]], logs=False)
     seed_everything(config.seed, verbose=False)

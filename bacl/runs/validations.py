@@ -11,10 +11,10 @@ from bacl.checkpoints.handover import fill, load_stage, save_stage
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
 from bacl.runs.run import Run
-from bacl.stages import Schedule
+from bacl.stages import WarmUpSchedule
 
 
-def check_validations(config: DictConfig, schedules: Mapping[str, Schedule]) -> None:
+def check_validations(config: DictConfig, schedules: Mapping[str, WarmUpSchedule]) -> None:
     """Refuse what needs validations that there are none of.
 
     Args:
@@ -45,7 +45,7 @@ def check_validations(config: DictConfig, schedules: Mapping[str, Schedule]) -> 
         _check_last_epoch(wanted.every, schedules)
 
 
-def _check_last_epoch(every: float, schedules: Mapping[str, Schedule]) -> None:
+def _check_last_epoch(every: float, schedules: Mapping[str, WarmUpSchedule]) -> None:
     """The last weights, mostly the best after the last drop of the learning rate, have to compete.
 
     Within an epoch the steps that are left after its last validation are few.

@@ -1,5 +1,6 @@
 """Optimiser and learning rate of one stage (Sec. IV-B)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -7,7 +8,13 @@ from typing import Annotated, Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, MultiStepLR
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+)
 
 from bacl.options.ranges import Ascending, Count, NotNegative, PositiveShare, Rate, Steps
 from bacl.stages.parameter_groups import SHARE
@@ -17,8 +24,8 @@ EXCLUSIVE = {"fused", "foreach", "differentiable"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Linear warm-up, then a drop of the learning rate after each milestone.
+class WarmUpSchedule(ABC):
+    """Linear warm-up, times what a subclass makes of the learning rate.
 
     The learning rate is given for `reference_batch` images and scaled linearly with the images per
     step over all processes; `reference_batch: null` takes it as it is.
@@ -30,9 +37,6 @@ class Schedule:
     learning_rate: Rate
     reference_batch: Count | None
     weight_decay: Rate
-    milestones: Annotated[Sequence[Count], Ascending]
-    """Epochs after which the learning rate is multiplied by `gamma`."""
-    gamma: NotNegative
     warmup_steps: Steps
     warmup_factor: PositiveShare
     """Learning rate of the first step, as a fraction."""
@@ -73,18 +77,21 @@ class Schedule:
     def build_scheduler(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
         """A scheduler that is stepped after every optimiser step.
 
-        A warm-up that takes more than half of the training, and drops that never come, are told.
+        What takes no effect in the time of the training is told.
         """
         if told := self._too_late(steps_per_epoch):
             rank_zero_warn(told)
-        drops = [epoch * steps_per_epoch for epoch in self.milestones]
         warmup = max(1, self.warmup_steps)
         return ChainedScheduler(
             [
                 LinearLR(optimizer, start_factor=self.warmup_factor, total_iters=warmup),
-                MultiStepLR(optimizer, milestones=drops, gamma=self.gamma),
+                self._decay(optimizer, steps_per_epoch),
             ]
         )
+
+    @abstractmethod
+    def _decay(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
+        """What multiplies the learning rate of a step, by the rate of the step before."""
 
     def _too_late(self, steps_per_epoch: int) -> str:
         steps = self.epochs * steps_per_epoch
@@ -93,5 +100,34 @@ class Schedule:
                 f"schedule.warmup_steps={self.warmup_steps} of {steps} steps in all: the learning "
                 "rate hardly comes to its full; take fewer, or more epochs"
             )
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(WarmUpSchedule):
+    """Linear warm-up, then a drop of the learning rate after each milestone."""
+
+    milestones: Annotated[Sequence[Count], Ascending]
+    """Epochs after which the learning rate is multiplied by `gamma`."""
+    gamma: NotNegative
+
+    def _decay(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
+        drops = [epoch * steps_per_epoch for epoch in self.milestones]
+        return MultiStepLR(optimizer, milestones=drops, gamma=self.gamma)
+
+    def _too_late(self, steps_per_epoch: int) -> str:
         late = [epoch for epoch in self.milestones if epoch >= self.epochs]
-        return f"schedule.milestones={late}: training ends before" if late else ""
+        told = f"schedule.milestones={late}: training ends before" if late else ""
+        return super()._too_late(steps_per_epoch) or told
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineSchedule(WarmUpSchedule):
+    """Linear warm-up, times half a cosine from 1 at the first step to 0 after the last.
+
+    SGDR's without restarts (Loshchilov and Hutter, ICLR 2017, Eq. 5), counted in steps, from the
+    first of the warm-up on.
+    """
+
+    def _decay(self, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
+        return CosineAnnealingLR(optimizer, T_max=self.epochs * steps_per_epoch)

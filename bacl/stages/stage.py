@@ -35,7 +35,7 @@ from bacl.stages.freezing import any_trains, frozen_modules, train_only
 from bacl.stages.gathering import gather, waiting
 from bacl.stages.modules import Modules
 from bacl.stages.parameter_groups import clip_each_group, parameter_groups
-from bacl.stages.schedule import Schedule
+from bacl.stages.schedule import WarmUpSchedule
 
 
 class DetectionStage(LightningModule):
@@ -52,7 +52,7 @@ class DetectionStage(LightningModule):
         self,
         detector: RegionDetector,
         heads: Mapping[str, Head],
-        schedule: Schedule,
+        schedule: WarmUpSchedule,
         metric: Callable[[AnnotationTable], Metric],
         trainable: Annotated[Sequence[Text], Len(1)],
         seed: int,

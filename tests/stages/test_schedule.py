@@ -1,10 +1,11 @@
 from functools import partial
+from math import cos, pi
 
 import pytest
 import torch
 from torch import nn
 
-from bacl.stages import Schedule
+from bacl.stages import CosineSchedule, Schedule
 
 
 def schedule(**changes) -> Schedule:
@@ -110,3 +111,42 @@ def test_an_optimiser_that_says_how_it_steps_is_taken_as_it_is(said):
 def test_an_optimiser_that_cannot_be_fused_is_taken_as_it_is():
     optimizer, _ = updated(schedule(optimizer=torch.optim.RMSprop), fused=True)
     assert "fused" not in optimizer.defaults
+
+
+def test_a_cosine_times_the_warm_up():
+    kept = ("optimizer", "epochs", "learning_rate", "reference_batch", "weight_decay")
+    options = {name: getattr(schedule(epochs=5), name) for name in kept}
+    plan = CosineSchedule(**options, warmup_steps=20, warmup_factor=0.1)
+    seen = rates(plan, steps_per_epoch=20)
+    expected = [
+        0.02 * min(1.0, 0.1 + 0.9 * step / 20) * (1 + cos(pi * step / 100)) / 2
+        for step in range(100)
+    ]
+    assert seen == pytest.approx(expected)
+    assert seen[0] == pytest.approx(0.002)
+    assert 0 < seen[-1] < 1e-5
+
+
+def test_a_cosine_goes_on_where_its_state_was_saved():
+    options = {
+        name: getattr(schedule(epochs=3), name)
+        for name in ("optimizer", "epochs", "learning_rate", "reference_batch", "weight_decay")
+    }
+    plan = CosineSchedule(**options, warmup_steps=4, warmup_factor=0.1)
+    whole = rates(plan, steps_per_epoch=10)
+    optimizer = plan.build_optimizer([{"params": nn.Linear(1, 1).parameters()}], 16)
+    scheduler = plan.build_scheduler(optimizer, 10)
+    for _ in range(13):
+        optimizer.step()
+        scheduler.step()
+    states = optimizer.state_dict(), scheduler.state_dict()
+    again = plan.build_optimizer([{"params": nn.Linear(1, 1).parameters()}], 16)
+    resumed = plan.build_scheduler(again, 10)
+    again.load_state_dict(states[0])
+    resumed.load_state_dict(states[1])
+    seen = []
+    for _ in range(17):
+        seen.append(again.param_groups[0]["lr"])
+        again.step()
+        resumed.step()
+    assert seen == whole[13:]
