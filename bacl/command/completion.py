@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from bacl.command.check import check_command, is_override, require_understood
+from bacl.command.check import check_command, is_override
+from bacl.command.explained import require_understood
 from bacl.command.known_jobs import TRAINING
 from bacl.command.overview import overview
 

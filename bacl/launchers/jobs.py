@@ -13,7 +13,8 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from bacl.command.check import explanation, wrong_command
+from bacl.command.check import wrong_command
+from bacl.command.explained import explanation
 from bacl.files.plain_values import read_yaml, select
 from bacl.messages.errors import UserError
 from bacl.options.composed import changes, last_stage, plain

@@ -61,8 +61,8 @@ def test_an_empty_command_names_the_experiments():
 
 
 def test_a_command_is_composed_once(monkeypatch):
-    composed, compose = [], check._compose
-    monkeypatch.setattr(check, "_compose", lambda given: composed.append(given) or compose(given))
+    composed, compose = [], check.composed
+    monkeypatch.setattr(check, "composed", lambda given: composed.append(given) or compose(given))
     check_command(["+experiment=bacl_demo", "seed=1", "head.loss.alpha=0.3", "--cfg", "job"])
     assert len(composed) == 1
 
