@@ -57,7 +57,7 @@ def test_a_small_one_from_end_to_end(compose_config, tmp_path):
         "data.builder.num_val=6", "data.builder.num_categories=12", "data.builder.image_size=96",
         "data.builder.objects_per_image=[4,6]", "stages.representation.schedule.epochs=1",
         "stages.classifier.schedule.epochs=1", "stages.classifier.schedule.milestones=[]",
-        "report.images=0", "report.html=false", "report.errors=false",
+        "report.images=1", "report.html=false", "report.errors=false",
     )  # fmt: skip
     fit.run(config, tmp_path / "run")
     results = json.loads((tmp_path / "run/classifier/results.json").read_text())
