@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml
 		{ echo "BACL needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --progress-bar off \
-		--config-settings editable_mode=compat -e '.[dev,tensorboard,timm]'
+		--config-settings editable_mode=compat -e '.[dev,tensorboard,timm,export]'
 	@touch $@
 
 demo: setup      ## train both stages on the built-in data on a CPU, print and draw the result

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from bacl.checkpoints.earlier import brought_up_to_date
+from bacl.checkpoints.safetensors_file import read_safetensors
 from bacl.checkpoints.structure import StructureError, check_structure
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.statistics import CategoryStatistics
-from bacl.files.kinds import FINAL, UnreadableFileError, checkpoint_kind
+from bacl.files.kinds import FINAL, UnreadableFileError, checkpoint_kind, is_safetensors
 from bacl.files.saving import save
 from bacl.files.state_dicts import misfits, not_finite, several
 from bacl.files.torch_file import read_torch_file
@@ -93,7 +94,7 @@ def save_stage(
 
 
 def load_stage(path: Path) -> State:
-    """Read what `save_stage` wrote.
+    """Read what `save_stage` wrote, or the same as a .safetensors file (`export.format`).
 
     Raises:
         CheckpointError: there is no such file, or it is no checkpoint of a finished stage, is
@@ -107,7 +108,7 @@ def load_stage(path: Path) -> State:
             "so train it first (without stage= and job= all are trained) or name another file"
         )
     try:
-        content = read_torch_file(path)
+        content = read_safetensors(path) if is_safetensors(path) else read_torch_file(path)
         if (kind := checkpoint_kind(content)) != FINAL:
             raise UnreadableFileError(kind)
         check_structure(content)

@@ -35,6 +35,8 @@ class Backbone(nn.Module, ABC):
     pairs: Sequence[Sequence[Pair]] = ()
     frozen_stages: int = 0
     norm_eval: bool = False
+    any_size: bool = True
+    """Whether a program of it can be recorded for images of any size."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -34,8 +34,8 @@ def clipped(boxes: Tensor, limit: Tensor) -> Tensor:
 
 
 def large_enough(boxes: Tensor, side: float) -> Tensor:
-    """Which of boxes (N, 4) have no side below `side` pixels, bool (N,)."""
-    return ((boxes[:, 2:] - boxes[:, :2]) >= side).all(dim=1)
+    """Which of boxes (..., 4) have no side below `side` pixels, bool (...,)."""
+    return ((boxes[..., 2:] - boxes[..., :2]) >= side).all(dim=-1)
 
 
 def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:

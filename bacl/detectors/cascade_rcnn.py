@@ -21,13 +21,21 @@ from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.boxes import BoxCoder, clipped, limits
 from bacl.detectors.fpn import Pyramid
-from bacl.detectors.levels import ExtraBoxes, ExtraFeatures, Level, TrainingLevel, uncut_level
+from bacl.detectors.levels import (
+    ExtraBoxes,
+    ExtraFeatures,
+    Level,
+    TrainingLevel,
+    fixed_level,
+    uncut_level,
+)
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
 from bacl.detectors.region_detector import (
     FIRST,
     NOTHING_ELSE,
     ImageRegions,
+    Pool,
     RegionDetector,
     Regions,
 )
@@ -183,6 +191,20 @@ class CascadeRCNN(RegionDetector):
                 boxes = self._refined(name, features, boxes, sizes, awaited)
         deltas = self.box_regression[self.last](features).split(counts)
         return [ImageRegions(*parts) for parts in zip(levels, deltas, strict=True)]
+
+    def fixed_regions(
+        self, pool: Pool, proposals: Tensor, limit: Tensor, objectness: Tensor
+    ) -> ImageRegions:
+        """See `RegionDetector.fixed_regions`."""
+        boxes, levels = proposals, []
+        for name, encode in self.box_head.items():
+            regress = self.box_regression[name]
+            levels.append(fixed_level(pool(boxes), boxes, encode, regress, objectness))
+            deltas = regress(levels[-1].features)
+            if name != self.last:
+                moved = regress.coder.decode(deltas, boxes)  # type: ignore[operator, union-attr]
+                boxes = clipped(moved, limit)
+        return ImageRegions(levels, deltas)
 
     def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> list[Level]:
         """See `RegionDetector.run_layers`."""

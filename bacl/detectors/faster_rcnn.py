@@ -15,7 +15,14 @@ from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.fpn import Pyramid
-from bacl.detectors.levels import ExtraBoxes, ExtraFeatures, Level, TrainingLevel, uncut_level
+from bacl.detectors.levels import (
+    ExtraBoxes,
+    ExtraFeatures,
+    Level,
+    TrainingLevel,
+    fixed_level,
+    uncut_level,
+)
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
@@ -23,6 +30,7 @@ from bacl.detectors.region_detector import (
     FIRST,
     NOTHING_ELSE,
     ImageRegions,
+    Pool,
     RegionDetector,
     Regions,
 )
@@ -135,6 +143,14 @@ class FasterRCNN(RegionDetector):
             level = self.image_level(pyramid, proposals, image, *made)
             regions.append(ImageRegions([level], own))
         return regions
+
+    def fixed_regions(
+        self, pool: Pool, proposals: Tensor, limit: Tensor, objectness: Tensor
+    ) -> ImageRegions:
+        """See `RegionDetector.fixed_regions`."""
+        pooled, made_by = pool(proposals), (self.box_head, self.box_regression)
+        level = fixed_level(pooled, proposals, *made_by, objectness)
+        return ImageRegions([level], self.box_regression(level.features))
 
     def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> list[Level]:
         """See `RegionDetector.run_layers`."""

@@ -127,6 +127,25 @@ class TrainingLevel(Level):
         return self._made[key]  # type: ignore[return-value]
 
 
+def fixed_level(
+    pooled: Tensor,
+    boxes: Tensor,
+    encode: Callable[[Tensor], Tensor],
+    regress: Callable[[Tensor], Tensor],
+    objectness: Tensor,
+) -> Level:
+    """A level of RoIs (R, channels, side, side) that are cut out already, at boxes (R, 4).
+
+    Args:
+        pooled: the RoIs of several images, as of one.
+        boxes: xyxy.
+        encode: see `Level`.
+        regress: see `Level`.
+        objectness: (R,).
+    """
+    return Level(encode(pooled), [boxes], lambda: pooled, encode, regress, lambda: [objectness])
+
+
 def uncut_level(
     pooled: Tensor, encode: Callable[[Tensor], Tensor], regress: Callable[[Tensor], Tensor]
 ) -> Level:

@@ -39,7 +39,7 @@ class PlainMaskPredictor(nn.Module):
     def _products(self, features: Tensor, weight: Tensor) -> Tensor:
         """Inner products (P, h, w) along the channels with weight (P, channels)."""
         products = torch.bmm(weight.unsqueeze(1), features.flatten(2))
-        return products.view(len(features), *features.shape[2:])
+        return products.view(features.shape[0], *features.shape[2:])
 
 
 class NormalisedMaskPredictor(PlainMaskPredictor):

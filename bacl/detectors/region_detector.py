@@ -24,6 +24,7 @@ from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.detectors.scaled_parameters import ScaledParameters
 from bacl.messages.errors import OptionError
 
+Pool = Callable[[Tensor], Tensor]
 FIRST = "first"
 """Name of a detector's first level; a Faster R-CNN has no other."""
 NOTHING_ELSE: Mapping[Hashable, ExtraBoxes] = {}
@@ -170,6 +171,22 @@ class RegionDetector(nn.Module, ABC):
         self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
     ) -> list[ImageRegions]:
         """Proposals, features and deltas per image; `sizes` are (height, width) inside padding."""
+
+    @abstractmethod
+    def fixed_regions(
+        self, pool: Pool, proposals: Tensor, limit: Tensor, objectness: Tensor
+    ) -> ImageRegions:
+        """What `inference_regions` computes of R proposals, in operators that can be traced.
+
+        No shape and no path depends on a value, so that a program for other runtimes can be
+        recorded of it. Regions of several images stand in it as those of one.
+
+        Args:
+            pool: cuts RoIs (R, channels, side, side) out of the pyramid, of boxes (R, 4).
+            proposals: (R, 4) of all images.
+            limit: (R, 4), to which boxes are cut; see `bacl.detectors.boxes.limits`.
+            objectness: (R,) float32 in [0, 1], the proposal network's scores.
+        """
 
     @abstractmethod
     def run_layers(self, pyramid: Sequence[Tensor], num_rois: int) -> list[Level]:

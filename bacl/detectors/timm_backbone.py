@@ -49,6 +49,9 @@ class TimmBackbone(Backbone):
         self._taps = [reductions.index(stride) for stride in STRIDES]
         widths = model.feature_info.channels()
         self.channels = tuple(widths[tap] for tap in self._taps)
+        # Maps are cut into windows and padded to whole ones; torch's tracer (2.14) does not come to
+        # an end with what these become of unknown sizes.
+        self.any_size = not any(hasattr(part, "window_size") for part in model.modules())
         self._channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         self.norms = nn.ModuleList(
             nn.LayerNorm(width) if norm else nn.Identity() for width in self.channels

@@ -1,6 +1,6 @@
 """Trained detectors for programs without this project: one file, from pixels to detections.
 
-Imports: data, detectors, heads.
+Imports: assembly, checkpoints, data, detectors, heads, inference, options, stages.
 """
 
 from bacl.export.detector import ExportableDetector

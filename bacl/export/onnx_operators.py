@@ -1,6 +1,6 @@
 """How operators of our own become ONNX operators. Imports onnxscript.
 
-N: boxes. G: groups. S: survivors.
+B: images. N: boxes of an image. G: groups. S: survivors.
 """
 
 from collections.abc import Callable
@@ -23,18 +23,16 @@ def survivors(boxes: Any, groups: Any, num_groups: int, iou: float) -> Any:
     The operator takes one score per group and box, here the rank of a box in its own group and
     nothing in the others, so no group needs to be moved apart and nothing is rounded.
     """
-    count = boxes.shape[0]
+    count = boxes.shape[1]
     ranks = _constant(np.arange(count, 0, -1, dtype=np.float32))
-    every = _constant(np.arange(num_groups).reshape(-1, 1))
-    own = op.Equal(op.Unsqueeze(groups, [0]), every)  # (G, N)
+    every = _constant(np.arange(num_groups).reshape(1, -1, 1))
+    own = op.Equal(op.Unsqueeze(groups, [1]), every)  # (B, G, N)
     scores = op.Where(own, ranks, 0.0)
-    selected = op.NonMaxSuppression(
-        op.Unsqueeze(boxes, [0]), op.Unsqueeze(scores, [0]), [count], [iou], [0.5]
-    )  # (S, 3) of batch, group, box
-    index = op.Slice(selected, [2], [3], [1])
-    ones = op.ConstantOfShape(op.Shape(index), value=onnx_ir.tensor(np.ones(1, np.int32)))
-    kept = op.ScatterND(_constant(np.zeros(count, np.int32)), index, op.Squeeze(ones, [1]))
-    return op.Cast(kept, to=onnx_ir.DataType.BOOL)
+    selected = op.NonMaxSuppression(boxes, scores, [count], [iou], [0.5])
+    index = op.Gather(selected, [0, 2], axis=1)  # (S, 2) of (S, 3): image, group, box
+    ones = op.Expand(_constant(np.ones(1, np.int32)), op.Slice(op.Shape(index), [0], [1]))
+    empty = op.Expand(_constant(np.zeros(1, np.int32)), op.Shape(groups))
+    return op.Cast(op.ScatterND(empty, index, ones), to=onnx_ir.DataType.BOOL)
 
 
 def _constant(values: np.ndarray) -> Any:

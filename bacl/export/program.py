@@ -1,28 +1,45 @@
 """Programs of torch.export, for PyTorch without this project."""
 
 import json
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision  # noqa: F401  (a loaded program needs its operators)
+from torch import Tensor
 
 from bacl.export.detector import ExportableDetector
-from bacl.files.atomic import replacing
+from bacl.export.tracing import ImageSize, traced
+
+NOTES = "notes.json"
 
 
-def write_program(detector: ExportableDetector, path: Path, notes: dict[str, Any]) -> None:
+def write_program(
+    detector: ExportableDetector, size: ImageSize, path: Path, notes: Mapping[str, Any]
+) -> None:
     """Write the detector as a .pt2 file, with `notes` as its extra file notes.json.
 
-    `torch.export.load(path).module()(image, size)` runs it once torchvision is imported.
+    `torch.export.load(path).module()(images, sizes)` runs it once torchvision is imported.
 
     Args:
         detector: with `suppress=survivors`.
-        path: file to write, as a whole or not at all.
+        size: of the input.
+        path: file to write.
         notes: by name.
     """
-    with warnings.catch_warnings():  # torchvision 0.29 registers its operator in an older way
-        warnings.filterwarnings("ignore", message="`create_unbacked_symint` is deprecated")
-        program = torch.export.export(detector, detector.example)
-    with replacing(path) as temporary:
-        torch.export.save(program, temporary, extra_files={"notes.json": json.dumps(notes)})
+    program = traced(detector, size)
+    torch.export.save(program, path, extra_files={NOTES: json.dumps(dict(notes))})
+
+
+class TorchProgram:
+    """A file as PyTorch runs it."""
+
+    def __init__(self, path: Path) -> None:
+        self.module = torch.export.load(path).module()
+
+    def __call__(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        """See `ExportableDetector.forward`."""
+        with torch.no_grad():
+            outputs: tuple[Tensor, ...] = self.module(images, sizes)
+        return outputs

@@ -56,6 +56,11 @@ def is_archive(path: Path) -> bool:
     return _begins(path, len(ZIP)) == ZIP
 
 
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do: the length of a json, and the json."""
+    return _begins(path, 9)[8:] == b"{"
+
+
 def checkpoint_kind(content: Any) -> str:
     """What a checkpoint is by what torch has read of it."""
     if not isinstance(content, Mapping):

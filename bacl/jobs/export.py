@@ -1,59 +1,59 @@
 """job=export: a finished stage with one head as a file that others run or load."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from bacl.assembly.accepting import acceptance
-from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides, restore_model
 from bacl.assembly.trainer import prepare_process
-from bacl.checkpoints.mmdet import published_state
-from bacl.checkpoints.mmdet_file import write_published
-from bacl.detectors.acceptance import Acceptance
-from bacl.export import ExportableDetector
-from bacl.export.onnx import write_onnx
-from bacl.export.program import write_program
-from bacl.export.suppression import Survivors, survivors, survivors_operator
+from bacl.export.order import Order
+from bacl.export.runtimes import RUNTIMES
+from bacl.export.snippets import loading, snippet
+from bacl.export.tried import TRIED
+from bacl.export.weights_only import write_mmdet, write_weights
 from bacl.heads.predictors import class_module
 from bacl.losses.class_trees import clustered, write_trees
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
 
-Format = Callable[[Restored, str, Path, dict[str, Any]], None]
+Format = Callable[[Order, Path], list[str]]
+"""Writes a file and returns what is to be told of it."""
 
 
-def onnx(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
-    """An ONNX file."""
-    write_onnx(
-        _detector(model, head, options, survivors_operator), output, _notes(model, head, options)
-    )
+def program(name: str, order: Order, output: Path) -> list[str]:
+    """A file that another runtime runs."""
+    told = _tried(order, output, RUNTIMES[name].export(order, output).line())
+    example = snippet(name, output, order.notes, order.pictures.first)
+    return [*told, "", "What runs it, from a picture to detections:", "", example]
 
 
-def torch(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
-    """A program of torch.export."""
-    write_program(_detector(model, head, options, survivors), output, _notes(model, head, options))
+def safetensors(order: Order, output: Path) -> list[str]:
+    """Weights and a json, of which nothing is executed; `bacl.load` takes them."""
+    told = _tried(order, output, write_weights(order, output).line())
+    return [*told, "", "What runs it:", "", loading(output, order.pictures.first)]
 
 
-def mmdet(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
+def mmdet(order: Order, output: Path) -> list[str]:
     """A file that MMDetection and the paper's release load."""
-    state = published_state(model.stage.detector, model.stage.live_heads[head])
-    write_published(output, state, tuple(model.categories.names))
+    return _tried(order, output, write_mmdet(order, output).line())
 
 
-def trees(model: Restored, head: str, output: Path, options: dict[str, Any]) -> None:
+def trees(order: Order, output: Path) -> list[str]:
     """Trees of classes for `head=forest`: clusters of the rows of the head's last classifier."""
-    classes = class_module(model.stage.live_heads[head].classifiers[-1].predictor)
+    model = order.model
+    classes = class_module(model.stage.live_heads[order.head].classifiers[-1].predictor)
     rows = classes.get_parameter("weight")[: len(model.categories.ids)]
     points = rows.detach().double().cpu().numpy()
-    write_trees(output, [clustered(points, parents, seed=0) for parents in options["parents"]])
+    parents = order.options["parents"]
+    write_trees(output, [clustered(points, each, seed=0) for each in parents])
+    return []
 
 
 FORMATS: dict[str, tuple[str, Format]] = {
-    "onnx": (".onnx", onnx),
-    "torch": (".pt2", torch),
+    **{name: (each.suffix, partial(program, name)) for name, each in RUNTIMES.items()},
+    "safetensors": (".safetensors", safetensors),
     "mmdet": (".pth", mmdet),
     "trees": (".json", trees),
 }
@@ -66,6 +66,7 @@ def run(config: DictConfig, folder: Path) -> None:
     Raises:
         OptionError: an option of `export` has no such value, or is missing.
         MissingPackageError: the format needs packages that are not installed.
+        DisagreementError: the file finds other things than the model; it was not written.
     """
     prepare_process()
     options = plain(config.export)
@@ -77,45 +78,25 @@ def run(config: DictConfig, folder: Path) -> None:
     head = model.only_head(options["head"], "export.head")
     beside = model.path.with_name(f"{model.path.stem}_{head}{suffix}")
     output = Path(options["output"] or beside)
-    write(model, head, output, options)
+    if output.suffix != suffix:
+        raise OptionError(f"export.output={output}: a file of this format ends in {suffix}")
+    told = write(Order(model, head, options, _folders(config)), output)
     print(f"{model.path} -> {output}: stage {model.name}, head {head}, {_megabytes(output)}")
+    print("\n".join(told), end="")
 
 
-def _detector(
-    model: Restored, head: str, options: dict[str, Any], suppress: Survivors
-) -> ExportableDetector:
-    if options["image_size"] is None:
-        raise OptionError(
-            "export.image_size is not set: name the input's height and width, multiples of 32 that "
-            "hold every picture after its resize, such as export.image_size=[800,1344]"
-        )
-    return ExportableDetector(
-        model.stage.detector,
-        model.stage.heads[head],
-        options["image_size"],
-        options["candidates"],
-        suppress,
-        _accepted(model, head, options),
-    )
+def _tried(order: Order, output: Path, line: str) -> list[str]:
+    return [f"tried on {order.pictures.source}: {line} ({output.name}{TRIED})"]
 
 
-def _accepted(model: Restored, head: str, options: dict[str, Any]) -> Acceptance | None:
-    """Which detections the file gives; None: all."""
-    threshold, one_label = options["score_threshold"], options["one_label"]
-    if threshold is None and not one_label:
-        return None
-    return acceptance(model, head, threshold or 0.0, one_label, "export.score_threshold")
-
-
-def _notes(model: Restored, head: str, options: dict[str, Any]) -> dict[str, Any]:
-    """What a file says of itself: label i is category i of the lists."""
-    resize = plain(model.config.stages[model.name].augment)["test"]
-    notes = {"categories": model.categories.plain(), "head": head, "test_transform": resize}
-    notes["accepted"] = {name: options[name] for name in ("score_threshold", "one_label")}
-    if head in model.thresholds:
-        notes["thresholds"] = model.thresholds[head].plain()
-    return notes
+def _folders(config: DictConfig) -> list[str]:
+    """Of the validation pictures, where the command's data are known."""
+    images = OmegaConf.select(config, "data.val.images", throw_on_resolution_failure=False)
+    every = [images] if isinstance(images, str) else list(images or [])
+    return [str(each) for each in every if each is not None]
 
 
 def _megabytes(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.1f} MB"
+    """Of a file and the weights beside it."""
+    parts = {path, path.with_suffix(".bin")} if path.suffix == ".xml" else {path}
+    return f"{sum(part.stat().st_size for part in parts) / 1e6:.1f} MB"

@@ -25,6 +25,7 @@ from bacl.options.ranges import (
     Count,
     HeadName,
     Name,
+    NotNegative,
     Parents,
     Pixels,
     Positive,
@@ -130,16 +131,29 @@ class Predict(TypedDict):
     one_label: bool
 
 
+class ExportTolerance(TypedDict):
+    """Of what a file finds, beside what its model finds."""
+
+    box: NotNegative
+    score: Share
+    unmatched: Share
+    mask: Share
+
+
 class Export(TypedDict):
     """job=export."""
 
-    format: Literal["onnx", "torch", "mmdet", "trees"]
+    format: Literal["onnx", "torch", "openvino", "tensorrt", "safetensors", "mmdet", "trees"]
     output: Text | None
     head: Text | None
     image_size: Size | None
+    max_batch: Annotated[int, Interval(ge=1, le=1000)]
     candidates: Count
     score_threshold: Threshold | None
     one_label: bool
+    pictures: Text | None
+    tried: Annotated[int, Interval(ge=1, le=1000)]
+    tolerance: ExportTolerance
     parents: Parents
 
 

@@ -24,11 +24,11 @@ def test_detections_are_those_of_the_stage(tiny, detections_of, assert_same_dete
     assert stage.detector.postprocess.min_side > 0
     size = (75, 90)  # 96 columns are three cells of stride 32, two of 48
     picture = torch.randint(256, (3, *size), dtype=torch.uint8)
-    model = ExportableDetector(stage.detector, stage.heads["bacl"], (96, 96))
+    model = ExportableDetector(stage.detector, stage.heads["bacl"])
     expected = detections_of(stage, picture, (96, 96), "bacl")
     canvas = torch.zeros(3, 96, 96, dtype=torch.uint8)
     canvas[:, : size[0], : size[1]] = picture
-    outputs = model(canvas, torch.tensor(size))
+    outputs = [output[0] for output in model(canvas[None], torch.tensor([size]))]
     count = int((outputs[1] > 0).sum())
     assert count > 10
     assert_same_detections(Detections(*(each[:count] for each in outputs)), expected)

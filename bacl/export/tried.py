@@ -1,0 +1,71 @@
+"""What is done with a file before it is one: it is loaded again and tried on pictures."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from bacl.data.batch import Detections
+from bacl.export.detection_agreement import Agreement, Tolerance
+from bacl.export.trial_batch import Trial, compared
+from bacl.files.side_by_side import replacing_together
+from bacl.messages.errors import UserError
+
+Finds = Callable[[Trial], list[Detections]]
+"""Detections of each picture of a batch, in pixels of its images."""
+TRIED = ".check.json"
+"""Ends the name of the file with the figures, beside the file itself."""
+
+
+class DisagreementError(UserError):
+    """A file gives other detections than the model that it was made of."""
+
+
+def write_tried(
+    output: Path,
+    write: Callable[[Path], None],
+    opened: Callable[[Path], Finds],
+    model: Finds,
+    batches: Sequence[Trial],
+    source: str,
+    tolerance: Tolerance,
+) -> Agreement:
+    """Write a file, load it again, compare what it finds, and only then give it its name.
+
+    The figures lie beside it as `output`.check.json.
+
+    Args:
+        output: file to write; an earlier one stays where this fails.
+        write: writes it, and what else belongs to it in the same folder.
+        opened: loads it as those do who use it.
+        model: what is expected.
+        batches: to try it on.
+        source: of the pictures, in words.
+        tolerance: what may differ.
+
+    Raises:
+        DisagreementError: more than that differs, or there is nothing to compare.
+    """
+    with replacing_together(output) as inner:
+        write(inner)
+        program = opened(inner)
+        result = compared(map(model, batches), map(program, batches))
+        _check(output, result, source, tolerance)
+        figures = {"pictures_of": source, **result.plain(), "tolerance": asdict(tolerance)}
+        told = json.dumps(figures, indent=1)
+        inner.with_name(f"{inner.name}{TRIED}").write_text(told, encoding="utf-8")
+    return result
+
+
+def _check(output: Path, result: Agreement, source: str, tolerance: Tolerance) -> None:
+    if problems := result.problems(tolerance):
+        raise DisagreementError(
+            f"{output} was not written: loaded again and tried on {source}, it differs from the "
+            f"model in {'; '.join(problems)}. Other limits: export.tolerance"
+        )
+    if not result.expected:
+        raise DisagreementError(
+            f"{output} was not written: the model finds nothing in {source} (by its thresholds), "
+            "so that there is nothing to compare; name pictures with objects of its categories: "
+            "export.pictures=…"
+        )
