@@ -156,12 +156,12 @@ def exports(order: Order, folder: Path) -> Iterator[tuple[str, Path, Callable[[]
         yield "openvino", made, partial(export_openvino, source, order, made)
 
 
-def rows(detector: str, pictures: Path, formats: set[str]) -> Iterator[list[str]]:
+def rows(detector: str, pictures: Path, formats: set[str], fixed: bool) -> Iterator[list[str]]:
     """What agrees, format by format."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = restored(detector, folder, pictures)
-        size = None if model.stage.detector.backbone.any_size else FIXED
+        size = FIXED if fixed or not model.stage.detector.backbone.any_size else None
         order = order_of(model, pictures, size)
         for kind, file, export in exports(order, folder):
             if not formats or kind in formats:
@@ -189,12 +189,12 @@ def cells(find: Callable[[], Agreement]) -> list[str]:
     return [matched, f"{result.box:.1e}", f"{result.score:.1e}", masks]
 
 
-def speeds(detector: str, pictures: Path, formats: set[str]) -> Iterator[list[str]]:
+def speeds(detector: str, pictures: Path, formats: set[str], fixed: bool) -> Iterator[list[str]]:
     """Processor seconds of a picture, of all threads, the least of several."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = restored(detector, folder, pictures)
-        size = None if model.stage.detector.backbone.any_size else FIXED
+        size = FIXED if fixed or not model.stage.detector.backbone.any_size else None
         order = order_of(model, pictures, size)
         one = trials(order.pictures.images, size)[1]
         yield [detector, "the model", seconds(partial(order.finds(model), one))]
@@ -219,6 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("detectors", nargs="*", help="of conf/detector; all by default")
     parser.add_argument("--formats", default="", help="names, with commas; all by default")
+    parser.add_argument("--fixed", action="store_true", help="files of one size: quicker to make")
     parser.add_argument("--speed", action="store_true", help="time them in place of comparing")
     chosen = parser.parse_args()
     every = chosen.detectors or sorted(path.stem for path in (CONF / "detector").glob("*.yaml"))
@@ -229,7 +230,7 @@ def main() -> None:
             write_jpeg(part, f"{folder}/{number}.jpg", quality=95)
         for detector in every:
             found = partial(speeds, detector) if chosen.speed else partial(rows, detector)
-            for row in found(Path(folder), formats):
+            for row in found(Path(folder), formats, chosen.fixed):
                 print(f"| {' | '.join(row)} |", flush=True)
 
 

@@ -27,7 +27,7 @@ class Runtime:
     """From detector, size, path and notes, and its own options."""
     opened: Callable[[Path], Program]
     options: tuple[str, ...] = ()
-    """Of `export`, that only it reads."""
+    """Of `export`, that it reads, too."""
 
     def export(self, order: Order, output: Path) -> Agreement:
         """Write a file, once it has been tried."""
@@ -50,7 +50,7 @@ RUNTIMES = {
     "torch": Runtime(".pt2", survivors, write_program, TorchProgram),
     "openvino": Runtime(".xml", survivors_operator, write_openvino, OpenVINOProgram),
     "tensorrt": Runtime(
-        ".engine", survivors_operator, write_engine, EngineProgram, options=("max_batch",)
+        ".engine", survivors_operator, write_engine, EngineProgram, options=("max_batch", "tried")
     ),
 }
 """By name of the format."""

@@ -75,8 +75,10 @@ program = openvino.compile_model(model, "CPU", {{"INFERENCE_PRECISION_HINT": "f3
     "tensorrt": (
         "import tensorrt\nimport torch",
         """\
-notes = json.load(open({file!r} + ".json"))
-engine = tensorrt.Runtime(tensorrt.Logger()).deserialize_cuda_engine(open({file!r}, "rb").read())
+file = {file!r}
+notes = json.load(open(file + ".json", encoding="utf-8"))
+runtime = tensorrt.Runtime(tensorrt.Logger())
+engine = runtime.deserialize_cuda_engine(open(file, "rb").read())
 context = engine.create_execution_context()""",
         """\
 given = {{"images": torch.from_numpy(images).cuda(), "sizes": torch.from_numpy(sizes).cuda()}}

@@ -19,6 +19,9 @@ MOST_CANDIDATES = 3840
 """Of a layer that takes the best of many: ITopKLayer's limit (TensorRT's documentation)."""
 
 
+DEVICE = "cuda"
+
+
 class EngineError(UserError, RuntimeError):
     """TensorRT refuses the network, or there is no GPU."""
 
@@ -29,6 +32,7 @@ def write_engine(
     path: Path,
     notes: Mapping[str, Any],
     max_batch: int,
+    tried: int,
 ) -> None:
     """Write the engine, in float32, and its notes beside it: `path`.json.
 
@@ -40,6 +44,7 @@ def write_engine(
         path: file to write.
         notes: by name; an engine has no place for them.
         max_batch: pictures of a batch at most.
+        tried: pictures of the batch that it is tried on, which it takes in any case.
 
     Raises:
         MissingPackageError: tensorrt, onnx or onnxscript is not installed.
@@ -56,7 +61,7 @@ def write_engine(
         )
     between = path.with_suffix(".onnx")
     write_onnx(detector, size, between, notes)
-    path.write_bytes(_built(trt, between, size, max_batch))
+    path.write_bytes(_built(trt, between, size, max(max_batch, tried)))
     between.unlink()
     path.with_name(f"{path.name}.json").write_text(
         json.dumps(dict(notes), indent=1), encoding="utf-8"
@@ -106,7 +111,7 @@ class EngineProgram:
 
     def __call__(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         """See `ExportableDetector.forward`; on the CPU."""
-        given = {"images": images.cuda(), "sizes": sizes.cuda()}
+        given = {"images": images.to(DEVICE), "sizes": sizes.to(DEVICE)}
         for name, tensor in given.items():
             self.context.set_input_shape(name, tuple(tensor.shape))
         every = [self.engine.get_tensor_name(n) for n in range(self.engine.num_io_tensors)]
@@ -121,4 +126,4 @@ class EngineProgram:
     def _empty(self, name: str) -> Tensor:
         kinds = {self.trt.float32: torch.float32, self.trt.int64: torch.int64}
         kind = kinds[self.engine.get_tensor_dtype(name)]
-        return torch.empty(tuple(self.context.get_tensor_shape(name)), dtype=kind, device="cuda")
+        return torch.empty(tuple(self.context.get_tensor_shape(name)), dtype=kind, device=DEVICE)

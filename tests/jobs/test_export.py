@@ -254,3 +254,19 @@ def test_trees_group_the_classes_by_their_rows_of_the_classifier(command, tmp_pa
     for tree, parents in zip(trees, [4, 2], strict=True):
         assert (tree == clustered(rows.astype(np.float64), parents, seed=0)).all()
         assert len(set(tree.tolist())) == parents
+
+
+def test_openvino_files_find_the_same_and_their_printed_program_runs(
+    command, finished, picture, tmp_path, capsys
+):
+    openvino = pytest.importorskip("openvino", reason="needs pip install 'bacl[openvino]'")
+    path = tmp_path / "model.xml"
+    chosen = ["export.head=bacl", "export.format=openvino", f"export.output={path}", FIXED]
+    export.run(command(*chosen, f"export.pictures={picture}"), tmp_path)
+    _, program = printed(capsys)
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"model.xml", "model.bin", "model.xml.check.json", picture.name}
+    checkpoint = finished / "classifier" / "final.ckpt"
+    assert_alike(lines_of(program, LOADED_BY_OTHERS), found_by_python(checkpoint, picture))
+    texts = openvino.Core().read_model(path).get_rt_info(["model_info"]).value
+    assert json.loads(texts["head"].astype(str)) == "bacl"
