@@ -24,7 +24,12 @@ def preprocessing(transform: nn.Module, size: ImageSize) -> dict[str, Any]:
     """
     resize = None
     if isinstance(transform, ResizeShortSide):
-        resize = {"short_side": transform.short_sides[0], "max_size": transform.max_size}
+        resize = {
+            "short_side": transform.short_sides[0],
+            "max_size": transform.max_size,
+            "shift": transform.shift,
+            "antialias": transform.antialias,
+        }
     return {
         "colours": "RGB",
         "type": "uint8",

@@ -12,7 +12,7 @@ pixels = np.array(picture.resize((width, height), Image.Resampling.BILINEAR)).tr
 RESIZE = """\
 resize = notes["preprocessing"]["resize"]
 scale = min(resize["max_size"] / max(picture.size), resize["short_side"] / min(picture.size))
-width, height = (max(1, int(side * scale + 0.5)) for side in picture.size)"""
+width, height = (max(1, int(side * scale + resize["shift"])) for side in picture.size)"""
 AS_IT_IS = "width, height = picture.size"
 FIT = """
 fit = min(1, {columns} / width, {rows} / height)
