@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 
 import bacl
+from bacl.assembly import trainer as trainer_module
 from bacl.jobs import export, fit
 
 timm = pytest.importorskip("timm")
@@ -85,6 +87,36 @@ def test_an_exported_program_has_merged_weights(finished_lora, compose_config, t
     program = torch.export.load(path)
     names = [name for name in program.state_dict if "attn.qkv" in name]
     assert {name.rpartition(".")[2] for name in names} == {"weight", "bias"}
+
+
+class Crash(Callback):
+    """Ends the process, as far as a test can, in a step of a stage."""
+
+    def __init__(self, stage, step):
+        self.stage, self.step = stage, step
+
+    def on_train_batch_start(self, trainer, *_):
+        if self.stage in trainer.default_root_dir and trainer.global_step == self.step:
+            raise KeyError("the power is out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["representation", "classifier"])
+def test_a_run_that_is_interrupted_with_features_on_disk_goes_on_without_to_the_bit(
+    command, finished_lora, differing, tmp_path, monkeypatch, stage
+):
+    often, kept = "checkpoint_every_minutes=0.0001", f"cache.folder={tmp_path / 'features'}"
+    watchers = trainer_module.callbacks
+    with monkeypatch.context() as patch:
+        crashing = lambda *args: [*watchers(*args), Crash(stage, 6)]  # noqa: E731
+        patch.setattr(trainer_module, "callbacks", crashing)
+        with pytest.raises(KeyError, match="the power is out"):
+            fit.run(command("lora", often, "cache=features", kept), tmp_path / "run")
+    assert (tmp_path / "run" / stage / "last.ckpt").exists()
+    # The updates train in the first stage, so nothing of it is kept.
+    assert bool(list(tmp_path.glob("features/*/*/*.pt"))) == (stage == "classifier")
+    fit.run(command("lora", often), tmp_path / "run")
+    assert not differing(tmp_path / "run", finished_lora)
 
 
 @pytest.mark.slow

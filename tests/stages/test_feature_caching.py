@@ -32,7 +32,11 @@ def differing(one, other):
 
 
 @pytest.mark.parametrize(
-    ("stage", "overrides"), [("classifier", ()), ("representation", (BACKBONE,))]
+    ("stage", "overrides"),
+    [
+        ("classifier", ()),  # whose pyramid is frozen
+        pytest.param("representation", (BACKBONE,), marks=pytest.mark.slow),
+    ],
 )
 def test_a_training_ends_bit_for_bit_as_without(trained, tmp_path, stage, overrides):
     plain = trained(stage, overrides=overrides)
