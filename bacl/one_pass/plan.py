@@ -19,7 +19,7 @@ from bacl.assembly.stored import CALIBRATION
 from bacl.files.atomic import replacing
 from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError, in_one_line
-from bacl.options.composed import fixed, last_stage, plain
+from bacl.options.composed import fixed, last_stage, plain, without_calls
 from bacl.options.marked import options_with
 from bacl.options.marks import OF_JOB
 
@@ -73,8 +73,8 @@ def identity(folder: Path, config: DictConfig) -> str:
 
 
 def planned(config: DictConfig) -> dict[str, Any]:
-    """What a plan holds of a job's configuration; interpolations are not resolved."""
-    values = plain(config, resolve=False)
+    """What a plan holds of a job's configuration; what options refer to is not resolved."""
+    values = without_calls(config)
     if "heads" in values:  # of a plan that was read
         return values
     heads = values["stages"][last_stage(config)]["heads"]

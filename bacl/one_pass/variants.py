@@ -17,7 +17,7 @@ from bacl.files.atomic import replacing
 from bacl.files.plain_values import MISSING, read_yaml, select
 from bacl.messages.errors import UserError, in_one_line
 from bacl.one_pass.plan import COUNTED
-from bacl.options.composed import plain
+from bacl.options.composed import without_calls
 from bacl.options.marked import node_with
 from bacl.options.marks import AFTER_TRAINING
 
@@ -36,7 +36,7 @@ class PlannedTest:
     @classmethod
     def of(cls, config: DictConfig, overrides: Sequence[str]) -> "PlannedTest":
         """That of a composed command."""
-        values = plain(config, resolve=False)
+        values = without_calls(config)
         paths = [node for text in overrides if (node := _varied(text))]
         nodes = {path: select(values, path) for path in dict.fromkeys(paths)}
         return cls(list(overrides), {p: None if v is MISSING else v for p, v in nodes.items()})

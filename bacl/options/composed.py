@@ -1,15 +1,44 @@
 """Composed configurations as plain values, and what differs between two of them."""
 
+import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.options.marked import is_free
 
+CALL = re.compile(r"\$\{[a-z_]+(\.[a-z_]+)*:")
+"""How a value begins that a resolver gives."""
+
 
 def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
     """The configuration as plain dictionaries and lists, with or without what options refer to."""
     return OmegaConf.to_container(config, resolve=resolve)  # type: ignore[return-value]
+
+
+def without_calls(config: DictConfig) -> dict[str, Any]:
+    """As `plain` without resolving: what options refer to stays, what resolvers give is its value.
+
+    So it can be written, and read where no resolver is.
+    """
+    return _without_calls(config, plain(config, resolve=False))
+
+
+def _without_calls(node: DictConfig, values: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, value in values.items():
+        called = isinstance(value, str) and CALL.match(value) is not None
+        if called or (isinstance(value, dict) and node[key] is not None):
+            each = node[key]
+            inside = isinstance(value, dict) and isinstance(each, DictConfig)
+            found[key] = _without_calls(each, value) if inside else _value(each)
+        else:
+            found[key] = value
+    return found
+
+
+def _value(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def last_stage(config: DictConfig) -> str:

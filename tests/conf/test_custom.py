@@ -9,6 +9,8 @@ from bacl.command.check import wrong_command
 from bacl.command.settled import chosen_by_data, settle
 from bacl.data.builtin.data_set import build
 from bacl.inspection.fitted import CLIP
+from bacl.launchers.one_pass_launcher import without_heads
+from bacl.one_pass.plan import can_be_planned, planned
 from bacl.options.composed import changes, plain
 
 EXPERIMENT = "+experiment=bacl_custom"
@@ -134,3 +136,15 @@ def test_a_layout_that_leaves_it_open_is_told_in_one_line(compose_config, tmp_pa
     (tmp_path / "all.json").write_text("{}")
     (line, *_) = wrong_command(compose_config(EXPERIMENT, f"data.root={tmp_path}"))
     assert line.startswith(f"{tmp_path}: there is one annotation file")
+
+
+def test_jobs_that_differ_in_their_heads_train_together(compose_config, mine):
+    words = ("epochs=2", "image_size=64", f"data.root={mine}")
+    jobs = [
+        compose_config(EXPERIMENT, "trainer=cpu", *words, f"head.loss.alpha={alpha}")
+        for alpha in (0.5, 0.9)
+    ]
+    assert all(can_be_planned(job) for job in jobs)
+    assert without_heads(jobs[0], ["a"]) == without_heads(jobs[1], ["b"])
+    assert planned(jobs[0])["head"]["hallucination"]["categories"] == jobs[0].fitted.categories
+    assert can_be_planned(compose_config("+experiment=bacl_demo"))
