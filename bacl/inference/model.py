@@ -1,9 +1,9 @@
 """A trained model as a function of pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Self, overload
+from typing import TYPE_CHECKING, Self, overload
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from bacl.inference.pictures import Picture, pixels
 from bacl.messages.errors import OptionError, in_one_line, require
 from bacl.options.ranges import Threshold
 from bacl.stages.detection import detect
+
+if TYPE_CHECKING:
+    from bacl.inference.streams import StreamedFrame
 
 
 def load(path: str | PathLike[str], head: str | None = None) -> "Model":
@@ -155,6 +158,41 @@ class Model:
         require("batch_size", size, 1)
         batches = (pictures[start : start + size] for start in range(0, len(pictures), size))
         return [found for batch in batches for found in self._detected(batch, accept)]
+
+    def stream(
+        self,
+        source: str | PathLike[str] | int,
+        threshold: Threshold = 0.0,
+        batch_size: int = 1,
+        one_label: bool = False,
+    ) -> Iterator["StreamedFrame"]:
+        """Detect objects in the frames of a video, one after the other.
+
+        Nothing is read before the first frame is asked for, and the video is closed when the
+        generator is. Of a live source (a camera, an address without an end) the newest frame is
+        taken, whenever the program asks, and others are passed over.
+
+        Args:
+            source: a video file, a camera's number, or an address such as "rtsp://…".
+            threshold: as in a call.
+            batch_size: frames of a file that go through the network together: more of them are
+                faster on a GPU.
+            one_label: as in a call.
+
+        Yields:
+            number, seconds, picture (H, W, 3) uint8 RGB and detections of each frame.
+
+        Raises:
+            PictureError: the video is missing or cannot be opened.
+            OptionError: a value that makes no sense, or thresholds that the checkpoint does not
+                have.
+        """
+        from bacl.inference.streams import streamed  # loads OpenCV
+
+        require("batch_size", batch_size, 1)
+        accept = acceptance(self.restored, self.head, threshold, one_label, "threshold")
+        place = source if isinstance(source, int) else str(source)
+        return streamed(place, lambda pictures: self._detected(pictures, accept), batch_size)
 
     @property
     def batch_size(self) -> int:

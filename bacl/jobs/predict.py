@@ -18,7 +18,7 @@ from bacl.data.batch import Batch, Detections
 from bacl.data.images.image_folder import Collated, Unreadable, find_images
 from bacl.data.images.orientation import UPRIGHT
 from bacl.data.images.traits import Trait, told_traits
-from bacl.data.images.video_source import is_video
+from bacl.data.images.video_source import is_video, without_password
 from bacl.detectors.acceptance import Acceptance
 from bacl.messages.errors import OptionError, UserError
 from bacl.messages.shown import visible
@@ -108,7 +108,7 @@ def run(config: DictConfig, folder: Path) -> None:
 def _source(config: DictConfig, output: Path) -> PictureSource | VideoSource:
     options, given = config.datamodule, config.predict.images
     sizes = options.val_batch_size, options.num_workers
-    if is_video(given) and not Path(str(given)).is_dir():
+    if is_video(given) and not Path(str(given)).is_dir() and not set(str(given)) & set("*?["):
         return VideoSource(given, *sizes)
     return PictureSource(find_images(str(given), excluded=output), *sizes)
 
@@ -198,6 +198,6 @@ def _check(config: DictConfig) -> None:
 def _stem(images: str) -> str:
     """A name for the folder of the results: that of the folder, file or of the pattern's folder."""
     if is_video(images):
-        return source_stem(images)
+        return source_stem(without_password(images))
     parts = [part for part in Path(images).absolute().parts if not set(part) & set("*?[]")]
     return Path(parts[-1]).stem or "all"

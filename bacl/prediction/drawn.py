@@ -60,11 +60,15 @@ class DrawnPictures(ExitStack):
         most: int | None,
     ) -> None:
         super().__init__()
-        self.done = 0
-        """Pictures that were drawn."""
+        self._drawn: list[str] = []
         self._folder, self._source, self._names = folder, source, frozenset(names)
         self._reading, self._look = reading, look
         self._left = len(self._names) if most is None else most
+
+    @property
+    def done(self) -> int:
+        """Pictures that were drawn."""
+        return len(self._drawn)
 
     def __enter__(self) -> Self:
         self._drawings = self.enter_context(Dispensable(f"{self._folder}: not drawn"))
@@ -84,7 +88,7 @@ class DrawnPictures(ExitStack):
             picture = read_picture(self._source / name, self._reading).permute(1, 2, 0).numpy()
             path = self._folder / drawn_name(name, self._names)
             figures.draw_predictions(path, picture, own, self._look.names, self._look.taken)
-            self.done += 1
+            self._drawn.append(name)  # of several threads
 
 
 def drawn_name(name: str, names: Collection[str]) -> str:

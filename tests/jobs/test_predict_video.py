@@ -1,6 +1,7 @@
 """job=predict on videos and live sources, and its files for other tools."""
 
 # ruff: noqa: F811  (fixtures of another module)
+import errno
 import json
 import shutil
 from contextlib import contextmanager
@@ -9,9 +10,11 @@ import cv2
 import pytest
 
 from bacl.data.images.picture_file import PictureError
+from bacl.files.atomic import UnwritableError
 from bacl.jobs import predict
 from bacl.messages.errors import OptionError
 from bacl.prediction import picture_sources
+from bacl.prediction.result_files import ResultFiles
 from bacl.processes.interruption import Interruption
 from tests.jobs.test_predict import checkpoint, command, pictures  # noqa: F401  (fixtures)
 from tests.videos import write_video
@@ -160,6 +163,16 @@ def test_where_nothing_is_accepted_the_best_is_told(command, pictures, tmp_path,
     )
 
 
+def test_a_full_disk_is_one_line_and_leaves_no_results(command, pictures, tmp_path, monkeypatch):
+    def full(self, batch):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ResultFiles, "write", full)
+    with pytest.raises(UnwritableError, match="No space left on device; free some space"):
+        predict.run(command(pictures, *QUICK), tmp_path)
+    assert not list((tmp_path / "out").rglob("*.json"))
+
+
 @contextmanager
 def in_place_of_a_folder(tmp_path):
     (tmp_path / "out").write_text("a file")
@@ -181,7 +194,11 @@ def test_an_output_that_cannot_be_written_is_told_at_once(
 
 @pytest.mark.parametrize(
     ("images", "message"),
-    [("no/clip.mp4", "there is no such file"), ("/", "0 pictures|no such")],
+    [
+        ("no/clip.mp4", "there is no such file"),
+        ("/", "0 pictures|no such"),
+        ("no/*.mp4", "no such file or folder, and no file matches it"),
+    ],
 )
 def test_wrong_sources_are_told_before_any_work(command, tmp_path, images, message):
     source = tmp_path / "empty" if images == "/" else images
