@@ -216,8 +216,8 @@ def restore(run: Run, drops_heads: bool = False) -> None:
     """
     content, stage = load_stage(run.final), run.stage
     run.categories.check(saved_categories(content), run.final)
-    if drops_heads:
-        stage.dropped = set(stage.heads) - finite_heads(content)
+    if drops_heads and (alive := finite_heads(content) & set(stage.heads)):
+        stage.dropped = set(stage.heads) - alive
         known = read_failed_heads(run.folder)
         for name in sorted(stage.dropped):
             stage.failed_heads.note(name, known.get(name, "its weights are no longer finite"))

@@ -45,7 +45,8 @@ def detect(
         failures: takes note of variants that raise an error, of which there are no detections.
     """
     failures = failures or Failures()
-    variants = variants or {name: Variant(name) for name in heads}
+    if variants is None:
+        variants = {name: Variant(name) for name in heads}
     pyramid = detector.pyramid(batch.images, batch.padded_sizes)
     regions = detector.inference_regions(pyramid, batch.sizes)
     found = {}

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from bacl.assembly.rebuilt import restore_alone
 from bacl.assembly.trial import try_to_build
 from bacl.heads.calibration import Uncalibrated
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
+from bacl.losses import BAGS, SoftmaxCrossEntropy
 from bacl.messages.errors import OptionError
 from bacl.messages.shown import as_markdown
 from bacl.one_pass.plan import can_be_planned
@@ -107,3 +109,30 @@ def test_only_the_stage_of_the_heads_is_chosen_from(tiny, auto):
 def test_a_job_that_chooses_trains_for_itself(tiny, auto):
     assert can_be_planned(tiny())
     assert not can_be_planned(auto())
+
+
+@pytest.mark.slow
+def test_contenders_that_fail_are_left_out_with_a_line(auto, tmp_path, monkeypatch):
+    def broken(self, *arguments, **options):
+        raise ValueError("not with these data")
+
+    made = BAGS.__init__
+
+    def refused(self, *arguments, **options):
+        made(self, *arguments, **options)
+        if (
+            torch.get_default_device().type != "meta"
+        ):  # options alone are tried before data are read
+            raise ValueError("not with these data")
+
+    monkeypatch.setattr(SoftmaxCrossEntropy, "forward", broken)
+    monkeypatch.setattr(BAGS, "__init__", refused)
+    fit.run(auto(), tmp_path)
+    lost = told(tmp_path)["left_out"]
+    assert set(lost) == {"softmax", "bags"}
+    assert lost["softmax"] == "ValueError: not with these data at step 0"
+    assert "not with these data" in lost["bags"]
+    text = (tmp_path / "choice.md").read_text()
+    assert "- Left out: softmax: ValueError: not with these data at step 0" in text
+    assert not {"softmax", "bags"} & set(told(tmp_path)["variants"])
+    assert (tmp_path / "DONE").exists()
