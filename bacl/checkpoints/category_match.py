@@ -83,13 +83,10 @@ class _Lookup:
 
     def __init__(self, names: Sequence[str | None]) -> None:
         self.names = [name for name in names if name is not None]
-        self.exact = {name: row for row, name in enumerate(names) if name is not None}
-        counted = Counter(map(normalised, self.names))
-        self.alike = {
-            normalised(name): row
-            for name, row in self.exact.items()
-            if counted[normalised(name)] == 1
-        }
+        rows = [(row, name) for row, name in enumerate(names) if name is not None]
+        same, alike = Counter(self.names), Counter(map(normalised, self.names))
+        self.exact = {name: row for row, name in rows if same[name] == 1}
+        self.alike = {normalised(name): row for row, name in rows if alike[normalised(name)] == 1}
 
     def found(self, name: str) -> int | None:
         return self.exact.get(name, self.alike.get(normalised(name)))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from bacl.checkpoints.category_match import CategoryMatch
@@ -47,6 +48,8 @@ class DetectorStart:
         for key, theirs in trained.detector.items():
             if key not in own:
                 start.left_out[key] = "this detector has no such part"
+            elif own[key].dtype == torch.bool:
+                start.left_out[key] = "says something of its own categories"
             elif key in makers:
                 start._make(key, theirs, makers[key])
             elif told := unusable(theirs, own[key], key, converts=True):

@@ -158,6 +158,21 @@ def test_the_backbones_own_weights_are_not_asked_for(tiny, trained):
     build_parts(config, "representation", pretrained=True)
 
 
+def test_whose_boxes_are_blended_is_a_matter_of_the_data(new, trained, tmp_path):
+    cab = "+box_regression@detector.box_regression=cab"
+    path, old = trained(cab)
+    assert old.detector.box_regression.blended.all()
+    old.detector.box_regression.blended.fill_(False)
+    save_stage(path, old.detector, old.live_heads, OLD, load_stage(path)["config"])
+    others = Categories([1, 2, 3], ["fork", "cup", "knife"])
+    stage, start, _ = new(others, tmp_path, cab, f"detector.init_from={path}")
+    start.take(stage, others, tmp_path)
+    assert stage.detector.box_regression.blended.all()
+    assert torch.equal(
+        stage.detector.box_regression.shared.weight, old.detector.box_regression.shared.weight
+    )
+
+
 def check(config, folder):
     starts = {name: Start.of(config, folder, name) for name in chosen_stages(config)}
     check_starts(config, starts)
