@@ -1,5 +1,6 @@
 """Whether the values of a configuration from a file can be built of: no code, no files, no end."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ COUNTS = "bacl.data.statistics.CategoryStatistics"
 """What counts categories in a file; no file's node of it is used."""
 LARGEST = 10_000_000
 """Of a number that is no seed: no size or count of a model is near it."""
+SELECTED = re.compile(r"\$\{oc\.select:[\w.]+,\d{1,6}\}")
+"""What stands for another option of the same configuration, or a number where it has none."""
 LONGEST_SIDE = 8192
 """Of a whole number in a transform, where it may be a side of all pictures."""
 
@@ -121,6 +124,7 @@ class _Check:
             return None if path.endswith("seed") or abs(value) <= largest else f"above {largest:,}"
         if not isinstance(value, str):
             return f"{written(value)} is no value of a configuration"
+        value = SELECTED.sub("", value) if self.refers else value
         if "${" in value and not (self.refers and ":" not in value):
             return f"{written(value)} is text, where a saved configuration has the value"
         if set(value) & set("/\\:"):

@@ -3,7 +3,7 @@
 import pytest
 
 from bacl.messages.errors import UserError
-from bacl.one_pass.plan import PlannedJob, read_plan, write_plan
+from bacl.one_pass.plan import PlannedJob, can_be_planned, read_plan, write_plan
 
 ENTRY = "{folder: %s, overrides: [], config: %s, waiting: true, identity: x}"
 CONFIG = "{name: a, head: {}, heads: %s, report: {}}"
@@ -54,3 +54,19 @@ def test_a_planned_head_that_refers_to_nothing(tiny, tmp_path, head):
     path.write_text(path.read_text().replace("${head}", head), encoding="utf-8")
     with pytest.raises(UserError, match="damaged"):
         _ = [job.completed(config) for job in read_plan(path.parent)]
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("${oc.select:fitted.categories,8}", True),
+        ("${seed}", True),
+        ("${oc.env:HOME,8}", False),
+        ("${oc.select:fitted.categories,99999999}", False),
+        ("${oc.select:fitted.categories,8}/etc", False),
+    ],
+)
+def test_what_a_planned_head_may_refer_to(tiny, value, fits):
+    config = tiny()
+    config.head.hallucination.categories = value
+    assert can_be_planned(config) is fits
