@@ -28,6 +28,7 @@ LIBRARIES = {
     "wandb": {"loggers"},
     "timm": {"detectors.timm_models"},
     "cv2": {"data.images.video", "reporting.video_file"},
+    "safetensors": {"rebalance", "detectors.weights"},
     "matplotlib": {"reporting", "data.builtin.glyphs"},
 }
 

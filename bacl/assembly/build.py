@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.assembly.instantiate import instantiate
-from bacl.detectors.region_detector import RegionDetector
+from bacl.detectors.any_detector import Detector
 from bacl.heads import Classifier, Head
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
@@ -43,17 +43,18 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
 
 def build_parts(
     config: DictConfig, name: str, pretrained: bool
-) -> tuple[RegionDetector, dict[str, Head]]:
+) -> tuple[Detector, dict[str, Head]]:
     """The detector and the heads of a stage before the stage freezes anything.
 
     Raises:
         OptionError: a part refuses its options; that of a head begins with the head's path.
     """
     detector_node = config.detector.copy()
-    if not pretrained or detector_node.get("init_from") is not None:
+    anew = not pretrained or detector_node.get("init_from") is not None
+    if anew and "backbone" in detector_node:
         detector_node.backbone.weights = None
     torch.manual_seed(config.seed)
-    detector = instantiate(detector_node, RegionDetector)
+    detector = instantiate(detector_node, Detector)
     calibration = plain(config).get("calibration")
     heads = {}
     for head, node in config.stages[name].heads.items():

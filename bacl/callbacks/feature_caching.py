@@ -16,7 +16,7 @@ from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.batch import padded_sides
 from bacl.data.datamodule import DetectionDataModule, data_of
 from bacl.detectors.kept_features import FrozenPart, KeptFeatures, bytes_of
-from bacl.detectors.region_detector import COMPUTED
+from bacl.detectors.region_detector import COMPUTED, that_sees_pictures
 from bacl.files.disk_space import in_words
 from bacl.files.shared_room import room_in, size_of
 from bacl.messages.errors import OptionError
@@ -53,9 +53,10 @@ class FeatureCaching(Callback):
             OptionError: its detector's features depend on the rest of a batch, or its augmentation
                 never makes the same picture again.
         """
-        if any_trains(stage.detector.backbone):
+        detector = that_sees_pictures(stage.detector, "cache=features")
+        if any_trains(detector.backbone):
             return False
-        if not stage.detector.each_alone:
+        if not detector.each_alone:
             raise OptionError(
                 "cache=features: what this detector makes of a picture depends on the size of the "
                 "others in its batch: detector.each_alone=true (also the results change a little)"
@@ -94,7 +95,7 @@ class FeatureCaching(Callback):
         self._end(cast(DetectionStage, pl_module))
 
     def _begin(self, trainer: Trainer, stage: DetectionStage) -> None:
-        detector = stage.detector
+        detector = that_sees_pictures(stage.detector, "cache=features")
         if any_trains(detector.backbone):
             rank_zero_info("cache=features: the backbone trains in this stage, nothing is kept")
             return
@@ -113,7 +114,7 @@ class FeatureCaching(Callback):
         detector.features = self._kept
 
     def _end(self, stage: DetectionStage) -> None:
-        stage.detector.features = COMPUTED
+        that_sees_pictures(stage.detector, "cache=features").features = COMPUTED
         self._open.close()
         if self._kept is not None:
             rank_zero_info(

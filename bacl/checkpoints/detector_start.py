@@ -11,9 +11,9 @@ from bacl.checkpoints.category_match import CategoryMatch
 from bacl.checkpoints.category_rows import boxes_by_category, masks_by_category
 from bacl.checkpoints.handover import CheckpointError
 from bacl.checkpoints.trained_detector import TrainedDetector
+from bacl.detectors.any_detector import Detector
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.mask_head import PlainMaskPredictor
-from bacl.detectors.region_detector import RegionDetector
 from bacl.files.state_dicts import not_finite, several, unusable
 
 COUNTER = "num_batches_tracked"
@@ -34,7 +34,7 @@ class DetectorStart:
 
     @classmethod
     def of(
-        cls, detector: RegionDetector, trained: TrainedDetector, match: CategoryMatch
+        cls, detector: Detector, trained: TrainedDetector, match: CategoryMatch
     ) -> "DetectorStart":
         """Compare a trained detector with one that is to start from it; nothing is loaded.
 
@@ -69,7 +69,7 @@ class DetectorStart:
         else:
             self.state[key] = made
 
-    def check(self, detector: RegionDetector, trained: TrainedDetector, source: str) -> None:
+    def check(self, detector: Detector, trained: TrainedDetector, source: str) -> None:
         """Refuse a start that is none: of another backbone, or without what does not train.
 
         Args:
@@ -91,7 +91,7 @@ class DetectorStart:
 
 
 def _makers(
-    detector: RegionDetector, trained: TrainedDetector, match: CategoryMatch
+    detector: Detector, trained: TrainedDetector, match: CategoryMatch
 ) -> Iterator[tuple[str, Make]]:
     """What makes the tensors that depend on categories, by name."""
     own = detector.state_dict()

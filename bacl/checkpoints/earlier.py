@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bacl.detectors.region_detector import FIRST
+from bacl.detectors.any_detector import FIRST
 
 PARTS = ("predictor.", "criterion.", "hallucination.")
 """What the names of a single classifier's state began with."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from bacl.detectors.region_detector import FIRST
+from bacl.detectors.any_detector import FIRST
 from bacl.losses import ClassificationLoss
 
 State = Mapping[str, Tensor]

@@ -46,6 +46,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
     sweeps = any(text.startswith("+sweep=") for text in given)
     keyed = [text.lstrip("+") for text in given]
     jobs = [text.removeprefix("job=") for text in keyed if text.startswith("job=")]
+    if jobs[-1:] == ["rebalance"] and not any(text.startswith("experiment=") for text in keyed):
+        given = ["+experiment=rebalance", *given]  # what it trains on is said there
     if sweeps and "report" not in jobs[-1:]:
         # The sweep's file says how it is launched.
         return ["--multirun", *[text for text in given if text not in MULTIRUN]]

@@ -2,6 +2,7 @@
 
 JOBS = {
     "fit": "bacl.jobs.fit",
+    "rebalance": "bacl.jobs.rebalance",
     "test": "bacl.jobs.test",
     "predict": "bacl.jobs.predict",
     "import": "bacl.jobs.import_checkpoint",
@@ -14,5 +15,5 @@ JOBS = {
 }
 STARTED_BY_LAUNCHERS = {"fit_group": "bacl.jobs.fit_group", "test_group": "bacl.jobs.test_group"}
 """Jobs that nobody asks for by name."""
-TRAINING = {"fit", "fit_group"}
+TRAINING = {"fit", "fit_group", "rebalance"}
 """Jobs whose folder is a run."""

@@ -65,8 +65,10 @@ class Target:
 class Batch:
     """Images padded to one shape, with their targets."""
 
-    images: Tensor
-    """(B, 3, H, W) float32, normalised; H and W are multiples of `STRIDE`; zero in the padding."""
+    images: Any
+    """(B, 3, H, W) float32, normalised; H and W are multiples of `STRIDE`; zero in the padding. For
+    a detector that sees no pictures, what its `pyramid` takes, with a tensor's `to`, `cpu` and
+    `pin_memory`."""
     targets: list[Target]
     """One per image, in order."""
 

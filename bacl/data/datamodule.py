@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
@@ -99,7 +99,7 @@ class DetectionDataModule(LightningDataModule):
             reading=Reading(orientation, max_pixels),
             outside_links=outside_links,
         )
-        self._loader = partial(
+        self.loader = partial(
             batch_loader,
             num_workers=self.num_workers,
             pin_memory=pin_memory,
@@ -159,19 +159,19 @@ class DetectionDataModule(LightningDataModule):
         if self._resumed is not None:
             self._batches.go_on(self._resumed)
             self._resumed = None
-        return self._loader(self.train_set, self._batches, persistent=self.num_workers > 0)
+        return self.load(self.train_set, self._batches, persistent=self.num_workers > 0)
 
     def observed_dataloader(self) -> DataLoader:
         """This process' share of an epoch of training `Batch`es, to look at beside any training."""
         batches = self._training_batches(num_processes(), process_rank())
-        return self._loader(self.train_set, batches, persistent=False)
+        return self.load(self.train_set, batches)
 
     def val_dataloader(self) -> DataLoader:
         """This process' share of the validation images."""
         share = EvaluationBatches(
             self.val_set, self.val_batch_size, num_processes(), process_rank()
         )
-        return self._loader(self.val_set, share)
+        return self.load(self.val_set, share)
 
     def object_dataloader(self) -> DataLoader:
         """This process' share of the images with objects that are trained on, each once and alone.
@@ -182,7 +182,19 @@ class DetectionDataModule(LightningDataModule):
         images = self._dataset(self.train_table, folders, transform, keep_empty=True)
         chosen = np.isin(images.records, images.selection.with_objects)
         own = np.flatnonzero(chosen)[process_rank() :: num_processes()]
-        return self._loader(images, [[index] for index in own.tolist()])
+        return self.load(images, [[index] for index in own.tolist()])
+
+    def load(
+        self, images: DetectionDataset, batches: Iterable[list[Any]], persistent: bool = False
+    ) -> DataLoader:
+        """A loader of the `Batch`es of some of the module's images.
+
+        Args:
+            images: indexed by the batches.
+            batches: of indices, or of (index, key).
+            persistent: keep the workers after the last batch.
+        """
+        return self.loader(images, batches, persistent=persistent)
 
     def check(self, processes: int) -> None:
         """Refuse, before any of them starts, what so many processes cannot share.

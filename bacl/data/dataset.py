@@ -144,7 +144,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
             record = int(self.records[index])
             sample = None if self._named[record] else self._transformed(self._load(record))
             if sample is not None:
-                return sample["image"].as_subclass(Tensor), self._target(record, sample)
+                return sample["image"].as_subclass(Tensor), self.target(record, sample)
             index = self._random_index()
         raise NothingToTrainOnError(
             f"{self.table.source}: {MAX_DRAWS} samples in a row lost all their objects in the "
@@ -184,7 +184,8 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
     def _load(self, record: int) -> RawSample:
         return RawSample.of(self.table, record, self.files.load(record))
 
-    def _target(self, record: int, sample: Sample) -> Target:
+    def target(self, record: int, sample: Sample) -> Target:
+        """The target of an image of the table, with the objects that a sample of it has."""
         table, masks = self.table, sample.get("masks")
         height, width = sample["image"].shape[-2:]
         original_height, original_width = table.image_sizes[record].tolist()

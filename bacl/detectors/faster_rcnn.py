@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bacl.data.batch import Target
+from bacl.detectors.any_detector import FIRST, NOTHING_ELSE, ImageRegions, Regions
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
@@ -26,14 +27,7 @@ from bacl.detectors.levels import (
 from bacl.detectors.mask_branch import MaskBranch
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
-from bacl.detectors.region_detector import (
-    FIRST,
-    NOTHING_ELSE,
-    ImageRegions,
-    Pool,
-    RegionDetector,
-    Regions,
-)
+from bacl.detectors.region_detector import Pool, RegionDetector
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
 from bacl.detectors.transfers import Awaited

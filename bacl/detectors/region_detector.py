@@ -1,23 +1,20 @@
-"""What detectors that classify regions share: backbone, pyramid, proposals, and the hand-over.
+"""What detectors that find regions in a pyramid share: backbone, pyramid and proposals.
 
 B: images. P: proposals of an image. C: foreground classes; label C is background. D: width of an
 RoI feature.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from torch import Tensor, nn
 
-from bacl.data.batch import Detections, Target
+from bacl.detectors.any_detector import Detector, ImageRegions
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.each_alone import Maps, each_alone
 from bacl.detectors.fpn import Pyramid
-from bacl.detectors.levels import ExtraBoxes, Level, TrainingLevel
-from bacl.detectors.mask_branch import MaskBranch
-from bacl.detectors.postprocess import Postprocess
+from bacl.detectors.levels import Level
 from bacl.detectors.proposals import Proposals
 from bacl.detectors.roi_pooling import RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
@@ -25,41 +22,11 @@ from bacl.detectors.scaled_parameters import ScaledParameters
 from bacl.messages.errors import OptionError
 
 Pool = Callable[[Tensor], Tensor]
-FIRST = "first"
-"""Name of a detector's first level; a Faster R-CNN has no other."""
-NOTHING_ELSE: Mapping[Hashable, ExtraBoxes] = {}
 Features = Callable[["RegionDetector", Tensor], Maps]
 """Where the pyramid of pictures (b, 3, h, w) that are computed by themselves comes from."""
 
 
-@dataclass(slots=True)
-class Regions:
-    """What one training step hands to the classifier heads."""
-
-    levels: Sequence[TrainingLevel]
-    """In the order of the detector's `level_weights`."""
-    losses: dict[str, Tensor]
-    """Scalars "rpn_objectness", "rpn_box", "box" and, with a mask branch, "mask", in float32,
-    always with a graph."""
-
-
-@dataclass(slots=True)
-class ImageRegions:
-    """One image's proposals at inference, all that detections depend on but the classifier."""
-
-    levels: Sequence[Level]
-    """In the order of the detector's `level_weights`, of P RoIs each."""
-    deltas: Tensor
-    """(P, 4 C) float32, the last level's box regression of every class, or (P, 4), one for all."""
-
-    @property
-    def proposals(self) -> Tensor:
-        """(P, 4) float32 in pixels of the network's input: the last level's boxes."""
-        (boxes,) = self.levels[-1].boxes
-        return boxes
-
-
-class RegionDetector(nn.Module, ABC):
+class RegionDetector(Detector, ABC):
     """Backbone, pyramid and proposals; a subclass turns proposals into regions and boxes.
 
     Args:
@@ -76,20 +43,10 @@ class RegionDetector(nn.Module, ABC):
         OptionError: anchors, or pooling, of other strides than the pyramid has.
     """
 
-    level_weights: Mapping[str, float]
-    """Name of each level, for which a head has a classifier, and the weight of its losses."""
     box_head: nn.Module
     """RoI feature extractor, or one per level."""
     box_regression: nn.Module
     """Box regression, or one per level."""
-    postprocess: Postprocess
-    mask: MaskBranch | None
-    """Of a detector that segments what it detects."""
-    init_from: str | None
-    """A trained detector of any categories that the first training starts from, in place of the
-    backbone's weights: a file, or torchvision's name of published ones."""
-    init_names: Mapping[str, str]
-    """Names of categories in the data by names in that detector, where they differ."""
 
     def __init__(
         self,
@@ -101,14 +58,11 @@ class RegionDetector(nn.Module, ABC):
         pooling: RoIPooling,
         each_alone: bool = False,
     ) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.feature_dim = feature_dim
+        super().__init__(num_classes, feature_dim)
         self.backbone = backbone
         self.fpn = fpn(backbone.channels)
         self.rpn = rpn(self.fpn.channels)
         self.pooling = pooling
-        self.mask = None
         self._each_alone = each_alone
         self.features: Features = COMPUTED
         self.strides = self.fpn.strides(backbone.strides)
@@ -148,29 +102,10 @@ class RegionDetector(nn.Module, ABC):
         """What of the backbone trains otherwise than the rest of the detector."""
         return self.backbone.scaled_parameters()
 
-    @abstractmethod
-    def training_regions(
-        self,
-        pyramid: Sequence[Tensor],
-        targets: Sequence[Target],
-        extra: Mapping[Hashable, ExtraBoxes] = NOTHING_ELSE,
-    ) -> Regions:
-        """Sampled RoIs, their features, and the losses that do not depend on a classifier.
-
-        Args:
-            pyramid: what `pyramid` returned.
-            targets: one per image; images without objects are welcome.
-            extra: boxes whose features are wanted too, by what wants them; the RoIs' features do
-                not depend on them, not even by rounding.
-
-        Anchors and RoIs are drawn with torch's global generator.
-        """
-
-    @abstractmethod
-    def inference_regions(
-        self, pyramid: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
-    ) -> list[ImageRegions]:
-        """Proposals, features and deltas per image; `sizes` are (height, width) inside padding."""
+    @property
+    def extractor(self) -> Mapping[str, nn.Module]:
+        """See `Detector.extractor`."""
+        return {"backbone": self.backbone, "fpn": self.fpn, "box_head": self.box_head}
 
     @abstractmethod
     def fixed_regions(
@@ -236,44 +171,19 @@ class RegionDetector(nn.Module, ABC):
         own = Proposals([boxes], [proposals.logits[image]])
         return Level(features, [boxes], pool, encode, regress, own.objectness)
 
-    def detect(
-        self,
-        regions: ImageRegions,
-        probabilities: Tensor,
-        size: tuple[int, int],
-        postprocess: Postprocess | None = None,
-    ) -> Detections:
-        """Detections of one image in pixels of the network's input.
 
-        Args:
-            regions: one of `inference_regions`.
-            probabilities: (P, C + 1) from a head, background last.
-            size: (height, width) of the image inside its padding.
-            postprocess: in place of the detector's own.
-        """
-        (detections,) = self.detect_together([regions], [probabilities], [size], postprocess)
-        return detections
+def that_sees_pictures(detector: Detector, asked: str) -> RegionDetector:
+    """The detector, if it makes its features of pictures itself.
 
-    def detect_together(
-        self,
-        regions: Sequence[ImageRegions],
-        probabilities: Sequence[Tensor],
-        sizes: Sequence[tuple[int, int]],
-        postprocess: Postprocess | None = None,
-    ) -> list[Detections]:
-        """What `detect` gives for each of several images; a GPU is waited for less often."""
-        select = postprocess or self.postprocess
-        proposals, deltas = [each.proposals for each in regions], [each.deltas for each in regions]
-        return select.together(proposals, deltas, probabilities, sizes)
-
-    def segment(
-        self,
-        pyramid: Sequence[Tensor],
-        detections: Sequence[Detections],
-        targets: Sequence[Target],
-    ) -> Sequence[Detections]:
-        """The images' detections, as `detect` returned them, with masks if there is a branch."""
-        return detections if self.mask is None else self.mask.segment(pyramid, detections, targets)
+    Raises:
+        OptionError: it is given features that another toolkit's detector has made.
+    """
+    if not isinstance(detector, RegionDetector):
+        raise OptionError(
+            f"{asked}: this model is no detector by itself: it classifies features that another "
+            "toolkit's detector has made; its weights are in that one's file (balanced.pth)"
+        )
+    return detector
 
 
 def _compute(detector: RegionDetector, images: Tensor) -> Maps:

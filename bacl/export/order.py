@@ -10,6 +10,7 @@ from bacl.assembly.accepting import acceptance
 from bacl.assembly.rebuilt import Restored
 from bacl.data.batch import Detections
 from bacl.detectors.acceptance import Acceptance
+from bacl.detectors.region_detector import RegionDetector, that_sees_pictures
 from bacl.export.detection_agreement import Agreement, Tolerance
 from bacl.export.detector import ExportableDetector
 from bacl.export.notes import notes_of
@@ -20,6 +21,8 @@ from bacl.export.trial_pictures import TrialPictures, trial_pictures
 from bacl.export.tried import Finds, write_tried
 from bacl.inference.computing import as_in_a_job
 from bacl.options.composed import plain
+
+ASKED = "job=export"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Order:
     """The section `export` of the configuration."""
     folders: Sequence[str] = ()
     """Of validation pictures that may be there."""
+
+    @property
+    def detector(self) -> RegionDetector:
+        """The model's."""
+        return that_sees_pictures(self.model.stage.detector, ASKED)
 
     @cached_property
     def size(self) -> ImageSize:
@@ -63,21 +71,22 @@ class Order:
         more["accepted"] = {name: self.options[name] for name in ("score_threshold", "one_label")}
         if head in model.thresholds:
             more["thresholds"] = model.thresholds[head].plain()
-        return notes_of(model.stage.detector, model.augmentation.test, self.size, more)
+        return notes_of(self.detector, model.augmentation.test, self.size, more)
 
     def exportable(self, suppress: Survivors) -> ExportableDetector:
         """The detector with the head, for a tracer."""
         stage, candidates = self.model.stage, self.options["candidates"]
         rules = candidates, suppress, self.accept
-        return ExportableDetector(stage.detector, stage.heads[self.head], *rules)
+        return ExportableDetector(self.detector, stage.heads[self.head], *rules)
 
     def finds(self, model: Restored) -> Finds:
         """What the head of a model like this one finds, as job=predict has it."""
 
         def found(trial: Trial) -> list[Detections]:
             stage = model.stage
+            detector = that_sees_pictures(stage.detector, ASKED)
             with as_in_a_job():
-                return trial.expected(stage.detector, stage.live_heads[self.head], self.accept)
+                return trial.expected(detector, stage.live_heads[self.head], self.accept)
 
         return found
 

@@ -21,6 +21,7 @@ from bacl.assembly.trainer import prepare_process, single_device_trainer
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import padded_sides
 from bacl.data.lvis import RELEASES
+from bacl.detectors.region_detector import that_sees_pictures
 from bacl.messages.errors import OptionError
 from bacl.reporting.cost_table import CostRow, cost_markdown, cost_table
 from bacl.runs.folder import environment, write_text
@@ -78,6 +79,7 @@ def measure(
     config: DictConfig, name: str, stage: DetectionStage, trainer: Trainer
 ) -> list[CostRow]:
     """One row for each head and, with synthetic scores, each number of candidates."""
+    detector = that_sees_pictures(stage.detector, "job=cost")
     counted = {head: _count(config, name, stage, head) for head in stage.heads}
     counts = [None] if config.checkpoint else list(config.cost.candidates)
     heads = [(head, count) for head in stage.heads for count in counts]
@@ -85,7 +87,7 @@ def measure(
     subjects = {key: Subject(stage.heads[key[0]], key[1]) for key in heads}
     with trainer.precision_plugin.forward_context():
         images = _images(config, name, trainer)
-        times = time_images(stage.detector, subjects, images, config.cost.warm_up)
+        times = time_images(detector, subjects, images, config.cost.warm_up)
     return [CostRow(key[0], *counted[key[0]], times[key]) for key in heads]
 
 
@@ -96,7 +98,8 @@ def _count(
     detector, heads = build_parts(config, name, pretrained=False)
     trained = count_parameters(stage.detector, stage.heads[head]).learnable
     size = tuple(config.cost.size)
-    work = count_multiply_adds(detector, heads[head], size, config.cost.rois)
+    counted = that_sees_pictures(detector, "job=cost")
+    work = count_multiply_adds(counted, heads[head], size, config.cost.rois)
     return count_parameters(detector, heads[head]), trained, work
 
 

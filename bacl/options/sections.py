@@ -179,7 +179,7 @@ class Model(TypedDict):
     """What a model is built from."""
 
     detector: OfModel[
-        Annotated[Any, Part("bacl.detectors.region_detector.RegionDetector", marked=DETECTORS)]
+        Annotated[Any, Part("bacl.detectors.any_detector.Detector", marked=DETECTORS)]
     ]
     metric: OfModel[
         Annotated[Any, Part("bacl.evaluation.average_precision.AveragePrecision", factory=True)]
@@ -239,6 +239,10 @@ class Configuration(Model):
     report: OfJob[Free[OfModel[Report]]]
     cache: InCommon[Free[Annotated[Any, Part("lightning.pytorch.callbacks.Callback")] | None]]
     """What is kept of a training, for it and others."""
+    rebalance: NotRequired[
+        Annotated[Any, Part("bacl.rebalance.adapter.Adapter"), ReadBy(("rebalance",))]
+    ]
+    """The other toolkit's detector."""
     choice: Free[Annotated[Any, Part("bacl.runs.head_choice.HeadChoice")] | None]
     """Of one of the heads, once all are trained."""
     thresholds: Annotated[
@@ -247,7 +251,7 @@ class Configuration(Model):
                 Free[Annotated[Any, Part("bacl.evaluation.thresholds.objectives.Objective")]]
             ]
         ],
-        ReadBy(("fit", "test")),
+        ReadBy(("fit", "rebalance", "test")),
     ]
     """Of scores: what they are best for."""
     cost: Annotated[Free[Cost], ReadBy(("cost",))]
@@ -256,6 +260,8 @@ class Configuration(Model):
     export: Annotated[Free[Export], ReadBy(("export",))]
     sweep: NotRequired[NamesNoFolder[Mapping[str, Any]]]
     """Many runs, of which each has a name."""
+    adapter: NotRequired[DescribesAll[Never]]
+    """A group alone: its files are of `rebalance` and of what goes by it."""
     criterion: NotRequired[NamesNoFolder[Never]]
     """A group alone: its files are of `choice`."""
     epochs: NotRequired[Trains[Count]]

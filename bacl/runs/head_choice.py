@@ -70,8 +70,11 @@ class HeadChoice:
         self.calibrated = calibrated
         self.calibrations = {name: each.eval() for name, each in calibrations.items()}
 
-    def choose(self, run: Run, config: DictConfig, found: Mapping[str, Evaluation]) -> None:
+    def choose(self, run: Run, config: DictConfig, found: Mapping[str, Evaluation]) -> str:
         """Choose, tell why, write what is chosen as the run's final.ckpt; every process calls it.
+
+        Returns:
+            The head's name, or that of a head and of a calibration with WITH between them.
 
         Args:
             run: of the last stage, finished.
@@ -93,6 +96,7 @@ class HeadChoice:
         part = next(iter(found.values())).part
         results = ChoiceResults(last, untried, part, lost(run.stage))
         self._conclude(run, config, results, {**found, **more}[results.decision.chosen])
+        return results.decision.chosen
 
     def _choice(
         self,

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from bacl.data.batch import Batch
 from bacl.data.datamodule import data_of
-from bacl.detectors.region_detector import RegionDetector
+from bacl.detectors.any_detector import Detector
 from bacl.heads import Head
 from bacl.heads.predictors import class_module
 from bacl.processes.distributed import sum_over_processes
@@ -53,7 +53,7 @@ class FromPrototypes(Callback):
 
 @torch.no_grad()
 def feature_sums(
-    detector: RegionDetector, batches: Iterable[Batch], device: torch.device
+    detector: Detector, batches: Iterable[Batch], device: torch.device
 ) -> list[Tensor]:
     """Sums of the features of each class's annotated boxes over all processes.
 

@@ -17,7 +17,7 @@ from bacl.checkpoints.handover import (
     load_stage,
     saved_categories,
 )
-from bacl.detectors.region_detector import RegionDetector
+from bacl.detectors.any_detector import Detector
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import ClassifierInit
@@ -167,18 +167,19 @@ class Start:
                 f"prototypes: stages.{self.stage}.init.classifier=fresh"
             )
 
-    def _frozen_without_weights(self, detector: RegionDetector) -> list[str]:
+    def _frozen_without_weights(self, detector: Detector) -> list[str]:
         """Parts of an extractor that have no weights of their own and are frozen.
 
         At least in part; but a backbone's first stages may be frozen as drawn.
         """
-        parts = {"detector.fpn": detector.fpn, "detector.box_head": detector.box_head}
+        parts = dict(detector.extractor)
+        backbone = parts.pop("backbone", None)
         frozen = [
-            name
+            f"detector.{name}"
             for name, part in parts.items()
             if not all(parameter.requires_grad for parameter in part.parameters())
         ]
-        random = self.weights is None and not any_trains(detector.backbone)
+        random = backbone is not None and self.weights is None and not any_trains(backbone)
         return ["detector.backbone"] * random + frozen
 
     def check_hand_over(self, stages: Mapping[str, DetectionStage], counted: bool = True) -> None:

@@ -27,7 +27,7 @@ from bacl.checkpoints.handover import (
 )
 from bacl.checkpoints.whole_files import Restoring, not_restored
 from bacl.data.datamodule import DetectionDataModule
-from bacl.detectors.region_detector import RegionDetector
+from bacl.detectors.any_detector import Detector
 from bacl.files.atomic import remove
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
@@ -184,7 +184,7 @@ def train(run: Run) -> None:
 @rank_zero_only
 def save(
     folder: Path,
-    detector: RegionDetector,
+    detector: Detector,
     heads: Mapping[str, Head],
     categories: Categories,
     config: DictConfig,

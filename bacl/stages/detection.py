@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from bacl.data.batch import Batch, Detections, Target
+from bacl.detectors.any_detector import Detector, ImageRegions
 from bacl.detectors.postprocess import Postprocess
-from bacl.detectors.region_detector import ImageRegions, RegionDetector
 from bacl.heads import Calibration, Head
 from bacl.heads.failures import Failures
 
@@ -27,7 +27,7 @@ class Variant:
 
 @torch.no_grad()
 def detect(
-    detector: RegionDetector,
+    detector: Detector,
     heads: Mapping[str, Head],
     batch: Batch,
     variants: Mapping[str, Variant] | None = None,
@@ -68,7 +68,7 @@ def detect(
 
 
 def _classified(
-    detector: RegionDetector,
+    detector: Detector,
     head: Head,
     variant: Variant,
     regions: Sequence[ImageRegions],

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from bacl.data.batch import Batch
-from bacl.detectors.region_detector import RegionDetector
+from bacl.detectors.any_detector import Detector
 from bacl.heads import Calibration, Head
 from bacl.heads.failures import Failures
 from bacl.stages.detection import Variant
@@ -38,7 +38,7 @@ def waiting(
 
 @torch.no_grad()
 def gather(
-    detector: RegionDetector,
+    detector: Detector,
     pairs: Mapping[str, tuple[Head, Calibration]],
     batches: Iterable[Batch],
     device: torch.device,

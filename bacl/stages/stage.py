@@ -19,8 +19,8 @@ from torchmetrics import Metric
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Batch, Detections
 from bacl.data.datamodule import data_of
+from bacl.detectors.any_detector import Detector
 from bacl.detectors.levels import ExtraBoxes
-from bacl.detectors.region_detector import RegionDetector
 from bacl.files.state_dicts import misfits, several
 from bacl.heads import BoxGenerator, Head, together
 from bacl.heads.failures import Failures
@@ -50,7 +50,7 @@ class DetectionStage(LightningModule):
 
     def __init__(
         self,
-        detector: RegionDetector,
+        detector: Detector,
         heads: Mapping[str, Head],
         schedule: WarmUpSchedule,
         metric: Callable[[AnnotationTable], Metric],
@@ -89,7 +89,7 @@ class DetectionStage(LightningModule):
         self._build_metric = metric
         self._seed = seed
         train_only(self, trainable)
-        self.extractor_trains = any_trains(detector.backbone, detector.fpn, detector.box_head)
+        self.extractor_trains = any_trains(*detector.extractor.values())
         if self.extractor_trains and len(heads) > 1:
             raise OptionError(
                 f"heads {sorted(heads)} would share an extractor that trains, and each would "

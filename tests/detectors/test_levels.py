@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from bacl.detectors.any_detector import FIRST
 from bacl.detectors.boxes import paired_iou, pairwise_iou
 from bacl.detectors.levels import uncut_level
-from bacl.detectors.region_detector import FIRST
 
 
 @pytest.fixture

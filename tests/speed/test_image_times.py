@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bacl.data.batch import Detections
-from bacl.detectors.region_detector import ImageRegions
+from bacl.detectors.any_detector import ImageRegions
 from bacl.speed.image_times import Subject, synthetic_probabilities, time_images
 from tests.levels import level
 

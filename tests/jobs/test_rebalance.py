@@ -1,0 +1,142 @@
+"""job=rebalance on a dump of another program: the example of docs/rebalance.md."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from bacl.checkpoints.handover import load_stage
+from bacl.data.builtin.data_set import build
+from bacl.jobs import rebalance
+from bacl.messages.errors import UserError
+
+REPOSITORY = Path(__file__).parents[2]
+TINY = (
+    "+experiment=rebalance",
+    "adapter=sigmoid_dump",
+    "stages.classifier.schedule={epochs:2,milestones:[1],warmup_steps:2}",
+    "datamodule.batch_size=4",
+    "report.html=false",
+    "report.errors=false",
+    "trainer.accelerator=cpu",
+)
+FEWER = (
+    "~stages.classifier.heads.fcbl",
+    "~stages.classifier.heads.fhm",
+    "~stages.classifier.heads.margin_fhm",
+    "~stages.classifier.heads.loce",
+    "~stages.classifier.heads.eqlv2",
+)
+
+
+def example() -> dict:
+    """What the code in the document defines."""
+    text = (REPOSITORY / "docs/rebalance.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict = {}
+    exec(compile(code, "docs/rebalance.md", "exec"), names)
+    return names
+
+
+@pytest.fixture(scope="module")
+def dumped(tmp_path_factory):
+    """Data of letters, and the folder of their dump by the document's code."""
+    folder = tmp_path_factory.mktemp("thumbnails")
+    build(folder / "data", 6, 24, 8, 96, [2, 3], 0, object_size=(24, 36))
+    paths = [
+        (folder / "data" / f"{name}.json", folder / "data" / name) for name in ("train", "val")
+    ]
+    torch.manual_seed(0)
+    (folder / "dump").mkdir()
+    example()["dump"](folder / "dump", *paths, nn.Linear(48, 6))
+    return folder
+
+
+@pytest.fixture
+def config(compose_config, dumped, tmp_path):
+    shutil.copytree(dumped / "dump", tmp_path / "dump")
+    data = dumped / "data"
+
+    def composed(*overrides, without=FEWER):
+        return compose_config(
+            *TINY,
+            *without,
+            *(f"data.{name}.annotations={data}/{name}.json" for name in ("train", "val")),
+            *(f"data.{name}.images={data}/{name}" for name in ("train", "val")),
+            f"rebalance.dump={tmp_path}/dump",
+            *overrides,
+        )
+
+    return composed
+
+
+def state(folder, head):
+    """Weight and bias of a trained head."""
+    own = load_stage(folder / "classifier/final.ckpt")["heads"][head]
+    return own["first.predictor.weight"], own["first.predictor.bias"]
+
+
+def test_heads_train_on_the_dump_and_the_best_is_handed_back(config, tmp_path):
+    folder = tmp_path / "run"
+    rebalance.run(config(), folder)
+    before = load_file(tmp_path / "dump/classifier.safetensors")
+    after = load_file(folder / "balanced.safetensors")
+    assert {name: x.shape for name, x in after.items()} == {n: x.shape for n, x in before.items()}
+    theirs = state(folder, "theirs")
+    assert torch.equal(theirs[0][:6], before["weight"])  # it did not train
+    assert torch.equal(theirs[1], torch.cat((before["bias"], torch.zeros(1))))
+    assert not torch.equal(state(folder, "carried_on")[0], theirs[0])
+    choice = json.loads((folder / "choice.json").read_text())
+    found = json.loads((folder / "classifier/results.json").read_text())
+    assert {"theirs", "carried_on", "bacl", "bacl_few", "balanced_softmax"} <= found.keys()
+    head, _, calibration = choice["chosen"].partition(" + ")
+    if not calibration:
+        assert torch.equal(after["weight"], state(folder, head)[0][:6])
+
+
+def test_a_finished_training_is_not_trained_again_and_hands_back_the_same(config, tmp_path):
+    alone = ("balance=none", "~stages.classifier.heads.carried_on")
+    folder = tmp_path / "run"
+    rebalance.run(config(*alone, without=()), folder)
+    first = (folder / "balanced.safetensors").read_bytes()
+    finished = (folder / "classifier/final.ckpt").stat().st_mtime_ns
+    (folder / "balanced.safetensors").unlink()
+    rebalance.run(config(*alone, without=()), folder)
+    assert (folder / "balanced.safetensors").read_bytes() == first
+    assert (folder / "classifier/final.ckpt").stat().st_mtime_ns == finished
+    after = load_file(folder / "balanced.safetensors")
+    assert torch.equal(after["weight"], state(folder, "bacl")[0][:6])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["trainer.devices=2"], "in one process"),
+        (["adapter=softmax_dump", "detector.coder=null"], "scored by softmax, and .* of a sigmoid"),
+        (["~stages.classifier.heads.theirs", "report.reference=bacl"], "no `theirs`"),
+        (["+head@stages.classifier.heads.seesaw=seesaw"], "leave the head out"),
+    ],
+)
+def test_what_has_no_end_is_refused_before_it_begins(config, tmp_path, overrides, told):
+    with pytest.raises(UserError, match=told):
+        rebalance.run(config(*overrides), tmp_path / "run")
+    assert not (tmp_path / "run/classifier").exists()
+
+
+def test_several_heads_of_which_none_is_chosen_are_refused(config, tmp_path):
+    with pytest.raises(UserError, match=r"bacl, carried_on are trained and none is chosen"):
+        rebalance.run(config("balance=none", without=()), tmp_path / "run")
+
+
+def test_a_dump_of_other_annotations_is_refused(config, tmp_path):
+    path = tmp_path / "dump/dump.json"
+    said = json.loads(path.read_text())
+    said["splits"]["train"]["images"][0] = 999_999
+    path.write_text(json.dumps(said))
+    with pytest.raises(UserError, match="of other images"):
+        rebalance.run(config(), tmp_path / "run")
