@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.runs.fitted import fit
+from bacl.runs.run_through import fit
 from bacl.runs.folder import exclusive
 
 
@@ -12,7 +12,7 @@ def run(config: DictConfig, folder: Path) -> float:
     """Train what is not finished, evaluate, report, choose; returns AP of the first head.
 
     Raises:
-        LostHeadsError: see `bacl.runs.fitted.fit`.
+        LostHeadsError: see `bacl.runs.run_through.fit`.
     """
     with exclusive(folder):
         return fit(config, folder).value

@@ -17,7 +17,7 @@ from bacl.rebalance.adapter import Adapter
 from bacl.rebalance.carried_on import THEIRS, carry_on
 from bacl.rebalance.dump import Dump
 from bacl.rebalance.toolkit_scores import ToolkitScores
-from bacl.runs.fitted import Fitted, fit
+from bacl.runs.run_through import Fitted, fit
 from bacl.runs.folder import exclusive
 from bacl.runs.head_choice import WITH, chooses
 
