@@ -4,8 +4,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bacl.runs.run_through import fit
 from bacl.runs.folder import exclusive
+from bacl.runs.run_through import fit
 
 
 def run(config: DictConfig, folder: Path) -> float:

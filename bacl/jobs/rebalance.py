@@ -17,9 +17,9 @@ from bacl.rebalance.adapter import Adapter
 from bacl.rebalance.carried_on import THEIRS, carry_on
 from bacl.rebalance.dump import Dump
 from bacl.rebalance.toolkit_scores import ToolkitScores
-from bacl.runs.run_through import Fitted, fit
 from bacl.runs.folder import exclusive
 from bacl.runs.head_choice import WITH, chooses
+from bacl.runs.run_through import Fitted, fit
 
 ONE = {FIRST: 1.0}
 """The levels of a detector that was dumped."""

@@ -35,6 +35,8 @@ def left(folder: Path) -> set[str]:
         (["experiment=bacl_demo"], ["+experiment=bacl_demo"]),
         (["+experiment=bacl_demo", "job=fit"], ["+experiment=bacl_demo", "job=fit"]),
         (["job=doctor"], ["job=doctor", *QUIET]),
+        (["job=rebalance", "seed=1"], ["+experiment=rebalance", "job=rebalance", "seed=1"]),
+        (["job=rebalance", "experiment=rebalance"], ["job=rebalance", "+experiment=rebalance"]),
         (["++job=doctor"], ["++job=doctor", *QUIET]),
         (["seed=0,1", "-m"], ["--multirun", "seed=0,1", "hydra/launcher=process"]),
         (
