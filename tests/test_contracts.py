@@ -31,7 +31,7 @@ CONTRACTS: dict[type[nn.Module], tuple[set[str], dict[str, Any]]] = {
     Predictor: ({"forward"}, {}),
     Backbone: ({"stages", "run_stage"}, {}),
     RegionDetector: (
-        {"training_regions", "inference_regions", "run_layers"},
+        {"training_regions", "inference_regions", "run_layers", "fixed_regions"},
         PARTS,
     ),
 }

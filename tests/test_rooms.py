@@ -28,7 +28,7 @@ LIBRARIES = {
     "wandb": {"loggers"},
     "timm": {"detectors.timm_models"},
     "cv2": {"data.images.video", "reporting.video_file"},
-    "safetensors": {"rebalance", "detectors.weights"},
+    "safetensors": {"rebalance", "detectors.weights", "checkpoints.safetensors_file"},
     "matplotlib": {"reporting", "data.builtin.glyphs"},
 }
 
