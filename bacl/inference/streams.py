@@ -1,6 +1,7 @@
 """Frames of a video with what a model finds in them, for Python programs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import NamedTuple
 
@@ -37,9 +38,9 @@ def streamed(
         detect: finds objects in a few pictures.
         size: frames that go through the network together.
     """
-    with Video(source) as video:
-        live = video.facts.live
-        frames = _newest(video) if live else video.frames()
+    video = Video(source)
+    live = video.facts.live
+    with closing(_newest(video) if live else _all(video)) as frames:
         while together := list(islice(frames, 1 if live else size)):
             found = detect([frame.picture for frame in together])
             yield from _joined(together, found)
@@ -51,7 +52,12 @@ def _joined(frames: Iterable[Frame], found: Iterable[PictureDetections]) -> Iter
         yield StreamedFrame(frame.number, frame.seconds, picture, detections)
 
 
-def _newest(video: Video) -> Iterator[Frame]:
+def _all(video: Video) -> Generator[Frame, None, None]:
+    with video:
+        yield from video.frames()
+
+
+def _newest(video: Video) -> Generator[Frame, None, None]:
     newest = NewestFrame(video)
     try:
         while not newest.ended:

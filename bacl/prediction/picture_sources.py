@@ -24,6 +24,8 @@ from bacl.prediction.output import Named
 from bacl.prediction.yolo_files import label_names
 from bacl.processes.interruption import INTERRUPTION
 
+SURELY = 0.95
+"""Part of a video's frames by its header, which may be a guess: with fewer, some are missing."""
 WAIT = 0.2
 """Seconds between two looks at whether a live source is to be ended."""
 
@@ -117,7 +119,7 @@ class VideoSource:
             yield collated
         if not self._seen:
             raise VideoError(f"{self.name}: not a single frame can be decoded")
-        if self.total is not None and self._seen < self.total:
+        if self.total is not None and self._seen < SURELY * self.total:
             told = f"ended after {self._seen} of {self.total} frames; it is cut off or broken"
             print(f"{self.name}: {told}")
 
@@ -133,7 +135,7 @@ class VideoSource:
     def _live(self, transform: nn.Module) -> Iterator[Collated]:
         """The newest frame, whenever there is one, until the end or until a signal."""
         INTERRUPTION.postpone()
-        with Video(self._source) as video, closing(NewestFrame(video)) as newest:
+        with closing(NewestFrame(Video(self._source))) as newest:
             while not newest.ended and INTERRUPTION.asked is None:
                 frame = newest.next(WAIT)
                 if frame is not None:

@@ -84,7 +84,10 @@ class Camera:
     """Gives frames when it is told to."""
 
     def __init__(self, fails=False):
-        self.given, self.fails = threading.Semaphore(0), fails
+        self.given, self.fails, self.closed = threading.Semaphore(0), fails, False
+
+    def close(self):
+        self.closed = True
 
     def frames(self):
         for number in range(100):
@@ -109,6 +112,7 @@ def test_of_a_live_video_the_newest_frame_is_taken_and_others_are_passed_over():
     assert newest.next(5) is None
     assert newest.ended
     newest.close()
+    assert camera.closed
 
 
 def test_what_ends_a_live_video_is_raised():

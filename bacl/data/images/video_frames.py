@@ -11,6 +11,9 @@ from bacl.data.images.traits import Trait
 from bacl.data.images.video import Video
 from bacl.data.images.video_source import Frame
 
+PATIENCE = 2.0
+"""Seconds for the last frame of a live source that is to be closed."""
+
 
 class VideoFrames(IterableDataset[ReadPicture]):
     """All frames of a file in order, transformed, with the frames as they are.
@@ -52,7 +55,7 @@ class NewestFrame:
     the network takes.
 
     Args:
-        video: is closed by its owner, after this has been.
+        video: is closed by the thread, which alone knows when it is done with it.
     """
 
     def __init__(self, video: Video) -> None:
@@ -84,9 +87,9 @@ class NewestFrame:
             return self._over and self._frame is None
 
     def close(self) -> None:
-        """Read no more."""
+        """Read no more; a source that does not answer is not waited for."""
         self._closed = True
-        self._thread.join()
+        self._thread.join(PATIENCE)
 
     def _read(self) -> None:
         try:
@@ -99,6 +102,7 @@ class NewestFrame:
         except Exception as error:  # told by whoever asks for the next one
             self._error = error
         finally:
+            self._video.close()
             with self._changed:
                 self._over = True
                 self._changed.notify()
