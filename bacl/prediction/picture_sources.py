@@ -141,6 +141,7 @@ class VideoSource:
                 if frame is not None:
                     yield collate_readable([read_frame(frame, transform)])
                 INTERRUPTION.end_step()
+        INTERRUPTION.end_step()  # what is left to write has time of its own
 
     def named(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Named]:
         """Names as of pictures that FFmpeg makes of a video: <video>/000001.jpg and on."""

@@ -19,7 +19,10 @@ from bacl.data.images.video_source import Frame, is_address, without_password
 from bacl.files.kinds import file_kind
 
 PATIENCE = 10_000
-"""Milliseconds in which an address answers, and in which its next frame comes."""
+"""Milliseconds in which an address answers."""
+NEXT = 5_000
+"""Milliseconds in which its next frame comes: else it has ended. Fewer than a command that was told
+to end has (`bacl.processes.interruption.GRACE`)."""
 USUAL_RATE = 25.0
 """Frames a second of what does not say its own."""
 
@@ -56,7 +59,7 @@ class Video:
         self._camera = text.isdecimal()
         if not self._camera and not is_address(text) and not Path(text).is_file():
             raise VideoError(f"{self.name}: there is no such file")
-        waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
+        waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv2.CAP_PROP_READ_TIMEOUT_MSEC, NEXT]
         address = is_address(text)
         with _quiet():  # what is wrong is told below
             self._capture = (

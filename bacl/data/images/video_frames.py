@@ -8,10 +8,10 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from bacl.data.images.image_folder import ReadPicture, without_objects
 from bacl.data.images.traits import Trait
-from bacl.data.images.video import Video
+from bacl.data.images.video import NEXT, Video
 from bacl.data.images.video_source import Frame
 
-PATIENCE = 2.0
+LAST = NEXT / 1000 + 1
 """Seconds for the last frame of a live source that is to be closed."""
 
 
@@ -87,9 +87,9 @@ class NewestFrame:
             return self._over and self._frame is None
 
     def close(self) -> None:
-        """Read no more; a source that does not answer is not waited for."""
+        """Read no more; a source that does not answer is not waited for longer than for a frame."""
         self._closed = True
-        self._thread.join(PATIENCE)
+        self._thread.join(LAST)
 
     def _read(self) -> None:
         try:
