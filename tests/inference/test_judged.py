@@ -89,7 +89,7 @@ def test_variants_are_judged_in_one_pass_as_by_the_job(
         "suppressed": bacl.Variant("baseline", postprocess=suppression),
     }
     looked, pyramid = [], detector.pyramid
-    monkeypatch.setattr(detector, "pyramid", lambda x: looked.append(1) or pyramid(x))
+    monkeypatch.setattr(detector, "pyramid", lambda *x: looked.append(1) or pyramid(*x))
     found = bacl.evaluate(model, *val, variants=variants)
     assert len(looked) == 3
     assert list(found) == list(variants)
