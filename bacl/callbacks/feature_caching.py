@@ -15,7 +15,7 @@ from bacl.data.augmentation.outcomes import outcomes
 from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.batch import padded_sides
 from bacl.data.datamodule import DetectionDataModule, data_of
-from bacl.detectors.kept_features import FrozenPart, KeptFeatures, bytes_of
+from bacl.detectors.kept_features import OVERHEAD, FrozenPart, KeptFeatures, bytes_of
 from bacl.detectors.region_detector import COMPUTED, that_sees_pictures
 from bacl.files.disk_space import in_words
 from bacl.files.shared_room import room_in, size_of
@@ -61,23 +61,24 @@ class FeatureCaching(Callback):
                 "cache=features: what this detector makes of a picture depends on the size of the "
                 "others in its batch: detector.each_alone=true (also the results change a little)"
             )
-        try:
-            outcomes(augment.train, NO_PICTURE)
-        except OptionError as error:
-            raise OptionError(
-                f"cache=features: stages.{name}.augment.train: {error}; take another, such as "
-                f"augment@stages.{name}.augment=own_size, or cache=null"
-            ) from error
+        for purpose, transform in (("train", augment.train), ("test", augment.test)):
+            try:
+                outcomes(transform, NO_PICTURE)
+            except OptionError as error:
+                raise OptionError(
+                    f"cache=features: stages.{name}.augment.{purpose}: {error}; take another, such "
+                    f"as augment@stages.{name}.augment=own_size, or cache=null"
+                ) from error
         return True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, once weights are restored and on their device."""
-        self._begin(trainer, cast(DetectionStage, pl_module))
+        self._begin(trainer, cast(DetectionStage, pl_module), trains=True)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The same for an evaluation after the training."""
         if trainer.state.fn == TrainerFn.VALIDATING:
-            self._begin(trainer, cast(DetectionStage, pl_module))
+            self._begin(trainer, cast(DetectionStage, pl_module), trains=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell what was found, and end."""
@@ -94,7 +95,7 @@ class FeatureCaching(Callback):
         """End."""
         self._end(cast(DetectionStage, pl_module))
 
-    def _begin(self, trainer: Trainer, stage: DetectionStage) -> None:
+    def _begin(self, trainer: Trainer, stage: DetectionStage, trains: bool) -> None:
         detector = that_sees_pictures(stage.detector, "cache=features")
         if any_trains(detector.backbone):
             rank_zero_info("cache=features: the backbone trains in this stage, nothing is kept")
@@ -102,13 +103,14 @@ class FeatureCaching(Callback):
         part = FrozenPart(detector, whole=not any_trains(detector.fpn))
         with trainer.precision_plugin.forward_context():
             probed = part.probed()
-        forms = _forms(data_of(trainer))
-        needed = sum(bytes_of(probed, *size) * count for size, count in forms.items())
+        name, option = part.identity(probed), "cache.gigabytes"
+        forms = _forms(data_of(trainer), trains)
+        needed = OVERHEAD + sum(bytes_of(probed, *size) * n for size, n in forms.items())
+        needed += 0 if trains else size_of(self.folder / name)  # beside what a training has left
         rank_zero_info(
             f"cache=features: of {forms.total()} pictures, each size and mirror image counted, "
             f"at most {in_words(needed)} in {self.folder}"
         )
-        name, option = part.identity(probed), "cache.gigabytes"
         folder = self._open.enter_context(room_in(self.folder, name, needed, self.limit, option))
         self._kept = KeptFeatures(part, folder, needed, size_of(folder))
         detector.features = self._kept
@@ -123,10 +125,11 @@ class FeatureCaching(Callback):
         self._kept = None
 
 
-def _forms(data: DetectionDataModule) -> Counter[tuple[int, int]]:
+def _forms(data: DetectionDataModule, trains: bool) -> Counter[tuple[int, int]]:
     """How many pictures of each padded size may go into the network, at most."""
     forms: Counter[tuple[int, int]] = Counter()
-    splits = (data.train_set, data.augment.train), (data.val_set, data.augment.test)
+    splits = [(data.val_set, data.augment.test)]
+    splits += [(data.train_set, data.augment.train)] if trains else []
     for split, transform in splits:
         for sizes in outcomes(transform, split.table.image_sizes[split.records]):
             forms.update(padded_sides(*size) for size in sizes.tolist())

@@ -57,6 +57,17 @@ def test_it_tells_what_it_may_take_before_and_what_it_did_after(trained, tmp_pat
     assert told[1] == "cache=features: 0 pictures read, 16 computed"
 
 
+def test_an_evaluation_keeps_what_it_judges_whatever_was_trained_on(bench, tmp_path):
+    table = bench("classifier", ALONE)
+    table.data.augment = Augmentation(v2.ColorJitter(0.5), ResizeShortSide([96], 96))
+    found = []
+    for _ in "ab":
+        trainer = table.trainer(FeatureCaching(str(tmp_path), 1.0))
+        found += trainer.validate(table.stage, datamodule=table.data, verbose=False)
+        assert len(list(tmp_path.rglob("*.pt"))) == 6
+    assert found[0] == found[1]
+
+
 def test_the_stage_forgets_it_however_the_training_ends(bench, tmp_path):
     class Broken(FeatureCaching):
         def on_train_batch_end(self, *args):
@@ -89,6 +100,8 @@ def test_what_hinders_it_is_named_before_a_training(bench, tmp_path):
     drawn = Augmentation(v2.ColorJitter(0.5), v2.Identity())
     with pytest.raises(OptionError, match=r"stages\.classifier\.augment\.train: ColorJitter .*"):
         caching.check("classifier", alone.stage, drawn)
+    with pytest.raises(OptionError, match=r"stages\.classifier\.augment\.test: ColorJitter .*"):
+        caching.check("classifier", alone.stage, Augmentation(v2.Identity(), drawn.train))
     representation = bench("representation")
     assert not caching.check("representation", representation.stage, drawn)
 
