@@ -33,7 +33,9 @@ def without_weights():
 )
 def test_every_experiment_builds_every_stage(name, without_weights, counts_file):
     files = [f"data.train.annotations={counts_file}", f"data.val.annotations={counts_file}"]
-    config = composed(f"+experiment={name}", *without_weights, *files)
+    # What is read from a dump has no backbone.
+    given = without_weights[:1] if name == "rebalance" else without_weights
+    config = composed(f"+experiment={name}", *given, *files)
     for stage in config.stages:
         module = build_stage(config, stage, pretrained=False)
         assert any(parameter.requires_grad for parameter in module.parameters())
