@@ -82,7 +82,8 @@ def run(config: DictConfig, folder: Path) -> None:
         raise OptionError(f"export.output={output}: a file of this format ends in {suffix}")
     told = write(Order(model, head, options, _folders(config)), output)
     print(f"{model.path} -> {output}: stage {model.name}, head {head}, {_megabytes(output)}")
-    print("\n".join(told), end="")
+    for line in told:
+        print(line.rstrip())
 
 
 def _tried(order: Order, output: Path, line: str) -> list[str]:
