@@ -15,9 +15,9 @@ Fingerprint = tuple[tuple[object, ...], ...]
 class KeptFolds:
     """What each stage's convolutions are folded to, made anew only when something was written.
 
-    A frozen stage costs its folding once, and from then on the memory of its folded weights. What a
-    gradient flows through is folded in each step. A write that torch does not count, which only
-    `.data` allows, goes unseen.
+    A frozen stage costs its folding once, and from then on the memory of its folded weights. What
+    learns is folded in each step: torch does not count what fused optimisers write, nor what is
+    written to `.data`.
     """
 
     def __init__(self) -> None:
@@ -26,8 +26,7 @@ class KeptFolds:
     def of(self, stage: int, pairs: Sequence[Pair]) -> FoldedNorms:
         """The convolutions of stage `stage` as their weights and statistics are now."""
         tensors = sources(pairs)
-        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-        if learns or any(tensor.is_inference() for tensor in tensors):
+        if any(tensor.requires_grad or tensor.is_inference() for tensor in tensors):
             self._kept.pop(stage, None)
             return FoldedNorms(pairs)
         now = _fingerprint(tensors, pairs)
@@ -46,7 +45,7 @@ class KeptFolds:
 def _fingerprint(tensors: Sequence[Tensor], pairs: Sequence[Pair]) -> Fingerprint:
     """Equal where what is folded is equal; of tensors whose memory is held meanwhile."""
     precision = tuple(precision_of(tensor) for tensor in tensors[:1])  # under autocast, another
-    fixed = tuple(norm.training for _, norm in pairs)
+    fixed = tuple((norm.training, norm.eps) for _, norm in pairs)
     written = ((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in tensors)
     return (precision, fixed, *written)
 
