@@ -1,8 +1,7 @@
 """job=predict: detections of pictures, videos, cameras, with nothing but a finished checkpoint."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,41 +17,20 @@ from bacl.data.batch import Batch, Detections
 from bacl.data.images.image_folder import Collated, Unreadable, find_images
 from bacl.data.images.orientation import UPRIGHT
 from bacl.data.images.traits import Trait, told_traits
-from bacl.data.images.video_source import is_video, without_password
+from bacl.data.images.video_source import names_video, without_password
 from bacl.detectors.acceptance import Acceptance
 from bacl.messages.errors import OptionError, UserError
 from bacl.messages.shown import visible
 from bacl.prediction.output import Predicted
 from bacl.prediction.outputs import Outputs
 from bacl.prediction.picture_sources import PictureSource, VideoSource, source_stem
+from bacl.prediction.watch import PARTS, Watch
 from bacl.prediction.written import written_of
 from bacl.processes.progress import count_progress
-
-PARTS = ("waiting for pictures", "detection", "waiting for files and drawings")
 
 
 class UnreadableError(UserError):
     """Not a single picture could be read."""
-
-
-@dataclass
-class Watch:
-    """Where the time goes."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Count a block as this part."""
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] += perf_counter() - start
-
-    def summary(self) -> str:
-        """Seconds of every part."""
-        return ", ".join(f"{name} {self.seconds[name]:.1f} s" for name in PARTS)
 
 
 def run(config: DictConfig, folder: Path) -> None:
@@ -94,7 +72,8 @@ def run(config: DictConfig, folder: Path) -> None:
         with watch.part(PARTS[2]):
             outputs.finish()
         _tell_unreadable(written.results.unreadable, len(traits))
-    for line in told_traits(str(options.images), np.array(traits, dtype=np.int64), UPRIGHT):
+    named = without_password(str(options.images))
+    for line in told_traits(named, np.array(traits, dtype=np.int64), UPRIGHT):
         print(line)
     seconds = perf_counter() - start
     speed = f"{len(traits) / seconds:.1f}/s"
@@ -108,7 +87,7 @@ def run(config: DictConfig, folder: Path) -> None:
 def _source(config: DictConfig, output: Path) -> PictureSource | VideoSource:
     options, given = config.datamodule, config.predict.images
     sizes = options.val_batch_size, options.num_workers
-    if is_video(given) and not Path(str(given)).is_dir() and not set(str(given)) & set("*?["):
+    if names_video(str(given)):
         return VideoSource(given, *sizes)
     return PictureSource(find_images(str(given), excluded=output), *sizes)
 
@@ -149,7 +128,7 @@ def _predicted(
         for collated in _watched(batches, watch):
             found = None
             if (batch := collated.batch) is not None:
-                with watch.part("detection"):
+                with watch.part(PARTS[1]):
                     own = _detect(stage, batch.to(fabric.device, non_blocking=True))
                     taken = {head: list(map(accept[head], each)) for head, each in own.items()}
                 named = source.named(batch.targets, collated.frames)
@@ -167,7 +146,7 @@ def _watched(batches: Iterable[Collated], watch: Watch) -> Iterator[Collated]:
     """The same items; the time until each comes is waiting."""
     items = iter(batches)
     while True:
-        with watch.part("waiting for pictures"):
+        with watch.part(PARTS[0]):
             item = next(items, None)
         if item is None:
             return
@@ -197,7 +176,8 @@ def _check(config: DictConfig) -> None:
 
 def _stem(images: str) -> str:
     """A name for the folder of the results: that of the folder, file or of the pattern's folder."""
-    if is_video(images):
+    if names_video(images):
         return source_stem(without_password(images))
-    parts = [part for part in Path(images).absolute().parts if not set(part) & set("*?[]")]
+    path = Path(os.path.normpath(Path(images).absolute()))  # no `..`; links keep their names
+    parts = [part for part in path.parts if not set(part) & set("*?[]")]
     return Path(parts[-1]).stem or "all"

@@ -10,6 +10,7 @@ import cv2
 import pytest
 
 from bacl.data.images.picture_file import PictureError
+from bacl.data.images.video_source import names_video
 from bacl.files.atomic import UnwritableError
 from bacl.jobs import predict
 from bacl.messages.errors import OptionError
@@ -206,3 +207,40 @@ def test_wrong_sources_are_told_before_any_work(command, tmp_path, images, messa
     with pytest.raises((OptionError, PictureError), match=message):
         predict.run(command(source, *QUICK), tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "video", "stem"),
+    [
+        ("http://cam/mjpg?res=1", True, "cam_mjpg"),
+        ("rtsp://[::1]:554/1", True, "___1__554_1"),
+        ("rtsp://admin:p@s/s@10.0.0.7/1", True, "10.0.0.7_1"),
+        ("clips/way[1].mp4", True, "way[1]"),
+        ("clips/*.mp4", False, "clips"),
+        ("0", True, "camera_0"),
+        ("2024", False, "2024"),
+        ("clips/..", False, "place"),
+        ("..", False, "above"),
+    ],
+)
+def test_what_is_named_is_a_video_or_pictures(tmp_path, monkeypatch, images, video, stem):
+    place = tmp_path / "above" / "place"
+    for name in ("2024", "clips"):
+        (place / name).mkdir(parents=True)
+    (place / "clips/way[1].mp4").touch()
+    monkeypatch.chdir(place)
+    assert (names_video(images), predict._stem(images)) == (video, stem)
+
+
+def test_an_address_is_opened_and_its_password_is_told_nowhere(
+    command, tmp_path, capsys, monkeypatch
+):
+    clip, address = write_video(tmp_path / "clip.mp4", 2), "http://me:p@s/s@cam/x?key=secret"
+    files, opened = {address: str(clip)}, cv2.VideoCapture
+    replaced = lambda name, *rest: opened(files.get(name, name), *rest)  # noqa: E731
+    monkeypatch.setattr(cv2, "VideoCapture", replaced)
+    predict.run(command(f'"{address}"', *QUICK), tmp_path)
+    written = [path.read_text() for path in (tmp_path / "out").glob("*.json*")]
+    assert '"folder": "http://cam/x"' in (tmp_path / "out/images.json").read_text()
+    for text in (capsys.readouterr().out, *written, *map(str, (tmp_path / "out").iterdir())):
+        assert not any(part in text for part in ("me:", "p@s", "s@", "secret"))

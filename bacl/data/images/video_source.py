@@ -38,15 +38,37 @@ def is_video(source: str | int) -> bool:
     return text.isdecimal() or is_address(text) or Path(text).suffix.lower() in SUFFIXES
 
 
+def names_video(given: str) -> bool:
+    """Whether this is a video or an address, and no folder or pattern that looks like one.
+
+    >>> [names_video(each) for each in ("http://cam/x?res=1", "rtsp://[::1]:554/1", "a/*.mp4")]
+    [True, True, False]
+    """
+    if is_address(given):
+        return True
+    path, pattern = Path(given), bool(set(given) & set("*?["))
+    return is_video(given) and not path.is_dir() and (path.is_file() or not pattern)
+
+
 def is_address(text: str) -> bool:
     """Whether this is an address, such as rtsp://…, and no path."""
     return _ADDRESS.match(text) is not None
 
 
 def without_password(source: str) -> str:
-    """An address as it may be shown and written down.
+    """An address as it may be shown and written down: no user, no password, no query.
+
+    A password may have any letter: all before the last @ is cut, rather too much than too little.
 
     >>> without_password("rtsp://admin:secret@10.0.0.7:554/1")
     'rtsp://10.0.0.7:554/1'
+    >>> without_password("rtsp://admin:p@ss@10.0.0.7/1"), without_password("rtsp://a:p/?s@10.0.0.7/1")
+    ('rtsp://10.0.0.7/1', 'rtsp://10.0.0.7/1')
+    >>> without_password("http://cam/x?user=a&password=secret"), without_password("films/a@b?.mp4")
+    ('http://cam/x', 'films/a@b?.mp4')
     """
-    return re.sub(r"(?<=://)[^/@]*@", "", source)
+    address = _ADDRESS.match(source)
+    if address is None:
+        return source
+    place = source[address.end() :].rpartition("@")[2]
+    return address[0] + re.split("[?#]", place, maxsplit=1)[0]
