@@ -12,7 +12,10 @@ from bacl.files.lock import in_use, one_at_a_time, use
 from bacl.messages.errors import UserError
 
 NOTE = "bytes_at_most"
-"""A file of a folder: what may come to lie in it. Its time is that of the folder's last use."""
+"""A file of a folder: what may come to lie in it. Its time is that of the folder's last use.
+
+A folder without it is somebody else's: it is neither counted nor removed.
+"""
 
 
 class LimitError(UserError, OSError):
@@ -23,11 +26,11 @@ class LimitError(UserError, OSError):
 def room_in(root: Path, name: str, needed: int, limit: int, option: str) -> Iterator[Path]:
     """Yield the folder `name` in `root`, in which `needed` bytes may come to lie.
 
-    Other folders of `root` that no process uses are removed where all would exceed the limit, those
+    Other folders made here that no process uses are removed where all would exceed the limit, those
     first that were not used for the longest time. While the block runs, nobody removes this one.
 
     Args:
-        root: is made where it is missing; nothing else may lie in it.
+        root: is made where it is missing. What lies in it beside folders made here is left alone.
         name: of the folder.
         needed: bytes, with those that lie in it already.
         limit: of all of them together, in bytes.
@@ -64,7 +67,7 @@ def size_of(folder: Path) -> int:
 
 
 def _make_room(root: Path, folder: Path, needed: int, limit: int, option: str) -> None:
-    others = [each for each in root.iterdir() if each.is_dir() and each != folder]
+    others = [note.parent for note in root.glob(f"*/{NOTE}") if note.parent != folder]
     taken = {each: max(size_of(each), _promised(each) if in_use(each) else 0) for each in others}
     for each in sorted(others, key=_last_use):
         if sum(taken.values()) + needed <= limit:
@@ -90,5 +93,4 @@ def _promised(folder: Path) -> int:
 
 
 def _last_use(folder: Path) -> float:
-    note = folder / NOTE
-    return (note if note.exists() else folder).stat().st_mtime
+    return (folder / NOTE).stat().st_mtime

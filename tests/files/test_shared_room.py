@@ -48,6 +48,17 @@ def test_what_was_not_used_for_longest_makes_room_and_no_more_than_it_takes(tmp_
         assert last.exists()
 
 
+def test_what_others_keep_there_is_neither_counted_nor_removed(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").write_bytes(bytes(5000))
+    (tmp_path / "letter.txt").write_bytes(bytes(5000))
+    own = filled(tmp_path, "own", 400)
+    with room_in(tmp_path, "new", 1000, 1000, OPTION):
+        assert not own.exists()
+    assert (tmp_path / "photos" / "mine.jpg").stat().st_size == 5000
+    assert (tmp_path / "letter.txt").exists()
+
+
 def test_folders_in_use_are_kept_and_count_with_all_that_may_come(tmp_path):
     with room_in(tmp_path, "used", 900, 1000, OPTION) as used:
         with (
