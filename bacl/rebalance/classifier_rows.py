@@ -15,6 +15,10 @@ from bacl.messages.errors import OptionError
 Numbering = Literal["positions", "ids"]
 """What a toolkit numbers classes by: their places among the category ids of the annotation file in
 ascending order, or these ids themselves (models of COCO)."""
+_OTHERWISE = {
+    "positions": "rebalance.numbering=ids where its rows are category ids, as in COCO's models",
+    "ids": "rebalance.numbering=positions where its rows are in the order of their ids",
+}
 SILENT = -1e4
 """Logit of a row that is no category of the data: its score is 0, also in half precision."""
 
@@ -38,6 +42,7 @@ class ClassifierRows:
         numbering: Numbering,
         first: int,
         background: int | None,
+        spare: int = 0,
     ) -> "ClassifierRows":
         """Those of a layer, as the toolkit numbers classes.
 
@@ -47,17 +52,23 @@ class ClassifierRows:
             numbering: see `Numbering`.
             first: row of the first category, of those numbered by their places.
             background: its row.
+            spare: rows beside them that stand for nothing, as the toolkit builds them for classes
+                that are numbered by their places.
 
         Raises:
-            OptionError: the layer has no row for a category, or more than by this numbering.
+            OptionError: the layer has no row for a category, or, where they are numbered by their
+                places, rows that are left over: then it was trained on other categories.
         """
         places = {"positions": range(first, first + len(ids)), "ids": ids}
         own = list(places[numbering])
-        if not all(0 <= row < total for row in own) or background in own:
+        expected = len(own) + (background is not None) + spare
+        fits = numbering == "ids" or total == expected
+        if not (fits and all(0 <= row < total for row in own)) or background in own:
             raise OptionError(
                 f"rebalance.numbering={numbering}: the data have {len(ids)} categories, and the "
-                f"checkpoint's classifier {total} rows, of which {_names(own)} would be theirs; "
-                "name the data that it was trained on, or the other numbering (positions | ids)"
+                f"checkpoint's classifier {total} rows, of which {_names(own)} would be theirs"
+                f"{'' if fits else f', and {expected} rows would be expected'}; name the data "
+                f"that it was trained on, or {_OTHERWISE[numbering]}"
             )
         return cls(total, own, background)
 

@@ -1,9 +1,11 @@
 """A file of another toolkit: weights by name, read and written without executing anything."""
 
+from argparse import Namespace
 from collections.abc import Mapping
 from functools import cached_property
 from hashlib import file_digest
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +19,9 @@ WEIGHTS = "model"
 """Where training scripts keep a model's weights in a file of more."""
 AGAIN = "state_dict"
 """Where Lightning keeps them too, below the name of the module that holds the model."""
+
+PLAIN = {"argparse.Namespace": Namespace, "types.SimpleNamespace": SimpleNamespace}
+"""Classes without code of their own that toolkits keep options in: values by name."""
 
 
 class OtherCheckpointError(UserError, ValueError):
@@ -49,7 +54,7 @@ class OtherCheckpoint:
             OtherCheckpointError: it is damaged, asks for code, or is no dictionary.
         """
         try:
-            content = read_torch_file(self.path)
+            content = read_torch_file(self.path, lambda _: PLAIN)
         except UnreadableFileError as error:
             raise self.refusal(
                 f"{error}; save the weights alone, as in torch.save(model.state_dict(), …)"

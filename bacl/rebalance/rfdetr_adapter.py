@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional
 
 from bacl.messages.errors import OptionError, UserError
 from bacl.options.ranges import Named
+from bacl.rebalance.other_checkpoint import PLAIN
 from bacl.rebalance.query_adapter import Matches, Outputs, QueryAdapter, layers_of
 
 CLASSIFIER = "class_embed.weight"
@@ -36,6 +37,7 @@ class RFDETRAdapter(QueryAdapter):
         options: see `ToolkitAdapter`.
     """
 
+    spare_rows: ClassVar[int] = 1
     packages: ClassVar[tuple[str, ...]] = ("rfdetr", "transformers")
 
     def __init__(
@@ -74,6 +76,7 @@ class RFDETRAdapter(QueryAdapter):
     def _said(self) -> dict[str, Any]:
         """Fields that the checkpoint says, the first part of it before the others."""
         parts = [self.checkpoint.content.get(name) for name in reversed(SAYS)]
+        parts = [vars(part) if isinstance(part, tuple(PLAIN.values())) else part for part in parts]
         return {key: part[key] for part in parts if isinstance(part, dict) for key in part}
 
     def build(self, weights: Mapping[str, Tensor]) -> nn.Module:

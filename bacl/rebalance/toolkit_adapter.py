@@ -17,7 +17,7 @@ from bacl.data.batch import Target
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.dataset import DetectionDataset
 from bacl.options.marks import Free, NamesFile
-from bacl.options.ranges import Count, Text
+from bacl.options.ranges import Count, Seed, Text
 from bacl.rebalance.adapter import Adapter
 from bacl.rebalance.classifier_rows import ClassifierRows, Numbering
 from bacl.rebalance.description import Description, Rule
@@ -48,6 +48,7 @@ class ToolkitAdapter(Adapter):
         numbering: what the toolkit numbers classes by, see `Numbering`.
         shard: images of a file of the dump; what is held in memory.
         dtype: of dumped features and deltas; half of them is half as large, and rounds.
+        seed: of what is drawn for training rows; the run's own draws do not change a dump.
         device: that the detector runs on; auto takes a GPU where there is one.
     """
 
@@ -55,6 +56,8 @@ class ToolkitAdapter(Adapter):
     first_row: ClassVar[int]
     """Of the first category, where classes are numbered by their places."""
     background_row: ClassVar[int | None]
+    spare_rows: ClassVar[int] = 0
+    """That stand for nothing, beside those, where classes are numbered by their places."""
     packages: ClassVar[tuple[str, ...]]
     """Of which the dump notes the versions."""
 
@@ -65,12 +68,13 @@ class ToolkitAdapter(Adapter):
         numbering: Numbering = "positions",
         shard: Free[Count] = 32,
         dtype: Literal["float32", "float16"] = "float32",
+        seed: Seed = 0,
         device: Free[Literal["auto", "cpu", "cuda"]] = "auto",
     ) -> None:
         super().__init__(dump)
         self.checkpoint = OtherCheckpoint(checkpoint)
         self.numbering: Numbering = numbering
-        self.shard = shard
+        self.shard, self.seed = shard, seed
         self.dtype = getattr(torch, dtype)
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(automatic if device == "auto" else device)
@@ -131,7 +135,7 @@ class ToolkitAdapter(Adapter):
         description = self._description(data)
         description.write(self.folder)
         ids, layer = [own for own, _ in description.categories], self.classifier(self.model)
-        numbers = self.numbering, self.first_row, self.background_row
+        numbers = self.numbering, self.first_row, self.background_row, self.spare_rows
         self.mapped = ClassifierRows.of(layer.out_features, ids, *numbers)
         parts = [part.detach().float().cpu() for part in (layer.weight, layer.bias)]
         weight, bias = (self.mapped.taken(part) for part in parts)
@@ -155,7 +159,7 @@ class ToolkitAdapter(Adapter):
                 "checkpoint": self.checkpoint.digest,
                 "numbering": self.numbering,
                 "dtype": str(self.dtype),
-                "seed": data.seed,
+                "seed": self.seed,
                 **self.options,
                 **{name: version(name) for name in ("torch", *self.packages)},
             },
@@ -173,7 +177,7 @@ class ToolkitAdapter(Adapter):
         places = list(places_missing(self.folder, name, description.splits[name]))
         for place, (image, target) in zip(places, pictures(images, places), strict=True):
             given = image.to(self.device), target
-            seed = description.source["seed"] * APART + place
+            seed = self.seed * APART + place
             trains = name == TRAIN
             made = self.training_rows(*given, seed) if trains else self.validation_rows(*given)
             rows = ImageRows.of(

@@ -53,6 +53,7 @@ class QueryDetector(nn.Module):
 class StandInAdapter(QueryAdapter):
     """Matches greedily, objects in order, by the logit of the object's row less the distance."""
 
+    spare_rows: ClassVar[int] = 1
     packages: ClassVar[tuple[str, ...]] = ()
 
     def build(self, weights):

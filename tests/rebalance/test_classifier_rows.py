@@ -18,7 +18,7 @@ def test_ids_are_rows_themselves():
 
 
 def test_without_background_there_are_categories_alone():
-    rows = ClassifierRows.of(4, [3, 5, 9], "positions", first=0, background=None)
+    rows = ClassifierRows.of(4, [3, 5, 9], "positions", first=0, background=None, spare=1)
     assert rows.rows == [0, 1, 2]
     assert rows.others == [3]
 
@@ -30,6 +30,20 @@ def test_without_background_there_are_categories_alone():
 def test_a_layer_without_a_row_for_a_category_is_refused(total, numbering, background):
     with pytest.raises(OptionError, match=f"3 categories, and the checkpoint's classifier {total}"):
         ClassifierRows.of(total, [3, 5, 9], numbering, 1, background)
+
+
+@pytest.mark.parametrize(("first", "background", "spare"), [(1, 0, 0), (0, None, 1)])
+@pytest.mark.parametrize("categories", [80, 5])
+def test_rows_left_over_are_another_numbering_and_are_refused(first, background, spare, categories):
+    ids = [number for number in range(1, 91) if number % 9 != 3][:categories]  # gaps as COCO has
+    told = (
+        rf"{categories} categories, .* 91 rows, .*{categories + 1} rows .*rebalance.numbering=ids"
+    )
+    with pytest.raises(OptionError, match=told):
+        ClassifierRows.of(91, ids, "positions", first, background, spare)
+    assert ClassifierRows.of(91, ids, "ids", first, background, spare).own == ids
+    fitting = ClassifierRows.of(categories + 1, ids, "positions", first, background, spare)
+    assert fitting.own == list(range(first, first + categories))
 
 
 def test_what_is_taken_and_put_back_is_as_it_was_and_other_rows_are_silent():

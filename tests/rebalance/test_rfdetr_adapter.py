@@ -1,5 +1,8 @@
 """Against RF-DETR itself, with random weights; skipped where it is not installed."""
 
+from argparse import Namespace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -32,6 +35,17 @@ def model():
 def adapter(model, tmp_path):
     torch.save({"model": model.state_dict(), "args": FIELDS}, tmp_path / "theirs.pth")
     return RFDETRAdapter(checkpoint=str(tmp_path / "theirs.pth"), dump=str(tmp_path / "dump"))
+
+
+@pytest.mark.parametrize("kind", [dict, Namespace, SimpleNamespace])
+def test_what_a_model_was_built_with_is_read_of_all_kinds_of_options(kind, model, tmp_path):
+    said = kind(**FIELDS, num_classes=90, output_dir="elsewhere")
+    torch.save({"model": model.state_dict(), "args": said}, tmp_path / "theirs.pth")
+    adapter = RFDETRAdapter(checkpoint=str(tmp_path / "theirs.pth"), dump=str(tmp_path / "dump"))
+    for name, value in FIELDS.items():
+        assert getattr(adapter.configuration, name) == value
+    assert adapter.configuration.num_classes == 3  # as the weights say
+    adapter.build(adapter.checkpoint.weights).load_state_dict(adapter.checkpoint.weights)
 
 
 def test_the_dump_has_what_the_classifier_sees_in_use(adapter, data, model):

@@ -164,6 +164,17 @@ def test_a_dump_is_repeated_to_the_bit(adapter, data, tmp_path):
         assert (first / file).read_bytes() == (second / file).read_bytes(), file
 
 
+def test_a_run_of_another_seed_shares_the_dump(adapter, data, checkpoint):
+    folder = adapter.dump(data).folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    again = {"checkpoint": str(checkpoint), "dump": str(folder), "shard": 3}
+    data.seed = 7  # the run's
+    TorchvisionAdapter(BUILDER, rois=24, **SIZES, **again).dump(data)
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UserError, match=r"something else \(source.seed\)"):
+        TorchvisionAdapter(BUILDER, rois=24, **SIZES, **again, seed=7).dump(data)
+
+
 def test_a_checkpoint_of_another_detector_is_refused(weights, tmp_path):
     other = {k: v for k, v in weights.items() if "fpn.inner_blocks.0" not in k}
     torch.save(other, tmp_path / "other.pth")
