@@ -18,10 +18,11 @@ from bacl.options.comparison import unknown
 class BestCheckpoint(Callback):
     """Keeps the weights of the best validation, and ends a training that finds no better ones.
 
-    What is the best is a matter of the stage's first head that goes on: the heads of a stage share
-    one detector, which has one best step at most. Where that head diverges, the search begins anew
-    with the next one: values of two heads tell nothing of one step. Equal values keep the earlier
-    weights.
+    What is the best is a matter of the stage's first variant (mostly a head as it is) that was
+    evaluated: the heads of a stage share one detector, which has one best step at most. Where that
+    head diverges, or its evaluation fails, the search begins anew with the next one: values of two
+    heads tell nothing of one step. A validation that evaluated none counts for nothing. Equal
+    values keep the earlier weights.
 
     An interrupted training goes on with the same best value and the same patience; a validation
     after its checkpoint is done again, and writes the same file.
@@ -47,7 +48,7 @@ class BestCheckpoint(Callback):
         self.waited = 0
         """Validations since."""
         self.head = ""
-        """The one that is compared; another one, once it is dropped."""
+        """The variant that is compared; another one, once it is not evaluated any more."""
 
     def state_dict(self) -> dict[str, Any]:
         """What an interrupted training goes on from."""
@@ -80,8 +81,11 @@ class BestCheckpoint(Callback):
         """Compare; every process has the same value."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        heads: Any = pl_module.live_heads
-        if (first := next(iter(heads))) != self.head:  # its values are no other head's
+        # Of one that failed there is no value, or Lightning still holds that of an earlier one.
+        evaluated: Any = pl_module.variants
+        if (first := next(iter(evaluated), None)) is None:
+            return
+        if first != self.head:  # its values are no other head's
             self.head, self.best, self.waited = first, -math.inf, 0
         quantity = Quantity("val", first, self._measure)
         value = float(trainer.callback_metrics[quantity.name])

@@ -23,7 +23,7 @@ class Validated(TinyStage):
     def __init__(self, *values: float):
         super().__init__()
         self.found = list(values)
-        self.live_heads = dict(self.heads.items())
+        self.variants = dict.fromkeys(self.heads)
         self.metrics = nn.ModuleDict()
         groups = [
             CategoryGroup(k, k, np.array(m))
@@ -39,7 +39,9 @@ class Validated(TinyStage):
 
     def on_validation_epoch_end(self):
         if not self.trainer.sanity_checking:
-            self.log("val/bacl/AP", self.found[self.trainer.current_epoch])
+            first = next(iter(self.variants), None)
+            if first is not None:
+                self.log(f"val/{first}/AP", self.found[self.trainer.current_epoch])
 
 
 @pytest.fixture
@@ -96,6 +98,30 @@ def test_a_head_is_not_compared_with_one_that_was_dropped(fit, watched):
     best.load_state_dict({"best": 0.9, "step": 3, "waited": 0, "head": "fhm"})
     fit(best, stage=stage)
     assert (best.best, best.head, best.waited) == (pytest.approx(0.3), "bacl", 0)
+
+
+# There is no value of it yet, or that of an earlier validation.
+@pytest.mark.parametrize(("epoch", "expected"), [(0, (0.9, 4)), (1, (0.3, 12))])
+def test_one_whose_evaluation_fails_gives_way_to_the_next(fit, watched, epoch, expected):
+    class Failing(Validated):
+        def on_validation_epoch_end(self):
+            if self.trainer.current_epoch == epoch:
+                self.variants.pop("bacl", None)
+            super().on_validation_epoch_end()
+
+    stage = Failing(0.9, 0.2, 0.3)
+    best = watched[0](stage, patience=1)
+    fit(best, stage=stage, epochs=3)
+    assert best.head == "bce"
+    assert (pytest.approx(best.best), best.step) == expected
+
+
+def test_a_validation_that_evaluated_nothing_counts_for_nothing(fit, watched):
+    stage = Validated(0.2, 0.3)
+    stage.variants = {}
+    best = watched[0](stage, patience=1)
+    assert fit(best, stage=stage).current_epoch == 2
+    assert (best.best, best.waited, watched[1]) == (-math.inf, 0, [])
 
 
 def test_a_measure_without_objects_is_refused(fit, watched):
