@@ -107,7 +107,7 @@ class FiniteLoss(Callback):
             return False
         guilty = {each.head for each in lost if each.head}
         if not all(each.head for each in lost) or guilty >= stage.live_heads.keys():
-            failures.raise_first()
+            failures.raise_first(guilty)
             return False
         for head in sorted(guilty):
             failures.note(head, f"its loss was no longer finite {self._place(trainer)}")
@@ -115,6 +115,7 @@ class FiniteLoss(Callback):
         stage.dropped |= guilty
         write_failed_heads(Path(trainer.default_root_dir), failures.reasons)
         failures.tell("left out; the others go on without it")
+        failures.let_go()
         return True
 
     def _place(self, trainer: Trainer) -> str:

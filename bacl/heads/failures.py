@@ -86,10 +86,20 @@ class Failures:
                 _log.warning("%s: %s: %s", name, lack, why)
         self._told = set(self.reasons)
 
-    def raise_first(self) -> None:
-        """Raise the first error that was caught here, where there was one: nothing is left."""
+    def raise_first(self, names: Collection[str]) -> None:
+        """Raise the first error of these that was caught here, if one was: nothing is left."""
+        for name, error in self._errors.items():
+            if name in names:
+                raise error
+
+    def let_go(self) -> None:
+        """Keep the reasons alone, once the others have gone on.
+
+        An error holds the frames it passed through, and with them its step's levels and graph.
+        """
         for error in self._errors.values():
-            raise error
+            error.__traceback__ = None
+        self._errors.clear()
 
     @contextmanager
     def _block(

@@ -1,9 +1,9 @@
 """Evaluation of a stage: any number of variants in one pass over the validation images."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.telling_images import TellingImage, telling_images
 from bacl.evaluation.thresholds.objectives import Objective
 from bacl.evaluation.truth import GroundTruth
+from bacl.heads.failures import Failures
+from bacl.messages.errors import UserError
 from bacl.options.sections import Report
 from bacl.processes.interruption import INTERRUPTION
 from bacl.runs.run import Run
@@ -44,14 +46,19 @@ def evaluate(
 
     Returns:
         By variant, in the order given; without those that failed, where the stage tolerates it.
+
+    Raises:
+        Exception: the first error, where every variant failed.
+        UserError: the same, where the errors are not this process' own.
     """
     INTERRUPTION.place = "in its evaluation"
     run.stage.variants = variants or {}
+    wanted = list(variants or run.stage.live_heads)
     run.validate()
     failures = run.stage.failed_variants
     metrics: dict[str, Any] = {name: run.stage.metrics[name] for name in run.stage.variants}
     if not metrics:
-        failures.raise_first()
+        _raise_all(failures, wanted)
     first = next(iter(metrics.values()))
     truth = GroundTruth.from_table(first.table, first.rules)
     counts = np.asarray(run.data.statistics.image_counts)
@@ -68,7 +75,8 @@ def evaluate(
     failures.tell("not evaluated; the others are")
     found = {name: each for name, each in found.items() if name not in failures}
     if not found:
-        failures.raise_first()
+        _raise_all(failures, wanted)
+    failures.let_go()
     metrics = {name: metrics[name] for name in found}
     every = keeps_all or report["save_detections"]
     kept = None if every else [each.image_id for each in pictured(run, report, found)]
@@ -76,6 +84,12 @@ def evaluate(
         found[name] = replace(found[name], detections=metric.detections(kept))
         metric.reset()  # it holds the detections of all images
     return found
+
+
+def _raise_all(failures: Failures, names: Collection[str]) -> NoReturn:
+    failures.raise_first(names)
+    # Of another process, or in a validation within the training.
+    raise UserError(f"no variant could be evaluated:\n{failures.told_of(names)}")
 
 
 def pictured(run: Run, report: Report, found: Mapping[str, Evaluation]) -> list[TellingImage]:

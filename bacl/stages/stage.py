@@ -253,6 +253,8 @@ class DetectionStage(LightningModule):
             if self.trainer.state.fn == TrainerFn.FITTING:
                 metric.reset()  # it holds all detections
         self.failed_variants.tell("not evaluated any more; the others are")
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self.failed_variants.let_go()  # the training goes on
 
     def on_validation_epoch_start(self) -> None:
         """Start from empty metrics; after the epoch they keep their per-category values."""

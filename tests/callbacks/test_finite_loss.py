@@ -1,3 +1,4 @@
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ import torch.multiprocessing as mp
 from bacl.callbacks.finite_loss import DivergedError, FiniteLoss, NonFiniteLossError
 from bacl.heads.failures import Failures
 from bacl.loggers.csv_logger import CSVLogger
+from bacl.loggers.measurements import Quantity
 from bacl.processes.agreement import Agreement
 
 
@@ -67,6 +69,34 @@ def test_every_process_stops_when_one_loss_is_infinite(tmp_path):
     assert [path.name for path in tmp_path.glob("*.pt")] == ["non_finite_loss_rank1.pt"]
 
 
+@pytest.mark.parametrize("last", [None, "b"])  # the detector's loss, the last head's
+def test_an_error_of_a_head_that_was_dropped_is_not_a_later_step_s(tmp_path, last):
+    trainer = SimpleNamespace(
+        default_root_dir=tmp_path, global_step=3, current_epoch=0, optimizers=[]
+    )
+    module = torch.nn.Linear(1, 1)
+    module.failed_heads, module.dropped = Failures(), set()
+    module.failed_heads.tolerated, module.live_heads = True, dict.fromkeys("ab")
+    callback, loss = FiniteLoss(Agreement()), torch.tensor(1.0)
+
+    def check(*wrong):
+        parts = {None: "box", "a": "classification", "b": "classification"}
+        module.step_losses = {
+            Quantity("train", head, part): torch.tensor(math.nan if head in wrong else 1.0)
+            for head, part in parts.items()
+            if head is None or head in module.live_heads
+        }
+        callback.on_before_backward(trainer, module, loss)
+
+    with module.failed_heads.of(["a"]):
+        raise ValueError("long ago")
+    check("a")
+    assert module.dropped == {"a"}
+    module.live_heads, trainer.global_step = {"b": None}, 4000
+    with pytest.raises(NonFiniteLossError, match=r"is nan at step 4000"):
+        check(last)
+
+
 class Finalized(CSVLogger):
     status = None
 
@@ -83,7 +113,7 @@ def fail(fit, stage, tmp_path):
             raise error
 
         stage.training_step = step
-        stage.detector = SimpleNamespace(pyramid=lambda images: [torch.tensor(features)])
+        stage.detector = SimpleNamespace(pyramid=lambda images, sizes: [torch.tensor(features)])
         callback, logger = FiniteLoss(Agreement()), Finalized(tmp_path)
         with pytest.raises(type(error)) as caught:
             fit(callback, stage=stage, logger=logger)

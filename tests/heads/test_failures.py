@@ -1,5 +1,7 @@
 """Heads that fail alone, and processes that agree on it."""
 
+import weakref
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -38,7 +40,27 @@ def test_an_error_is_let_through_unless_failures_are_tolerated():
     assert failures.reasons == dict.fromkeys("ab", "ValueError: mine at step 3")
     assert "c" not in failures
     with pytest.raises(ValueError, match="mine"):
-        failures.raise_first()
+        failures.raise_first(["a"])
+    failures.raise_first(["c"])
+
+
+def test_errors_that_were_let_go_hold_nothing_and_are_told_still():
+    failures = Failures()
+    failures.tolerated = True
+
+    def step():
+        levels = torch.ones(3)
+        held.append(weakref.ref(levels))
+        raise ValueError("mine")
+
+    held = []
+    with failures.of(["a"]):
+        step()
+    assert held[0]() is not None
+    failures.let_go()
+    assert held[0]() is None
+    failures.raise_first(["a"])
+    assert failures.told_of(["a"]) == "a: ValueError: mine"
 
 
 def test_a_full_device_and_a_lost_process_are_no_head_s_fault():

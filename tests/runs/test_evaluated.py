@@ -3,14 +3,17 @@
 import errno
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from bacl.files.atomic import UnwritableError
+from bacl.heads.failures import Failures
 from bacl.jobs import test as test_job
-from bacl.messages.errors import OptionError
+from bacl.messages.errors import OptionError, UserError
 from bacl.reporting.results import RunResults
 from bacl.runs import drawings as draw
+from bacl.runs.evaluated import evaluate
 
 
 @pytest.fixture
@@ -70,3 +73,17 @@ def test_a_reference_that_the_checkpoint_does_not_have_is_refused():
     with pytest.raises(OptionError, match=r"^report\.reference=baclx: .*did you mean bacl"):
         test_job._check_reference("baclx", {"bacl", "baseline"})
     test_job._check_reference("bacl", {"bacl", "baseline"})
+
+
+def test_where_all_fail_on_another_process_the_end_says_why():
+    stage = SimpleNamespace(failed_variants=Failures(), live_heads=dict.fromkeys("ab"), metrics={})
+
+    def validate():
+        for name in "ab":
+            stage.failed_variants.note(name, "ValueError: no groups here in the evaluation")
+        stage.variants = {}
+
+    with pytest.raises(
+        UserError, match=r"no variant could be evaluated:\na: ValueError: no gr.*\nb:"
+    ):
+        evaluate(SimpleNamespace(stage=stage, validate=validate), {"html": False})
