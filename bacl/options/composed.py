@@ -1,6 +1,7 @@
 """Composed configurations as plain values, and what differs between two of them."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,6 +15,14 @@ CALL = re.compile(r"\$\{[a-z_]+(\.[a-z_]+)*:")
 def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
     """The configuration as plain dictionaries and lists, with or without what options refer to."""
     return OmegaConf.to_container(config, resolve=resolve)  # type: ignore[return-value]
+
+
+def plain_with_heads(config: DictConfig, stage: str, heads: Collection[str]) -> dict[str, Any]:
+    """As `plain`, for a file that holds these heads of a stage: others were dropped on the way."""
+    said = plain(config)
+    of_stage = said["stages"][stage]
+    of_stage["heads"] = {name: each for name, each in of_stage["heads"].items() if name in heads}
+    return said
 
 
 def without_calls(config: DictConfig) -> dict[str, Any]:

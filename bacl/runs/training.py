@@ -31,7 +31,7 @@ from bacl.detectors.any_detector import Detector
 from bacl.files.atomic import remove
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
-from bacl.options.composed import last_stage, plain
+from bacl.options.composed import last_stage, plain, plain_with_heads
 from bacl.processes.interruption import INTERRUPTION
 from bacl.runs.buildable import buildable
 from bacl.runs.folder import record
@@ -190,9 +190,7 @@ def save(
     config: DictConfig,
 ) -> None:
     """Write a stage's final.ckpt into its folder; the checkpoint for resuming has served."""
-    said = plain(config)
-    of_stage = said["stages"][folder.name]
-    of_stage["heads"] = {name: each for name, each in of_stage["heads"].items() if name in heads}
+    said = plain_with_heads(config, folder.name, heads)
     save_stage(folder / "final.ckpt", detector, heads, categories, said)
     remove(folder / "last.ckpt")
 

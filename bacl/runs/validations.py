@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from bacl.callbacks.best_checkpoint import BestCheckpoint
 from bacl.checkpoints.handover import fill, load_stage, save_stage
 from bacl.messages.errors import OptionError
-from bacl.options.composed import plain
+from bacl.options.composed import plain_with_heads
 from bacl.runs.run import Run
 from bacl.stages import WarmUpSchedule
 
@@ -66,8 +66,9 @@ def best_checkpoint(run: Run, config: DictConfig) -> BestCheckpoint | None:
 
     @rank_zero_only
     def save(path: Path) -> None:
-        stage = run.stage
-        save_stage(path, stage.detector, stage.live_heads, run.categories, plain(config))
+        detector, heads = run.stage.detector, run.stage.live_heads
+        said = plain_with_heads(config, run.folder.name, heads)
+        save_stage(path, detector, heads, run.categories, said)
 
     return BestCheckpoint(run.folder / "best.ckpt", save, wanted.measure, wanted.patience)
 

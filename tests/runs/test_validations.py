@@ -7,12 +7,16 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from bacl.assembly import trainer as trainers
+from bacl.assembly.build import build_stage
+from bacl.assembly.data import open_data
 from bacl.assembly.instantiate import instantiate
+from bacl.assembly.restored import restore_model
+from bacl.checkpoints.handover import Categories
 from bacl.jobs import fit
 from bacl.loggers.csv_logger import read_rows
 from bacl.messages.errors import OptionError
 from bacl.one_pass.plan import can_be_planned
-from bacl.runs.validations import check_validations
+from bacl.runs.validations import best_checkpoint, check_validations
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,19 @@ def test_jobs_whose_heads_choose_their_steps_train_apart(tiny):
     assert can_be_planned(tiny("validation.every=1"))
     assert not can_be_planned(tiny("validation.every=1", "validation.take=best"))
     assert not can_be_planned(tiny("validation.every=1", "validation.patience=2"))
+
+
+def test_the_best_weights_without_a_dropped_head_can_be_used(tiny, tmp_path):
+    config = tiny("validation.every=1", "stage=classifier")
+    categories = Categories.of(open_data(config))
+    stage = build_stage(config, "classifier", False)
+    stage.dropped = {"bacl"}
+    run = SimpleNamespace(stage=stage, categories=categories, folder=tmp_path / "classifier")
+    run.folder.mkdir()
+    best = best_checkpoint(run, config)
+    best._save(best.path)
+    restored = restore_model(tiny(f"checkpoint={best.path}"), tmp_path)
+    assert list(restored.stage.live_heads) == ["baseline"]
 
 
 @pytest.mark.slow
