@@ -12,6 +12,7 @@ from bacl.jobs import fit, fit_group, test_group
 from bacl.losses import FCBL
 from bacl.one_pass.plan import PlannedJob, write_plan
 from bacl.one_pass.variants import PlannedTest, write_variants
+from bacl.runs import run_through
 from bacl.runs.buildable import buildable
 from bacl.runs.lost_heads import LostHeadsError
 from bacl.runs.outcome import read_outcome
@@ -71,7 +72,7 @@ def test_the_other_head_of_a_run_ends_as_without_it(
     compose_config, overrides, both, tmp_path, monkeypatch, method
 ):
     fails, place = PLACES[method]
-    monkeypatch.setattr(fit, "command_overrides", lambda: overrides)
+    monkeypatch.setattr(run_through, "command_overrides", lambda: overrides)
     with monkeypatch.context() as broken:
         broken.setattr(FCBL, method, failing(method, fails))
         for _ in range(2):  # given again, the finished training tells the same
