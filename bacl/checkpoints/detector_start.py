@@ -69,6 +69,11 @@ class DetectorStart:
         else:
             self.state[key] = made
 
+    def takes_all(self, beginning: str) -> bool:
+        """Whether there are tensors whose names begin so, and all are made of the trained one's."""
+        taken = any(key.startswith(beginning) for key in self.state)
+        return taken and not any(key.startswith(beginning) for key in self.lacking)
+
     def check(self, detector: Detector, trained: TrainedDetector, source: str) -> None:
         """Refuse a start that is none: of another backbone, or without what does not train.
 

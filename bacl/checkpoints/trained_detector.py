@@ -5,6 +5,7 @@ G: its classes. D: width of an RoI feature.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -46,6 +47,8 @@ class TrainedDetector:
     """Why nothing is made of other parts of the file, by their names in it."""
     suggestion: str = "the detector options that it was trained with"
     """Options that take all of it, in words."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of a detector of ours, plain values as its file has them; none where nobody knows them."""
 
     @property
     def known_names(self) -> list[str]:

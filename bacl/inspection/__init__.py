@@ -1,4 +1,4 @@
 """What is to be known of data before a training; a file for each kind of check.
 
-Imports: data.
+Imports: checkpoints, data.
 """

@@ -2,22 +2,24 @@
 
 Where a file of annotations is not there yet, or is as large as LVIS, the paper's numbers stand.
 Resolvers of the configuration call these functions (`hydra_plugins/bacl_fitted.py`), so an option
-that the command sets itself is not chosen.
+that the command sets itself is not chosen. They refuse (`OptionError`) what they divide by before
+its range is looked at.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from bacl.inspection import rules_of_thumb as rules
-from bacl.inspection.anchor_reach import AnchorShapes
+from bacl.inspection.chosen import PAPER, Chosen
+from bacl.inspection.chosen_anchors import anchor_scale as anchor_scale  # one of them
 from bacl.inspection.facts import Facts
+from bacl.inspection.process_count import has_gpu, processes
+from bacl.messages.errors import require
 
 FEW = 20_000
 """Training images below which the paper's numbers do not fit: LVIS has 57,000 and 100,000."""
-EPOCHS, WARM_UP, BATCH, ROWS, RATE, ANCHORS = 12, 500, 16, 96, 0.02, 8.0
+EPOCHS, WARM_UP, BATCH, ROWS, RATE = 12, 500, 16, 96, 0.02
 """The paper's (Sec. IV-B)."""
 SGD = {"_target_": "torch.optim.SGD", "_partial_": True, "momentum": 0.9}
 ADAMW = {"_target_": "torch.optim.AdamW", "_partial_": True}
@@ -27,17 +29,9 @@ ON_THEM = 0.004
 CLIP = 35.0
 """Largest norm of gradients; without it SGD at the paper's rate diverged on photographs."""
 MEASURED = "measured on photographs, docs/results.md"
-PAPER = "as in the paper"
+BATCH_SIZE, STAGE_EPOCHS = "datamodule.batch_size", "stages.….schedule.epochs"
 VALIDATIONS = 4
 """Of the representation stage."""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The value of an option, and why."""
-
-    value: Any
-    reason: str
 
 
 def image_size(annotations: str) -> Chosen:
@@ -60,13 +54,14 @@ def batch_size(
     annotations: str, size: int, accelerator: str, devices: Any = 1, nodes: int = 1
 ) -> Chosen:
     """Pictures of a step of all processes."""
+    require("image_size", size, 1)
     facts = Facts.of(annotations)
     if facts is None or not facts.images:
         return Chosen(BATCH, PAPER)
-    gpu = accelerator != "cpu" and torch.cuda.is_available()
+    gpu = has_gpu(accelerator)
     side = size * facts.short_side / facts.long_side
     found = rules.suitable_batch(BATCH, facts.images, side, gpu)
-    shares = _processes(devices, nodes)
+    shares = processes(devices, nodes, accelerator)
     found = max(1, round(found / shares)) * shares
     few = f"{facts.images:,} images, {facts.images // found:,} steps an epoch"
     return Chosen(found, few if gpu or found == BATCH else f"{few}; no GPU")
@@ -74,6 +69,7 @@ def batch_size(
 
 def epochs(annotations: str, batch: int) -> Chosen:
     """Epochs of the representation stage."""
+    require(BATCH_SIZE, batch, 1)
     facts = Facts.of(annotations)
     if facts is None or not facts.images:
         return Chosen(EPOCHS, PAPER)
@@ -85,6 +81,7 @@ def epochs(annotations: str, batch: int) -> Chosen:
 
 def classifier_epochs(annotations: str, of_features: int) -> Chosen:
     """Epochs of the classifier stage, for so many of the representation stage."""
+    require("epochs", of_features, 1)
     if not _few(annotations):
         return Chosen(of_features, f"as many as the representation stage, {PAPER}")
     return Chosen((of_features + 1) // 2, "half of the representation stage: features are finished")
@@ -92,11 +89,14 @@ def classifier_epochs(annotations: str, of_features: int) -> Chosen:
 
 def milestones(of_stage: int) -> Chosen:
     """Epochs after which the learning rate falls."""
+    require(STAGE_EPOCHS, of_stage, 1)
     return Chosen(rules.drops(of_stage), f"of {of_stage} epochs, as 8 and 11 of 12")
 
 
 def warm_up(annotations: str, batch: int, of_stage: int) -> Chosen:
     """Steps of warm-up of a stage."""
+    require(BATCH_SIZE, batch, 1)
+    require(STAGE_EPOCHS, of_stage, 1)
     facts = Facts.of(annotations)
     if facts is None or not facts.images:
         return Chosen(WARM_UP, PAPER)
@@ -143,41 +143,30 @@ def gradient_clip(annotations: str) -> Chosen:
     return Chosen(None, f"none, {PAPER}")
 
 
-def validation_every(of_features: int) -> Chosen:
-    """Epochs between two validations."""
+def validation_every(of_features: int, of_classifier: int, take: str) -> Chosen:
+    """Epochs between two validations; where the best of them is taken, the last epoch has one."""
+    require("epochs", of_features, 1)
+    require(STAGE_EPOCHS, of_classifier, 1)
     every = max(1, of_features // VALIDATIONS)
+    if take == "best":  # both stages end with one (`bacl.runs.validations`)
+        both = math.gcd(of_features, of_classifier)
+        every = max(each for each in range(1, every + 1) if both % each == 0)
     return Chosen(every, f"{of_features // every} validations of the representation stage")
 
 
 def hallucinated_categories(
-    annotations: str, batch: int, devices: Any = 1, nodes: int = 1
+    annotations: str, batch: int, devices: Any = 1, nodes: int = 1, accelerator: str = "auto"
 ) -> Chosen:
     """Categories for each of which twelve features are hallucinated in a step (c of Sec. III-E)."""
+    require(BATCH_SIZE, batch, 1)
     facts = Facts.of(annotations)
     objects = 0.0
     if facts is not None and facts.images:
-        objects = len(facts.rows) / facts.images * batch / _processes(devices, nodes)
+        objects = len(facts.rows) / facts.images * batch / processes(devices, nodes, accelerator)
     asked = ROWS // rules.SAMPLES
     found = rules.suitable_categories(ROWS, objects) or asked
     rows = f"{found * rules.SAMPLES} rows beside {objects:.0f} objects in a process' step"
     return Chosen(found, rows if objects else PAPER)
-
-
-def anchor_scale(
-    annotations: str, size: int, ratios: Sequence[float] | None, strides: Any, *given: Any
-) -> Chosen:
-    """Side of anchors in strides; where any of `given` is, the detector has its own."""
-    facts = Facts.of(annotations)
-    if any(each is not None for each in given):
-        return Chosen(ANCHORS, f"{PAPER}: the detector, or that which it starts from, has its own")
-    if facts is None or not len(facts.rows) or ratios is None:
-        return Chosen(ANCHORS, PAPER)
-    anchors = AnchorShapes.of(ANCHORS, list(ratios), list(strides))
-    found, missed, least = rules.suitable_anchors(anchors, ANCHORS, facts.view(size), 1.0)
-    told = f"of the objects have no anchor with an IoU of {rules.OVERLAP:g}"
-    if found == ANCHORS:
-        return Chosen(found, f"{PAPER}: {100 * missed:.1f} % {told}")
-    return Chosen(found, f"{100 * least:.1f} % {told}, instead of {100 * missed:.1f} % at 8")
 
 
 def _few(annotations: str) -> bool:
@@ -188,8 +177,3 @@ def _few(annotations: str) -> bool:
 def _adapts(annotations: str, starts: Sequence[Any]) -> bool:
     """Whether AdamW adapts what was trained before to few images."""
     return _few(annotations) and any(start is not None for start in starts)
-
-
-def _processes(devices: Any, nodes: int) -> int:
-    count = len(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else 1
-    return (int(devices) if str(devices).isdecimal() else count) * nodes

@@ -1,8 +1,9 @@
 """What a stage starts from: an earlier stage of the run, a finished checkpoint, or nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +21,7 @@ from bacl.checkpoints.handover import (
 from bacl.detectors.any_detector import Detector
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
+from bacl.options.composed import plain
 from bacl.options.ranges import ClassifierInit
 from bacl.runs.continued import misfit, misscored, saved, saved_loss, trained_by
 from bacl.runs.prototypes import FromPrototypes
@@ -44,6 +46,8 @@ class Start:
     """Of the backbone, where there is no such stage."""
     over: bool = False
     """Whether the stage is finished, or goes on from where it was interrupted."""
+    detector: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the detector, plain values."""
 
     @classmethod
     def of(cls, config: DictConfig, folder: Path, name: str) -> "Start":
@@ -65,8 +69,9 @@ class Start:
         saved = (folder / name / file for file in ("last.ckpt", "final.ckpt"))
         together = own and source in chosen_stages(config)
         over = any(file.exists() for file in saved)
-        weights = OmegaConf.select(config, "detector.backbone.weights")
-        return cls(name, path, source if together else None, init.classifier, weights, over)
+        weights, detector = OmegaConf.select(config, "detector.backbone.weights"), config.detector
+        before = source if together else None
+        return cls(name, path, before, init.classifier, weights, over, plain(detector))
 
     def take(self, stage: DetectionStage, categories: Categories, folder: Path) -> None:
         """Fill a new stage with what it starts from, if anything.
@@ -88,7 +93,9 @@ class Start:
     def _trained(self, stage: DetectionStage) -> TrainedStart | None:
         """The trained detector of other categories that a stage starts from, if it has no other."""
         named = stage.detector.init_from if self.path is None else None
-        return None if named is None else TrainedStart(self.stage, named, stage.detector.init_names)
+        if named is None:
+            return None
+        return TrainedStart(self.stage, named, stage.detector.init_names, self.detector)
 
     def before_first_step(self, stage: DetectionStage) -> list[Callback]:
         """What has yet to happen to the stage once its processes are there."""

@@ -7,13 +7,14 @@ from typing import Any
 from torch import nn
 
 from bacl.assembly.allowed import may_be_built
+from bacl.checkpoints.conventions import detector_options
 from bacl.checkpoints.handover import CheckpointError, State, load_stage, saved_categories
 from bacl.checkpoints.mmdet_detector import is_mmdet, mmdet_detector
 from bacl.checkpoints.mmdet_file import load_published_file, published_file
 from bacl.checkpoints.torchvision_file import is_torchvision, torchvision_detector
 from bacl.checkpoints.trained_detector import TrainedDetector, TrainedHead
 from bacl.detectors.weights import WeightsError, check_digest, weights_file
-from bacl.files.kinds import FINAL, LAST, checkpoint_kind
+from bacl.files.kinds import FINAL, LAST, checkpoint_kind, is_safetensors
 from bacl.files.plain_values import MISSING, select
 from bacl.files.state_dicts import no_plain_tensor
 from bacl.messages.shown import shown
@@ -22,8 +23,8 @@ from bacl.runs.continued import loss_of
 OPTION = "detector.init_from"
 OTHERWISE = f"or set {OPTION} to a file, or to null for the backbone's own weights"
 KINDS = (
-    "a final.ckpt of ours, or of torchvision's Faster and Mask R-CNN, or of MMDetection's Faster, "
-    "Mask and Cascade R-CNN"
+    "a final.ckpt or .safetensors of ours, or of torchvision's Faster and Mask R-CNN, or of "
+    "MMDetection's Faster, Mask and Cascade R-CNN"
 )
 
 
@@ -44,6 +45,8 @@ def read_trained(source: str) -> TrainedDetector:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise CheckpointError(f"{OPTION}={path}: {what}; name {KINDS}, or torchvision's weights")
+    if is_safetensors(path):
+        return _ours(_read_safetensors(path), path)
     content = load_published_file(path)
     kind = checkpoint_kind(content)
     if kind == FINAL:
@@ -65,6 +68,16 @@ def read_trained(source: str) -> TrainedDetector:
     )
 
 
+def _read_safetensors(path: Path) -> State:
+    try:
+        return load_stage(path)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{OPTION}: {error}. Of .safetensors files our own alone (export.format=safetensors) "
+            "are read here; weights of a backbone alone are detector.backbone.weights"
+        ) from error
+
+
 def _ours(content: State, path: Path) -> TrainedDetector:
     for key, value in content["detector"].items():
         if problem := no_plain_tensor(value):
@@ -76,6 +89,7 @@ def _ours(content: State, path: Path) -> TrainedDetector:
         heads={name: _head(content, name) for name in content["heads"]},
         names=tuple(saved_categories(content).names),
         mask_predictor=predictor,
+        options=detector_options(content),
         left_out={
             f"heads.{name}.{key}": "statistics of a classifier start anew"
             for name, state in content["heads"].items()

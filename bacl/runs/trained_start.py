@@ -1,19 +1,21 @@
 """A first training that starts from a trained detector of any categories."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.checkpoints.category_match import CategoryMatch
+from bacl.checkpoints.conventions import other_conventions
 from bacl.checkpoints.detector_start import DetectorStart
-from bacl.checkpoints.handover import Categories
+from bacl.checkpoints.handover import Categories, CheckpointError
 from bacl.checkpoints.trained_detector import TrainedDetector
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
-from bacl.messages.shown import shown
+from bacl.messages.shown import as_typed, shown
 from bacl.runs.carried_rows import CarriedRows, carried_rows
 from bacl.runs.folder import write_text
 from bacl.runs.trained_source import OPTION, read_trained
@@ -33,6 +35,8 @@ class TrainedStart:
     """File, or torchvision's name of weights."""
     renamed: Mapping[str, str]
     """Names of categories in the data by names in the trained detector."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the detector that starts, plain values."""
 
     def check(self, stage: DetectionStage) -> None:
         """Refuse a detector that is not there, or is another one, before data are read.
@@ -41,11 +45,26 @@ class TrainedStart:
             stage: without numbers, of any number of categories.
 
         Raises:
-            CheckpointError: see `read_trained` and `DetectorStart.check`.
+            CheckpointError: see `read_trained` and `DetectorStart.check`; or what is taken of it
+                would mean something else in this one.
         """
         trained, detector = read_trained(self.source), stage.detector
         anyone = CategoryMatch.of([""] * detector.num_classes, trained.names)
-        DetectorStart.of(detector, trained, anyone).check(detector, trained, self.source)
+        start = DetectorStart.of(detector, trained, anyone)
+        start.check(detector, trained, self.source)
+        self._check_meaning(start, trained)
+
+    def _check_meaning(self, start: DetectorStart, trained: TrainedDetector) -> None:
+        """Refuse tensors that fit, but were trained with other anchors, units or pooling."""
+        differ = other_conventions(self.options, trained.options, start.takes_all)
+        if differ:
+            ours = ", ".join(f"detector.{key}={as_typed(own)}" for key, (_, own) in differ.items())
+            mend = " ".join(f"detector.{shown(k)}={as_typed(v)}" for k, (v, _) in differ.items())
+            raise CheckpointError(
+                f"{OPTION}={self.source}: {trained.told} which was trained with other options, by "
+                f"which its boxes mean something else (here {shown(ours, 300)}); take its own: "
+                f"{mend}"
+            )
 
     def take(self, stage: DetectionStage, categories: Categories, folder: Path) -> None:
         """Fill a new stage with all that fits, and tell what became of the rest.

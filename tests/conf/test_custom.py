@@ -132,6 +132,18 @@ def test_bad_annotations_are_told_in_one_line(compose_config, tmp_path):
     assert "\n" not in line
 
 
+@pytest.mark.parametrize("word", ["datamodule.batch_size", "epochs", "image_size"])
+def test_a_word_out_of_range_is_told_by_its_name(compose_config, mine, word):
+    (line, *_) = wrong_command(composed(compose_config, mine, f"{word}=0"))
+    assert line == f"{word}=0: expected a number of at least 1"
+
+
+def test_the_best_validation_may_be_taken(compose_config, mine):
+    words = "epochs=13", "validation.take=best"
+    assert composed(compose_config, mine, *words).validation.every == 1
+    assert composed(compose_config, mine, "epochs=13").validation.every == 3
+
+
 def test_a_layout_that_leaves_it_open_is_told_in_one_line(compose_config, tmp_path):
     (tmp_path / "all.json").write_text("{}")
     (line, *_) = wrong_command(compose_config(EXPERIMENT, f"data.root={tmp_path}"))

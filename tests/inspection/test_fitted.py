@@ -1,11 +1,16 @@
 """What is chosen by the data, by hand; and that nothing is chosen where they are not there."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 
 from bacl.inspection import fitted
-from bacl.inspection.fitted import Chosen
+from bacl.inspection.chosen import Chosen
+from bacl.inspection.process_count import processes
+from bacl.messages.errors import OptionError
+from bacl.runs.validations import check_validations
 
 
 def written(path, images=200, size=(160, 120), boxes=((10, 10, 40, 20),)):
@@ -81,8 +86,70 @@ def test_epochs_warm_up_and_drops(small):
     assert fitted.milestones(1).value == []
     assert fitted.warm_up(small, 8, 36).value == 90  # of 900 steps
     assert fitted.warm_up(small, 2, 36).value == 500  # of 3,600
-    assert fitted.validation_every(20).value == 5
-    assert fitted.validation_every(2).value == 1
+    assert fitted.validation_every(20, 10, "last").value == 5
+    assert fitted.validation_every(2, 1, "last").value == 1
+    assert fitted.validation_every(13, 7, "last").value == 3
+    assert fitted.validation_every(12, 6, "best").value == 3
+    assert fitted.validation_every(20, 16, "best").value == 4
+
+
+@pytest.mark.parametrize("epochs", range(1, 41))
+def test_the_best_validation_may_be_taken_of_any_number_of_epochs(small, epochs):
+    of_classifier = fitted.classifier_epochs(small, epochs).value
+    stages = {"a": SimpleNamespace(epochs=epochs), "b": SimpleNamespace(epochs=of_classifier)}
+    every = fitted.validation_every(epochs, of_classifier, "best").value
+    wanted = {"every": every, "take": "best", "patience": 3}
+    check_validations(OmegaConf.create({"validation": wanted}), stages)
+    assert every <= max(1, epochs // 4)
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        *((1, 1), ("1", 1), (3, 3), ("3", 3), ([0, 2], 2), ("0,1", 2), ("1,", 1)),
+        *(("auto", 4), (-1, 4), ("-1", 4), ([-1], 4)),
+    ],
+)
+def test_processes_are_those_of_lightning(monkeypatch, devices, expected):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert processes(devices, 2, "auto") == 2 * expected
+    if expected == 4:
+        assert processes(devices, 1, "cpu") == 1
+
+
+@pytest.mark.parametrize("devices", [0, "0", -2, "two", "", [], None])
+def test_devices_that_are_none(devices):
+    with pytest.raises(OptionError, match=r"^trainer\.devices="):
+        processes(devices, 1, "cpu")
+
+
+@pytest.mark.parametrize("none", [0, -3, "many", None])
+def test_what_is_divided_by_is_refused_by_its_name(small, none):
+    refused = {
+        "datamodule.batch_size": [
+            lambda: fitted.epochs(small, none),
+            lambda: fitted.warm_up(small, none, 12),
+            lambda: fitted.hallucinated_categories(small, none),
+        ],
+        "epochs": [
+            lambda: fitted.classifier_epochs(small, none),
+            lambda: fitted.validation_every(none, 1, "last"),
+        ],
+        "image_size": [
+            lambda: fitted.batch_size(small, none, "cpu"),
+            lambda: fitted.anchor_scale(small, none, [1.0], [4]),
+        ],
+        "stages.….schedule.epochs": [
+            lambda: fitted.milestones(none),
+            lambda: fitted.warm_up(small, 8, none),
+            lambda: fitted.validation_every(4, none, "best"),
+        ],
+    }
+    for option, choices in refused.items():
+        for choose in choices:
+            with pytest.raises(OptionError, match=f"^{option}="):
+                choose()
 
 
 def test_few_images_and_trained_weights_are_for_adamw(small):

@@ -1,16 +1,20 @@
 """A training that starts from a detector of other categories."""
 
 import pickle
+import re
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import save_file
 
 from bacl.assembly.build import build_parts, build_stage, chosen_stages
 from bacl.assembly.restored import restore_model
 from bacl.assembly.trial import without_data
 from bacl.checkpoints.handover import Categories, CheckpointError, load_stage, save_stage
+from bacl.checkpoints.safetensors_file import write_safetensors
 from bacl.detectors.weights import WeightsError
+from bacl.inspection.fitted import anchor_scale
 from bacl.jobs import fit
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
@@ -190,6 +194,56 @@ def test_what_cannot_take_effect_is_refused(tiny, trained, tmp_path):
         words = [f"checkpoint={path}", option]
         with pytest.raises(OptionError, match=told):
             restore_model(tiny(*words), tmp_path, words)
+
+
+@pytest.mark.parametrize(
+    ("option", "theirs"),
+    [
+        ("detector.rpn.anchors.scale", "6"),
+        ("detector.rpn.anchors.ratios", "[0.25, 1.0, 4.0]"),
+        ("detector.rpn.coder.stds", "[0.5, 1.0, 1.0, 1.0]"),
+        ("detector.box_regression.coder.stds", "[0.2, 0.1, 0.2, 0.2]"),
+        ("detector.pooling.finest_scale", "28"),
+        ("+detector.pooling.aligned", "false"),  # true is its default
+    ],
+)
+def test_what_no_tensor_says_has_to_be_the_same(new, trained, tmp_path, option, theirs):
+    path, _ = trained(f"{option}={theirs}")
+    start = f"detector.init_from={path}"
+    key = option.removeprefix("+")
+    stage, begin, _ = new(NEW, tmp_path, start)
+    with pytest.raises(CheckpointError, match=re.escape(f"take its own: {key}={theirs}") + "$"):
+        begin.check(stage, None)
+    stage, begin, _ = new(NEW, tmp_path, start, f"{option}={theirs}")
+    begin.check(stage, None)
+
+
+def test_tensors_that_are_drawn_may_be_read_otherwise(new, trained, tmp_path):
+    path, _ = trained("detector.rpn.anchors.ratios=[1.0]")  # deltas of another number of anchors
+    stage, begin, _ = new(NEW, tmp_path, f"detector.init_from={path}")
+    begin.check(stage, None)
+
+
+def test_anchors_are_chosen_as_those_of_the_detector_to_start_from(trained, tmp_path):
+    path, _ = trained("detector.rpn.anchors.scale=6")
+    given = str(tmp_path / "no.json"), 160, [1.0], [4]
+    assert anchor_scale(*given, str(path)).value == 6
+    assert anchor_scale(*given, str(path), [[32]]).value == 6
+    assert anchor_scale(*given, "FasterRCNN_ResNet50_FPN_Weights.COCO_V1").value == 8
+    path.write_bytes(b"damaged")
+    assert anchor_scale(*given, str(path)).value == 8  # whoever loads it tells what is wrong
+
+
+def test_our_own_safetensors(new, trained, tmp_path):
+    path, old = trained()
+    other = tmp_path / "detector.safetensors"
+    write_safetensors(other, load_stage(path), {})
+    stage, start, _ = new(NEW, tmp_path, f"detector.init_from={other}")
+    start.take(stage, NEW, tmp_path)
+    assert torch.equal(predictor(stage).weight[2], predictor(old).weight[0])
+    save_file({"conv1.weight": torch.zeros(2)}, other)
+    with pytest.raises(CheckpointError, match=r"^detector.init_from: .*detector.backbone.weights$"):
+        read_trained(str(other))
 
 
 class Hostile:
