@@ -9,6 +9,7 @@ from typing import IO, Self
 from bacl.data.batch import Detections
 from bacl.data.images.video_source import Frame
 from bacl.files.atomic import telling_refusal
+from bacl.messages.errors import OptionError
 from bacl.prediction.output import Predicted
 
 
@@ -23,12 +24,16 @@ class FrameLines(ExitStack):
         heads: names.
         category_ids: of the training file, by label.
         names: of the categories, by label.
+
+    Raises:
+        OptionError: there are lines of an earlier prediction in the folder.
     """
 
     def __init__(
         self, output: Path, heads: Sequence[str], category_ids: Sequence[int], names: Sequence[str]
     ) -> None:
         super().__init__()
+        _refuse_earlier(output)
         self._paths = {head: output / f"frames_{head}.jsonl" for head in heads}
         self._categories = list(zip(map(int, category_ids), names, strict=True))
         self._files: dict[str, IO[str]] = {}
@@ -61,3 +66,13 @@ class FrameLines(ExitStack):
             detections.append(said)
         said_of_frame = {"frame": frame.number, "seconds": round(frame.seconds, 3)}
         return json.dumps({**said_of_frame, "detections": detections}) + "\n"
+
+
+def _refuse_earlier(output: Path) -> None:
+    """Of a prediction that was killed its lines are all there is."""
+    earlier = [path for path in sorted(output.glob("frames_*.jsonl")) if path.stat().st_size]
+    if earlier:
+        raise OptionError(
+            f"{earlier[0]} holds the frames of an earlier prediction, which did not come to its "
+            "end: name another folder with predict.output=…, or delete this file"
+        )

@@ -141,6 +141,8 @@ class VideoSource:
                 if frame is not None:
                     yield collate_readable([read_frame(frame, transform)])
                 INTERRUPTION.end_step()
+            if INTERRUPTION.asked is None:
+                print(f"{self.name}: no more frames came: it has ended, or its connection is lost")
         INTERRUPTION.end_step()  # what is left to write has time of its own
 
     def named(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Named]:

@@ -115,6 +115,18 @@ def test_of_a_live_video_the_newest_frame_is_taken_and_others_are_passed_over():
     assert camera.closed
 
 
+def test_what_a_live_video_raised_meanwhile_is_no_end():
+    """As where the network was busy when decoding failed, and `ended` is asked first."""
+    camera = Camera(fails=True)
+    newest = NewestFrame(camera)
+    camera.given.release(5)
+    newest._thread.join(5)
+    assert newest.next(0).number == 3
+    assert not newest.ended
+    with pytest.raises(OSError, match="unplugged"):
+        newest.next(0)
+
+
 def test_what_ends_a_live_video_is_raised():
     camera = Camera(fails=True)
     newest = NewestFrame(camera)

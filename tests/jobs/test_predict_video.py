@@ -10,11 +10,13 @@ import cv2
 import pytest
 
 from bacl.data.images.picture_file import PictureError
+from bacl.data.images.video import Video, VideoFacts
 from bacl.data.images.video_source import names_video
 from bacl.files.atomic import UnwritableError
 from bacl.jobs import predict
 from bacl.messages.errors import OptionError
 from bacl.prediction import picture_sources
+from bacl.prediction.frame_lines import FrameLines
 from bacl.prediction.result_files import ResultFiles
 from bacl.processes.interruption import Interruption
 from tests.jobs.test_predict import checkpoint, command, pictures  # noqa: F401  (fixtures)
@@ -95,6 +97,21 @@ def test_a_video_without_a_frame_leaves_nothing(command, tmp_path, monkeypatch):
     assert names <= {"frames_bacl.jsonl"}
 
 
+class Live(Video):
+    """A file as if it came by the clock."""
+
+    @property
+    def facts(self):
+        return VideoFacts(None, 10.0, True)
+
+
+def test_a_live_source_that_ends_by_itself_is_told(command, tmp_path, capsys, monkeypatch):
+    clip = write_video(tmp_path / "clip.mp4", 3, size=(96, 96))
+    monkeypatch.setattr(picture_sources, "Video", Live)
+    predict.run(command(clip, *QUICK), tmp_path)
+    assert "clip.mp4: no more frames came: it has ended, or" in capsys.readouterr().out
+
+
 def test_a_live_source_ends_by_a_signal_with_whole_files(
     command,
     tmp_path,
@@ -104,13 +121,6 @@ def test_a_live_source_ends_by_a_signal_with_whole_files(
     clip = write_video(tmp_path / "clip.mp4", 6, size=(96, 96))
     told = Interruption()
     monkeypatch.setattr(picture_sources, "INTERRUPTION", told)
-    opened = picture_sources.Video
-
-    class Live(opened):
-        @property
-        def facts(self):
-            return opened.facts.fget(self).__class__(None, 10.0, True)
-
     asked = picture_sources.NewestFrame.next
 
     def asked_to_end(self, seconds):
@@ -244,3 +254,20 @@ def test_an_address_is_opened_and_its_password_is_told_nowhere(
     assert '"folder": "http://cam/x"' in (tmp_path / "out/images.json").read_text()
     for text in (capsys.readouterr().out, *written, *map(str, (tmp_path / "out").iterdir())):
         assert not any(part in text for part in ("me:", "p@s", "s@", "secret"))
+
+
+def test_frames_that_a_kill_left_are_kept(command, tmp_path, monkeypatch):
+    clip, left = write_video(tmp_path / "clip.mp4", 2), tmp_path / "out/frames_other.jsonl"
+    left.parent.mkdir()
+    left.write_text("one line\n")
+    monkeypatch.setattr(predict, "_detect", None)  # is not reached
+    with pytest.raises(OptionError, match=r"frames_other\.jsonl holds .* predict\.output=…, or"):
+        predict.run(command(clip, *QUICK), tmp_path)
+    assert [path.read_text() for path in left.parent.iterdir()] == ["one line\n"]
+
+
+def test_empty_files_of_frames_are_no_results(tmp_path):
+    for _ in range(2):
+        with FrameLines(tmp_path, ["bacl"], [1], ["cat"]):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["frames_bacl.jsonl"]

@@ -82,9 +82,9 @@ class NewestFrame:
 
     @property
     def ended(self) -> bool:
-        """Whether every frame that there will be was taken."""
+        """Whether every frame that there will be was taken, and what decoding raised was raised."""
         with self._changed:
-            return self._over and self._frame is None
+            return self._over and self._frame is None and self._error is None
 
     def close(self) -> None:
         """Read no more; a source that does not answer is not waited for longer than for a frame."""
@@ -102,7 +102,7 @@ class NewestFrame:
         except Exception as error:  # told by whoever asks for the next one
             self._error = error
         finally:
-            self._video.close()
             with self._changed:
                 self._over = True
                 self._changed.notify()
+            self._video.close()  # which may take its time
