@@ -7,8 +7,14 @@ from typing import Any
 READ = """\
 picture = ImageOps.exif_transpose(Image.open({picture!r})).convert("RGB")
 {resize}
-pixels = np.array(picture.resize((width, height), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+{resample}
+pixels = np.array(resized).transpose(2, 0, 1)
 {canvas}"""
+SMOOTHED = "resized = picture.resize((width, height), Image.Resampling.BILINEAR)"
+SAMPLED = """\
+step = (picture.width / width, 0, 0, 0, picture.height / height, 0)  # without antialiasing
+bilinear = Image.Resampling.BILINEAR
+resized = picture.transform((width, height), Image.Transform.AFFINE, step, bilinear)"""
 RESIZE = """\
 resize = notes["preprocessing"]["resize"]
 scale = min(resize["max_size"] / max(picture.size), resize["short_side"] / min(picture.size))
@@ -132,13 +138,15 @@ def snippet(
 
 def _read(preprocessing: Mapping[str, Any], picture: Path) -> str:
     size = preprocessing["size"]
-    resize = AS_IT_IS if preprocessing["resize"] is None else RESIZE
+    rule = preprocessing["resize"]
+    resize = AS_IT_IS if rule is None else RESIZE
+    resample = SMOOTHED if rule is None or rule["antialias"] else SAMPLED
     canvas = ANY
     if size is not None:
         rows, columns = size
         resize += FIT.format(rows=rows, columns=columns)
         canvas = FIXED.format(rows=rows, columns=columns)
-    return READ.format(picture=str(picture), resize=resize, canvas=canvas)
+    return READ.format(picture=str(picture), resize=resize, resample=resample, canvas=canvas)
 
 
 def loading(file: Path, picture: Path | None) -> str:
