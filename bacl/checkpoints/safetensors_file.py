@@ -18,7 +18,7 @@ from bacl.files.kinds import UnreadableFileError
 
 DETECTOR, HEADS = "detector", "heads"
 DIGEST = "bacl_digest"
-"""Of all tensors, blake2b."""
+"""Of all tensors and of the json, blake2b."""
 CONTENT = "bacl_checkpoint"
 """All that is no tensor, as json."""
 EXTRA = "extra_state"
@@ -42,7 +42,8 @@ def write_safetensors(path: Path, content: Mapping[str, Any], notes: Mapping[str
     rest = {key: value for key, value in content.items() if key not in (DETECTOR, HEADS)}
     rest[EXTRA] = {name: value for name, value in named.items() if name not in tensors}
     metadata = {key: json.dumps(value) for key, value in notes.items()}
-    metadata |= {CONTENT: json.dumps(rest), DIGEST: _digest(tensors)}
+    text = json.dumps(rest)
+    metadata |= {CONTENT: text, DIGEST: _digest(tensors, text)}
     save_file(tensors, path, metadata)
 
 
@@ -58,13 +59,15 @@ def read_safetensors(path: Path) -> dict[str, Any]:
             if not {CONTENT, DIGEST} <= metadata.keys():
                 raise UnreadableFileError("safetensors of another project: no checkpoint of ours")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if _digest(tensors, metadata[CONTENT]) != metadata[DIGEST]:
+                raise UnreadableFileError("damaged: the checksum of its content is another")
             rest = json.loads(metadata[CONTENT])
     except (SafetensorError, ValueError, RecursionError) as error:
         if isinstance(error, UnreadableFileError):
             raise
         raise UnreadableFileError(f"damaged ({type(error).__name__})") from error
-    if _digest(tensors) != metadata[DIGEST] or not isinstance(rest, dict):
-        raise UnreadableFileError("damaged: the checksum of its tensors is another")
+    if not isinstance(rest, dict):
+        raise UnreadableFileError(f"damaged: its {CONTENT} is no table")
     extra = rest.pop(EXTRA, {})
     if not isinstance(extra, dict):
         raise UnreadableFileError(f"damaged: its {EXTRA} is no table")
@@ -99,8 +102,8 @@ def _nested(named: Mapping[str, Any]) -> dict[str, Any]:
     return states
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

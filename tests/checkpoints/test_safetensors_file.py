@@ -1,5 +1,3 @@
-import json
-
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -47,6 +45,14 @@ def test_a_damaged_byte_anywhere_in_the_weights_is_found(path):
             read_safetensors(path)
 
 
+def test_a_changed_letter_of_the_json_is_found(path):
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"1, 2.5", b"1, 3.5"))
+    assert path.read_bytes() != data
+    with pytest.raises(UnreadableFileError, match="checksum of its content is another"):
+        read_safetensors(path)
+
+
 @pytest.mark.parametrize("length", [0, 8, 9, 50, -1])
 def test_half_a_file_is_told(path, length):
     path.write_bytes(path.read_bytes()[:length])
@@ -66,7 +72,7 @@ def test_a_json_that_is_none_of_ours_is_told(path, rest):
     from bacl.checkpoints import safetensors_file as module
 
     tensors = {"detector.a": torch.zeros(1)}
-    digest = module._digest(tensors)
+    digest = module._digest(tensors, rest)
     save_file(tensors, path, {module.CONTENT: rest, module.DIGEST: digest})
     with pytest.raises(UnreadableFileError, match="damaged"):
         read_safetensors(path)
@@ -76,7 +82,7 @@ def test_a_tensor_of_no_part_is_told(path):
     from bacl.checkpoints import safetensors_file as module
 
     tensors = {"strange": torch.zeros(1)}
-    texts = {module.CONTENT: json.dumps({}), module.DIGEST: module._digest(tensors)}
+    texts = {module.CONTENT: "{}", module.DIGEST: module._digest(tensors, "{}")}
     save_file(tensors, path, texts)
     with pytest.raises(UnreadableFileError, match="neither a detector nor a head"):
         read_safetensors(path)

@@ -175,7 +175,7 @@ def test_safetensors_are_a_checkpoint_like_any_other(command, finished, picture,
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match="checksum of its tensors is another"):
+    with pytest.raises(UserError, match="checksum of its content is another"):
         bacl.load(path)
 
 
