@@ -1,7 +1,7 @@
 """Lets a training keep on disk what frozen layers make of its pictures: cache=features."""
 
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import cast
 
@@ -17,8 +17,8 @@ from bacl.data.batch import padded_sides
 from bacl.data.datamodule import DetectionDataModule, data_of
 from bacl.detectors.kept_features import OVERHEAD, FrozenPart, KeptFeatures, bytes_of
 from bacl.detectors.region_detector import COMPUTED, that_sees_pictures
-from bacl.files.disk_space import in_words
-from bacl.files.shared_room import room_in, size_of
+from bacl.files.disk_space import NotEnoughSpaceError, in_words
+from bacl.files.shared_room import LimitError, room_in, size_of
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Positive, Text
 from bacl.stages import DetectionStage
@@ -31,9 +31,9 @@ NO_PICTURE = np.full((1, 2), 100)
 class FeatureCaching(Callback):
     """Keeps the features of a stage's frozen backbone, or of its pyramid where that is frozen too.
 
-    They are what would be computed, to the bit, so a run may go on with it or without. Before the
-    first step it is told how much of the disk they may take. A stage whose backbone trains keeps
-    nothing.
+    They are what would be computed, on a CPU to the bit, so a run may go on with it or without; on
+    a GPU pictures that are computed together differ from that in rounding. Before the first step
+    it is told how much of the disk they may take. A stage whose backbone trains keeps nothing.
 
     Args:
         folder: holds a folder for each extractor.
@@ -103,17 +103,33 @@ class FeatureCaching(Callback):
         part = FrozenPart(detector, whole=not any_trains(detector.fpn))
         with trainer.precision_plugin.forward_context():
             probed = part.probed()
-        name, option = part.identity(probed), "cache.gigabytes"
+        name = part.identity(probed)
         forms = _forms(data_of(trainer), trains)
         needed = OVERHEAD + sum(bytes_of(probed, *size) * n for size, n in forms.items())
-        needed += 0 if trains else size_of(self.folder / name)  # beside what a training has left
+        folder, needed = self._room(name, needed, trains)
         rank_zero_info(
             f"cache=features: of {forms.total()} pictures, each size and mirror image counted, "
             f"at most {in_words(needed)} in {self.folder}"
         )
-        folder = self._open.enter_context(room_in(self.folder, name, needed, self.limit, option))
         self._kept = KeptFeatures(part, folder, needed, size_of(folder))
         detector.features = self._kept
+
+    def _room(self, name: str, needed: int, trains: bool) -> tuple[Path, int]:
+        """The folder of an extractor, and the bytes that may come to lie in it.
+
+        A training has room for all, or ends before it begins. An evaluation must not end a finished
+        training, and its pictures may lie there already: it has what the limit leaves.
+        """
+        lies = size_of(self.folder / name)
+        if not trains:
+            with suppress(LimitError, NotEnoughSpaceError):
+                return self._opened(name, min(lies + needed, max(lies, self.limit)))
+            needed = lies  # others have the rest: what is there is read, and nothing is added
+        return self._opened(name, needed)
+
+    def _opened(self, name: str, room: int) -> tuple[Path, int]:
+        opened = room_in(self.folder, name, room, self.limit, "cache.gigabytes")
+        return self._open.enter_context(opened), room
 
     def _end(self, stage: DetectionStage) -> None:
         that_sees_pictures(stage.detector, "cache=features").features = COMPUTED

@@ -1,4 +1,4 @@
-"""Features of frozen layers on disk: computed once for each picture that goes in, bit for bit."""
+"""Features of frozen layers on disk: computed once for each picture that goes in."""
 
 import hashlib
 from collections.abc import Iterator
@@ -135,7 +135,7 @@ class KeptFeatures:
         except UnwritableError as error:
             raise UnwritableError(
                 f"{error}; or go on without keeping features: the same command with cache=null "
-                "ends the run bit for bit alike"
+                "ends the run alike, on a CPU bit for bit"
             ) from error
         self.used += size
 

@@ -132,7 +132,7 @@ def test_a_full_disk_is_told_with_what_goes_on_without(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(UnwritableError, match=r"No space left.*cache=null ends the run bit for"):
+    with pytest.raises(UnwritableError, match=r"No space left.*cache=null ends the run alike"):
         pyramid(detector, images, keep())
     assert not list(tmp_path.rglob(".*"))
 

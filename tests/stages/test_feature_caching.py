@@ -6,6 +6,7 @@ from torchvision.transforms import v2
 
 from bacl.callbacks.feature_caching import FeatureCaching
 from bacl.data.augmentation.transforms import Augmentation, ResizeShortSide
+from bacl.files.shared_room import room_in, size_of
 from bacl.jobs import fit
 from bacl.messages.errors import OptionError
 
@@ -66,6 +67,23 @@ def test_an_evaluation_keeps_what_it_judges_whatever_was_trained_on(bench, tmp_p
         found += trainer.validate(table.stage, datamodule=table.data, verbose=False)
         assert len(list(tmp_path.rglob("*.pt"))) == 6
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("others", [0, 900])
+def test_an_evaluation_whose_pictures_lie_there_needs_no_room_for_them_again(
+    bench, tmp_path, others
+):
+    table = bench("classifier", ALONE)
+    table.data.augment = Augmentation(v2.ColorJitter(0.5), ResizeShortSide([96], 96))
+    roomy = table.trainer(FeatureCaching(str(tmp_path), 1.0))
+    (expected,) = roomy.validate(table.stage, datamodule=table.data, verbose=False)
+    lies = size_of(tmp_path)
+    limited = FeatureCaching(str(tmp_path), (lies + 1000) / 1e9)
+    with room_in(tmp_path, "other", others, 10**9, "cache.gigabytes"):
+        trainer = table.trainer(limited)
+        (found,) = trainer.validate(table.stage, datamodule=table.data, verbose=False)
+    assert found == expected
+    assert len(list(tmp_path.rglob("*.pt"))) == 6
 
 
 def test_the_stage_forgets_it_however_the_training_ends(bench, tmp_path):
