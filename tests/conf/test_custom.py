@@ -98,6 +98,18 @@ def test_groups_win_too(compose_config, mine):
     assert list(config.stages.classifier.augment.test.short_sides) == [256]
 
 
+def test_a_transformers_schedule_follows_the_words(compose_config, mine):
+    words = ("epochs=20", "schedule@stages.representation.schedule=fitted_adamw")
+    config = composed(compose_config, mine, "detector=faster_rcnn_vit", *words)
+    assert wrong_command(config, words) == []
+    settle(config)
+    schedule = config.stages.representation.schedule
+    assert schedule.optimizer._target_ == "torch.optim.AdamW"
+    assert (schedule.epochs, list(schedule.milestones)) == (20, [13, 18])
+    assert (schedule.learning_rate, schedule.reference_batch) == (1e-4, None)
+    assert schedule.warmup_steps == 40  # a tenth of 20 epochs of 20 steps
+
+
 @pytest.mark.parametrize("word", ["none", "own_size", "light", "strong"])
 def test_every_augmentation_composes(compose_config, mine, word):
     config = composed(compose_config, mine, f"augmentation={word}", "image_size=64")
