@@ -11,6 +11,7 @@ from torch import Tensor
 from bacl.data.datamodule import DetectionDataModule
 from bacl.options.marks import Free
 from bacl.options.ranges import Text
+from bacl.rebalance.compared_data import check_data
 from bacl.rebalance.dump import Dump, write_classifier
 
 
@@ -56,7 +57,10 @@ class GivenDump(Adapter):
 
     def dump(self, data: DetectionDataModule) -> Dump:
         """See `Adapter.dump`."""
-        return Dump(self.folder)
+        dump = Dump(self.folder)
+        dump.check([int(number) for number in data.train_table.category_ids])
+        check_data(dump, data)
+        return dump
 
     def hand_back(self, folder: Path, weight: Tensor, bias: Tensor) -> Path:
         """Rows of its classifier.safetensors, in the same order, as balanced.safetensors."""

@@ -115,6 +115,9 @@ class Description:
                 len(each.images) != len(each.sizes) or each.shard < 1 or not each.images
                 for each in self.splits.values()
             ),
+            "a split names an image twice": any(
+                len(set(each.images)) != len(each.images) for each in self.splits.values()
+            ),
         }
         if told := [text for text, is_wrong in wrong.items() if is_wrong]:
             raise DumpError(f"{path}: {'; '.join(told)}")

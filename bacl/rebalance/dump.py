@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from bacl.files.atomic import replacing
-from bacl.rebalance.description import Description, DumpError, Split
-from bacl.rebalance.image_rows import ImageRows
+from bacl.rebalance.description import FILE, Description, DumpError, Split
+from bacl.rebalance.image_rows import ImageRows, naming
 from bacl.rebalance.shards import Shard, shard_path, write_shard
 
 CLASSIFIER = "classifier.safetensors"
@@ -77,14 +77,33 @@ class Dump:
         return self._places[split].get(image_id)
 
     def image(self, split: str, place: int) -> ImageRows:
-        """Rows of the image at a place of a split."""
+        """Rows of the image at a place of a split.
+
+        Raises:
+            DumpError: the shard is missing, damaged or of other images.
+            RowsError: the image's rows do not fit together.
+        """
         number, within = divmod(place, self.description.splits[split].shard)
         if (split, number) not in self._open:
-            self._open[split, number] = Shard(shard_path(self.folder, split, number))
-        rows = self._open[split, number].image(within)
-        if rows.image_id != self.description.splits[split].images[place]:
-            raise DumpError(f"{shard_path(self.folder, split, number)}: of other images; delete it")
+            self._open[split, number] = self._shard(split, number)
+        shard = self._open[split, number]
+        rows = shard.image(within)
+        with naming(shard.path):
+            rows.check(self.num_classes, self.description.feature_dim, split == TRAIN)
         return rows
+
+    def path(self, split: str, place: int) -> Path:
+        """File of the image at a place of a split."""
+        return shard_path(self.folder, split, place // self.description.splits[split].shard)
+
+    def _shard(self, name: str, number: int) -> Shard:
+        split, shard = self.description.splits[name], Shard(shard_path(self.folder, name, number))
+        if shard.image_ids != [split.images[place] for place in split.of_shard(number)]:
+            raise DumpError(
+                f"{shard.path}: of other images than {FILE} says ({len(shard.image_ids)}); delete "
+                "it and dump it again"
+            )
+        return shard
 
     def check(self, ids: Sequence[int]) -> None:
         """Compare the first image of each shard with what it should be.
@@ -106,7 +125,6 @@ class Dump:
         for name, split in description.splits.items():
             for number in range(split.shards):
                 rows = self.image(name, number * split.shard)
-                rows.check(self.num_classes, description.feature_dim, name == TRAIN)
                 if rows.logits is not None:
                     check_logits(rows, *self.classifier)
 
@@ -118,6 +136,11 @@ def check_logits(rows: ImageRows, weight: Tensor, bias: Tensor) -> None:
         DumpError: names the image and the largest difference.
     """
     assert rows.logits is not None
+    if rows.logits.shape != (len(rows.features), len(bias)):
+        raise DumpError(
+            f"image {rows.image_id}: `logits` is {tuple(rows.logits.shape)}, expected "
+            f"({len(rows.features)}, {len(bias)}), as the classifier has rows"
+        )
     own = functional.linear(rows.features.float(), weight, bias)
     logits = rows.logits.float()
     apart = ((own - logits).abs() / logits.abs().clamp(min=1)).max() if logits.numel() else 0.0

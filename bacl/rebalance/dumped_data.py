@@ -18,7 +18,7 @@ from bacl.options.marks import Free
 from bacl.options.ranges import Text
 from bacl.rebalance.dump import TRAIN, VAL, Dump
 from bacl.rebalance.dumped_batch import Sample, collate_rows
-from bacl.rebalance.image_rows import RowsError
+from bacl.rebalance.image_rows import RowsError, naming
 
 
 class DumpedDataModule(DetectionDataModule):
@@ -78,13 +78,20 @@ class DumpedImages(Dataset[Sample]):
         """Rows and target of an index, or of (index, key)."""
         index, key = item if isinstance(item, tuple) else (item, 0)
         there = self.dump.description.splits[self.split].images
-        asked = int(self.images.table.image_ids[self.images.records[index]])
+        record = self.images.records[index]
+        asked = int(self.images.table.image_ids[record])
         place = self.dump.place(self.split, asked)
+        if place is None and not self.images.selection.named[record]:
+            raise RowsError(
+                f"{self.dump.folder}: image {asked} of {self.images.table.source} was not dumped, "
+                f"and is used ({self.split}); dump it, or leave it out (datamodule.leave_out)"
+            )
         if place is None:
             place = int(np.random.default_rng(key).integers(len(there)))
         rows = self.dump.image(self.split, place)
         target = target_of(self.images, self._record[there[place]])
-        self._check(rows.image_id, rows.objects, target)
+        with naming(self.dump.path(self.split, place)):
+            rows.check_objects(target.labels)
         return rows, target
 
     def __getitems__(self, items: Sequence[Any]) -> list[Sample] | UserError:
@@ -93,14 +100,6 @@ class DumpedImages(Dataset[Sample]):
             return [self[item] for item in items]
         except UserError as error:
             return error
-
-    def _check(self, image_id: int, objects: torch.Tensor | None, target: Target) -> None:
-        if objects is not None and len(objects) and int(objects.max()) >= len(target.labels):
-            raise RowsError(
-                f"{self.dump.folder}: image {image_id} has {len(target.labels)} objects, and a row "
-                f"of the dump is matched to object {int(objects.max())}: it was dumped from other "
-                "annotations"
-            )
 
 
 def target_of(images: DetectionDataset, record: int) -> Target:

@@ -5,6 +5,7 @@ repeated objects, in `extra_rows`. So nothing but the rows that are asked for is
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bacl.files.atomic import replacing
+from bacl.messages.shown import shown
 from bacl.rebalance.description import DumpError
 from bacl.rebalance.image_rows import ImageRows
 
@@ -61,7 +63,7 @@ class Shard:
         try:
             self._file = safe_open(path, framework="pt")
             self.names = set(self._file.keys()) - {IDS, ROWS, EXTRA_ROWS}
-            self.image_ids = self._file.get_tensor(IDS).tolist()
+            self.image_ids = self._file.get_tensor(IDS).flatten().tolist()
             starts = {"": self._starts(ROWS)}
             if "extra_features" in self.names:
                 starts[OF_EXTRA] = self._starts(EXTRA_ROWS)
@@ -81,13 +83,20 @@ class Shard:
         return rows
 
     def _starts(self, name: str) -> list[int]:
-        counts = self._file.get_tensor(name).numpy()
-        return np.concatenate(([0], np.cumsum(counts))).tolist()
+        counts = self._file.get_tensor(name)
+        if counts.dtype != torch.int64 or counts.ndim != 1:
+            raise DumpError(f"{self.path}: `{name}` is no (images,) int64; see docs/rebalance.md")
+        return np.concatenate(([0], np.cumsum(counts.numpy()))).tolist()
 
     def _check(self) -> None:
-        images = len(self.image_ids)
+        images, known = len(self.image_ids), {each.name for each in fields(ImageRows)}
+        if unknown := sorted(self.names - (known - {"image_id"})):
+            raise DumpError(
+                f"{self.path}: a tensor `{shown(unknown[0])}`, which is none of a dump's "
+                "(docs/rebalance.md): leave it out"
+            )
         lengths: Mapping[str, int] = {
-            name: self._file.get_slice(name).get_shape()[0] for name in self.names
+            name: ([*self._file.get_slice(name).get_shape(), -1])[0] for name in self.names
         }
         fits = all(
             (starts := self._starts_of.get(_kind(name))) is not None

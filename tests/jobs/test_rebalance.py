@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bacl.checkpoints.handover import load_stage
@@ -140,3 +140,32 @@ def test_a_dump_of_other_annotations_is_refused(config, tmp_path):
     path.write_text(json.dumps(said))
     with pytest.raises(UserError, match="of other images"):
         rebalance.run(config(), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda said: said["splits"]["val"]["sizes"].__setitem__(3, [9, 96]), "width .9, 96., and"),
+        (lambda said: said["categories"].__setitem__(1, [said["categories"][1][0], "x"]), "'x'"),
+        (lambda said: said["instance_counts"].__setitem__(2, 0), r"instance_counts.2. is 0, and"),
+        (lambda said: said["splits"]["val"].update(
+            {name: said["splits"]["val"][name][:-1] for name in ("images", "sizes")}
+        ), "was not dumped"),
+    ],
+)  # fmt: skip
+def test_a_description_that_the_annotations_contradict_is_refused(config, tmp_path, change, told):
+    path = tmp_path / "dump/dump.json"
+    said = json.loads(path.read_text())
+    change(said)
+    if len(said["splits"]["val"]["images"]) == 7:  # and no shard says otherwise
+        shard = tmp_path / "dump/val-00000.safetensors"
+        content = load_file(shard)
+        rows = int(content["rows"][:-1].sum())
+        extra = int(content["extra_rows"][:-1].sum())
+        of = {"image_ids": 7, "rows": 7, "extra_rows": 7}
+        of |= {"extra_features": extra, "extra_objects": extra}
+        save_file({key: x[: of.get(key, rows)].clone() for key, x in content.items()}, shard)
+    path.write_text(json.dumps(said))
+    with pytest.raises(UserError, match=rf"dump.json: .*{told}"):
+        rebalance.run(config(), tmp_path / "run")
+    assert not (tmp_path / "run/classifier").exists()

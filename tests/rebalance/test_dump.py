@@ -1,7 +1,9 @@
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from bacl.rebalance.description import Description, DumpError, Split
 from bacl.rebalance.dump import (
@@ -26,6 +28,7 @@ def rows_of(image_id, trains=True, count=None):
     rows = ImageRows(
         image_id, torch.rand(count, D, generator=draws), torch.rand(count, 4, generator=draws)
     )
+    rows.boxes[:, 2:] += rows.boxes[:, :2]
     if trains:
         rows.labels = torch.tensor([1, *[C] * count])[:count]
         rows.objects = torch.tensor([1, *[-1] * count])[:count]
@@ -126,6 +129,12 @@ def test_a_dump_of_something_else_is_refused_by_what_differs(folder):
         ({"image_counts": [1]}, "counts"),
         ({"splits": {}}, "splits are not"),
         ({"feature_dim": None}, "feature_dim"),
+        (
+            dict.fromkeys(
+                ["splits"], dict.fromkeys(["train", "val"], asdict(Split([1, 1], [(1, 1)] * 2, 2)))
+            ),
+            "an image twice",
+        ),
     ],
 )
 def test_a_description_that_cannot_be_meant_is_refused(folder, change, told):
@@ -162,6 +171,45 @@ def test_a_shard_of_other_images_is_refused(folder):
         Dump(folder).image("val", 0)
 
 
+def test_rows_are_compared_with_the_images_objects():
+    rows = rows_of(7)  # the first row is of object 1, of category 1; objects 0 and 1 are repeated
+    rows.check_objects(torch.tensor([0, 1]))
+    rows_of(4, trains=False).check_objects(torch.tensor([], dtype=torch.int64))
+    for categories, told in (([0, 0], "labels"), ([0], "objects"), ([], "objects")):
+        with pytest.raises(RowsError, match=f"image 7: `{told}` is"):
+            rows.check_objects(torch.tensor(categories, dtype=torch.int64))
+    for wrong in (2, -1):
+        rows.extra_objects[1] = wrong
+        with pytest.raises(RowsError, match="`extra_objects` is other, expected from 0 to 1"):
+            rows.check_objects(torch.tensor([0, 1]))
+    rows.extra_objects, rows.objects[1] = None, -2
+    with pytest.raises(RowsError, match="`objects` is other, expected from -1 to 1"):
+        rows.check_objects(torch.tensor([0, 1]))
+
+
+def changed(path, change):
+    content = load_file(path)
+    change(content)
+    save_file(content, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda c: c.update(iou=torch.zeros(len(c["features"]))), "a tensor `iou`.*leave it out"),
+        (lambda c: c["labels"].__setitem__(-1, C + 1), "image 3: `labels`.*dump it again"),
+        (lambda c: c["boxes"].__setitem__((-1, 0), 9), "image 3: `boxes`"),
+        (lambda c: c.update(rows=c["rows"].float()), "`rows` is no"),
+        (lambda c: c.update(image_ids=c["image_ids"][:1], rows=c["rows"].sum(0, True),
+                            extra_rows=c["extra_rows"].sum(0, True)), "of other images.*delete"),
+    ],
+)  # fmt: skip
+def test_a_shard_that_another_program_wrote_wrongly_is_told_by_its_name(folder, change, told):
+    changed(shard_path(folder, "train", 0), change)
+    with pytest.raises(DumpError, match=f"train-00000.safetensors: .*{told}"):
+        Dump(folder).image("train", 1)  # not the shard's first
+
+
 def test_logits_that_the_classifier_does_not_make_are_refused():
     rows = rows_of(7)
     weight, bias = torch.randn(C + 1, D), torch.randn(C + 1)
@@ -181,7 +229,13 @@ def test_logits_that_the_classifier_does_not_make_are_refused():
         ("features", torch.zeros(3, D + 1)),
         ("features", torch.full((3, D), torch.nan)),
         ("boxes", torch.zeros(2, 4)),
+        ("boxes", torch.tensor([[0.0, 0, 1, 1], [2, 0, 1, 1], [0, 0, 1, 1]])),
+        ("boxes", torch.tensor([[0.0, 0, 1, 1], [0, 2, 1, 1], [0, 0, 1, 1]])),
+        ("features", torch.zeros(3, D, dtype=torch.int64)),
         ("labels", torch.tensor([1, 2, 3])),
+        ("labels", torch.tensor([1.0, 2, 2])),
+        ("objects", torch.tensor([1.0, -1, -1])),
+        ("extra_objects", torch.tensor([0.0, 1])),
         ("labels", None),
         ("objects", torch.tensor([1, 0, -1])),
         ("deltas", torch.zeros(3, 5)),

@@ -29,9 +29,13 @@ SIZES = {
 }  # those of the pictures: overlaps are no matter of rounding
 
 
-def theirs(weights=None):
+RESIZED = {"min_size": 50, "max_size": 96}
+"""72 x 96 pixels become 50 x 66: 96 * 50 / 72 = 66.7 is rounded down, so sides differ in scale."""
+
+
+def theirs(weights=None, sizes=SIZES):
     model = getattr(detection, BUILDER)(
-        weights=None, weights_backbone=None, num_classes=4, **SIZES, box_score_thresh=0.05
+        weights=None, weights_backbone=None, num_classes=4, **sizes, box_score_thresh=0.05
     )
     if weights is not None:
         model.load_state_dict(weights, strict=True)
@@ -116,6 +120,39 @@ def test_at_the_start_detections_are_torchvisions_own(adapter, data, weights):
         image, _ = data.val_set[index]
         with torch.no_grad():
             assert_same(ours, model([image / 255])[0])
+
+
+@pytest.fixture
+def resizing(checkpoint, tmp_path):
+    where = {"checkpoint": str(checkpoint), "dump": str(tmp_path / "resized")}
+    return TorchvisionAdapter(BUILDER, rois=24, **RESIZED, **where)
+
+
+def test_boxes_of_resized_pictures_come_back_in_pixels_of_the_file(resizing, data, weights):
+    dump = resizing.dump(data)
+    found = detections(dump, data, with_background(*dump.classifier, has_one=True))
+    model = theirs(weights, RESIZED)
+    for index, ours in enumerate(found):
+        with torch.no_grad():
+            assert_same(ours, model([data.val_set[index][0] / 255])[0])
+
+
+def test_training_rows_of_resized_pictures_are_features_at_their_boxes(resizing, data, weights):
+    dump, model = resizing.dump(data), theirs(weights, RESIZED)
+    for place in range(len(dump.description.splits["train"].images)):
+        image, target = data.train_set[place]
+        rows = dump.image("train", dump.place("train", target.image_id))
+        with torch.no_grad():
+            images, _ = model.transform([image / 255])
+            assert images.image_sizes == [(50, 66)]
+            boxes = [rows.boxes * torch.tensor([66 / 96, 50 / 72, 66 / 96, 50 / 72])]
+            maps = model.backbone(images.tensors)
+            pooled = model.roi_heads.box_roi_pool(maps, boxes, images.image_sizes)
+            features = model.roi_heads.box_head(pooled)
+        assert rows.boxes[:, 3].max() > 50  # pixels of the file
+        torch.testing.assert_close(rows.features, features, rtol=1e-3, atol=1e-2)
+        overlaps = box_iou(rows.boxes, target.boxes).max(dim=1).values
+        assert torch.equal(rows.objects >= 0, overlaps >= 0.5)
 
 
 def test_the_file_that_is_handed_back_detects_what_was_judged(adapter, data, checkpoint, tmp_path):
