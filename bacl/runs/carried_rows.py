@@ -15,6 +15,8 @@ from bacl.heads.predictors import class_module
 from bacl.losses import ClassificationLoss
 from bacl.runs.continued import trained_by
 
+NONE = "there is no classifier"
+
 
 @dataclass(frozen=True)
 class CarriedRows:
@@ -50,7 +52,23 @@ def carried_rows(
         if not found.without:
             return found
         reasons.append(f"{source}: {found.without}")
-    return CarriedRows("", [], "; ".join(reasons) or "there is no classifier")
+    return CarriedRows("", [], "; ".join(reasons) or NONE)
+
+
+def without_meaning(name: str, head: Head, trained: TrainedDetector) -> str:
+    """Why no classifier means the same as a head, whatever the categories are; empty if one does.
+
+    Args:
+        name: of the head.
+        head: may be without numbers.
+        trained: what has the classifiers.
+    """
+    own = {prefix.rstrip("."): each for prefix, each in head.named_classifiers()}
+    order = sorted(trained.heads, key=lambda each: each != name)
+    reasons = {source: _another_meaning(own, trained.heads[source]) for source in order}
+    if trained.heads and not all(reasons.values()):
+        return ""
+    return "; ".join(f"{source}: {told}" for source, told in reasons.items()) or NONE
 
 
 def _of(source: str, head: Head, theirs: TrainedHead, match: CategoryMatch) -> CarriedRows:

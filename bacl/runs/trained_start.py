@@ -16,7 +16,7 @@ from bacl.checkpoints.trained_detector import TrainedDetector
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
 from bacl.messages.shown import as_typed, shown
-from bacl.runs.carried_rows import CarriedRows, carried_rows
+from bacl.runs.carried_rows import CarriedRows, carried_rows, without_meaning
 from bacl.runs.folder import write_text
 from bacl.runs.trained_source import OPTION, read_trained
 from bacl.stages import DetectionStage
@@ -47,12 +47,15 @@ class TrainedStart:
         Raises:
             CheckpointError: see `read_trained` and `DetectorStart.check`; or what is taken of it
                 would mean something else in this one.
+            OptionError: a head that says itself that it inherits would start anew.
         """
         trained, detector = read_trained(self.source), stage.detector
         anyone = CategoryMatch.of([""] * detector.num_classes, trained.names)
         start = DetectorStart.of(detector, trained, anyone)
         start.check(detector, trained, self.source)
         self._check_meaning(start, trained)
+        for name, head in stage.live_heads.items():
+            self._check_carried(name, head, without_meaning(name, head, trained))
 
     def _check_meaning(self, start: DetectorStart, trained: TrainedDetector) -> None:
         """Refuse tensors that fit, but were trained with other anchors, units or pooling."""
@@ -66,6 +69,15 @@ class TrainedStart:
                 f"{mend}"
             )
 
+    def _check_carried(self, name: str, head: Head, without: str) -> None:
+        """Refuse to start a classifier anew that its head's own option says is inherited."""
+        if without and head.init == "inherit":
+            at = f"stages.{self.stage}.heads.{name}.init"
+            raise OptionError(
+                f"{at}=inherit: no classifier of {OPTION}={self.source} is taken "
+                f"({shown(without, 300)}); start it anew with {at}=fresh"
+            )
+
     def take(self, stage: DetectionStage, categories: Categories, folder: Path) -> None:
         """Fill a new stage with all that fits, and tell what became of the rest.
 
@@ -76,7 +88,8 @@ class TrainedStart:
 
         Raises:
             CheckpointError: see `read_trained` and `DetectorStart.check`.
-            OptionError: `detector.init_names` names a category that is not there.
+            OptionError: `detector.init_names` names a category that is not there; or a head that
+                says itself that it inherits would start anew.
         """
         trained, detector = read_trained(self.source), stage.detector
         match = CategoryMatch.of(categories.names, trained.names, self.renamed)
@@ -85,7 +98,8 @@ class TrainedStart:
         detector.load_state_dict(detector.state_dict() | start.state)
         heads = {name: head for name, head in stage.live_heads.items() if continues(head)}
         rows = {name: carried_rows(name, head, trained, match) for name, head in heads.items()}
-        for carried in rows.values():
+        for name, carried in rows.items():
+            self._check_carried(name, heads[name], carried.without)
             carried.load()
         report = Report(self.source, trained, match, start, rows)
         rank_zero_info("\n".join(report.in_short(folder / TOLD)))

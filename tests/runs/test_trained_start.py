@@ -119,6 +119,27 @@ def test_a_head_that_says_so_starts_anew(new, trained, tmp_path):
     assert torch.equal(predictor(stage).weight, drawn)
 
 
+def test_a_head_that_says_that_it_inherits_does_not_start_anew(new, trained, tmp_path):
+    path, old = trained()
+    inherits = "stages.representation.heads.representation.init=inherit"
+    stage, start, _ = new(NEW, tmp_path, f"detector.init_from={path}", inherits)
+    start.check(stage, None)
+    start.take(stage, NEW, tmp_path)
+    assert torch.equal(predictor(stage).weight[2], predictor(old).weight[0])
+    stage, start, _ = new(NEW, tmp_path, f"detector.init_from={path}", inherits, SOFTMAX)
+    told = r"representation\.init=inherit: no classifier .*BinaryCross.*\.init=fresh$"
+    with pytest.raises(OptionError, match=told):
+        start.check(stage, None)
+    with pytest.raises(OptionError, match=told):
+        start.take(stage, NEW, tmp_path)
+    content = load_stage(path)
+    content["heads"]["representation"]["first.predictor.weight"] = torch.zeros(4, 7)
+    torch.save(content, path)
+    stage, start, _ = new(NEW, tmp_path, f"detector.init_from={path}", inherits)
+    with pytest.raises(OptionError, match=r"its rows are of another number or width"):
+        start.take(stage, NEW, tmp_path)
+
+
 def test_of_several_classifiers_the_first_that_means_the_same(new, trained, tmp_path):
     path, old = trained(stage="classifier")
     stage, start, _ = new(NEW, tmp_path, f"detector.init_from={path}")
