@@ -15,6 +15,9 @@ from bacl.export.tensorrt import EngineProgram, write_engine
 from bacl.export.trial_batch import Program
 from bacl.export.tried import Finds
 
+OPTIONS = ("image_size", "candidates", "score_threshold", "one_label")
+"""Of `export`, that every one of them reads."""
+
 
 @dataclass(frozen=True)
 class Runtime:

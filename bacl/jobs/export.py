@@ -1,6 +1,7 @@
 """job=export: a finished stage with one head as a file that others run or load."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.assembly.restored import command_overrides, restore_model
 from bacl.assembly.trainer import prepare_process
+from bacl.assembly.typed import key_of
 from bacl.export.order import Order
-from bacl.export.runtimes import RUNTIMES
+from bacl.export.runtimes import OPTIONS, RUNTIMES
 from bacl.export.snippets import loading, snippet
 from bacl.export.tried import TRIED
 from bacl.export.weights_only import write_mmdet, write_weights
@@ -18,8 +20,21 @@ from bacl.losses.class_trees import clustered, write_trees
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
 
-Format = Callable[[Order, Path], list[str]]
-"""Writes a file and returns what is to be told of it."""
+COMMON = ("format", "output", "head")
+"""Options that every format reads."""
+TRIAL = ("pictures", "tried", "tolerance")
+"""Those of the trial."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of files."""
+
+    suffix: str
+    write: Callable[[Order, Path], list[str]]
+    """Writes a file and returns what is to be told of it."""
+    options: tuple[str, ...]
+    """Of `export`, that it reads beside `COMMON`."""
 
 
 def program(name: str, order: Order, output: Path) -> list[str]:
@@ -51,13 +66,16 @@ def trees(order: Order, output: Path) -> list[str]:
     return []
 
 
-FORMATS: dict[str, tuple[str, Format]] = {
-    **{name: (each.suffix, partial(program, name)) for name, each in RUNTIMES.items()},
-    "safetensors": (".safetensors", safetensors),
-    "mmdet": (".pth", mmdet),
-    "trees": (".json", trees),
+FORMATS = {
+    **{
+        name: Format(each.suffix, partial(program, name), (*OPTIONS, *TRIAL, *each.options))
+        for name, each in RUNTIMES.items()
+    },
+    "safetensors": Format(".safetensors", safetensors, TRIAL),
+    "mmdet": Format(".pth", mmdet, TRIAL),
+    "trees": Format(".json", trees, ("parents",)),
 }
-"""`export.format`: suffix of the file, and what writes it from one head of a model."""
+"""By `export.format`."""
 
 
 def run(config: DictConfig, folder: Path) -> None:
@@ -73,17 +91,30 @@ def run(config: DictConfig, folder: Path) -> None:
     if options["format"] not in FORMATS:
         known = ", ".join(FORMATS)
         raise OptionError(f"export.format={options['format']}: unknown; formats are {known}")
-    suffix, write = FORMATS[options["format"]]
+    chosen = FORMATS[options["format"]]
+    _refuse_unread(options["format"], chosen)
     model = restore_model(config, folder, command_overrides())
     head = model.only_head(options["head"], "export.head")
-    beside = model.path.with_name(f"{model.path.stem}_{head}{suffix}")
+    beside = model.path.with_name(f"{model.path.stem}_{head}{chosen.suffix}")
     output = Path(options["output"] or beside)
-    if output.suffix != suffix:
-        raise OptionError(f"export.output={output}: a file of this format ends in {suffix}")
-    told = write(Order(model, head, options, _folders(config)), output)
+    if output.suffix != chosen.suffix:
+        raise OptionError(f"export.output={output}: a file of this format ends in {chosen.suffix}")
+    told = chosen.write(Order(model, head, options, _folders(config)), output)
     print(f"{model.path} -> {output}: stage {model.name}, head {head}, {_megabytes(output)}")
     for line in told:
         print(line.rstrip())
+
+
+def _refuse_unread(name: str, chosen: Format) -> None:
+    """Options of the command that would change nothing in a file of this format."""
+    paths = [key_of(text).split(".") for text in command_overrides()]
+    given = [path[1] for path in paths if path[0] == "export" and len(path) > 1]
+    for option in given:
+        if option not in (*COMMON, *chosen.options):
+            raise OptionError(
+                f"export.{option}: export.format={name} does not read it; leave it out (it is read "
+                f"by {', '.join(key for key, each in FORMATS.items() if option in each.options)})"
+            )
 
 
 def _tried(order: Order, output: Path, line: str) -> list[str]:

@@ -204,11 +204,13 @@ def test_what_differs_is_not_written_and_an_earlier_file_stays(command, tmp_path
     assert [each.name for each in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_pictures_without_anything_are_not_enough(command, tmp_path):
+def test_pictures_without_anything_are_not_enough(command, tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     chosen = ["export.head=bacl", "export.format=safetensors", f"export.output={path}"]
+    nothing = "detector.postprocess.score_threshold=0.9999"
+    monkeypatch.setattr(export, "command_overrides", lambda: [*chosen, nothing])
     with pytest.raises(DisagreementError, match=r"nothing to compare.*export\.pictures"):
-        export.run(command(*chosen, "export.score_threshold=1"), tmp_path)
+        export.run(command(*chosen, nothing), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -274,3 +276,35 @@ def test_openvino_files_find_the_same_and_their_printed_program_runs(
     assert_alike(lines_of(program, LOADED_BY_OTHERS), found_by_python(checkpoint, picture))
     texts = openvino.Core().read_model(path).get_rt_info(["model_info"]).value
     assert json.loads(texts["head"].astype(str)) == "bacl"
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        *(
+            (kind, option)
+            for kind in ("safetensors", "mmdet", "trees")
+            for option in ("score_threshold=0.5", "image_size=[96,96]", "one_label=true")
+        ),
+        ("mmdet", "candidates=400"),
+        ("onnx", "max_batch=4"),
+        ("trees", "tolerance.box=1"),
+        ("torch", "parents=[4]"),
+    ],
+)
+def test_options_that_a_format_does_not_read_are_refused(
+    command, tmp_path, monkeypatch, kind, option
+):
+    given = ["export.head=bacl", f"export.format={kind}", f"export.{option}"]
+    monkeypatch.setattr(export, "command_overrides", lambda: given)
+    name = option.partition("=")[0].partition(".")[0]
+    with pytest.raises(OptionError, match=rf"export\.{name}: export\.format={kind} does not read"):
+        export.run(command(*given), tmp_path)
+
+
+def test_options_that_a_format_reads_are_not_refused(monkeypatch):
+    given = ["checkpoint=x", "export.head=bacl", "export.tolerance.box=1", "export.tried=2"]
+    monkeypatch.setattr(export, "command_overrides", lambda: given)
+    export._refuse_unread("safetensors", export.FORMATS["safetensors"])
+    given += ["export.max_batch=2", "export.candidates=400", "export.one_label=true"]
+    export._refuse_unread("tensorrt", export.FORMATS["tensorrt"])
