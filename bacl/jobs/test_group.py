@@ -26,8 +26,8 @@ from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.gathered import keep_gathered
 from bacl.runs.kept_thresholds import keep_thresholds
+from bacl.runs.lost_heads import note_failed
 from bacl.runs.naming import test_folder
-from bacl.runs.outcome import note_failed
 from bacl.runs.run import Run
 from bacl.stages.detection import Variant
 from bacl.stages.gathering import waiting

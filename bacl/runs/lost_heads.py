@@ -4,17 +4,27 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
+from bacl.files.atomic import remove
 from bacl.messages.errors import UserError
 from bacl.messages.shown import visible
 from bacl.options.composed import last_stage
+from bacl.runs.outcome import DONE, write_failed
 from bacl.runs.run import Run
 from bacl.stages import DetectionStage
 
 
 class LostHeadsError(UserError):
     """Heads of a run failed; the others are trained and evaluated."""
+
+
+@rank_zero_only
+def note_failed(folder: Path, reason: str) -> None:
+    """Say in a folder why it holds no result, or none any more."""
+    remove(folder / DONE)
+    write_failed(folder, reason)
 
 
 def lost(stage: DetectionStage) -> dict[str, str]:

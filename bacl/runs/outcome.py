@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
-
 from bacl.evaluation.measures import Measure, undeclared
 from bacl.files.atomic import remove, replacing
 
@@ -81,13 +79,6 @@ def write_failed(folder: Path, reason: str) -> None:
     """Note why a run ended without a result."""
     with replacing(folder / FAILED) as path:
         path.write_text(json.dumps({"reason": reason}) + "\n", encoding="utf-8")
-
-
-@rank_zero_only
-def note_failed(folder: Path, reason: str) -> None:
-    """Say in a folder why it holds no result, or none any more."""
-    remove(folder / DONE)
-    write_failed(folder, reason)
 
 
 def read_outcome(folder: Path, stage: str | None = None) -> Outcome:

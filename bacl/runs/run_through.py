@@ -16,8 +16,7 @@ from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
 from bacl.runs.head_choice import HeadChoice, chooser, chooses
 from bacl.runs.kept_thresholds import keep_thresholds
-from bacl.runs.lost_heads import lost, lost_heads_error
-from bacl.runs.outcome import note_failed
+from bacl.runs.lost_heads import lost, lost_heads_error, note_failed
 from bacl.runs.run import Run
 from bacl.runs.training import train_stages
 

@@ -31,7 +31,7 @@ from bacl.options.comparison import require_right_options
         (["+experiment=bacl_demo", "balanc=auto"], r"balanc: no such option; did you mean balance"),
         (
             ["+experiment=bacl_demo", "choice.price=0.1"],
-            "^choice.price=0.1: choice is null here; it is set by balance=auto$",
+            "^choice.price=0.1: choice is null here; it is set by balance=auto, balance=rebalance$",
         ),
         (
             ["+experiment=bacl_demo", "pipeline=end_to_end"],

@@ -62,7 +62,7 @@ def lines_of(program: str, before: str = "") -> list[str]:
     for limit in (">= ", "threshold="):
         program = program.replace(f"{limit}0.5", f"{limit}0.05")
     command = [sys.executable, "-c", before + program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.splitlines()
 

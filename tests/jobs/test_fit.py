@@ -24,7 +24,7 @@ from bacl.data.samplers import ClassAwareBatches, RandomBatches
 from bacl.jobs import fit, prepare
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError, UserError
-from bacl.runs import training
+from bacl.runs import run_through, training
 from bacl.runs.naming import test_folder as folder_of_test
 
 REPOSITORY = Path(__file__).parents[2]
@@ -251,7 +251,7 @@ def test_what_is_evaluated_is_what_was_saved(tiny, tmp_path, monkeypatch):
         raise Seen
 
     monkeypatch.setattr(training, "save", save_elsewhere)
-    monkeypatch.setattr(fit, "evaluate", evaluate)
+    monkeypatch.setattr(run_through, "evaluate", evaluate)
     with pytest.raises(Seen):
         fit.run(tiny("stage=representation"), tmp_path)
     saved = load_stage(tmp_path / "representation/final.ckpt")["detector"]

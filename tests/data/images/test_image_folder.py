@@ -94,7 +94,7 @@ def test_a_turned_photograph_is_read_upright(tmp_path, picture):
 def test_items_know_their_files_sizes(tmp_path, picture):
     picture.save(tmp_path / "x.png")
     dataset = PictureDataset(find_images(str(tmp_path)), ResizeShortSide([20], 1000))
-    image, target, _ = dataset[0]
+    image, target = dataset[0][:2]
     assert image.shape == (3, 20, 30)
     assert type(image) is torch.Tensor
     assert (target.image_id, target.size, target.original_size) == (1, (20, 30), (40, 60))
