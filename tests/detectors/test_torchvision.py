@@ -114,7 +114,7 @@ def same(first, second, tolerance=1e-4):
 
 # The Mask R-CNN is the first of them with a mask branch; what the second has of its own, the tests
 # of its parts see.
-SLOW = ("torchvision_faster_rcnn_r50", "torchvision_faster_rcnn_r50_v2")
+SLOW = tuple(name for name in PAIRS if "_r50" in name)
 MARKED = [pytest.param(x, marks=[pytest.mark.slow] if x in SLOW else []) for x in PAIRS]
 
 
