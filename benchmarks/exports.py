@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -156,19 +157,24 @@ def exports(order: Order, folder: Path) -> Iterator[tuple[str, Path, Callable[[]
         yield "openvino", made, partial(export_openvino, source, order, made)
 
 
+@contextmanager
+def ordered(detector: str, pictures: Path, fixed: bool) -> Iterator[tuple[Path, Restored, Order]]:
+    """A folder for the while, a model, and what is to be exported of it."""
+    with tempfile.TemporaryDirectory() as name:
+        model = restored(detector, Path(name), pictures)
+        size = FIXED if fixed or not model.stage.detector.backbone.any_size else None
+        yield Path(name), model, order_of(model, pictures, size)
+
+
 def rows(detector: str, pictures: Path, formats: set[str], fixed: bool) -> Iterator[list[str]]:
     """What agrees, format by format."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        model = restored(detector, folder, pictures)
-        size = FIXED if fixed or not model.stage.detector.backbone.any_size else None
-        order = order_of(model, pictures, size)
+    with ordered(detector, pictures, fixed) as (folder, _, order):
         for kind, file, export in exports(order, folder):
             if not formats or kind in formats:
                 began = time.process_time()
                 told = cells(partial(tried, kind, order, file, export))
                 seconds = time.process_time() - began
-                sizes = "×".join(map(str, size)) if size else "any"
+                sizes = "×".join(map(str, order.size)) if order.size else "any"
                 yield [detector, kind, sizes, *told, f"{seconds:.0f}"]
 
 
@@ -191,12 +197,8 @@ def cells(find: Callable[[], Agreement]) -> list[str]:
 
 def speeds(detector: str, pictures: Path, formats: set[str], fixed: bool) -> Iterator[list[str]]:
     """Processor seconds of a picture, of all threads, the least of several."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        model = restored(detector, folder, pictures)
-        size = FIXED if fixed or not model.stage.detector.backbone.any_size else None
-        order = order_of(model, pictures, size)
-        one = trials(order.pictures.images, size)[1]
+    with ordered(detector, pictures, fixed) as (folder, model, order):
+        one = trials(order.pictures.images, order.size)[1]
         yield [detector, "the model", seconds(partial(order.finds(model), one))]
         for kind, file, export in exports(order, folder):
             if kind in RUNTIMES and (not formats or kind in formats):
