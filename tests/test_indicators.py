@@ -14,6 +14,7 @@ from bacl.indicators import (
     ImageFrequency,
     InstanceFrequency,
     MeanScore,
+    SparseConfusionMatrix,
     TruePositiveRate,
 )
 
@@ -27,6 +28,7 @@ DYNAMIC = {
     "true_positive_rate": lambda: TruePositiveRate(C),
     "confusion_matrix": lambda: ConfusionMatrix(C),
     "hard_confusion_matrix": lambda: HardConfusionMatrix(C),
+    "sparse_confusion_matrix": lambda: SparseConfusionMatrix(C, kept=2),
 }
 INDICATORS = DYNAMIC | {
     "image_frequency": lambda: ImageFrequency(C, STATISTICS),

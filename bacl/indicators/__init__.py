@@ -3,12 +3,13 @@
 Imports: options.
 """
 
-from bacl.indicators.base import LongTermIndicator, ScalarIndicator
+from bacl.indicators.base import LongTermIndicator, PairwiseIndicator, ScalarIndicator
 from bacl.indicators.confusion import ConfusionMatrix, HardConfusionMatrix
 from bacl.indicators.counts import Counts, counts_of, frequency_groups, image_frequencies
 from bacl.indicators.foreground import Foreground
 from bacl.indicators.frequency import ImageFrequency, InstanceFrequency
 from bacl.indicators.online import CumulativeInstances, MeanScore, TruePositiveRate
+from bacl.indicators.sparse_confusion import SparseConfusionMatrix
 
 __all__ = [
     "ConfusionMatrix",
@@ -20,7 +21,9 @@ __all__ = [
     "InstanceFrequency",
     "LongTermIndicator",
     "MeanScore",
+    "PairwiseIndicator",
     "ScalarIndicator",
+    "SparseConfusionMatrix",
     "TruePositiveRate",
     "counts_of",
     "frequency_groups",

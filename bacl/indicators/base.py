@@ -97,6 +97,18 @@ class LongTermIndicator(nn.Module, ABC):
         return stacked([indicator.strength() for indicator in indicators])
 
 
+class PairwiseIndicator(LongTermIndicator):
+    """An indicator with one number M_ij per pair of classes (dimension 2 in Tab. II)."""
+
+    @abstractmethod
+    def rows(self, labels: Tensor) -> Tensor:
+        """(P, C) float32 in [0, 1]: M_ij of the classes i of labels (P,) int64 in [0, C).
+
+        Rows of classes that have not been seen are zero. To be looked at: of many classes some at
+        a time, since all rows of 13,204 are 0.7 GB.
+        """
+
+
 class ScalarIndicator(LongTermIndicator):
     """An indicator with one number l_i per class (dimension 1 in Tab. II)."""
 

@@ -6,18 +6,19 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from bacl.indicators.base import PROBABILITY_FLOOR, LongTermIndicator
+from bacl.indicators.base import PROBABILITY_FLOOR, PairwiseIndicator
 from bacl.indicators.foreground import Foreground
 from bacl.indicators.stacked import stacked
 from bacl.options.ranges import Classes
 from bacl.processes.distributed import sum_over_processes
 
 
-class ConfusionMatrix(LongTermIndicator):
+class ConfusionMatrix(PairwiseIndicator):
     """M_ij, the mean over the samples of class i of the softmax probability of class j.
 
     The softmax runs over the C foreground logits, without background and without margin; the mean
     runs over all samples seen so far, hallucinated ones included. l_j / l_i is M_ij / M_ji.
+    It takes 8 C² bytes: 12 MB of LVIS, 1.4 GB of 13,204 classes (`SparseConfusionMatrix`: 81 MB).
 
     Args:
         num_classes: C.
@@ -87,8 +88,13 @@ class ConfusionMatrix(LongTermIndicator):
         return (stacked([each.numerator.diagonal() for each in indicators]) / counts).float()
 
     def matrix(self) -> Tensor:
-        """M as (C, C) float32; rows of classes that have not been seen are zero."""
-        return (self.numerator / self.counts.clamp(min=1).unsqueeze(1)).float()
+        """M as (C, C) float32, see `rows`."""
+        return self.rows(torch.arange(self.num_classes, device=self.counts.device))
+
+    def rows(self, labels: Tensor) -> Tensor:
+        """See `PairwiseIndicator.rows`."""
+        counts = self.counts[labels].clamp(min=1)
+        return (self.numerator[labels] / counts.unsqueeze(1)).float()
 
     @staticmethod
     def _answers(logits: Tensor) -> Tensor:

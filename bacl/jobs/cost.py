@@ -25,6 +25,7 @@ from bacl.detectors.region_detector import that_sees_pictures
 from bacl.messages.errors import OptionError
 from bacl.reporting.cost_table import CostRow, cost_markdown, cost_table
 from bacl.runs.folder import environment, write_text
+from bacl.speed.head_memory import HeadMemory
 from bacl.speed.image_times import Image, Subject, time_images
 from bacl.speed.work import MultiplyAdds, Parameters, count_multiply_adds, count_parameters
 from bacl.stages import DetectionStage
@@ -93,14 +94,15 @@ def measure(
 
 def _count(
     config: DictConfig, name: str, stage: DetectionStage, head: str
-) -> tuple[Parameters, int, MultiplyAdds]:
-    """Parameters as built, the number of those that train in the stage, and the work."""
+) -> tuple[Parameters, int, HeadMemory, MultiplyAdds]:
+    """Parameters as built, the number of those that train in the stage, memory and the work."""
     detector, heads = build_parts(config, name, pretrained=False)
     trained = count_parameters(stage.detector, stage.heads[head]).learnable
     size = tuple(config.cost.size)
     counted = that_sees_pictures(detector, "job=cost")
     work = count_multiply_adds(counted, heads[head], size, config.cost.rois)
-    return count_parameters(detector, heads[head]), trained, work
+    memory = HeadMemory.of(stage.heads[head])
+    return count_parameters(detector, heads[head]), trained, memory, work
 
 
 def describe(config: DictConfig, name: str, rows: list[CostRow], device: torch.device) -> list[str]:
@@ -116,6 +118,8 @@ def describe(config: DictConfig, name: str, rows: list[CostRow], device: torch.d
     return [
         f"params: with a gradient as built; trained: in the {name} stage; C = "
         f"{config.data.num_classes}",
+        "head: weights alone; in training with statistics, gradients and momentum, beside the "
+        "detector; a checkpoint holds weights and statistics once",
         f"multiply-adds: as the paper counts FLOPs, of an unpadded 3×{height}×{width} image and "
         f"{options.rois} RoIs",
         f"times: medians of {rows[0].times.images} images one at a time, {weights}",

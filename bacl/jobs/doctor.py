@@ -23,10 +23,13 @@ from bacl.data.categories import check_categories
 from bacl.data.missing_files import incomplete, missing_files
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.inspection.checks import findings
+from bacl.jobs.cost import number_of_classes
 from bacl.messages.errors import UserError
 from bacl.options.composed import plain
 from bacl.reporting.inspection_report import headline
 from bacl.runs.folder import environment
+from bacl.speed.head_memory import HeadMemory, large_matrices
+from bacl.stages import DetectionStage
 
 
 class NotReadyError(UserError):
@@ -41,7 +44,7 @@ def run(config: DictConfig, folder: Path) -> None:
     """
     prepare_process()
     checks: tuple[Callable[[DictConfig], str], ...] = (
-        versions, options, device, data, backbone, evaluation,
+        versions, options, memory, device, data, backbone, evaluation,
     )  # fmt: skip
     problems = []
     for check in checks:
@@ -65,6 +68,29 @@ def versions(config: DictConfig) -> str:
 def options(config: DictConfig) -> str:
     """Whether the parts take each other's options; each option by itself was compared before."""
     return f"{', '.join(try_to_build(config))} go together"
+
+
+def memory(config: DictConfig) -> str:
+    """What the heads of each stage hold beside the detector while they train."""
+    try:
+        number = number_of_classes(config)
+    except UserError:  # the data are not there yet, which is told of them
+        return "of the heads grows with the categories, which the data will tell"
+    told = [_of_heads(name, stage) for name, stage in try_to_build(config, number).items()]
+    return f"beside the detector, of {number:,} categories: {'; '.join(told)}"
+
+
+def _of_heads(name: str, stage: DetectionStage) -> str:
+    found = {head: HeadMemory.of(each) for head, each in stage.heads.items()}
+    total = sum(each.training for each in found.values()) / 1e9
+    statistics = sum(each.statistics for each in found.values()) / 1e9
+    told = f"{name} {total:.2f} GB ({', '.join(found)}), {statistics:.2f} of it statistics"
+    if large := large_matrices(dict(stage.heads.items())):
+        told += (
+            f" ({', '.join(large)}: a whole confusion matrix, of which "
+            "indicator@head.loss.indicator=sparse_confusion_matrix keeps what matters)"
+        )
+    return told
 
 
 def device(config: DictConfig) -> str:

@@ -63,10 +63,13 @@ class ClassificationLoss(nn.Module, ABC):
         """What scores the logits of an inherited classifier that stays as it is, if any does."""
         return None
 
-    def pairwise_margins(self) -> Tensor | None:
-        """(C, C) what it adds to the logit of class j in rows of class i, as things stand (Eq. 7).
+    def pairwise_margins(self, labels: Tensor) -> Tensor | None:
+        """(P, C) what it adds to the logit of class j in rows of class i, as things stand (Eq. 7).
 
-        To be looked at; None where it adds none.
+        To be looked at, of many classes some at a time; None where it adds none.
+
+        Args:
+            labels: (P,) int64 in [0, C), the classes i.
         """
         return None
 

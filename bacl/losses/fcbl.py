@@ -70,12 +70,11 @@ class FCBL(BinaryCrossEntropyWithObjectness):
         self.misclassified = misclassified
         self.overconfident = overconfident
 
-    def pairwise_margins(self) -> Tensor | None:
-        """See `ClassificationLoss.pairwise_margins`; the diagonal is 0."""
+    def pairwise_margins(self, labels: Tensor) -> Tensor | None:
+        """See `ClassificationLoss.pairwise_margins`; 0 of a class to itself."""
         if not self.margin:
             return None
-        device = next(self.indicator.buffers()).device
-        return self.alpha * self.indicator.log_ratio(torch.arange(self.num_classes, device=device))
+        return self.alpha * self.indicator.log_ratio(labels)
 
     def forward(self, logits: Tensor, labels: Tensor, rows: Rows | None = None) -> Tensor:
         """Eq. 6 on foreground rows and Eq. 2 on background rows, summed and divided by R."""

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bacl.messages.shown import as_markdown, shown, visible
+from bacl.speed.head_memory import HeadMemory
 from bacl.speed.image_times import Times
 from bacl.speed.work import MultiplyAdds, Parameters
 
@@ -20,12 +21,14 @@ class CostRow:
     parameters: Parameters
     trained: int
     """Parameters that train in the stage."""
+    memory: HeadMemory
     work: MultiplyAdds
     times: Times
 
 
 LINES = (
-    *("params (M)", "trained (M)", "multiply-adds (G)", "candidates", "images/s"),
+    *("params (M)", "trained (M)", "head (MB)", "its statistics (MB)", "head, training (MB)"),
+    *("multiply-adds (G)", "candidates", "images/s"),
     *("image (ms)", "extractor (ms)", "RoIs (ms)", "post-processing (ms)"),
 )
 
@@ -71,11 +74,12 @@ def _lines(titled: Mapping[str, CostRow]) -> list[tuple[str, ...]]:
 
 
 def _cells(row: CostRow) -> list[str]:
-    times = row.times
+    times, memory = row.times, row.memory
     parts = (times.total, times.extractor, times.rois, times.postprocess)
     return [
         f"{row.parameters.learnable / 1e6:.2f}",
         f"{row.trained / 1e6:.2f}",
+        *[f"{size / 1e6:.1f}" for size in (memory.weights, memory.statistics, memory.training)],
         f"{row.work.published / 1e9:.2f}",
         f"{times.candidates:,}",
         f"{times.images_per_second:.2f}",

@@ -1,4 +1,4 @@
 """What a detector costs: parameters, multiply-adds, and the time of an image.
 
-Imports: detectors, heads.
+Imports: detectors, heads, indicators.
 """

@@ -4,6 +4,7 @@ import torch
 
 from bacl.callbacks.classifier_exhibits import classifier_exhibits, draw_histogram, histogram
 from bacl.data.statistics import CategoryStatistics
+from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.heads import classifiers_by_name
 from bacl.reporting.figures.indicator_maps import BLOCKS, blocks
 from tests.tiny_stage import TinyData
@@ -70,7 +71,7 @@ def test_1203_categories_are_a_few_bins():
     assert len(drawn.counts) == 64
     assert drawn.counts.sum() == draws.sum()
     assert len(histogram(np.arange(5000.0)).counts) == 64
-    means, first = blocks(np.full((size, size), 0.25), counts.numpy())
+    means, first = blocks(np.full((size, size), 0.25).__getitem__, counts.numpy())
     assert means.shape == (BLOCKS, BLOCKS)
     np.testing.assert_allclose(means, 0.25)
     assert first[0] == 0
@@ -78,10 +79,37 @@ def test_1203_categories_are_a_few_bins():
 
 def test_blocks_are_means_of_the_most_frequent_categories_first():
     matrix = np.array([[1.0, 2.0], [3.0, 4.0]])
-    means, first = blocks(matrix, np.array([1, 5]))
+    means, first = blocks(matrix.__getitem__, np.array([1, 5]))
     assert means.tolist() == [[4, 3], [2, 1]]
     assert first.tolist() == [1, 0]
 
 
 def test_a_histogram_of_nothing_is_empty():
     assert histogram(np.zeros(0)).counts.tolist() == [0]
+
+
+def test_of_many_categories_some_rows_are_made_at_a_time(makers, monkeypatch):
+    keys = ("margins_r", "margins_f")
+    at_once = [makers[f"classifier/bacl/{key}"]() for key in keys]
+    pairs = makers["classifier/indicator_pairs"]().rows
+    monkeypatch.setattr("bacl.callbacks.indicator_exhibits.ENTRIES", 4)  # one row
+    for key, expected in zip(keys, at_once, strict=True):
+        found = makers[f"classifier/bacl/{key}"]()
+        assert found.counts.tolist() == expected.counts.tolist()
+        assert found.edges.tolist() == expected.edges.tolist()
+    assert makers["classifier/indicator_pairs"]().rows == pairs
+
+
+def test_a_logger_is_given_no_more_rows_than_it_takes(tmp_path):
+    size = 13_204
+    counts = torch.arange(size, 0, -1)
+    many = CategoryStatistics(["x"] * size, np.array(["f"] * size), counts, counts, num_images=9)
+    grouping = Grouping((CategoryGroup("f", "frequent", np.ones(size, bool)),), by_instances=False)
+    norms = {"first": np.arange(size), "second": np.arange(size)}
+    makers = classifier_exhibits({}, norms, many, grouping, tmp_path)
+    rows = makers["classifier/weight_norm_table"]().rows
+    assert len(rows) == 10_000
+    assert rows[-1][3] == size - 1  # the rarest
+    lines = makers["classifier/weight_norm_lines"]()
+    assert lines.series["second"].tolist() == list(range(0, size, 3))
+    assert lines.places.endswith("one of 3")

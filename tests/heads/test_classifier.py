@@ -418,6 +418,7 @@ def test_parts_of_the_loss_can_be_overridden():
     [
         ("confusion_matrix", "ConfusionMatrix"),
         ("hard_confusion_matrix", "HardConfusionMatrix"),
+        ("sparse_confusion_matrix", "SparseConfusionMatrix"),
         ("true_positive_rate", "TruePositiveRate"),
         ("mean_score", "MeanScore"),
         ("cumulative_instances", "CumulativeInstances"),

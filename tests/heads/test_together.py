@@ -9,7 +9,13 @@ from counting import Operators
 
 from bacl.detectors.levels import TrainingLevel
 from bacl.heads import Classifier, FeatureHallucination, Head, together
-from bacl.indicators import ConfusionMatrix, CumulativeInstances, HardConfusionMatrix, MeanScore
+from bacl.indicators import (
+    ConfusionMatrix,
+    CumulativeInstances,
+    HardConfusionMatrix,
+    MeanScore,
+    SparseConfusionMatrix,
+)
 from bacl.losses import FCBL, BinaryCrossEntropyWithObjectness
 from tests.levels import training_level
 
@@ -28,9 +34,14 @@ def mean_score(num_classes: int) -> MeanScore:
     return MeanScore(num_classes, 0.9, 0.5)
 
 
+def sparse(num_classes: int) -> SparseConfusionMatrix:
+    return SparseConfusionMatrix(num_classes, kept=2)
+
+
 KINDS = {
     "confusion": {},
     "hard confusion": {"indicator": HardConfusionMatrix},
+    "sparse confusion": {"indicator": sparse},
     "instances": {"indicator": CumulativeInstances},
     "mean score": {"indicator": mean_score},
     "without hallucination": {"hallucinated": False},

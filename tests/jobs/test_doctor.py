@@ -22,6 +22,18 @@ def test_a_machine_that_is_ready(finished, tiny, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_heads_hold_is_told_and_where_it_is_much(tiny):
+    told = doctor.memory(tiny("data.num_classes=13204"))
+    assert "of 13,204 categories: representation" in told
+    assert "1.4" in told.partition("classifier")[2].partition("of it statistics")[0]
+    assert "(bacl: a whole confusion matrix" in told
+    assert "sparse_confusion_matrix" not in doctor.memory(tiny())
+    sparse = "indicator@head.loss.indicator=sparse_confusion_matrix"
+    told = doctor.memory(tiny("data.num_classes=13204", sparse))
+    assert "whole confusion matrix" not in told
+    assert " 0.08 of it statistics" in told
+
+
 def test_data_that_are_generated_need_not_be_there(tiny, tmp_path, capsys):
     doctor.run(tiny(CPU, f"data.root={tmp_path / 'none'}"), tmp_path)
     assert "generated before the first training" in capsys.readouterr().out

@@ -11,7 +11,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bacl.indicators import ConfusionMatrix, CumulativeInstances, TruePositiveRate
+from bacl.indicators import (
+    ConfusionMatrix,
+    CumulativeInstances,
+    SparseConfusionMatrix,
+    TruePositiveRate,
+)
 from bacl.losses import (
     ACSL,
     BAGS,
@@ -130,6 +135,9 @@ def margin(loss: FCBL, i: int, j: int) -> float:
     if isinstance(indicator, ConfusionMatrix):
         matrix = indicator.numerator / indicator.counts.clamp(min=1)[:, None]
         other, own = matrix[i, j], matrix[j, i]
+    elif isinstance(indicator, SparseConfusionMatrix):
+        rows = indicator.rows(torch.tensor([i, j]))  # tests/test_sparse_confusion.py
+        other, own = rows[0, j], rows[1, i]
     elif isinstance(indicator, CumulativeInstances):
         other, own, floor = indicator.counts[j], indicator.counts[i], 1
     elif isinstance(indicator, TruePositiveRate):

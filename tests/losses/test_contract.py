@@ -14,6 +14,7 @@ from bacl.indicators import (
     HardConfusionMatrix,
     LongTermIndicator,
     MeanScore,
+    SparseConfusionMatrix,
     TruePositiveRate,
 )
 from bacl.losses import (
@@ -97,6 +98,7 @@ LOSSES: dict[str, Callable[[], ClassificationLoss]] = {
     "fcbl_misclassified": lambda: fcbl(overconfident=False),
     "fcbl_overconfident": lambda: fcbl(misclassified=False),
     "fcbl_hard_confusion": lambda: fcbl(HardConfusionMatrix(C)),
+    "fcbl_sparse_confusion": lambda: fcbl(SparseConfusionMatrix(C, kept=2)),
     "fcbl_mean_score": lambda: fcbl(MeanScore(C, 0.9, 0.01)),
     "fcbl_true_positive_rate": lambda: fcbl(TruePositiveRate(C)),
     "fcbl_cumulative_instances": lambda: fcbl(CumulativeInstances(C)),

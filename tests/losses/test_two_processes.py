@@ -30,6 +30,7 @@ from bacl.indicators import (
     CumulativeInstances,
     ImageFrequency,
     MeanScore,
+    SparseConfusionMatrix,
     TruePositiveRate,
 )
 from bacl.losses import (
@@ -176,7 +177,13 @@ def balms_meta() -> Classifier:
     return head(MetaBalancedSigmoid(C, 0.001, 0.1, 0.3, COUNTS))
 
 
+def sparse_fcbl() -> FCBL:
+    return FCBL(C, 0.001, SparseConfusionMatrix(C, kept=3), 0.85, 0.7)
+
+
 GATHERING = {
+    "fcbl": lambda: head(FCBL(C, 0.001, ConfusionMatrix(C), 0.85, 0.7)),
+    "fcbl_sparse": lambda: head(sparse_fcbl()),
     "tde": lambda: head(SoftmaxCrossEntropy(C), causal_norm),
     "ebl": lambda: head(EquilibriumLoss(C, 0.9, 0.01)),
     "ncm": lambda: head(SoftmaxCrossEntropy(C), partial(NearestClassMean, scale=20.0)),
@@ -228,6 +235,7 @@ COLLECTIVES = {
     "cross_entropy": (lambda: SoftmaxCrossEntropy(C), 0),
     "bce_objectness": (lambda: BinaryCrossEntropyWithObjectness(C, 0.001), 0),
     "fcbl": (lambda: FCBL(C, 0.001, ConfusionMatrix(C), 0.85, 0.7), 2),
+    "fcbl_sparse": (sparse_fcbl, 2),
     "fcbl_cumulative_instances": (lambda: FCBL(C, 0.001, CumulativeInstances(C), 0.85, 0.7), 1),
     "fcbl_mean_score": (lambda: FCBL(C, 0.001, MeanScore(C, 0.9, 0.01), 0.85, 0.7), 1),
     "fcbl_true_positive_rate": (lambda: FCBL(C, 0.001, TruePositiveRate(C), 0.85, 0.7), 1),
@@ -282,6 +290,21 @@ def count_sums(rank: int) -> dict[str, list[int]]:
                 head.loss(training_level(features, labels))
             counts[name].append(summed.call_count)
     return counts
+
+
+def count_sent(rank: int) -> dict[str, list[int]]:
+    features, labels, *_ = shares()[rank]
+    sent = {}
+    for name in ("fcbl", "fcbl_sparse"):
+        with patch.object(dist, "all_reduce", wraps=dist.all_reduce) as summed:
+            Classifier(D, COLLECTIVES[name][0]()).loss(training_level(features, labels))
+        sent[name] = [call.args[0].numel() for call in summed.call_args_list]
+    return sent
+
+
+def test_of_a_confusion_matrix_only_the_rows_of_a_step_are_sent(two_processes):
+    expected = [C, 2 * C]  # counts of all classes, then rows of the two that occur
+    assert two_processes(count_sent) == 2 * [{"fcbl": expected, "fcbl_sparse": expected}]
 
 
 def test_a_step_sums_over_processes_as_rarely_as_it_can(two_processes):
