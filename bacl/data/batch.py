@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-AnyRecord = TypeVar("AnyRecord", "Target", "Detections")
+from bacl.data.annotations.run_lengths import RunLengths
+from bacl.data.mask_edges import MaskEdges
 
-RunLengths = dict[str, Any]
-"""A compressed COCO run-length mask: {"size": [height, width], "counts": bytes}."""
+AnyRecord = TypeVar("AnyRecord", "Target", "Detections")
 
 STRIDE = 32
 """Pixels of the image that one position of the coarsest backbone level stands for."""
@@ -45,8 +45,8 @@ class Target:
     """(·,) labels verified to be absent from this image (LVIS `neg_category_ids`)."""
     not_exhaustive: Tensor
     """(·,) labels of which only some objects are annotated (LVIS `not_exhaustive_category_ids`)."""
-    masks: Tensor | None = None
-    """(N, H, W) bool in the padded frame of this image, where the pipeline loads masks."""
+    masks: MaskEdges | None = None
+    """N masks in the padded frame of the batch, where the pipeline loads masks."""
 
     def to_original(self, boxes: Tensor) -> Tensor:
         """Boxes (·, 4) of the network's input in pixels of the original file."""
@@ -118,6 +118,6 @@ def _to(value: AnyRecord, device: torch.device | str, non_blocking: bool) -> Any
     moved = {
         field.name: getattr(value, field.name).to(device, non_blocking=non_blocking)
         for field in fields(value)
-        if isinstance(getattr(value, field.name), Tensor)
+        if isinstance(getattr(value, field.name), Tensor | MaskEdges)
     }
     return replace(value, **moved)

@@ -27,27 +27,27 @@ def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
         part = slot[:, : image.shape[1], : image.shape[2]]
         part.copy_(image).sub_(IMAGENET_MEAN.view(3, 1, 1)).mul_(scale)
         if target.masks is not None:
-            target.masks = _padded(target.masks, height, width)
+            target.masks = target.masks.padded(height, width)
     return Batch(images, _packed([target for _, target in samples]))
-
-
-def _padded(masks: Tensor, height: int, width: int) -> Tensor:
-    """(N, height, width) bool; no copy where they have that size, as after copy-paste."""
-    if masks.shape[1:] == (height, width):
-        return masks.bool()
-    padded = masks.new_zeros((len(masks), height, width), dtype=torch.bool)
-    padded[:, : masks.shape[1], : masks.shape[2]] = masks.bool()
-    return padded
 
 
 def _packed(targets: list[Target]) -> list[Target]:
     """The same targets, their tensors of each kind as views of one.
 
-    Workers then hand over four blocks of shared memory, each a file descriptor, not four per image.
+    Workers then hand over four blocks of shared memory, each a file descriptor, not four per image;
+    with masks, five.
     """
     for field in ("boxes", "labels", "negative", "not_exhaustive"):
-        parts = [getattr(target, field) for target in targets]
-        views = torch.cat(parts).split([len(part) for part in parts])
+        views = _views([getattr(target, field) for target in targets])
         for target, view in zip(targets, views, strict=True):
             setattr(target, field, view)
+    masks = [target.masks for target in targets if target.masks is not None]
+    views = _views([each.edges for each in masks])
+    for each, view in zip(masks, views, strict=True):
+        each.edges = view
     return targets
+
+
+def _views(parts: list[Tensor]) -> Sequence[Tensor]:
+    """Tensors of the same content, as views of one."""
+    return torch.cat(parts).split([len(part) for part in parts]) if parts else []

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from bacl.data.annotations.table import AnnotationTable
+from bacl.data.augmentation.carried_masks import carry, edges_of
 from bacl.data.augmentation.copy_paste import CopyPaste
 from bacl.data.augmentation.sources import WeightedDraw, category_weights, picture_shares
 from bacl.data.augmentation.transforms import Sample
@@ -65,6 +66,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         self.files = ImageFiles(table, images, reading, outside_links)
         self.transform = transform
         self.load_masks = load_masks
+        self._carries = carry(transform)
         self.keep_empty = keep_empty
         self.selection = Selection(table, choice or Choice())
         self._named, self._has_objects = self.selection.named, self.selection.has_objects
@@ -156,7 +158,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         negatives = self.selection.choice.negatives
         if isinstance(self.transform, CopyPaste):
             return self.transform(raw, self._load_random, self.load_masks, negatives)
-        sample = visible(self.transform(raw.sample(self.load_masks)))
+        sample = visible(self.transform(raw.sample(self.load_masks, self._carries)))
         may_be_empty = self.keep_empty or (negatives and not len(raw.rows))
         return sample if len(sample["boxes"]) or may_be_empty else None
 
@@ -186,7 +188,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
 
     def target(self, record: int, sample: Sample) -> Target:
         """The target of an image of the table, with the objects that a sample of it has."""
-        table, masks = self.table, sample.get("masks")
+        table = self.table
         height, width = sample["image"].shape[-2:]
         original_height, original_width = table.image_sizes[record].tolist()
         return Target(
@@ -198,5 +200,5 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
             original_size=(original_height, original_width),
             negative=torch.tensor(table.negative(record)),
             not_exhaustive=torch.tensor(table.not_exhaustive(record)),
-            masks=None if masks is None else masks.as_subclass(Tensor).bool(),
+            masks=edges_of(sample["masks"]) if "masks" in sample else None,
         )

@@ -9,7 +9,9 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from bacl.data.annotations.table import AnnotationTable
+from bacl.data.augmentation.carried_masks import AnyMasks, CarriedMasks, selected
 from bacl.data.augmentation.transforms import Sample
+from bacl.data.mask_edges import MaskEdges
 
 
 @dataclass(slots=True)
@@ -45,8 +47,8 @@ class RawSample:
         table, record = self.table, self.record
         return [table.polygons(row) or table.masks(record, [row])[0] for row in self.rows.tolist()]
 
-    def sample(self, with_masks: bool) -> Sample:
-        """The input of a v2 transform."""
+    def sample(self, with_masks: bool, carried: bool = False) -> Sample:
+        """The input of a v2 transform; with `carried`, masks are edges."""
         height, width = self.image.shape[-2:]
         sample: Sample = {
             "image": tv_tensors.Image(self.image),
@@ -56,9 +58,14 @@ class RawSample:
             "labels": self.labels,
         }
         if with_masks:
-            masks = self.table.masks(self.record, self.rows)
-            sample["masks"] = tv_tensors.Mask(torch.from_numpy(masks))
+            sample["masks"] = self._masks((height, width), carried)
         return sample
+
+    def _masks(self, size: tuple[int, int], carried: bool) -> AnyMasks:
+        if not carried:
+            return tv_tensors.Mask(torch.from_numpy(self.table.masks(self.record, self.rows)))
+        codes = [self.table.run_lengths(self.record, row) for row in self.rows.tolist()]
+        return CarriedMasks.of(MaskEdges.of_run_lengths(codes, size))
 
 
 def visible(sample: Sample) -> Sample:
@@ -73,7 +80,5 @@ def visible(sample: Sample) -> Sample:
         "labels": sample["labels"][seen],
     }
     if "masks" in sample:
-        kept["masks"] = tv_tensors.wrap(
-            sample["masks"].as_subclass(Tensor)[seen], like=sample["masks"]
-        )
+        kept["masks"] = selected(sample["masks"], seen)
     return kept

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from bacl.data.batch import Target
+from bacl.data.batch import MaskEdges, Target
 from bacl.detectors.boxes import clip_boxes
 from bacl.detectors.matching import SampledRoIs
 from bacl.messages.errors import OptionError
@@ -49,8 +49,8 @@ def mask_targets(
 
 
 @torch.no_grad()
-def resampled(masks: Tensor, objects: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """Crops (P, side, side) float32 in {0, 1} of masks (N, H, W) bool.
+def resampled(masks: MaskEdges, objects: Tensor, boxes: Tensor, side: int) -> Tensor:
+    """Crops (P, side, side) float32 in {0, 1} of N masks.
 
     A bin is 1 where RoIAlign (aligned, adaptive sampling) of the bitmap is 1/2 or more, which is
     how the published code crops and resizes. torchvision's operator is the fast one here even on a
@@ -62,16 +62,17 @@ def resampled(masks: Tensor, objects: Tensor, boxes: Tensor, side: int) -> Tenso
         boxes: (P, 4) xyxy in pixels of the masks.
         side: of a crop.
     """
-    boxes = clip_boxes(boxes, (masks.shape[1], masks.shape[2]))
+    boxes = clip_boxes(boxes, masks.size)
     crops = boxes.new_zeros((len(boxes), side, side))
     order = objects.argsort()
     borders: list[int] = []
     if len(masks) > AT_ONCE:
         firsts = torch.arange(AT_ONCE, len(masks), AT_ONCE, device=objects.device)
         borders = torch.searchsorted(objects[order], firsts).tolist()
-    for bunch, rows in zip(masks.split(AT_ONCE), order.tensor_split(borders), strict=True):
+    for number, rows in enumerate(order.tensor_split(borders)):
         index = objects[rows] % AT_ONCE
         rois = torch.cat((index.to(boxes.dtype).unsqueeze(1), boxes[rows]), dim=1)
+        bunch = masks.bitmaps(number * AT_ONCE, (number + 1) * AT_ONCE)
         bitmaps = bunch.to(boxes.dtype).unsqueeze(1)
         crops[rows] = roi_align(bitmaps, rois, side, aligned=True).squeeze(1)
     return (crops >= 0.5).float()

@@ -223,7 +223,7 @@ def test_loading_leaves_the_generator_of_the_training_alone(data, workers):
 def test_masks_come_on_demand(data):
     with_masks = data(load_masks=True)
     batch = next(iter(with_masks.train_dataloader()))
-    assert batch.targets[0].masks.shape[1:] == batch.images.shape[2:]
+    assert batch.targets[0].masks.size == batch.images.shape[2:]
     # Validation compares with the annotations.
     assert next(iter(with_masks.val_dataloader())).targets[0].masks is None
     assert next(iter(data().train_dataloader())).targets[0].masks is None

@@ -70,8 +70,9 @@ def test_pixels_boxes_and_labels_of_the_file(tmp_path, write_set):
     assert (target.image_id, target.size, target.original_size) == (100, (40, 50), (40, 50))
     assert target.negative.tolist() == [1]
     assert target.not_exhaustive.tolist() == [0, 2]
-    assert target.masks.shape == (2, 40, 50)
-    assert target.masks[0].sum() == target.masks[0, 6:26, 5:15].sum() == 200
+    masks = target.masks.bitmaps()
+    assert masks.shape == (2, 40, 50)
+    assert masks[0].sum() == masks[0, 6:26, 5:15].sum() == 200
     assert type(target.boxes) is type(image) is torch.Tensor
 
 
@@ -96,7 +97,7 @@ def test_training_leaves_out_images_without_objects_and_tiny_ones(tmp_path, writ
     evaluation = dataset(file, keep_empty=True, load_masks=True)
     assert [evaluation[index][1].image_id for index in range(4)] == [100, 101, 102, 103]
     assert evaluation[0][1].boxes.shape == (0, 4)
-    assert evaluation[0][1].masks.shape == (0, 40, 40)
+    assert evaluation[0][1].masks.bitmaps().shape == (0, 40, 40)
 
 
 def test_nothing_to_train_on(tmp_path, write_set):
@@ -153,7 +154,7 @@ def test_objects_that_a_transform_removes_are_dropped_with_their_masks(tmp_path,
     _, target = dataset(file, v2.CenterCrop((20, 40)), load_masks=True, keep_empty=True)[0]
     assert target.boxes.shape == (0, 4)
     assert target.labels.shape == (0,)
-    assert target.masks.shape == (0, 20, 40)
+    assert target.masks.bitmaps().shape == (0, 20, 40)
 
 
 def test_an_augmentation_that_removes_everything(tmp_path, write_set):
@@ -234,7 +235,7 @@ def test_a_batch_is_normalised_and_padded_with_zeros(ten_pictures):
     data = DetectionDataset(ten_pictures, ten_pictures.source.parent, UNCHANGED, load_masks=True)
     samples = [data[0], data[1]]  # 64 x 48 and 48 x 64
     pixels = samples[0][0].float()
-    expected_masks = samples[0][1].masks.clone()
+    expected_masks = samples[0][1].masks.bitmaps()
     batch = collate(samples)
     assert batch.images.shape == (2, 3, 64, 64)
     expected = (pixels - IMAGENET_MEAN[:, None, None]) / IMAGENET_STD[:, None, None]
@@ -243,8 +244,9 @@ def test_a_batch_is_normalised_and_padded_with_zeros(ten_pictures):
     assert not batch.images[1, :, 48:].any()
     assert batch.sizes == [(64, 48), (48, 64)]
     assert [target.padded_size for target in batch.targets] == [(64, 64), (64, 64)]
-    assert torch.equal(batch.targets[0].masks[:, :, :48], expected_masks)
-    assert not batch.targets[0].masks[:, :, 48:].any()
+    masks = batch.targets[0].masks.bitmaps()
+    assert torch.equal(masks[:, :, :48], expected_masks)
+    assert not masks[:, :, 48:].any()
 
 
 def test_packed_targets_are_the_targets(ten_pictures):
@@ -305,4 +307,4 @@ def test_annotated_masks_are_those_of_the_target(ten_pictures):
     for index in range(len(data)):
         masks = coco_mask.decode(data.annotated_masks(index)).transpose(2, 0, 1)
         assert len(masks) > 0
-        assert np.array_equal(masks.astype(bool), data[index][1].masks.numpy())
+        assert np.array_equal(masks.astype(bool), data[index][1].masks.bitmaps().numpy())

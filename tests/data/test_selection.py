@@ -109,7 +109,7 @@ def test_copy_paste_pastes_into_pictures_without_objects_and_from_those_with_som
     assert counts == {0, 1}
     for key in range(20):
         _, target = data[2, key]
-        assert target.masks.shape == (len(target.boxes), 64, 64)
+        assert target.masks.bitmaps().shape == (len(target.boxes), 64, 64)
         assert target.image_id == 103
 
 

@@ -7,6 +7,7 @@ from pycocotools import mask as coco_mask
 from torch.nn import functional as F
 
 from bacl.data.batch import Detections
+from bacl.data.mask_edges import MaskEdges
 from bacl.detectors import mask_branch
 from bacl.detectors.mask_head import NormalisedMaskPredictor, PlainMaskPredictor
 from bacl.detectors.matching import SampledRoIs
@@ -68,9 +69,10 @@ def targets(target):
     first = target([[10.0, 10, 40, 50], [60, 20, 90, 45]], [3, 7], (96, 128))
     both = [first, target([[5.0, 5, 30, 30]], [29], (90, 100))]
     for each in both:
-        each.masks = torch.zeros(len(each.boxes), 96, 128, dtype=torch.bool)
-        for mask, (left, top, right, bottom) in zip(each.masks, each.boxes.int(), strict=True):
+        masks = torch.zeros(len(each.boxes), 96, 128, dtype=torch.bool)
+        for mask, (left, top, right, bottom) in zip(masks, each.boxes.int(), strict=True):
             mask[top:bottom, left : (left + right) // 2] = True
+        each.masks = MaskEdges.of_bitmaps(masks)
     return both
 
 
@@ -156,7 +158,7 @@ def test_the_branch_changes_nothing_of_the_rest(build, images, targets):
 def test_images_without_objects_have_zero_loss_and_a_graph(small, images, target):
     empty = [target([], [], (96, 128)), target([], [], (96, 128))]
     for each in empty:
-        each.masks = torch.zeros(0, 96, 128, dtype=torch.bool)
+        each.masks = MaskEdges.none((96, 128))
     _, regions = step(small, images, empty)
     assert regions.losses["mask"] == 0
     regions.losses["mask"].backward()
@@ -208,7 +210,8 @@ def test_masks_learn_the_left_halves_of_boxes(build, images, targets):
     segmented = branch.segment(pyramid, found, targets)
     for each, target in zip(segmented, targets, strict=True):
         height, width = target.size
-        truth = np.asfortranarray(target.masks[:, :height, :width].permute(1, 2, 0).byte().numpy())
+        masks = target.masks.bitmaps()[:, :height, :width]
+        truth = np.asfortranarray(masks.permute(1, 2, 0).byte().numpy())
         overlap = coco_mask.iou(each.masks, coco_mask.encode(truth), [0] * len(truth[0, 0]))
         assert (np.diag(overlap) > 0.8).all()
 

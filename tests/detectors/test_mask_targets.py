@@ -2,10 +2,15 @@ import pytest
 import torch
 
 from bacl.data.batch import Target
+from bacl.data.mask_edges import MaskEdges
 from bacl.detectors import mask_targets as module
-from bacl.detectors.mask_targets import mask_targets, positive_rois, resampled
+from bacl.detectors.mask_targets import mask_targets, positive_rois
 from bacl.detectors.matching import SampledRoIs
 from bacl.messages.errors import OptionError
+
+
+def resampled(masks, objects, boxes, side):
+    return module.resampled(MaskEdges.of_bitmaps(masks), objects, boxes, side)
 
 
 def square(height, width, left, top, right, bottom):
@@ -58,8 +63,9 @@ def test_bunches_of_objects_change_nothing(monkeypatch, bunch):
 def target(masks):
     count = 0 if masks is None else len(masks)
     none = torch.zeros(0, dtype=torch.int64)
+    edges = None if masks is None else MaskEdges.of_bitmaps(masks)
     boxes, labels = torch.zeros(count, 4), torch.zeros(count, dtype=torch.int64)
-    return Target(1, boxes, labels, (32, 32), (32, 32), (32, 32), none, none, masks)
+    return Target(1, boxes, labels, (32, 32), (32, 32), (32, 32), none, none, edges)
 
 
 def test_positive_rois_of_each_image_in_order():

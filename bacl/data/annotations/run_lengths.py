@@ -1,11 +1,13 @@
 """COCO's compressed run-length masks: what they hold, told without decoding them to pixels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from bacl.data.batch import RunLengths
+RunLengths = dict[str, Any]
+"""A compressed COCO run-length mask: {"size": [height, width], "counts": bytes}."""
 
 _LONGEST_CHAIN = 7  # characters of a 32-bit number with its sign
 
@@ -17,6 +19,16 @@ def mask_areas(masks: Sequence[RunLengths]) -> np.ndarray:
     """
     parts = [masks[first : first + 255] for first in range(0, len(masks), 255)]
     return np.concatenate([np.zeros(0), *(coco_mask.area(part) for part in parts)])
+
+
+def toggles(code: bytes) -> np.ndarray:
+    """Where a compressed mask begins and ends, in turn: (2R,) int64 places down its columns.
+
+    Raises:
+        ValueError: for what no encoder writes.
+    """
+    changes = np.cumsum(decoded_runs(code))
+    return changes[: len(changes) // 2 * 2]  # a last run without pixels ends with the picture
 
 
 def decoded_runs(code: bytes) -> np.ndarray:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision import tv_tensors
 
+from bacl.data.augmentation.carried_masks import CarriedMasks
 from bacl.data.augmentation.transforms import Sample
 from bacl.data.batch import RunLengths
+from bacl.data.mask_edges import MaskEdges
 
 
 @dataclass(slots=True)
@@ -45,8 +46,5 @@ class Canvas:
             "size": self.size,
         }
         if with_masks:
-            bitmaps = np.zeros((0, *sides), dtype=np.uint8)
-            if self.masks:
-                bitmaps = coco_mask.decode(self.masks).transpose(2, 0, 1)
-            sample["masks"] = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(bitmaps)))
+            sample["masks"] = CarriedMasks.of(MaskEdges.of_run_lengths(self.masks, sides))
         return sample

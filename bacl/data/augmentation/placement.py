@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from bacl.data.batch import RunLengths
+from bacl.data.mask_edges import MaskEdges
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,21 @@ class Placement:
 
     def bitmap(self, mask: np.ndarray) -> np.ndarray:
         """(*canvas,) uint8 of an (*old,) mask, every pixel the nearest one of the stored mask."""
+        rows, columns = self._nearest()
+        canvas = np.zeros(self.canvas, dtype=np.uint8, order="F")
+        taken = mask[np.ix_(rows, columns[::-1] if self.flip else columns)]
+        canvas[: len(rows), : len(columns)] = taken
+        return canvas
+
+    def edges(self, masks: MaskEdges) -> MaskEdges:
+        """The same of masks as edges."""
+        return masks.taken(*self._nearest(), self.canvas, self.flip)
+
+    def _nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the stored picture that the crop shows, before the flip."""
         top, left, height, width = self.crop
         rows = (top + np.arange(height)) * self.old[0] // self.new[0]
-        columns = (left + np.arange(width)) * self.old[1] // self.new[1]
-        canvas = np.zeros(self.canvas, dtype=np.uint8, order="F")
-        canvas[:height, :width] = mask[np.ix_(rows, columns[::-1] if self.flip else columns)]
-        return canvas
+        return rows, (left + np.arange(width)) * self.old[1] // self.new[1]
 
     def run_lengths(self, outline: list[np.ndarray] | np.ndarray) -> RunLengths:
         """The mask on the canvas of one object.

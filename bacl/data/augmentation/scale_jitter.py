@@ -13,6 +13,7 @@ from annotated_types import Interval, Len
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
+from bacl.data.augmentation.carried_masks import AnyMasks, CarriedMasks
 from bacl.data.augmentation.frames import Frames
 from bacl.data.augmentation.placement import Placement
 from bacl.data.augmentation.transforms import Sample, resized_frames, scaled_size
@@ -65,6 +66,8 @@ class ScaleJitter(OnCanvas):
     picture (`size`).
     """
 
+    carries_masks = True
+
     def forward(self, sample: Sample) -> Sample:
         """The sample (N objects) on an (S, S) canvas."""
         height, width = sample["image"].shape[-2:]
@@ -78,11 +81,17 @@ class ScaleJitter(OnCanvas):
             "size": (placement.crop[2], placement.crop[3]),
         }
         if "masks" in sample:
-            bitmaps = np.zeros((len(boxes), *sides), dtype=np.uint8)
-            for number, mask in enumerate(sample["masks"].as_subclass(Tensor).numpy()):
-                bitmaps[number] = placement.bitmap(mask)
-            placed["masks"] = tv_tensors.Mask(torch.from_numpy(bitmaps))
+            placed["masks"] = _placed_masks(sample["masks"], placement)
         return placed
+
+
+def _placed_masks(masks: AnyMasks, placement: Placement) -> AnyMasks:
+    if isinstance(masks, CarriedMasks):
+        return CarriedMasks.of(placement.edges(masks.masks))
+    bitmaps = np.zeros((len(masks), *placement.canvas), dtype=np.uint8)
+    for number, mask in enumerate(masks.as_subclass(Tensor).numpy()):
+        bitmaps[number] = placement.bitmap(mask)
+    return tv_tensors.Mask(torch.from_numpy(bitmaps))
 
 
 def draw(count: int) -> int:

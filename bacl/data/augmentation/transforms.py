@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from bacl.data.augmentation.carried_masks import AnyMasks
 from bacl.data.augmentation.frames import Frames
 from bacl.options.marks import Samples
 from bacl.options.ranges import Pixels, Sides
@@ -29,8 +30,8 @@ class Sample(TypedDict):
     """(N, 4) float32 xyxy in pixels of the image."""
     labels: Tensor
     """(N,) int64 in [0, C)."""
-    masks: NotRequired[tv_tensors.Mask]
-    """(N, H, W) uint8 in {0, 1}, where the data set loads masks."""
+    masks: NotRequired[AnyMasks]
+    """Where the data set loads masks: as edges if all of the transform can carry them."""
     size: NotRequired[tuple[int, int]]
     """Height and width of the picture where the image holds padding below or right of it."""
 
@@ -63,6 +64,8 @@ class ResizeShortSide(v2.Transform):
         rounding: of both sides, to the nearest pixel or down, as torchvision's detectors do.
         antialias: whether shrinking is antialiased, which in torchvision's detectors it is not.
     """
+
+    carries_masks = True
 
     def __init__(
         self,

@@ -126,8 +126,9 @@ def test_the_canvas_and_the_size_of_the_picture():
     assert sample["image"][:, :16, :32].unique().tolist() == [7]
     assert not sample["image"][:, 16:].any()
     assert not sample["image"][:, :, 32:].any()
-    assert sample["masks"].shape == (1, 64, 64)
-    assert sample["masks"].sum() == 16 * 32
+    masks = sample["masks"].masks.bitmaps()
+    assert masks.shape == (1, 64, 64)
+    assert masks.sum() == 16 * 32
 
 
 def sample_source():
@@ -182,8 +183,9 @@ def test_masks_of_the_sample_agree_with_its_boxes():
     for _ in range(10):
         first = Picture([(10, 20, 30, 40), (50, 50, 40, 20)], 1)
         sample = augment(first, sample_source, True)
-        assert sample["masks"].shape == (len(sample["labels"]), 100, 100)
-        for mask, box in zip(sample["masks"], sample["boxes"].int().tolist(), strict=True):
+        masks = sample["masks"].masks.bitmaps()
+        assert masks.shape == (len(sample["labels"]), 100, 100)
+        for mask, box in zip(masks, sample["boxes"].int().tolist(), strict=True):
             rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
             ends = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert [int(end) for end in ends] == box

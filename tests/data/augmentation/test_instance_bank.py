@@ -165,7 +165,7 @@ def test_pixels_masks_and_boxes_are_those_of_the_alpha_channel():
     assert canvas.labels.tolist() == [7]
     assert canvas.image[:, 12, 22].tolist() == list(RED)
     sample = canvas.sample(with_masks=True)
-    assert sample["masks"].sum() == 23
+    assert sample["masks"].masks.bitmaps().sum() == 23
 
 
 def test_what_lies_beyond_the_picture_is_cut_off():
@@ -241,7 +241,8 @@ def test_pasted_cut_outs_lie_in_the_picture_over_its_objects(bank, ten_pictures)
     for key in range(60):
         image, target = data[key % 10, key]
         bottom, right = target.size
-        for mask, box, label in zip(target.masks, target.boxes, target.labels, strict=True):
+        masks = target.masks.bitmaps()
+        for mask, box, label in zip(masks, target.boxes, target.labels, strict=True):
             rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
             ends = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert [int(end) for end in ends] == box.tolist()
