@@ -15,9 +15,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from bacl.command.check import wrong_command
 from bacl.command.explained import explanation
-from bacl.files.plain_values import read_yaml, select
+from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError
-from bacl.options.composed import changes, last_stage, plain
+from bacl.options.composed import last_stage, plain
+from bacl.runs.earlier_version import decided_alike, read_record
 from bacl.runs.naming import test_folder
 from bacl.runs.outcome import Outcome, read_outcome
 
@@ -86,16 +87,12 @@ class Job:
         recorded = self.folder / "config.yaml"
         if not self.trains or not recorded.exists():
             return ""
-        earlier, now = read_yaml(recorded), self.config.copy()
-        content, num_classes = (select(earlier, f"data.{x}") for x in ("content", "num_classes"))
-        if not isinstance(content, str) or not isinstance(num_classes, int):
+        earlier = read_yaml(recorded)
+        now = decided_alike(self.config, earlier)
+        if now is None:
             return f"{recorded}: damaged"
-        with open_dict(now):  # what a run fills in, as its data decide
-            now.data.content = content
-            if now.data.num_classes is None:
-                now.data.num_classes = num_classes
-        changed = changes(earlier, plain(now))
-        return f"{self.folder}: {'; '.join(changed[:3])}" if changed else ""
+        refusal = read_record(earlier, plain(now), self.overrides).refusal
+        return f"{self.folder} {refusal}" if refusal else ""
 
     def save_hydra(self) -> None:
         """Leave in the folder what Hydra leaves of an ordinary run."""
@@ -145,10 +142,7 @@ def compose_jobs(
         )
     conflicts = [job.conflict for job in jobs if job.conflict]
     if conflicts:
-        raise UserError(
-            "these folders hold runs of other configurations; give the multirun another name=…, or "
-            "delete them:\n" + "\n".join(conflicts)
-        )
+        raise UserError("these folders hold runs of other configurations:\n" + "\n".join(conflicts))
     return jobs
 
 

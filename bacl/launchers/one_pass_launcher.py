@@ -14,6 +14,7 @@ from bacl.launchers.jobs import Job
 from bacl.launchers.process_launcher import ProcessLauncher
 from bacl.launchers.tasks import Task
 from bacl.messages.errors import UserError
+from bacl.one_pass.earlier_training import trains
 from bacl.one_pass.plan import (
     PLAN,
     PlannedJob,
@@ -80,10 +81,13 @@ class Group:
         """Where it trains: the folder of an earlier training of all these jobs, or a new one."""
         parent = Path(self.jobs[0].composed.hydra.sweep.dir, TRAININGS).absolute()
         wanted = [identity(job.folder, job.config) for job in self.jobs]
-        for path in sorted(parent.glob(f"*/{PLAN}")):
-            known = {job.identity for job in _readable_plan(path.parent)}
-            if set(wanted) <= known:
-                return path.parent
+        plans = {path.parent: _readable_plan(path.parent) for path in _plans(parent)}
+        for path, jobs in plans.items():
+            if set(wanted) <= {job.identity for job in jobs}:
+                return path
+        for path, jobs in plans.items():
+            if all(trains(path, jobs, job) for job in self._asked()):
+                return path
         return parent / hashlib.sha256("".join(wanted).encode()).hexdigest()[:12]
 
     def plan(self) -> list[PlannedJob]:
@@ -93,8 +97,10 @@ class Group:
         """
         earlier = read_plan(self.folder) if self.is_planned else []
         jobs = {job.folder: replace(job, waiting=False) for job in earlier}
-        asked = (PlannedJob(job.folder, job.overrides, job.config) for job in self.jobs)
-        return list((jobs | {job.folder: job for job in asked}).values())
+        return list((jobs | {job.folder: job for job in self._asked()}).values())
+
+    def _asked(self) -> list[PlannedJob]:
+        return [PlannedJob(job.folder, job.overrides, job.config) for job in self.jobs]
 
     def write(self) -> None:
         """Write the plan, and what Hydra leaves of ordinary runs; only while no training reads it.
@@ -145,6 +151,10 @@ def grouped_tests(jobs: Iterable[Job]) -> list[TestGroup]:
     for job in jobs:
         groups.setdefault(tuple(unvaried(job.overrides)), TestGroup()).jobs.append(job)
     return list(groups.values())
+
+
+def _plans(parent: Path) -> list[Path]:
+    return sorted(parent.glob(f"*/{PLAN}"))
 
 
 def _readable_plan(folder: Path) -> list[PlannedJob]:

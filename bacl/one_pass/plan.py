@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from bacl.assembly.harmless import COUNTS, StoredConfigurationError, harmless
-from bacl.assembly.stored import CALIBRATION
 from bacl.files.atomic import replacing
 from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError, in_one_line
@@ -157,8 +156,8 @@ def _read(entry: dict[str, Any], path: Path) -> PlannedJob:
 def _harmless(parts: dict[str, Any], path: Path) -> dict[str, Any]:
     nodes = {key: part for key, part in parts.items() if not isinstance(part, str | int)}
     words = {key: part for key, part in parts.items() if key not in nodes}
-    # Of an earlier version, jobs of a plan had one calibration: the command's.
-    whole = {*options_with(OF_JOB), "heads"}
-    if set(parts) | {CALIBRATION} != whole or "${" in "".join(map(str, words.values())):
+    # What an earlier version did not know of jobs is the command's, as it was then.
+    known = {"heads"} <= set(parts) <= {*options_with(OF_JOB), "heads"}
+    if not known or "${" in "".join(map(str, words.values())):
         raise StoredConfigurationError(f"{path}: {sorted(parts)}: not what a plan holds")
     return words | harmless(nodes, path, COUNTED, refers=True)

@@ -116,6 +116,15 @@ def _paths_of_model(hint: Any, path: str) -> Iterator[str]:
             yield from _paths_of_model(inner, at)
 
 
+def hint_of(path: str) -> Any:
+    """Type of an option with its marks, of the whole for no path; None for what no section knows.
+
+    >>> hint_of("masks").__origin__, hint_of("datamodule.maskss")
+    (<class 'bool'>, None)
+    """
+    return ([Configuration, *_hints(path)] if path else [Configuration])[-1]
+
+
 def _hints(path: str) -> Iterator[Any]:
     """Types of the nodes down to an option, and its own; None for what no section knows."""
     hint: Any = Configuration

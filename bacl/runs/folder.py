@@ -12,21 +12,26 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from bacl.assembly.restored import command_overrides
 from bacl.files.atomic import replacing, telling_refusal
 from bacl.files.leftovers import sweep
 from bacl.files.lock import LOCKS, lock
 from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError
-from bacl.options.composed import changes, plain
+from bacl.options.composed import plain
+from bacl.runs.earlier_version import read_record
 
 PACKAGES = (
     *("torch", "torchvision", "lightning", "hydra-core", "torchmetrics"),
     *("numpy", "pycocotools", "pillow", "timm"),
 )
 
+ALWAYS = {"data", "seed", "stages"}
+"""Options of every version."""
 EARLIER = re.compile(r"\.[^.]+\.\d+(\.[^.]+)?")
 """Names that earlier versions gave to unfinished files of a run, as `.last.1234.ckpt`."""
 
@@ -40,26 +45,29 @@ def record(config: DictConfig, folder: Path, **notes: Any) -> None:
     """Write config.yaml on the first start and check it on later ones; note every start.
 
     environment.json has one record per start: command, git commit and versions, and `notes`.
+    Options that an earlier version did not know are added to config.yaml as they were then: what
+    they are by default may change, what this run is made of does not.
 
     Raises:
         OtherConfigurationError: names the options that differ.
     """
     path, starts = folder / "config.yaml", folder / "environment.json"
     if path.exists():
-        changed = changes(_recorded(path), plain(config))
-        if changed:
-            raise OtherConfigurationError(
-                f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}): "
-                "give this one another name=…, or delete the folder"
-            )
+        now = plain(config)
+        earlier = read_record(_recorded(path, now), now, command_overrides())
+        if earlier.refusal:
+            raise OtherConfigurationError(f"{folder} {earlier.refusal}")
+        if earlier.later:
+            write_text(path, yaml.safe_dump(earlier.config, sort_keys=False, allow_unicode=True))
+            print(f"{folder} was begun before these were options: {earlier.told}", flush=True)
     else:
         write_text(path, OmegaConf.to_yaml(config, resolve=True))
     write_text(starts, json.dumps([*_earlier_starts(starts), environment() | notes], indent=1))
 
 
-def _recorded(path: Path) -> dict[str, Any]:
+def _recorded(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     config = read_yaml(path)
-    if not isinstance(config, dict) or not config:
+    if not isinstance(config, dict) or ALWAYS & set(now) - set(config):
         raise UserError(
             f"{path} is damaged (it is no configuration); if the folder holds a run of this very "
             "command, delete the file, else the folder"

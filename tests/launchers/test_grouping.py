@@ -3,18 +3,22 @@
 import json
 import re
 import sys
+from dataclasses import replace
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
 from bacl.command.check import CONF
 from bacl.files.lock import LOCKS, lock
+from bacl.files.plain_values import read_yaml
 from bacl.launchers.jobs import Job
 from bacl.launchers.one_pass_launcher import Group, OnePassLauncher, grouped, without_heads
 from bacl.launchers.tasks import LOG, Processes
 from bacl.messages.errors import UserError
+from bacl.one_pass.earlier_training import trains
 from bacl.one_pass.plan import PlannedJob, identity, read_plan, write_plan
 from bacl.runs.folder import write_text
 from bacl.runs.outcome import read_outcome, write_done, write_failed
@@ -140,6 +144,44 @@ def test_a_training_of_the_same_jobs_is_found_again(job):
     more = Group(rest.shared, [*jobs[1:], job(DEMO, "head.loss.alpha=0.4")])
     assert more.folder != group.folder
     assert more.folder.parent == group.folder.parent
+
+
+def test_a_training_that_an_earlier_version_began_is_found_again(job):
+    jobs = [job(DEMO, f"head.loss.alpha={alpha}") for alpha in (0.1, 0.2, 0.3)]
+    (group,) = grouped(jobs)
+    planned = [PlannedJob(j.folder, j.overrides, j.config, known_as="of then") for j in jobs]
+    write_plan(group.folder, planned)
+    plan = read_yaml(group.folder / "plan.yaml")
+    for entry in plan["jobs"]:
+        del entry["config"]["head"]["loss"]["overconfident"], entry["config"]["calibration"]
+    write_text(group.folder / "plan.yaml", yaml.safe_dump(plan))
+    record = OmegaConf.create(_as_recorded(jobs[0], alpha=0.1))
+    record.stages.classifier.heads = {"bacl_0": record.head}
+    del record["head"], record.validation["take"]
+    OmegaConf.save(record, group.folder / "config.yaml", resolve=True)
+    (rest,) = grouped(jobs[1:])
+    assert rest.folder == group.folder
+    assert [each.waiting for each in rest.plan()] == [False, True, True]
+    record.stages.representation.schedule.epochs += 1
+    OmegaConf.save(record, group.folder / "config.yaml")
+    (others,) = grouped(jobs[1:])
+    assert others.folder != group.folder
+
+
+def test_a_job_of_other_heads_is_not_of_an_earlier_training(job):
+    first = job(DEMO, "head.loss.alpha=0.1")
+    other = job(DEMO, "head.loss.alpha=0.2")
+    planned = PlannedJob(first.folder, other.overrides, other.config, known_as="of then")
+    (group,) = grouped([first])
+    write_plan(group.folder, [planned])
+    record = OmegaConf.create(_as_recorded(other, alpha=0.2))
+    OmegaConf.save(record, group.folder / "config.yaml")
+    assert not trains(group.folder, read_plan(group.folder), asked(first))
+    assert trains(group.folder, read_plan(group.folder), replace(asked(other), folder=first.folder))
+
+
+def asked(job: Job) -> PlannedJob:
+    return PlannedJob(job.folder, job.overrides, job.config)
 
 
 @pytest.mark.skipif(not LOCKS, reason="there are no such locks")
