@@ -13,6 +13,7 @@ from typing import Any
 
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.files.plain_values import MISSING, select
+from bacl.messages.shown import as_typed, shown
 
 READ_WITH = {
     "rpn.anchors": "rpn.head.",
@@ -50,6 +51,32 @@ def detector_options(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """Those of a finished checkpoint; none where it does not say."""
     options = select(content.get("config"), "detector")
     return options if isinstance(options, dict) else {}
+
+
+def require_conventions(
+    said: str,
+    own: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+    taken: Callable[[str], bool] = lambda tensors: True,
+) -> None:
+    """Refuse tensors that fit, but were trained with other anchors, units or pooling.
+
+    Args:
+        said: what names the trained detector, and what it is, for the message.
+        own: see `other_conventions`.
+        theirs: see `other_conventions`.
+        taken: see `other_conventions`.
+
+    Raises:
+        CheckpointError: names the options, and those to take.
+    """
+    if differ := other_conventions(own, theirs, taken):
+        ours = ", ".join(f"detector.{key}={as_typed(own)}" for key, (_, own) in differ.items())
+        mend = " ".join(f"detector.{shown(k)}={as_typed(v)}" for k, (v, _) in differ.items())
+        raise CheckpointError(
+            f"{said} which was trained with other options, by which its boxes mean something else "
+            f"(here {shown(ours, 300)}); take its own: {mend}"
+        )
 
 
 def other_conventions(

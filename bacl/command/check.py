@@ -5,14 +5,14 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from bacl.command.explained import composed, explanation, key_of
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
 from bacl.command.overview import CONF, overview
 from bacl.command.settled import chosen_by_data
 from bacl.options.comparison import unknown, wrong_options
-from bacl.options.marked import readers
+from bacl.options.marked import readers, stands_for
 
 CHECKED = "BACL_CHECKED"
 """Variable that a launcher sets for its jobs: it has composed and checked all of them."""
@@ -75,6 +75,7 @@ def wrong_command(
     lines = [_with_source(line) for line in wrong_options(config, classes=False)]
     lines = lines or _unknown_choices(config)
     lines = lines or list(_unread(overrides, config.job))
+    lines = lines or list(_unfollowed(overrides, config))
     return lines or (wrong_options(config) if classes else [])
 
 
@@ -113,3 +114,23 @@ def _unread(overrides: Sequence[str], job: str) -> Iterator[str]:
         jobs = readers(key_of(text)) or (job,)
         if job not in (*jobs, "doctor") and not text.endswith("=null"):
             yield f"{text}: job={job} does not read it, only job={'|'.join(jobs)}"
+
+
+def _unfollowed(overrides: Sequence[str], config: DictConfig) -> Iterator[str]:
+    """Words of the command for options that have another value, of a part that was chosen.
+
+    A longer word of the command wins, as is said where the words are.
+    """
+    for text in overrides:
+        word, option = key_of(text), stands_for(key_of(text))
+        wanted, there = (OmegaConf.select(config, each or word) for each in (word, option))
+        longer = [key_of(each) for each in overrides if "@" not in each and "." in key_of(each)]
+        if there in (None, wanted) or any(f"{option}.".startswith(f"{key}.") for key in longer):
+            continue
+        node = str(option).rpartition(".")[0]
+        choices = [each for each in overrides if key_of(each).endswith(f"@{node}")]
+        yield (
+            f"{text}: {' '.join(choices) or node} does not follow the word, and has {there}; leave "
+            f"one of them out, or set {option}={wanted} and, with it, what else goes by it "
+            f"({node}.milestones)"
+        )

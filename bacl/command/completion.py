@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from bacl.command.check import check_command, is_override
 from bacl.command.explained import require_understood
 from bacl.command.known_jobs import TRAINING
+from bacl.command.multirun import check_multirun
 from bacl.command.overview import overview
 
 MULTIRUN = {"-m", "--multirun"}
@@ -52,6 +53,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
         # The sweep's file says how it is launched.
         return ["--multirun", *[text for text in given if text not in MULTIRUN]]
     if MULTIRUN & set(given):
+        check_multirun([text for text in given if is_override(text)])
         # Hydra wants it before all overrides.
         given = ["--multirun", *[text for text in given if text not in MULTIRUN]]
         if any(text.startswith("hydra/launcher=") for text in given):

@@ -19,6 +19,7 @@ from bacl.options.marks import (
     TRAINS,
     Mark,
     ReadBy,
+    WordFor,
     bare,
     marks_of,
 )
@@ -93,6 +94,16 @@ def readers(path: str) -> tuple[str, ...] | None:
     """The jobs that an option does something for; None stands for all."""
     marks = [mark for hint in _hints(path.partition(".")[0]) for mark in marks_of(hint)]
     return next((mark.jobs for mark in marks if isinstance(mark, ReadBy)), None)
+
+
+def stands_for(path: str) -> str | None:
+    """The option that a word is for; None for what is no such word.
+
+    >>> stands_for("epochs"), stands_for("seed")
+    ('stages.representation.schedule.epochs', None)
+    """
+    marks = [mark for hint in _hints(path) for mark in marks_of(hint)]
+    return next((mark.option for mark in marks if isinstance(mark, WordFor)), None)
 
 
 def names_of_files(node: Mapping[str, Any], path: str) -> set[str]:

@@ -28,6 +28,13 @@ class SaidBy(Mark):
     option: str
 
 
+@dataclass(frozen=True)
+class WordFor(Mark):
+    """That the option is a word for another one; a chosen part may have its own value of that."""
+
+    option: str
+
+
 FREE, OF_MODEL, NAMES_FILE, TRAINS, SAMPLES = Mark(), Mark(), Mark(), Mark(), Mark()
 AFTER_TRAINING, OF_JOB, IN_COMMON, HARDWARE = Mark(), Mark(), Mark(), Mark()
 NAMES_NO_FOLDER, DESCRIBES_ALL = Mark(), Mark()

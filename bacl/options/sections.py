@@ -18,6 +18,7 @@ from bacl.options.marks import (
     ReadBy,
     Samples,
     Trains,
+    WordFor,
 )
 from bacl.options.parts import Part
 from bacl.options.ranges import (
@@ -264,8 +265,8 @@ class Configuration(Model):
     """A group alone: its files are of `rebalance` and of what goes by it."""
     criterion: NotRequired[NamesNoFolder[Never]]
     """A group alone: its files are of `choice`."""
-    epochs: NotRequired[Trains[Count]]
-    """Of the representation stage; this and the next two are words of `+experiment=bacl_custom`."""
+    epochs: NotRequired[Annotated[Trains[Count], WordFor("stages.representation.schedule.epochs")]]
+    """This and the next two are words of `+experiment=bacl_custom`."""
     image_size: NotRequired[Pixels]
     fitted: NotRequired[Fitted]
     augmentation: NotRequired[DescribesAll[Never]]

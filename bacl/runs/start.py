@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.assembly.build import chosen_stages
 from bacl.assembly.trial import try_to_build
+from bacl.checkpoints.conventions import detector_options, require_conventions
 from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
@@ -139,6 +140,7 @@ class Start:
 
         Raises:
             OptionError: something is frozen that has no start, or heads have nothing to inherit.
+            CheckpointError: the file's detector has other anchors, units or pooling.
         """
         for name, head in self.starting(stage, "fresh").items():
             if head.needs_start:
@@ -153,6 +155,8 @@ class Start:
         elif self.path is None:
             self._check_alone(stage)
         elif source is not None:
+            said = f"stages.{self.stage}.init.detector={self.path}: a detector"
+            require_conventions(said, self.detector, detector_options(source))
             whose, categories = f"that of {self.path}", saved_categories(source)
             self._check_single(stage, list(source["heads"]), str(self.path))
             for name, head in self.inheriting(stage).items():

@@ -9,13 +9,13 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from bacl.checkpoints.category_match import CategoryMatch
-from bacl.checkpoints.conventions import other_conventions
+from bacl.checkpoints.conventions import require_conventions
 from bacl.checkpoints.detector_start import DetectorStart
-from bacl.checkpoints.handover import Categories, CheckpointError
+from bacl.checkpoints.handover import Categories
 from bacl.checkpoints.trained_detector import TrainedDetector
 from bacl.heads import Head
 from bacl.messages.errors import OptionError
-from bacl.messages.shown import as_typed, shown
+from bacl.messages.shown import shown
 from bacl.runs.carried_rows import CarriedRows, carried_rows, without_meaning
 from bacl.runs.folder import write_text
 from bacl.runs.trained_source import OPTION, read_trained
@@ -53,21 +53,10 @@ class TrainedStart:
         anyone = CategoryMatch.of([""] * detector.num_classes, trained.names)
         start = DetectorStart.of(detector, trained, anyone)
         start.check(detector, trained, self.source)
-        self._check_meaning(start, trained)
+        said = f"{OPTION}={self.source}: {trained.told}"
+        require_conventions(said, self.options, trained.options, start.takes_all)
         for name, head in stage.live_heads.items():
             self._check_carried(name, head, without_meaning(name, head, trained))
-
-    def _check_meaning(self, start: DetectorStart, trained: TrainedDetector) -> None:
-        """Refuse tensors that fit, but were trained with other anchors, units or pooling."""
-        differ = other_conventions(self.options, trained.options, start.takes_all)
-        if differ:
-            ours = ", ".join(f"detector.{key}={as_typed(own)}" for key, (_, own) in differ.items())
-            mend = " ".join(f"detector.{shown(k)}={as_typed(v)}" for k, (v, _) in differ.items())
-            raise CheckpointError(
-                f"{OPTION}={self.source}: {trained.told} which was trained with other options, by "
-                f"which its boxes mean something else (here {shown(ours, 300)}); take its own: "
-                f"{mend}"
-            )
 
     def _check_carried(self, name: str, head: Head, without: str) -> None:
         """Refuse to start a classifier anew that its head's own option says is inherited."""

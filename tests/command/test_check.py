@@ -48,6 +48,16 @@ def test_a_misspelt_option_is_refused_with_the_known_names(command, message):
         check_command(command)
 
 
+def test_a_word_that_a_chosen_schedule_does_not_follow_is_refused(tmp_path):
+    chosen = "schedule@stages.representation.schedule=adamw"
+    custom = ["+experiment=bacl_custom", f"data.root={tmp_path}", "epochs=20", "--cfg", "job"]
+    with pytest.raises(SystemExit, match=r"^epochs=20: schedule@.*=adamw does not follow.*has 16"):
+        check_command([*custom, chosen])
+    longer = "stages.representation.schedule={epochs:20,milestones:[14,18]}"
+    check_command([*custom, chosen, longer])
+    check_command([*custom, chosen.replace("adamw", "fitted_adamw")])
+
+
 def test_good_commands_pass():
     check_command(["+experiment=bacl_demo", "head.loss.alpha=0.3", "--cfg", "job"])
     check_command(["--help"])

@@ -52,6 +52,25 @@ def test_what_goes_without_saying_is_filled_in(given, wanted):
     assert completed(given) == wanted
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["epochs=5,6"], r"^epochs=5: no such option here; did you mean stages\..*\.epochs=5"),
+        (["sed=3"], r"^sed: no such option; did you mean seed\?"),
+        (["head.loss.alph=0.1,0.2"], r"alph: no such option; did you mean alpha\?"),
+        (["head=bakl,seesaw"], r"^head=bakl: no such option; did you mean bacl\?"),
+    ],
+)
+def test_a_multirun_is_refused_as_a_single_run_is(words, message):
+    with pytest.raises(SystemExit, match=message):
+        completed(["+experiment=bacl_demo", *words, "-m"])
+
+
+def test_a_multirun_that_can_be_meant_passes():
+    words = ["head=bacl,seesaw", "seed=range(2)", "hydra.launcher.parallel=2"]
+    assert completed([*words, "-m"])[1:-1] == words
+
+
 def test_a_value_that_hydra_cannot_read_is_told_with_the_mend():
     with pytest.raises(SystemExit, match=r"""alpha==3: not understood.*head\.loss\.alpha='"=3"'"""):
         completed(["head.loss.alpha==3"])

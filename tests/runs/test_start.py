@@ -99,6 +99,15 @@ def test_a_finished_stage_is_compared_before_data_are_read(tiny, left_by, tmp_pa
         check(tiny("stage=classifier", *typed, "head=c2am", "head.init=inherit"), folder)
 
 
+def test_a_detector_of_other_anchors_is_no_start(tiny, left_by, tmp_path):
+    path = left_by("representation", tmp_path / "x" / "final.ckpt")
+    words = ("stage=classifier", f"stages.classifier.init.detector={path}")
+    check(tiny(*words), tmp_path)
+    told = r"^stages\.classifier\.init\.detector=.*take its own: detector\.rpn\.anchors\.scale=\d+$"
+    with pytest.raises(CheckpointError, match=told):
+        check(tiny(*words, "detector.rpn.anchors.scale=3"), tmp_path)
+
+
 def test_an_earlier_stage_that_is_not_finished_is_missed_unless_it_is_over(tiny, tmp_path):
     config = tiny("stage=classifier")
     with pytest.raises(CheckpointError, match=r"classifier\.init\.detector: .*no such checkpoint"):

@@ -1,0 +1,47 @@
+"""What a multirun's words cannot be, before Hydra composes any of its jobs."""
+
+from collections.abc import Iterator, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from bacl.command.explained import composed, explanation, key_of
+from bacl.command.overview import CONF, names
+from bacl.options.comparison import unknown
+
+
+def check_multirun(overrides: Sequence[str]) -> None:
+    """Refuse words that no job could be composed of, with those that may be meant.
+
+    The first of several values stands for all of them: that they can be meant is seen with each
+    job. Of choices of a group all are looked at. What is Hydra's own is left to it.
+
+    Raises:
+        SystemExit: names the override and the nearest that exists.
+    """
+    own = [text for text in overrides if key_of(text).split(".")[0].split("/")[0] != "hydra"]
+    parser = OverridesParser.create()
+    parsed = {text: parser.parse_override(text) for text in own}
+    if unchosen := [line for each in parsed.values() for line in _unknown_choices(each)]:
+        raise SystemExit("\n".join(unchosen))
+    firsts = [_first(text, each) for text, each in parsed.items()]
+    try:
+        composed(firsts)
+    except HydraException as error:
+        raise SystemExit(explanation(firsts, error)) from None
+
+
+def _unknown_choices(override: Override) -> Iterator[str]:
+    group = override.key_or_group
+    if override.is_discrete_sweep() and (CONF / group).is_dir():
+        known = set(names(group))
+        chosen = [each for each in override.sweep_string_iterator() if each not in ("null", *known)]
+        yield from (unknown(f"{group}={each}", known) for each in chosen)
+
+
+def _first(text: str, override: Override) -> str:
+    """An override with the first of its values."""
+    if not override.is_discrete_sweep():
+        return text
+    return f"{text.partition('=')[0]}={next(iter(override.sweep_string_iterator()))}"
