@@ -15,9 +15,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bacl.assembly.instantiate import called, instantiate
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
-from bacl.callbacks.console import Itinerary, ProgressBar
+from bacl.callbacks.console import ProgressBar
 from bacl.callbacks.feature_caching import FeatureCaching
 from bacl.callbacks.finite_loss import FiniteLoss
+from bacl.callbacks.itinerary import Itinerary
 from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.callbacks.lightning_messages import tidy_messages
 from bacl.callbacks.step_timer import StepTimer

@@ -2,8 +2,6 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
@@ -13,46 +11,13 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from bacl.callbacks.itinerary import Itinerary
 from bacl.callbacks.shown_losses import shown_losses
+from bacl.callbacks.waits import Waits, waits_of
 from bacl.processes.distributed import num_processes
 from bacl.stages import DetectionStage
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Itinerary:
-    """The stages of a run, of which one is under way."""
-
-    number: int
-    """Of the stage under way, from 0."""
-    epochs: Sequence[int]
-    """Of each stage."""
-
-    @property
-    def stage(self) -> str:
-        """Which one this is; empty where there is but one."""
-        return f"stage {self.number + 1} of {len(self.epochs)}" if len(self.epochs) > 1 else ""
-
-    def left(self, seconds: float, steps: int, steps_left: int) -> str:
-        """The time that is left of this stage and, before the last one, of the training.
-
-        That of the later ones is but about right: their epochs are taken to be like those of this
-        one.
-
-        Args:
-            seconds: of a step.
-            steps: of the stage.
-            steps_left: of them.
-
-        >>> Itinerary(0, [6, 3]).left(0.5, 120, 60)
-        '0:00:30 (of all stages about 0:01:00)'
-        """
-        here = seconds * steps_left
-        left = str(timedelta(seconds=round(here)))
-        later = sum(self.epochs[self.number + 1 :]) / self.epochs[self.number] * steps * seconds
-        about = timedelta(seconds=round(here + later))
-        return f"{left} (of all stages about {about})" if later else left
 
 
 class ProgressBar(RichProgressBar):
@@ -83,6 +48,7 @@ class ProgressBar(RichProgressBar):
         self._validation_start = 0.0
         self._images = 0
         self._last_line = 0.0
+        self._waits = Waits()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Without a terminal a bar would only be printed when all is over: log lines instead."""
@@ -106,6 +72,7 @@ class ProgressBar(RichProgressBar):
             self._shown = metrics | shown_losses(cast(DetectionStage, pl_module).step_losses)
             if not self._in_lines and trainer.training:
                 self._shown["left"] = self._left(trainer)[1]
+                self._shown |= {"data": told} if (told := self._told_waits(trainer)) else {}
         return self._shown
 
     def _get_train_description(self, current_epoch: int) -> str:
@@ -119,6 +86,11 @@ class ProgressBar(RichProgressBar):
         total, (began, first) = int(trainer.estimated_stepping_batches), self._start
         seconds = (time.monotonic() - began) / max(1, trainer.global_step - first)
         return seconds, self._itinerary.left(seconds, total, total - trainer.global_step)
+
+    def _told_waits(self, trainer: Trainer) -> str:
+        """What of the time since this was last asked went by waiting for data, if it is much."""
+        before, self._waits = self._waits, waits_of(trainer)
+        return (self._waits - before).told(trainer)
 
     def on_train_batch_end(
         self,
@@ -190,10 +162,11 @@ class ProgressBar(RichProgressBar):
         losses = [f"{name} {value:.3f}" for name, value in self._numbers(trainer, pl_module)]
         seconds, left = self._left(trainer)
         stage = f"{self._itinerary.stage}, " if self._itinerary.stage else ""
+        waits = f"{told}, " if (told := self._told_waits(trainer)) else ""
         return (
             f"{stage}epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
             f"step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}, "
-            f"{seconds:.2f} s/step, {left} left: " + ", ".join(losses)
+            f"{seconds:.2f} s/step, {waits}{left} left: " + ", ".join(losses)
         )
 
     def _numbers(

@@ -5,11 +5,13 @@ import time
 from collections import deque
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from bacl.callbacks.waits import WAITING_HINT, Waits
 from bacl.loggers.measurements import Quantity
 from bacl.loggers.step_log import log_step
 from bacl.processes.distributed import num_processes
@@ -17,7 +19,6 @@ from bacl.processes.distributed import num_processes
 _log = logging.getLogger(__name__)
 
 FETCH = "[_TrainingEpochLoop].train_dataloader_next"  # Lightning's name for waiting on the loader
-WAITING_HINT = 0.2
 
 
 class FetchClock(Profiler):
@@ -34,6 +35,16 @@ class FetchClock(Profiler):
         self.seconds = 0.0
         """All waits so far."""
         self._began = 0.0
+        self._work: torch.cuda.Event | None = None
+
+    def step_ended(self, device: torch.device) -> None:
+        """Mark the end of what a GPU has been told to do; nothing waits for it.
+
+        Where it is still at work when the loader answers, the wait has cost nothing.
+        """
+        if device.type == "cuda":
+            self._work = torch.cuda.Event()
+            self._work.record(torch.cuda.current_stream(device))
 
     def start(self, action_name: str) -> None:
         """Note the time when the loader is asked."""
@@ -43,7 +54,7 @@ class FetchClock(Profiler):
 
     def stop(self, action_name: str) -> None:
         """Add the wait."""
-        if action_name == FETCH:
+        if action_name == FETCH and (self._work is None or self._work.query()):
             self.seconds += time.perf_counter() - self._began
         self.inner.stop(action_name)
 
@@ -67,6 +78,7 @@ class StepTimer(Callback):
         self._clock: FetchClock | None = None
         self._last: tuple[float, float] | None = None
         self._hinted = False
+        self.waits = Waits()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to the trainer's profiler."""
@@ -108,8 +120,11 @@ class StepTimer(Callback):
         now = (time.perf_counter(), self._clock.seconds)
         if self._last is not None:
             images = len(batch.targets)
-            self._steps.append((now[0] - self._last[0], now[1] - self._last[1], images))
+            step = Waits(*now) - Waits(*self._last)
+            self.waits += step
+            self._steps.append((step.seconds, step.waiting, images))
             self._log_means(pl_module, images)
+        self._clock.step_ended(pl_module.device)
         self._last = now
 
     def _log_means(self, pl_module: LightningModule, batch_size: int) -> None:

@@ -14,8 +14,8 @@ from bacl.assembly.build import build_stage, chosen_stages
 from bacl.assembly.data import build_data, open_data
 from bacl.assembly.instantiate import instantiate
 from bacl.assembly.trainer import build_trainer, feature_caching, prepare_process
-from bacl.callbacks.console import Itinerary
 from bacl.callbacks.finite_loss import FiniteLoss
+from bacl.callbacks.itinerary import Itinerary
 from bacl.callbacks.last_checkpoint import metrics_files
 from bacl.checkpoints.handover import (
     Categories,

@@ -5,7 +5,8 @@ import pytest
 import rich
 from rich.console import Console
 
-from bacl.callbacks.console import Itinerary, ProgressBar
+from bacl.callbacks.console import ProgressBar
+from bacl.callbacks.itinerary import Itinerary
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+import torch
 from lightning.pytorch.profilers import SimpleProfiler
 
 from bacl.callbacks import step_timer
@@ -29,7 +30,9 @@ def run(clock):
     logged = {}
     trainer._logger_connector = SimpleNamespace(should_update_logs=True)
     module = SimpleNamespace(
-        log_dict=lambda values, batch_size: logged.update(values), trainer=trainer
+        log_dict=lambda values, batch_size: logged.update(values),
+        trainer=trainer,
+        device=torch.device("cpu"),
     )
     batch = SimpleNamespace(targets=[None] * 4)
     timer.on_train_start(trainer, module)
