@@ -16,17 +16,20 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from pydantic_core import from_json  # rounds every number as Python's own parser does
 
 from bacl.data.annotations.validation import NUMBERS
+from bacl.evaluation.number_lists import NumberReader, written_whole
 
 _DIGITS = b"0123456789+-.E"
 _NUMBERS_ALONE = bytes(i if i in _DIGITS + b"," else ord(" ") for i in range(256))
 _FIELDS = {"image_id": 1, "category_id": 1, "bbox": 4, "score": 1}
 """Their names, and how many numbers each has."""
-_PIECE = 1 << 17  # bytes: what is made of them stays in the caches of a processor
+_KINDS = {"image_id": (int,), "category_id": (int,), "bbox": (list,), "score": (int, float)}
+_PIECE = 1 << 18  # bytes: what is made of them stays in the caches of a processor
 _LONGEST = 1 << 20  # bytes of a record
 _SPACES = b" \t\r\n"
+_EXACT = 2.0**53
+"""Whole numbers from here on are not all float64."""
 
 
 class OtherLayoutError(Exception):
@@ -60,6 +63,7 @@ def read_pieces(read: Callable[[int], bytes]) -> Iterator[Piece]:
     if not more.startswith(b"["):
         raise OtherLayoutError
     more, rest, layout = more[1:].lstrip(_SPACES), b"", None
+    reader = NumberReader()
     while more:
         end = more.rfind(b"}") + 1
         if end:
@@ -68,7 +72,7 @@ def read_pieces(read: Callable[[int], bytes]) -> Iterator[Piece]:
             text = rest + more[:end]
             if not text.startswith(expected):
                 raise OtherLayoutError
-            yield layout.read(text[len(expected) :])
+            yield layout.read(text[len(expected) :], reader)
             rest, expected = more[end:], layout.separator
         else:
             rest += more
@@ -84,7 +88,9 @@ class _Layout:
     """How the records of a file are written."""
 
     record: bytes
-    """A record without digits."""
+    """A record without the characters of numbers."""
+    pointed: bytes
+    """The same with a point for each number that has one."""
     separator: bytes
     """What stands between two of them."""
     width: int
@@ -101,7 +107,12 @@ class _Layout:
         width = 0
         for name, value in _pairs(text[:end]):
             numbers = value if isinstance(value, list) else [value]
-            if name in places or not NUMBERS.issuperset(map(type, numbers)):
+            kinds = _KINDS.get(name, (type(value),))
+            if (
+                name in places
+                or type(value) not in kinds
+                or not NUMBERS.issuperset(map(type, numbers))
+            ):
                 raise OtherLayoutError
             places[name] = slice(width, width + len(numbers))
             width += len(numbers)
@@ -111,29 +122,52 @@ class _Layout:
         separator = text[end:following] if following > 0 else b","
         if separator.strip(_SPACES) != b",":
             raise OtherLayoutError
-        return cls(_without_digits(_capital(text[:end])), separator, width, places)
+        first = _capital(text[:end])
+        pointed = _pointed(first).replace(b".E", b".").replace(b"E", b".")
+        return cls(_without_digits(first), pointed, separator, width, places)
 
-    def read(self, text: bytes) -> Piece:
-        """Whole records with separators between them."""
-        text = _capital(text)
-        found, whole = _without_digits(text) + self.separator, self.record + self.separator
-        count = len(found) // len(whole)
-        if found != whole * count:
-            raise OtherLayoutError
+    def read(self, text: bytes, reader: NumberReader) -> Piece:
+        """Whole records with separators between them.
+
+        Raises:
+            OtherLayoutError: they are others, or an id is no whole number below 2^53.
+        """
+        text, whole_ids = self._checked(text)
+        # Digits where none belong, as in a key, make this no list of numbers.
+        alone = text.translate(_NUMBERS_ALONE)
+        ids = [self.places[name].start for name in ("image_id", "category_id")]
         try:
-            # Digits where none belong, as in a key, make this no list of numbers.
-            numbers = from_json(b"[%b]" % text.translate(_NUMBERS_ALONE))
-            values = np.fromiter(numbers, np.float64, len(numbers)).reshape(count, self.width)
-            images, categories = (
-                np.array(numbers[self.places[name].start :: self.width])
-                for name in ("image_id", "category_id")
-            )
-        except (ValueError, OverflowError):
+            values = reader.read(b"[%b]" % alone).reshape(-1, self.width)
+        except ValueError:
             raise OtherLayoutError from None
-        if not images.dtype == categories.dtype == np.int64:
+        whole_ids = whole_ids or written_whole(alone, self.width, ids)
+        if not (whole_ids and (abs(values[:, ids]) < _EXACT).all()):
             raise OtherLayoutError
+        images, categories = values[:, ids].T.astype(np.int64)
         boxes, scores = (values[:, self.places[name]] for name in ("bbox", "score"))
         return Piece(images, categories, boxes, scores[:, 0])
+
+    def _checked(self, text: bytes) -> tuple[bytes, bool]:
+        """Records, with E in their exponents, and whether their ids are known to be whole numbers.
+
+        They are where every number has a point, or an exponent, where the first record's has one.
+
+        Raises:
+            OtherLayoutError: they are others.
+        """
+        if self._repeats(self.pointed, _pointed(text)):  # most have no exponents
+            return text, True
+        text = _capital(text)
+        if self._repeats(self.pointed, _pointed(text).replace(b".E", b".").replace(b"E", b".")):
+            return text, True
+        if self._repeats(self.record, _without_digits(text)):
+            return text, False
+        raise OtherLayoutError
+
+    def _repeats(self, record: bytes, found: bytes) -> bool:
+        """Whether a text is this record, again and again, with separators between."""
+        whole = record + self.separator
+        return found + self.separator == whole * (-(-len(found) // len(whole)))
 
 
 def _pairs(record: bytes) -> list[tuple[str, Any]]:
@@ -146,6 +180,10 @@ def _pairs(record: bytes) -> list[tuple[str, Any]]:
 
 def _without_digits(text: bytes) -> bytes:
     return text.translate(None, _DIGITS)
+
+
+def _pointed(text: bytes) -> bytes:
+    return text.translate(None, b"0123456789+-")
 
 
 def _capital(text: bytes) -> bytes:

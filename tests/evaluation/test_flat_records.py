@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bacl.data.annotations.validation import AnnotationError
-from bacl.evaluation import flat_records, results_json
+from bacl.evaluation import flat_records, number_lists, results_json
 from bacl.evaluation.detection_columns import COLUMN_NAMES
 from bacl.evaluation.flat_records import OtherLayoutError, read_pieces
 from bacl.evaluation.results_json import ResultsWriter, load_results
@@ -55,8 +55,17 @@ def equal(one, other):
     )
 
 
+@pytest.fixture(params=["simdjson", "pydantic"])
+def parser(request, monkeypatch):
+    """Each of the parsers of numbers."""
+    if request.param == "simdjson":
+        pytest.importorskip("simdjson")
+    else:
+        monkeypatch.setattr(number_lists, "Parser", None)
+
+
 @pytest.fixture
-def both(table, monkeypatch):
+def both(table, monkeypatch, parser):
     """File -> what is read as columns, and what record by record."""
 
     def read(file):
@@ -145,6 +154,10 @@ def changed(number, old, new):
         ("[1.5, 2, 3, 4]", "[1.5, 2, 3, 4, 5]"),
         ("[1.5, 2, 3, 4]", "[1.5, 2, [3, 4]]"),
         ('"image_id": 1', '"image_id": 1.0'),
+        ('"image_id": 1', '"image_id": [1]'),
+        ('"category_id": 7', '"category_id": 70E-1'),
+        ('"score": 0.5', '"score": [0.5]'),
+        ('"image_id": 1', '"image_id": 9007199254740992'),
         ('"image_id": 1', '"image_id": 1e0'),
         ('"image_id": 1', '"image_id": 9223372036854775808'),
         ('"image_id": 1, "category_id": 7', '"category_id": 7, "image_id": 1, "image_id": 1'),
@@ -152,7 +165,7 @@ def changed(number, old, new):
         ("{", "{{"),
     ],
 )
-def test_what_is_written_otherwise_is_not_read_so(number, old, new):
+def test_what_is_written_otherwise_is_not_read_so(number, old, new, parser):
     content = changed(number, old, new).encode()
     pieces = iter([content, b""])
     with pytest.raises(OtherLayoutError):
@@ -179,3 +192,38 @@ def test_what_is_no_list_of_records_is_not_read_so(content):
 def test_a_list_of_none_has_no_pieces():
     pieces = iter([b" [ ] \n", b""])
     assert list(read_pieces(lambda _: next(pieces))) == []
+
+
+@pytest.mark.parametrize("late", ["7.0", "7e0", "70E-1", "7.0e+0"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_ids_with_a_fraction_are_not_read_among_any_numbers(parser, late, whole):
+    """Also where a whole coordinate takes the point that the id has too many."""
+    corner = "2" if whole else "2.0"
+    records = [
+        f'{{"image_id": 1, "category_id": {c}, "bbox": [1.5, {y}, 3.0, 4.0], "score": 0.5}}'
+        for c, y in (("7", "2.0"), (late, corner))
+    ]
+    pieces = iter([f"[{', '.join(records)}]".encode(), b""])
+    with pytest.raises(OtherLayoutError):
+        list(read_pieces(lambda _: next(pieces)))
+
+
+def test_numbers_are_those_of_json(parser):
+    draw = np.random.default_rng(0)
+    values = np.frombuffer(draw.bytes(8 * 20_000))
+    values = [*values[np.isfinite(values)].tolist(), 0.1, 5e-324, 1.7976931348623157e308, -0.0]
+    texts = [*map(repr, values), "0.1000000000000000055511151231257827", "7"]
+    text = f"[{','.join(texts)}]"
+    expected = np.array(json.loads(text), np.float64)
+    assert number_lists.NumberReader().read(text.encode()).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2", "[1 2]", "[1,]", "[01]", "[.5]", "[+1]", "[1e400]", "[]]"]
+)
+def test_what_is_no_list_of_numbers_is_told(parser, text):
+    try:
+        found = number_lists.NumberReader().read(text.encode())
+    except ValueError:
+        return
+    assert not np.isfinite(found).all()  # as json reads 1e400
