@@ -26,9 +26,10 @@ class SparseConfusionMatrix(PairwiseIndicator):
 
     Whenever a row has more than `kept` sums, all are lowered by the largest that has no place, and
     what falls to zero is left out: Misra-Gries summaries, merged (Agarwal et al., Mergeable
-    Summaries, PODS 2012). So every entry lies between M_ij - `error()`_i and M_ij of the whole
-    matrix, and `error()` is below 1 / (kept + 1). Where no sample has more than `kept` classes of
-    any probability, or `kept` is C - 1, the entries are M_ij itself. M_ii is exact always.
+    Summaries, PODS 2012). Read with all that its row was lowered by, an entry that has always had a
+    place is M_ij of the whole matrix; another one differs by no more than `error()`_i, to either
+    side, and that is below 1 / (kept + 1). With `kept` = C - 1, or where a class is never taken for
+    more than `kept` others, all entries are M_ij. M_ii is exact always.
 
     Args:
         num_classes: C.
@@ -43,7 +44,9 @@ class SparseConfusionMatrix(PairwiseIndicator):
     columns: Tensor
     """(C, K) int16, or int32 where C > 32,768: of which class each kept sum is."""
     sums: Tensor
-    """(C, K) float32 from the largest on: summed probabilities, zero where there are none."""
+    """(C, K) float32 from the largest on: summed probabilities, lowered; zero is no entry."""
+    lowered: Tensor
+    """(C,) float64: by how much the sums of each row have been lowered."""
 
     def __init__(self, num_classes: Classes, kept: Count) -> None:
         super().__init__(num_classes)
@@ -53,6 +56,7 @@ class SparseConfusionMatrix(PairwiseIndicator):
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.int64))
         self.register_buffer("columns", torch.zeros(size, dtype=short))
         self.register_buffer("sums", torch.zeros(size))
+        self.register_buffer("lowered", torch.zeros(num_classes, dtype=torch.float64))
 
     @torch.no_grad()
     def observe(self, logits: Tensor, labels: Tensor, foreground: Foreground | None = None) -> None:
@@ -65,23 +69,33 @@ class SparseConfusionMatrix(PairwiseIndicator):
         # Places of no class stand for class 0: all of them are to write what its own place does.
         of_first = (classes == 0).unsqueeze(1)
         totals = torch.where(of_first, torch.where(of_first[:1], totals[:1], 0), totals)
-        columns, sums = self._merged(classes, totals)
+        columns, sums, lowered = self._merged(classes, totals)
         self.columns[classes] = torch.where(occur, columns, self.columns[classes])
         self.sums[classes] = torch.where(occur, sums, self.sums[classes])
+        self.lowered[classes] += torch.where(occur, lowered, 0).squeeze(1)
         self.own[classes] += totals.gather(1, classes.unsqueeze(1)).squeeze(1)
         self.counts += counts[0]
 
-    def _merged(self, classes: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
-        """Columns and sums (U, K) of classes (U,) with the step's totals (U, C) float64."""
-        whole = self._others(classes).add_(totals).scatter_(1, classes.unsqueeze(1), 0)
-        largest = whole.topk(self.sums.shape[1] + 1)
-        sums = largest.values[:, :-1] - largest.values[:, -1:]
-        return largest.indices[:, :-1].to(self.columns.dtype), sums.float()
+    def _merged(self, classes: Tensor, totals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Columns and sums (U, K) of classes (U,) with the step's totals (U, C) float64.
 
-    def _others(self, labels: Tensor) -> Tensor:
-        """(P, C) float64: kept sums of rows (P,), where they belong; none on the diagonal."""
+        And (U, 1) by how much the sums are lowered.
+        """
+        whole = self._whole(classes, self.sums[classes]).add_(totals)
+        largest = whole.scatter_(1, classes.unsqueeze(1), 0).topk(self.sums.shape[1] + 1)
+        lowered = largest.values[:, -1:]
+        sums = (largest.values[:, :-1] - lowered).float()
+        return largest.indices[:, :-1].to(self.columns.dtype), sums, lowered
+
+    def _whole(self, labels: Tensor, sums: Tensor) -> Tensor:
+        """(P, C) float64: sums (P, K) of rows (P,), where they belong."""
         whole = self.own.new_zeros(len(labels), self.num_classes)
-        return whole.scatter_add_(1, self.columns[labels].long(), self.sums[labels].double())
+        return whole.scatter_add_(1, self.columns[labels].long(), sums.double())
+
+    @staticmethod
+    def _raised(sums: Tensor, lowered: Tensor) -> Tensor:
+        """Entries (P, K) of which rows (P,) were lowered, as high as they were."""
+        return torch.where(sums > 0, sums + lowered.float().unsqueeze(1), 0)
 
     @torch.no_grad()
     def log_ratio(self, labels: Tensor) -> Tensor:
@@ -93,7 +107,8 @@ class SparseConfusionMatrix(PairwiseIndicator):
     def _rows(self, labels: Tensor) -> Tensor:
         """(P, C) float64: M_ij of rows i."""
         column = labels.unsqueeze(1)
-        whole = self._others(labels).scatter_(1, column, self.own[labels].unsqueeze(1))
+        whole = self._whole(labels, self._raised(self.sums[labels], self.lowered[labels]))
+        whole.scatter_(1, column, self.own[labels].unsqueeze(1))
         return whole / self.counts.clamp(min=1)[column]
 
     def _columns(self, labels: Tensor) -> Tensor:
@@ -103,9 +118,10 @@ class SparseConfusionMatrix(PairwiseIndicator):
         place[labels] = torch.arange(size, device=labels.device)
         found = self.sums.new_zeros(self.num_classes, size + 1)  # the last for all other classes
         block = max(1, LOOKED_UP // max(1, self.sums.shape[1]))
-        parts = (found.split(block), self.columns.split(block), self.sums.split(block))
-        for answers, columns, sums in zip(*parts, strict=True):
-            answers.scatter_add_(1, place[columns.long()], sums)
+        every = found, self.columns, self.sums, self.lowered
+        for answers, *row in zip(*(each.split(block) for each in every), strict=True):
+            columns, sums, lowered = row
+            answers.scatter_add_(1, place[columns.long()], self._raised(sums, lowered))
         answers = found.t()[place[labels]].double()  # of a class that is asked for twice, one place
         answers.scatter_(1, labels.unsqueeze(1), self.own[labels].unsqueeze(1))
         return answers / self.counts.clamp(min=1)
@@ -119,6 +135,5 @@ class SparseConfusionMatrix(PairwiseIndicator):
         return self._rows(labels).float()
 
     def error(self) -> Tensor:
-        """(C,) float64 in [0, 1 / (K + 1)): by how much entries of a row can be too small."""
-        lost = self.counts - self.own - self.sums.sum(dim=1, dtype=torch.float64)
-        return (lost / (self.sums.shape[1] + 1) / self.counts.clamp(min=1)).clamp(min=0)
+        """(C,) float64 in [0, 1 / (K + 1)): by how much entries of a row can be wrong."""
+        return self.lowered / self.counts.clamp(min=1)
