@@ -17,6 +17,7 @@ from typing import Annotated
 from annotated_types import Interval, Len
 
 from bacl.data.builtin.files import SPLITS, Recipe, write_split
+from bacl.data.builtin.glyphs import capacity
 from bacl.data.builtin.scenes import SceneRules
 from bacl.files.atomic import telling_refusal
 from bacl.files.leftovers import sweep, unfinished_folder
@@ -45,7 +46,7 @@ class FolderInUseError(UserError, FileExistsError):
 
 def build(
     root: Free[File],
-    num_categories: Annotated[int, Interval(ge=3, le=20_000)],
+    num_categories: Annotated[int, Interval(ge=3, le=capacity())],
     num_train: Count,
     num_val: Count,
     image_size: Annotated[int, Interval(ge=16, le=4096)],
@@ -67,7 +68,7 @@ def build(
 
     Args:
         root: the folder of this data set alone.
-        num_categories: at least 3.
+        num_categories: as many as there are different glyphs at most, 7,900.
         num_train: training images.
         num_val: validation images.
         image_size: height and width in pixels.

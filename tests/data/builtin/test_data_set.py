@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as coco_mask
 
+from bacl.command.check import check_command
 from bacl.data.builtin import files as builtin_files
 from bacl.data.builtin.data_set import build
 from bacl.data.builtin.glyphs import FAMILIES, STYLES, _glyph, capacity, glyphs
@@ -59,6 +60,11 @@ def test_catalogue_puts_heads_first_then_their_look_alikes():
     assert len({glyph.name for glyph in glyphs(1200)}) == 1200
     with pytest.raises(ValueError, match=str(capacity())):
         glyphs(capacity() + 1)
+
+
+def test_more_categories_than_glyphs_are_refused_before_any_work():
+    with pytest.raises(SystemExit, match="at most 7,900"):
+        check_command([f"data.builder.num_categories={capacity() + 1}"])
 
 
 @pytest.mark.parametrize("style", STYLES)
