@@ -8,6 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.assembly.instantiate import instantiate
 from bacl.detectors.any_detector import Detector
+from bacl.detectors.programs import Programs
+from bacl.detectors.region_detector import that_sees_pictures
 from bacl.heads import Classifier, Head
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
@@ -29,6 +31,11 @@ def build_stage(config: DictConfig, name: str, pretrained: bool) -> DetectionSta
             raise OptionError(
                 f"{option}=true: the detector has no mask branch; choose detector=mask_…"
             )
+    if config.get("compile") is not None:
+        sees = that_sees_pictures(detector, "compile")
+        programs = instantiate(config.compile, Programs)
+        programs.require_canvases(sees)
+        sees.extract = programs
     node = config.stages[name]
     return instantiate(
         node.module,

@@ -50,8 +50,8 @@ class FeatureCaching(Callback):
         """Whether a stage has features to keep.
 
         Raises:
-            OptionError: its detector's features depend on the rest of a batch, or its augmentation
-                never makes the same picture again.
+            OptionError: its detector's features depend on the rest of a batch, or are computed by
+                programs, or its augmentation never makes the same picture again.
         """
         detector = that_sees_pictures(stage.detector, "cache=features")
         if any_trains(detector.backbone):
@@ -60,6 +60,11 @@ class FeatureCaching(Callback):
             raise OptionError(
                 "cache=features: what this detector makes of a picture depends on the size of the "
                 "others in its batch: detector.each_alone=true (also the results change a little)"
+            )
+        if detector.extract is not None:
+            raise OptionError(
+                "cache=features: each picture goes through the backbone once, layer by layer; "
+                "leave compile=… out"
             )
         for purpose, transform in (("train", augment.train), ("test", augment.test)):
             try:

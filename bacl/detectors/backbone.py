@@ -1,7 +1,8 @@
 """What every backbone shares: four feature maps, frozen stages, fixed batch norms."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +36,15 @@ class Backbone(nn.Module, ABC):
     pairs: Sequence[Sequence[Pair]] = ()
     frozen_stages: int = 0
     norm_eval: bool = False
+    keeps_zeros: bool = False
+    """Whether a picture may lie on a larger canvas (`bacl.detectors.zeros_beyond`)."""
     any_size: bool = True
     """Whether a program of it can be recorded for images of any size."""
 
     def __init__(self) -> None:
         super().__init__()
         self._folds = KeptFolds()
+        self._keeps_folds = True
 
     @abstractmethod
     def stages(self) -> Sequence[Sequence[nn.Module]]:
@@ -82,8 +86,21 @@ class Backbone(nn.Module, ABC):
         return self
 
     def folded(self, index: int) -> FoldedNorms:
-        """The convolutions of stage `index`, with its fixed batch norms folded in."""
-        return self._folds.of(index, self.pairs[index])
+        """The convolutions of stage `index`, with its fixed batch norms folded in.
+
+        In a program that reads the weights anew each time (`folding_anew`) by a part of it.
+        """
+        kept, pairs = self._folds, self.pairs[index]
+        return kept.of(index, pairs) if self._keeps_folds else FoldedNorms(pairs)
+
+    @contextmanager
+    def folding_anew(self) -> Iterator[None]:
+        """Within it nothing that was folded before is used, and nothing is kept."""
+        self._keeps_folds = False
+        try:
+            yield
+        finally:
+            self._keeps_folds = True
 
     def scaled_parameters(self) -> Sequence[ScaledParameters]:
         """What trains otherwise than the rest of the detector."""

@@ -17,9 +17,11 @@ class Pyramid(nn.Module, ABC):
 
     Attributes:
         channels: of every level.
+        keeps_zeros: as of a backbone.
     """
 
     channels: int
+    keeps_zeros: bool = False
 
     @abstractmethod
     def strides(self, maps: Sequence[int]) -> tuple[int, ...]:
@@ -65,6 +67,7 @@ class FeaturePyramid(Pyramid):
             else:
                 nn.init.zeros_(parameter)
         norms = [] if norm is None else [norm(channels) for _ in (*in_channels, *in_channels)]
+        self.keeps_zeros = all(isinstance(norm, nn.BatchNorm2d) for norm in norms)
         self.lateral_norms = nn.ModuleList(norms[: len(in_channels)])
         self.output_norms = nn.ModuleList(norms[len(in_channels) :])
 

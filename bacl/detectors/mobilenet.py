@@ -28,6 +28,7 @@ class MobileNetV2(Backbone):
     """
 
     channels = (24, 32, 96, 1280)
+    keeps_zeros = True
 
     def __init__(self, frozen_stages: FrozenStages, norm_eval: bool, weights: Weights) -> None:
         super().__init__()

@@ -24,6 +24,8 @@ from bacl.messages.errors import OptionError
 Pool = Callable[[Tensor], Tensor]
 Features = Callable[["RegionDetector", Tensor], Maps]
 """Where the pyramid of pictures (b, 3, h, w) that are computed by themselves comes from."""
+Extract = Callable[["RegionDetector", Tensor, Features], Maps]
+"""The pyramid of images, and what computes it layer by layer, if that is to be."""
 
 
 class RegionDetector(Detector, ABC):
@@ -65,6 +67,8 @@ class RegionDetector(Detector, ABC):
         self.pooling = pooling
         self._each_alone = each_alone
         self.features: Features = COMPUTED
+        self.extract: Extract | None = None
+        """What computes pyramids in place of the layers themselves (`bacl.detectors.programs`)."""
         self.strides = self.fpn.strides(backbone.strides)
         if self.rpn.anchors.strides != self.strides:
             raise OptionError(
@@ -89,7 +93,7 @@ class RegionDetector(Detector, ABC):
                 together. None takes the batch as it is.
         """
         if sizes is None or not self.each_alone:
-            return self.fpn(self.backbone(images))
+            return _compute(self, images)
         together = images.is_cuda and self.features is COMPUTED
         return each_alone(partial(self.features, self), images, sizes, together)
 
@@ -187,6 +191,12 @@ def that_sees_pictures(detector: Detector, asked: str) -> RegionDetector:
 
 
 def _compute(detector: RegionDetector, images: Tensor) -> Maps:
+    if detector.extract is None:
+        return _layer_by_layer(detector, images)
+    return detector.extract(detector, images, _layer_by_layer)
+
+
+def _layer_by_layer(detector: RegionDetector, images: Tensor) -> Maps:
     return detector.fpn(detector.backbone(images))
 
 

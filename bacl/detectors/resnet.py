@@ -91,6 +91,7 @@ class ResNet(Backbone):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         load_weights(self, weights, leave_out="fc.")
         self.pairs = [with_norms(stage) for stage in self.stages()]
+        self.keeps_zeros = isinstance(self.bn1, nn.BatchNorm2d)
         self.freeze(frozen_stages, norm_eval)
 
     def stages(self) -> Sequence[Sequence[nn.Module]]:

@@ -240,6 +240,11 @@ class Configuration(Model):
     report: OfJob[Free[OfModel[Report]]]
     cache: InCommon[Free[Annotated[Any, Part("lightning.pytorch.callbacks.Callback")] | None]]
     """What is kept of a training, for it and others."""
+    compile: Annotated[
+        Annotated[Any, Part("bacl.detectors.programs.Programs")] | None,
+        ReadBy(("fit", "test", "predict", "cost", "data", "doctor")),
+    ]
+    """What computes backbone and pyramid, if not layer by layer."""
     rebalance: NotRequired[
         Annotated[Any, Part("bacl.rebalance.adapter.Adapter"), ReadBy(("rebalance",))]
     ]

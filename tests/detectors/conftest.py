@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from bacl.data.batch import Target, padded_sides
+from bacl.detectors.captured import CapturedExtractor
 from bacl.detectors.faster_rcnn import FasterRCNN
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -74,3 +75,33 @@ def recorded_masks() -> dict[str, np.ndarray]:
     `own_logits` the whole masks of the RoIs' own classes.
     """
     return np.load(REPOSITORY / "tests" / "data" / "recorded_masks.npz")
+
+
+class Replayed(CapturedExtractor):
+    """Captures on a CPU."""
+
+    patience = 3
+
+    def __init__(self, shapes, canvases=None):
+        super().__init__(shapes, canvases)
+        self.recorded, self.replayed = [], 0
+
+    def serves(self, images, live):
+        return not (live and torch.is_grad_enabled())
+
+    def record(self, compute, device):
+        levels = tuple(level.clone() for level in compute())
+        self.recorded.append(tuple(levels[0].shape[2:]))
+
+        def replay():
+            self.replayed += 1
+            for place, level in zip(levels, compute(), strict=True):
+                place.copy_(level)
+
+        return replay, levels
+
+
+@pytest.fixture
+def replayed() -> type[Replayed]:
+    """Graphs with a stand-in that computes again where a GPU would replay."""
+    return Replayed
