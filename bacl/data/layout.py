@@ -170,16 +170,16 @@ def _refuse_other_formats(folder: Path) -> None:
     Raises:
         LayoutError: there are such.
     """
-    for kind, pattern, call in (
-        ("YOLO's text files", "labels/**/*.txt", "from_yolo"),
-        ("YOLO's text files", "*/labels/*.txt", "from_yolo"),
-        ("Pascal VOC's XML files", "Annotations/*.xml", "from_pascal_voc"),
+    for kind, pattern, choice in (
+        ("YOLO's text files", "labels/**/*.txt", "yolo"),
+        ("YOLO's text files", "*/labels/*.txt", "yolo"),
+        ("Pascal VOC's XML files", "Annotations/*.xml", "voc"),
+        ("Pascal VOC's XML files", "train/*.xml", "voc"),
     ):
         if any(folder.glob(pattern)):
             raise LayoutError(
-                f"{folder}: has {kind} and no json. Make COCO jsons of them, one for each split: "
-                f"most labelling tools export these, and so does the package supervision, with "
-                f"DetectionDataset.{call}(…).as_coco(annotations_path=…)"
+                f"{folder}: has {kind} and no json. To make jsons of them, once: "
+                f"python run.py job=prepare data={choice} {_typed('data.root', folder)}"
             )
 
 

@@ -122,10 +122,16 @@ def test_what_is_missing_is_left_to_be_told_with_all_else(tmp_path):
         only_file(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["labels/train/a.txt", "train/labels/a.txt", "Annotations/a.xml"])
-def test_annotations_of_other_tools_are_told_how_to_become_a_json(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "choice"),
+    [
+        *(("labels/train/a.txt", "yolo"), ("train/labels/a.txt", "yolo")),
+        *(("Annotations/a.xml", "voc"), ("train/a.xml", "voc")),
+    ],
+)
+def test_annotations_of_other_tools_are_told_how_to_become_a_json(tmp_path, name, choice):
     pictures(tmp_path, name)
-    with pytest.raises(LayoutError, match="as_coco"):
+    with pytest.raises(LayoutError, match=f"job=prepare data={choice} data.root="):
         annotation_file(tmp_path, "train")
 
 

@@ -1,0 +1,1 @@
+"""Folders of other tools' annotations (YOLO, Pascal VOC), made into jsons once."""
