@@ -6,6 +6,8 @@ n: boxes, best first within their group. E: pairs of boxes of one group.
 import torch
 from torch import Tensor
 
+from bacl.data.batch import Detections
+
 ROUNDS = 2
 """Rounds of suppression between two looks at whether anything changes, for which a GPU is waited
 for."""
@@ -25,6 +27,24 @@ def survivors(boxes: Tensor, groups: Tensor, tolerated: float) -> Tensor:
     better, worse = _pairs_within(groups)
     overlapping = (_iou(boxes, boxes, better, worse) > tolerated).nonzero().squeeze(1)
     return _greedy(better[overlapping], worse[overlapping], len(groups))
+
+
+def covered(kept: Detections, others: Detections, share: float, surety: float) -> Tensor:
+    """Which of `others` lie within one of `kept` of their class, (n,) bool.
+
+    Args:
+        kept: detections of an image.
+        others: n detections of it.
+        share: of an own area, that lies within the other box; more is covered.
+        surety: of an own score, that the other one has at least.
+    """
+    i, j = _pairs_between(kept.labels, others.labels)
+    low = torch.maximum(kept.boxes[i, :2], others.boxes[j, :2])
+    high = torch.minimum(kept.boxes[i, 2:], others.boxes[j, 2:])
+    shared = (high - low).clamp_(min=0).prod(1)
+    within = shared > share * _areas(others.boxes)[j]
+    sure = kept.scores[i] >= surety * others.scores[j]
+    return _count(j, within & sure, len(others.labels)) > 0
 
 
 def _pairs_between(kept: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from omegaconf import DictConfig
 
 from bacl.assembly.accepting import acceptance, in_words
@@ -16,6 +18,7 @@ from bacl.assembly.trainer import build_fabric, prepare_process
 from bacl.data.batch import Batch, Detections
 from bacl.data.images.image_folder import Collated, Unreadable, find_images
 from bacl.data.images.orientation import UPRIGHT
+from bacl.data.images.tiles import Tiling
 from bacl.data.images.traits import Trait, told_traits
 from bacl.data.images.video_source import names_video, without_password
 from bacl.detectors.acceptance import Acceptance
@@ -24,6 +27,7 @@ from bacl.messages.shown import visible
 from bacl.prediction.output import Predicted
 from bacl.prediction.outputs import Outputs
 from bacl.prediction.picture_sources import PictureSource, VideoSource, source_stem
+from bacl.prediction.tiled import with_tiles
 from bacl.prediction.watch import PARTS, Watch
 from bacl.prediction.written import written_of
 from bacl.processes.progress import count_progress
@@ -87,9 +91,13 @@ def run(config: DictConfig, folder: Path) -> None:
 def _source(config: DictConfig, output: Path) -> PictureSource | VideoSource:
     options, given = config.datamodule, config.predict.images
     sizes = options.val_batch_size, options.num_workers
+    tile = config.predict.tile
     if names_video(str(given)):
+        if tile is not None:
+            raise OptionError(f"predict.tile={tile}: pictures are tiled, no videos; leave it out")
         return VideoSource(given, *sizes)
-    return PictureSource(find_images(str(given), excluded=output), *sizes)
+    tiling = None if tile is None else Tiling(tile, config.predict.overlap)
+    return PictureSource(find_images(str(given), excluded=output), *sizes, tiling)
 
 
 def _told_of(source: PictureSource | VideoSource, given: str) -> str:
@@ -129,7 +137,7 @@ def _predicted(
             found = None
             if (batch := collated.batch) is not None:
                 with watch.part(PARTS[1]):
-                    own = _detect(stage, batch.to(fabric.device, non_blocking=True))
+                    own = _detected(config, stage, collated, batch, fabric.device)
                     taken = {head: list(map(accept[head], each)) for head, each in own.items()}
                 named = source.named(batch.targets, collated.frames)
                 found = Predicted(batch.targets, named, collated.frames, own, taken)
@@ -137,8 +145,23 @@ def _predicted(
             advance(len(collated.unreadable) + len(collated.traits))
 
 
-def _detect(stage: Any, batch: Batch) -> dict[str, list[Detections]]:
+def _detected(
+    config: DictConfig, stage: Any, collated: Collated, batch: Batch, device: torch.device
+) -> Mapping[str, Sequence[Detections]]:
+    """Every head's detections of a batch, and of the tiles of its pictures."""
+    detect = partial(_detect, stage, device)
+    own, select = detect(batch), stage.detector.postprocess
+    if not any(collated.tiles):
+        return own
+    sizes = [target.original_size for target in batch.targets]
+    rule = select.tolerated_iou, select.max_detections
+    size = config.datamodule.val_batch_size
+    return with_tiles(own, collated.tiles, sizes, detect, rule, size)
+
+
+def _detect(stage: Any, device: torch.device, batch: Batch) -> dict[str, list[Detections]]:
     """Every head's detections on the CPU, by a stage that Fabric has wrapped."""
+    batch = batch.to(device, non_blocking=True)
     return {head: [each.to("cpu") for each in found] for head, found in stage.detect(batch).items()}
 
 

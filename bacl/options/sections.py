@@ -130,6 +130,8 @@ class Predict(TypedDict):
     outputs: Sequence[Literal["lvis", "coco", "yolo"]]
     score_threshold: Threshold
     one_label: bool
+    tile: Annotated[int, Interval(ge=32, le=16_384)] | None
+    overlap: Annotated[float, Interval(ge=0, le=0.9)]
 
 
 class ExportTolerance(TypedDict):

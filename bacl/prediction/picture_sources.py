@@ -17,6 +17,7 @@ from bacl.data.images.image_folder import (
     collate_readable,
 )
 from bacl.data.images.picture_file import Reading
+from bacl.data.images.tiles import Tiling
 from bacl.data.images.video import Video, VideoError
 from bacl.data.images.video_frames import NewestFrame, VideoFrames, read_frame
 from bacl.data.images.video_source import Frame, is_address
@@ -54,12 +55,20 @@ class PictureSource:
         found: which.
         batch_size: pictures of a batch.
         num_workers: processes that read ahead, at most.
+        tiling: of large pictures.
     """
 
     unit = "pictures"
 
-    def __init__(self, found: FoundImages, batch_size: int, num_workers: int) -> None:
+    def __init__(
+        self,
+        found: FoundImages,
+        batch_size: int,
+        num_workers: int,
+        tiling: Tiling | None = None,
+    ) -> None:
         self.found = found
+        self._tiling = tiling
         self.total: int | None = len(found.names)
         self.folder = str(found.folder.absolute())
         self._batch_size = batch_size
@@ -68,7 +77,7 @@ class PictureSource:
 
     def batches(self, transform: nn.Module, reading: Reading) -> Iterator[Collated]:
         """Batches for the network; what cannot be read is named in them."""
-        data = PictureDataset(self.found, transform, reading)
+        data = PictureDataset(self.found, transform, reading, self._tiling)
         yield from DataLoader(
             data,
             batch_size=self._batch_size,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
 from omegaconf import DictConfig
 
 from bacl.callbacks.best_checkpoint import BestCheckpoint
@@ -76,12 +76,23 @@ def best_checkpoint(run: Run, config: DictConfig) -> BestCheckpoint | None:
 def take_best(run: Run, best: BestCheckpoint | None, config: DictConfig) -> None:
     """Give a trained stage the weights of its best validation, where that is asked for.
 
+    Where no validation could be evaluated there are none: the stage ends with its last weights,
+    hours of training that an evaluation can be mended for.
+
     Raises:
-        CheckpointError: the file with them is missing or damaged.
+        CheckpointError: the file with them is damaged.
     """
     if best is None or config.validation.take != "best":
         return
     run.trainer.strategy.barrier("best weights written")
+    if not best.path.exists():
+        reasons = dict.fromkeys(run.stage.failed_variants.reasons.values())
+        rank_zero_warn(
+            f"validation.take=best: no validation of the {run.folder.name} stage could be "
+            f"evaluated ({'; '.join(reasons) or 'none was made'}), so none is the best; it ends "
+            "with its last weights. With the cause mended, job=test evaluates them"
+        )
+        return
     fill(run.stage.detector, run.stage.live_heads, load_stage(best.path), best.path)
     rank_zero_info(
         f"the {run.folder.name} stage ends with the weights after step {best.step}: "

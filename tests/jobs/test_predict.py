@@ -138,6 +138,27 @@ def test_batches_and_workers_change_nothing(command, pictures, tmp_path):
         np.testing.assert_allclose(*pair, rtol=0, atol=1e-3)
 
 
+def test_tiles_find_in_a_mosaic_what_pictures_have_and_change_no_smaller_one(
+    command, pictures, tmp_path
+):
+    first, second = (np.asarray(Image.open(path)) for path in sorted(pictures.iterdir())[:2])
+    Image.fromarray(np.concatenate([first, second], axis=1)).save(pictures / "wide.png")
+    results = []
+    for options in ([], ["predict.tile=96", "predict.overlap=0"]):
+        predict.run(command(pictures, *options, "predict.pictures=0"), tmp_path)
+        records, listed = written(tmp_path)
+        results.append(by_file(records, listed["images"]))
+        shutil.rmtree(tmp_path / "out")
+    as_wholes, tiled = results
+    wide, other = tiled.pop("wide.png"), as_wholes.pop("wide.png")
+    assert tiled == as_wholes
+    assert wide != other
+    names = sorted(path.name for path in pictures.iterdir())[:2]
+    complete = [row for row in tiled[names[0]] if row[1] + row[3] < 93]  # not cut by the seam
+    best = max(complete, key=lambda row: row[5])
+    assert best in wide
+
+
 @pytest.mark.usefixtures("rendered")
 def test_broken_files_are_named_and_every_other_picture_is_drawn(
     command, pictures, tmp_path, capsys

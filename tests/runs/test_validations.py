@@ -16,7 +16,7 @@ from bacl.jobs import fit
 from bacl.loggers.csv_logger import read_rows
 from bacl.messages.errors import OptionError
 from bacl.one_pass.plan import can_be_planned
-from bacl.runs.validations import best_checkpoint, check_validations
+from bacl.runs.validations import best_checkpoint, check_validations, take_best
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,28 @@ def test_the_best_weights_without_a_dropped_head_can_be_used(tiny, tmp_path):
     best._save(best.path)
     restored = restore_model(tiny(f"checkpoint={best.path}"), tmp_path)
     assert list(restored.stage.live_heads) == ["baseline"]
+
+
+def test_without_a_single_evaluated_validation_a_stage_ends_with_its_last_weights(tiny, tmp_path):
+    config = tiny("validation.every=1", "validation.take=best", "stage=representation")
+    categories = Categories.of(open_data(config))
+    stage = build_stage(config, "representation", False)
+    stage.failed_variants.note("representation", "ValueError: no masks here")
+    trainer = SimpleNamespace(strategy=SimpleNamespace(barrier=lambda name: None))
+    folder = tmp_path / "representation"
+    run = SimpleNamespace(stage=stage, categories=categories, folder=folder, trainer=trainer)
+    before = {name: value.clone() for name, value in stage.state_dict().items()}
+    told = r"no validation of the representation .*no masks here\).* ends with its last weights"
+    with pytest.warns(UserWarning, match=told):
+        take_best(run, best_checkpoint(run, config), config)
+    assert all(torch.equal(value, before[name]) for name, value in stage.state_dict().items())
+    folder.mkdir()
+    best = best_checkpoint(run, config)
+    best._save(best.path)
+    with torch.no_grad():
+        next(iter(stage.detector.parameters())).add_(1)
+    take_best(run, best, config)
+    assert all(torch.equal(value, before[name]) for name, value in stage.state_dict().items())
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from bacl.data.augmentation.transforms import Sample
 from bacl.data.batch import Batch, Target, padded_sides
 from bacl.data.collate import collate
 from bacl.data.images.picture_file import PictureError, Reading, read_with_traits
+from bacl.data.images.tiles import Place, Tile, Tiling
 from bacl.data.images.traits import Trait
 from bacl.data.images.video_source import SUFFIXES, Frame
 from bacl.files.tree import FileTree
@@ -97,6 +98,8 @@ class ReadPicture(NamedTuple):
     traits: Trait
     frame: Frame | None = None
     """Of a video, as it is."""
+    tiles: Sequence[Tile] = ()
+    """Of a large picture, where such are asked for."""
 
 
 class PictureDataset(Dataset[ReadPicture | Unreadable]):
@@ -109,11 +112,17 @@ class PictureDataset(Dataset[ReadPicture | Unreadable]):
         found: the pictures.
         transform: a v2 transform of a `Sample`, that of the test.
         reading: how pictures are read; the default shows what a viewer shows.
+        tiling: of large pictures, beside the whole.
     """
 
     def __init__(
-        self, found: FoundImages, transform: nn.Module, reading: Reading | None = None
+        self,
+        found: FoundImages,
+        transform: nn.Module,
+        reading: Reading | None = None,
+        tiling: Tiling | None = None,
     ) -> None:
+        self.tiling = tiling
         self.found = found
         self.transform = transform
         self.reading = reading
@@ -130,7 +139,14 @@ class PictureDataset(Dataset[ReadPicture | Unreadable]):
         except PictureError as error:
             return Unreadable(name, str(error).removeprefix(f"{path}: "))
         image, target = without_objects(stored, index + 1, self.transform)
-        return ReadPicture(image, target, traits)
+        return ReadPicture(image, target, traits, tiles=self._tiles(stored, index + 1))
+
+    def _tiles(self, stored: Tensor, image_id: int) -> list[Tile]:
+        places = self.tiling.places(stored.shape[1], stored.shape[2]) if self.tiling else []
+        return [
+            Tile(*without_objects(_part(stored, place), image_id, self.transform), place)
+            for place in places
+        ]
 
 
 @dataclass(frozen=True)
@@ -142,6 +158,8 @@ class Collated:
     unreadable: list[Unreadable]
     frames: list[Frame] = field(default_factory=list)
     """Where they are of a video."""
+    tiles: list[Sequence[Tile]] = field(default_factory=list)
+    """Of each picture of the batch."""
 
 
 def collate_readable(samples: Sequence[ReadPicture | Unreadable]) -> Collated:
@@ -150,7 +168,13 @@ def collate_readable(samples: Sequence[ReadPicture | Unreadable]) -> Collated:
     bad = [sample for sample in samples if isinstance(sample, Unreadable)]
     batch = collate([(sample.image, sample.target) for sample in good]) if good else None
     frames = [sample.frame for sample in good if sample.frame is not None]
-    return Collated(batch, [sample.traits for sample in good], bad, frames)
+    traits, tiles = [sample.traits for sample in good], [sample.tiles for sample in good]
+    return Collated(batch, traits, bad, frames, tiles)
+
+
+def _part(picture: Tensor, place: Place) -> Tensor:
+    rows = slice(place.top, place.top + place.height)
+    return picture[:, rows, place.left : place.left + place.width].contiguous()
 
 
 def _extensions() -> set[str]:
