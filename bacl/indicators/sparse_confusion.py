@@ -93,9 +93,9 @@ class SparseConfusionMatrix(PairwiseIndicator):
         return whole.scatter_add_(1, self.columns[labels].long(), sums.double())
 
     @staticmethod
-    def _raised(sums: Tensor, lowered: Tensor) -> Tensor:
-        """Entries (P, K) of which rows (P,) were lowered, as high as they were."""
-        return torch.where(sums > 0, sums + lowered.float().unsqueeze(1), 0)
+    def _raised(entries: Tensor, lowered: Tensor) -> Tensor:
+        """Entries of rows that were lowered, as high as they were; without one there is zero."""
+        return torch.where(entries > 0, entries + lowered, 0)
 
     @torch.no_grad()
     def log_ratio(self, labels: Tensor) -> Tensor:
@@ -107,8 +107,8 @@ class SparseConfusionMatrix(PairwiseIndicator):
     def _rows(self, labels: Tensor) -> Tensor:
         """(P, C) float64: M_ij of rows i."""
         column = labels.unsqueeze(1)
-        whole = self._whole(labels, self._raised(self.sums[labels], self.lowered[labels]))
-        whole.scatter_(1, column, self.own[labels].unsqueeze(1))
+        whole = self._raised(self._whole(labels, self.sums[labels]), self.lowered[column])
+        whole.scatter_(1, column, self.own[column])
         return whole / self.counts.clamp(min=1)[column]
 
     def _columns(self, labels: Tensor) -> Tensor:
@@ -118,11 +118,11 @@ class SparseConfusionMatrix(PairwiseIndicator):
         place[labels] = torch.arange(size, device=labels.device)
         found = self.sums.new_zeros(self.num_classes, size + 1)  # the last for all other classes
         block = max(1, LOOKED_UP // max(1, self.sums.shape[1]))
-        every = found, self.columns, self.sums, self.lowered
-        for answers, *row in zip(*(each.split(block) for each in every), strict=True):
-            columns, sums, lowered = row
-            answers.scatter_add_(1, place[columns.long()], self._raised(sums, lowered))
-        answers = found.t()[place[labels]].double()  # of a class that is asked for twice, one place
+        parts = (found.split(block), self.columns.split(block), self.sums.split(block))
+        for answers, columns, sums in zip(*parts, strict=True):
+            answers.scatter_add_(1, place[columns.long()], sums)
+        # Of a class that is asked for twice there is one place.
+        answers = self._raised(found.t()[place[labels]].double(), self.lowered)
         answers.scatter_(1, labels.unsqueeze(1), self.own[labels].unsqueeze(1))
         return answers / self.counts.clamp(min=1)
 
