@@ -5,9 +5,12 @@ A file is of the split that its name says, or else its folder: `annotations/inst
 a folder called like the split, in `images`, or in the folder itself: the first ones are looked for.
 """
 
+import os
 import re
 import shlex
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +34,9 @@ SPLIT = "split"
 """Folder of the files that `data=split` makes; they are meant before any other."""
 TRIED = 3
 """Pictures of a file that are looked for."""
+AT_REST = 10**10
+"""Nanoseconds without a change; file systems tell times to some milliseconds, some to two seconds.
+"""
 LISTED = 12
 """Files that a message lists."""
 
@@ -120,8 +126,26 @@ def _json_files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _children(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+def _children(folder: Path) -> Sequence[Path]:
+    """The folders and json files in a folder, in order; none where there is no such folder.
+
+    Options are looked at many times before a training, and a folder of pictures may hold 100,000:
+    one that has been at rest for a while is read once.
+    """
+    if not folder.is_dir():
+        return ()
+    changed = folder.stat().st_mtime_ns
+    # One that has just changed may change again without its time telling.
+    read = _read if time.time_ns() - changed > AT_REST else _read.__wrapped__
+    return read(folder, changed)
+
+
+@lru_cache(maxsize=64)
+def _read(folder: Path, changed: int) -> tuple[Path, ...]:
+    """Of a folder that changed at that time."""
+    with os.scandir(folder) as entries:
+        kept = [e.path for e in entries if e.name.lower().endswith(".json") or e.is_dir()]
+    return tuple(sorted(map(Path, kept)))
 
 
 def _said_by(name: str) -> str | None:

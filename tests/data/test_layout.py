@@ -1,6 +1,7 @@
 """Annotation files and pictures are found in the folders that people have."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,22 @@ def test_names_may_say_their_folder(tmp_path):
     assert {file for file, _ in found(tmp_path)} == {"train.json", "val.json"}
     for (_, folder), name in zip(found(tmp_path), ("train", "val"), strict=True):
         assert folder == name
+
+
+def test_a_folder_of_many_pictures_that_is_at_rest_is_read_once(tmp_path, monkeypatch):
+    annotations(tmp_path / "train.json", "a.jpg")
+    annotations(tmp_path / "val.json", "b.jpg")
+    pictures(tmp_path, "train/a.jpg", "val/b.jpg")
+    for folder in (tmp_path, tmp_path / "train", tmp_path / "val"):
+        os.utime(folder, (10**9, 10**9))
+    read, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: read.append(folder) or scandir(folder))
+    for _ in range(3):
+        assert annotation_file(tmp_path, "train") == tmp_path / "train.json"
+    assert sorted(read) == [tmp_path, tmp_path / "train", tmp_path / "val"]
+    annotations(tmp_path / "train/more.json", "a.jpg")  # by which its folder has changed
+    with pytest.raises(LayoutError, match="several files may be the annotations of train"):
+        annotation_file(tmp_path, "train")
 
 
 def test_what_may_be_meant_is_listed_with_the_words_that_choose(tmp_path):
