@@ -21,6 +21,7 @@ from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.itinerary import Itinerary
 from bacl.callbacks.last_checkpoint import LastCheckpoint
 from bacl.callbacks.lightning_messages import tidy_messages
+from bacl.callbacks.memory_watch import MemoryWatch
 from bacl.callbacks.step_timer import StepTimer
 from bacl.callbacks.termination import Termination, watch_processes
 from bacl.checkpoints.whole_files import WholeFiles
@@ -175,7 +176,8 @@ def callbacks(folder: Path, checkpoint_every_minutes: float) -> list[Callback]:
     agreement = Agreement(checkpoint_every_minutes)
     last = LastCheckpoint(folder, agreement)
     watch = FiniteLoss(agreement)
-    return [last, watch, ClassifierRecorder(), StepTimer(), Termination(agreement)]
+    measuring = [ClassifierRecorder(), StepTimer(), MemoryWatch()]
+    return [last, watch, *measuring, Termination(agreement)]
 
 
 def feature_caching(config: DictConfig) -> list[FeatureCaching]:

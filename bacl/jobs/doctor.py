@@ -12,7 +12,8 @@ import torch
 from omegaconf import DictConfig
 from torch.nn import functional
 
-from bacl.assembly.data import build_data
+from bacl.assembly.build import chosen_stages
+from bacl.assembly.data import build_data, open_data
 from bacl.assembly.inspection import inspect
 from bacl.assembly.instantiate import instantiate
 from bacl.assembly.trainer import prepare_process, single_device_trainer
@@ -26,8 +27,10 @@ from bacl.inspection.checks import findings
 from bacl.jobs.cost import number_of_classes
 from bacl.messages.errors import UserError
 from bacl.options.composed import plain
+from bacl.reporting.inspection_lines import cost_lines
 from bacl.reporting.inspection_report import headline
 from bacl.runs.folder import environment
+from bacl.runs.timed_steps import time_steps
 from bacl.speed.head_memory import HeadMemory, large_matrices
 from bacl.stages import DetectionStage
 
@@ -44,7 +47,7 @@ def run(config: DictConfig, folder: Path) -> None:
     """
     prepare_process()
     checks: tuple[Callable[[DictConfig], str], ...] = (
-        versions, options, memory, device, data, backbone, evaluation,
+        versions, options, memory, device, data, backbone, evaluation, cost,
     )  # fmt: skip
     problems = []
     for check in checks:
@@ -144,6 +147,30 @@ def evaluation(config: DictConfig) -> str:
     if abs(precision - 0.5) > 1e-9:
         raise NotReadyError(f"AP of a case known by hand is {precision}, not 0.5")
     return "AP of a case known by hand as expected"
+
+
+def cost(config: DictConfig) -> str:
+    """Time and memory of each stage, by a few of its steps; not on a CPU, where they take minutes.
+
+    Raises:
+        TooLargeError: the largest batch of the data will not fit into the memory of the device.
+    """
+    if single_device_trainer(config).strategy.root_device.type == "cpu":
+        return "steps of a CPU may take minutes; job=data times some, and measures their memory"
+    return _of_steps(config)
+
+
+def _of_steps(config: DictConfig) -> str:
+    if not config.inspection.steps:
+        return "nothing was timed (inspection.steps=0)"
+    if "builder" in config.data and not Path(config.data.train.annotations).is_file():
+        return "measured once the data are there"
+    config = config.copy()
+    open_data(config)
+    stages = chosen_stages(config)
+    return "; ".join(
+        cost_lines([time_steps(config, name, config.inspection.steps) for name in stages])
+    )
 
 
 def _truth(boxes: list[list[float]]) -> dict:

@@ -263,7 +263,7 @@ class Configuration(Model):
     ]
     """Of scores: what they are best for."""
     cost: Annotated[Free[Cost], ReadBy(("cost",))]
-    inspection: Annotated[Free[Inspection], ReadBy(("data",))]
+    inspection: Annotated[Free[Inspection], ReadBy(("data", "doctor"))]
     predict: Annotated[Free[Predict], ReadBy(("predict",))]
     export: Annotated[Free[Export], ReadBy(("export",))]
     sweep: NotRequired[NamesNoFolder[Mapping[str, Any]]]

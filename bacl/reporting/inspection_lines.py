@@ -6,6 +6,7 @@ from typing import Any
 from bacl.inspection.finding import Finding, Place
 from bacl.messages.shown import shown, span, visible
 from bacl.reporting.inspection_report import InspectionReport
+from bacl.speed.step_times import StepTimes
 
 NAMES = {"train": "training", "val": "validation", "both": "both"}
 GROUPS = ("group", "categories", "training images", "training objects", "validation objects")
@@ -75,15 +76,20 @@ def preset_rows(report: InspectionReport) -> list[list[str]]:
 
 def step_lines(report: InspectionReport) -> list[str]:
     """What each stage takes, all together, and what was not timed."""
+    return [*cost_lines(report.steps), *report.untimed]
+
+
+def cost_lines(steps: Sequence[StepTimes]) -> list[str]:
+    """What each stage takes, and all together."""
     lines = [
         f"{each.stage}: {each.seconds:.2f} s a step of {each.images} images "
         f"({each.waiting:.2f} s of them waiting for data), {each.steps_per_epoch:,} steps × "
         f"{each.epochs} epochs = {hours(each.hours)}; {_memory(each.memory_mib)} ({each.device})"
-        for each in report.steps
+        for each in steps
     ]
-    if len(report.steps) > 1:
-        lines.append(f"all stages: {hours(sum(each.hours for each in report.steps))}")
-    return [*lines, *report.untimed]
+    if len(steps) > 1:
+        lines.append(f"all stages: {hours(sum(each.hours for each in steps))}")
+    return lines
 
 
 def _memory(mib: float | None) -> str:

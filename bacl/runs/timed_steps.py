@@ -11,6 +11,7 @@ from omegaconf import DictConfig, open_dict
 from bacl.assembly.build import build_stage
 from bacl.assembly.data import build_data
 from bacl.assembly.trainer import configured_processes, measuring_trainer
+from bacl.callbacks.memory_watch import MemoryWatch
 from bacl.callbacks.step_clock import StepClock
 from bacl.messages.errors import UserError
 from bacl.speed.step_times import StepTimes
@@ -36,6 +37,7 @@ def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
 
     Raises:
         TooFewStepsError: there are not so many.
+        TooLargeError: the largest batch of these data will not fit.
         UserError: whatever stops a training: a picture that cannot be read, an option.
     """
     config, processes = config.copy(), configured_processes(config)
@@ -45,7 +47,7 @@ def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
     seed_everything(config.seed, verbose=False)
     stage, data = build_stage(config, name, False), build_data(config, config.stages[name])
     clock = StepClock(WARM_UP, steps)
-    trainer = measuring_trainer(config, stage.schedule, [clock])
+    trainer = measuring_trainer(config, stage.schedule, [clock, MemoryWatch(processes)])
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

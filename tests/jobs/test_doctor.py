@@ -1,9 +1,12 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from bacl.callbacks import memory_watch
+from bacl.callbacks.smaller_batch import TooLargeError
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.jobs import doctor
 
@@ -91,3 +94,30 @@ def test_what_a_fit_would_stop_at_is_told(finished, tiny, tmp_path):
         doctor.run(config, tmp_path)
     assert "none.pth do not exist" in str(caught.value)
     assert "category 999 ('elsewhere'): is not a category of the training" in str(caught.value)
+
+
+def test_what_a_run_costs_is_told_by_steps_of_each_stage(finished, tiny):
+    told = doctor._of_steps(tiny(CPU, "inspection.steps=1"))
+    for stage in ("representation", "classifier"):
+        assert re.search(rf"{stage}: \d+\.\d\d s a step of 4 images .* epochs = .* MiB", told)
+    assert "all stages: " in told
+    assert "job=data" in doctor.cost(tiny(CPU))
+    assert "inspection.steps=0" in doctor._of_steps(tiny(CPU, "inspection.steps=0"))
+
+
+def test_what_will_not_fit_is_a_problem(finished, tiny, monkeypatch):
+    class Small:
+        name = "cuda:0"
+
+        def start(self):
+            return 1 << 30
+
+        def peak(self):
+            return 9 << 30
+
+        def limit(self):
+            return 4 << 30
+
+    monkeypatch.setattr(memory_watch, "memory_of", lambda device: Small())
+    with pytest.raises(TooLargeError, match=r"will not fit.*datamodule\.batch_size=1 "):
+        doctor._of_steps(tiny(CPU))

@@ -1,0 +1,177 @@
+"""Says after the first steps what a training takes of its device's memory, and ends what won't fit.
+
+Measured is the peak of a few steps, with the shapes that they happened to have. The largest shape
+that the data can give may come hours later; what a step takes beyond what lies there all the time
+(weights, statistics, gradients, the optimiser's) is taken to grow with the pixels of its batch. As
+that is about right only, a training is ended if it misses by more than a tenth, and warned of if it
+might miss.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
+
+from bacl.callbacks.smaller_batch import TooLargeError, images_of, mends
+from bacl.data.datamodule import DetectionDataModule
+from bacl.data.largest_batch import largest_sides
+from bacl.processes.distributed import gather_objects
+from bacl.speed.device_memory import GIB, DeviceMemory, memory_of
+
+_LOG = logging.getLogger(__name__)
+
+WARM_UP, MEASURED = 1, 2
+"""Steps: the first makes gradients and the optimiser's state."""
+REFUSED, WARNED = 1.1, 0.95
+"""Of the memory there is."""
+
+Shape = tuple[int, int, int]
+"""Images, height and width of a padded batch."""
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Of a process, in bytes."""
+
+    base: int
+    """What is taken between steps."""
+    peak: int
+    """In the steps that were measured."""
+    limit: int
+    shape: Shape
+    """Of their largest batch."""
+    largest: Shape | None
+    """Of the largest one to come; None where that is not known."""
+
+    @property
+    def growth(self) -> float:
+        """Pixels of the largest batch over those that were measured, at least 1."""
+        _, height, width = self.shape
+        _, most_height, most_width = self.largest or self.shape
+        return max(1.0, most_height * most_width / (height * width))
+
+    @property
+    def expected(self) -> float:
+        """The peak with the largest batch."""
+        return self.base + self.growth * (self.peak - self.base)
+
+    @property
+    def share(self) -> float:
+        """The expected peak, of what there is."""
+        return self.expected / self.limit
+
+    @property
+    def fitting(self) -> int:
+        """Images of which the largest batch fits."""
+        each = self.growth * (self.peak - self.base) / self.shape[0]
+        return int((self.limit - self.base) / each) if each > 0 else self.shape[0]
+
+    def told(self, device: str) -> str:
+        """In words, what is measured and what is estimated."""
+        images, *sides = self.shape
+        text = (
+            f"{self.peak / GIB:.1f} GiB on {device}, measured with {images_of(images)} of "
+            f"{_sides(sides)}"
+        )
+        if self.growth > 1 and self.largest:
+            text += (
+                f"; about {self.expected / GIB:.1f} with {_sides(self.largest[1:])}, the largest "
+                "that the data can give (estimated)"
+            )
+        return f"{text}; there are {self.limit / GIB:.1f}"
+
+
+class MemoryWatch(Callback):
+    """Measures the memory of the first steps, once in a training.
+
+    Args:
+        processes: that will share a batch, if they are others than the trainer's.
+    """
+
+    def __init__(
+        self,
+        processes: int | None = None,
+    ) -> None:
+        self._processes = processes
+        self._memory: DeviceMemory | None = None
+        self._steps = 0
+        self._base = 0
+        self._shape: Shape = (0, 0, 0)
+        self.found: StepMemory | None = None
+        """Once it was measured."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look for the device."""
+        self._memory = memory_of(pl_module.device)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Begin to measure after the steps to warm up."""
+        if self._memory is not None and self._steps == WARM_UP:
+            self._base = self._memory.start()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Note the shape, and tell what was found after the last step to measure.
+
+        Raises:
+            TooLargeError: on every process, where the largest batch will not fit on one.
+        """
+        images = batch.images
+        if self._memory is None or not isinstance(images, Tensor) or images.ndim != 4:
+            return  # a detector that is given other things than pictures
+        self._steps += 1
+        if WARM_UP < self._steps <= WARM_UP + MEASURED:
+            shape = images.shape[0], images.shape[2], images.shape[3]
+            self._shape = max(self._shape, shape, key=lambda sides: sides[0] * sides[1] * sides[2])
+        if self._steps == WARM_UP + MEASURED:
+            self._tell(trainer, self._memory)
+
+    def _tell(self, trainer: Trainer, memory: DeviceMemory) -> None:
+        own = StepMemory(
+            self._base, memory.peak(), memory.limit(), self._shape, self._largest(trainer)
+        )
+        self.found = worst = max(gather_objects(own), key=lambda each: each.share)
+        told = worst.told(memory.name)
+        if worst.share > REFUSED:
+            fitting = mends(trainer, worst.fitting, self._processes)
+            raise TooLargeError(f"a step will not fit into memory: {told}. Take {fitting}")
+        if worst.share > WARNED:
+            fitting = mends(trainer, worst.fitting, self._processes)
+            _warn(f"memory: {told}; it may not fit. What takes less: {fitting}")
+        else:
+            _inform(f"memory: {told}")
+
+    def _largest(self, trainer: Trainer) -> Shape | None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, DetectionDataModule):
+            return None
+        sides = largest_sides(data.train_set, self._shape[0])
+        return sides and (self._shape[0], *sides)
+
+
+@rank_zero_only
+def _inform(text: str) -> None:
+    _LOG.info("%s", text)
+
+
+@rank_zero_only
+def _warn(text: str) -> None:
+    _LOG.warning("%s", text)
+
+
+def _sides(sides: Any) -> str:
+    height, width = sides
+    return f"{height} x {width} pixels"

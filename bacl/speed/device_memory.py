@@ -1,0 +1,83 @@
+"""What a process takes of its device's memory, and how much there is; nothing waits for a GPU."""
+
+import re
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+GIB = 2**30
+_STATUS, _MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+class DeviceMemory(Protocol):
+    """Of a device, in bytes."""
+
+    name: str
+
+    def start(self) -> int:
+        """Begin to look for the peak; what is taken now."""
+
+    def peak(self) -> int:
+        """The most that was taken since."""
+
+    def limit(self) -> int:
+        """As much as this process can take."""
+
+
+class CudaMemory:
+    """What tensors take; what torch holds in reserve for them is a little more."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.name = str(device)
+        self._device = device
+
+    def start(self) -> int:
+        """Begin to look for the peak; what is taken now."""
+        torch.cuda.reset_peak_memory_stats(self._device)
+        return torch.cuda.memory_allocated(self._device)
+
+    def peak(self) -> int:
+        """The most that was taken since."""
+        return torch.cuda.max_memory_allocated(self._device)
+
+    def limit(self) -> int:
+        """What is free, and what torch has reserved: without what other processes hold."""
+        return torch.cuda.mem_get_info(self._device)[0] + torch.cuda.memory_reserved(self._device)
+
+
+class ProcessMemory:
+    """What the process itself takes of the machine's memory, without processes that load data.
+
+    The peak is that since the process began.
+    """
+
+    name = "the CPU"
+
+    def start(self) -> int:
+        """What is taken now."""
+        return _kilobytes(_STATUS, "VmRSS") * 1024
+
+    def peak(self) -> int:
+        """The most that was taken."""
+        return _kilobytes(_STATUS, "VmHWM") * 1024
+
+    def limit(self) -> int:
+        """Of the machine or, if that is less, of the container."""
+        machine = _kilobytes(_MACHINE, "MemTotal") * 1024
+        allowed = _GROUP.read_text(encoding="ascii").strip() if _GROUP.is_file() else "max"
+        return min(machine, int(allowed)) if allowed.isdecimal() else machine
+
+
+def memory_of(device: torch.device) -> DeviceMemory | None:
+    """Of a device; None where the system does not tell."""
+    if device.type == "cuda":
+        return CudaMemory(device)
+    return ProcessMemory() if device.type == "cpu" and _STATUS.is_file() else None
+
+
+def _kilobytes(file: Path, name: str) -> int:
+    """A number of a file of lines like `VmRSS:   1234 kB`."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", file.read_text(encoding="ascii"), re.MULTILINE)
+    return int(found[1]) if found else 0

@@ -1,0 +1,126 @@
+"""What a training takes of its device's memory is told, and what will not fit is ended early."""
+
+import logging
+
+import pytest
+import torch
+
+from bacl.callbacks import memory_watch
+from bacl.callbacks.memory_watch import MEASURED, WARM_UP, MemoryWatch, StepMemory
+from bacl.callbacks.smaller_batch import TooLargeError
+from bacl.jobs import fit as fit_job
+from bacl.runs.timed_steps import time_steps
+from bacl.speed.device_memory import GIB, CudaMemory, ProcessMemory, memory_of
+
+
+class Device:
+    """A stand-in: so many GiB, of which weights take one and a step's peak `peak`."""
+
+    name = "cuda:0"
+
+    def __init__(self, limit, peak):
+        self._limit, self._peak, self.starts = limit, peak, 0
+
+    def start(self):
+        self.starts += 1
+        return 1 * GIB
+
+    def peak(self):
+        return int(self._peak * GIB)
+
+    def limit(self):
+        return self._limit * GIB
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """Of the limit and the peak."""
+
+    def given(limit, peak):
+        made = Device(limit, peak)
+        monkeypatch.setattr(memory_watch, "memory_of", lambda device: made)
+        return made
+
+    return given
+
+
+def found(limit, peak, largest):
+    base = 2 * GIB
+    return StepMemory(base, peak * GIB, limit * GIB, (8, 800, 1000), largest)
+
+
+def test_what_a_step_takes_grows_with_its_pixels():
+    step = found(40, 22, (8, 1200, 1000))  # 20 GiB beyond the base, times 1.5
+    assert step.growth == 1.5
+    assert step.expected == 32 * GIB
+    assert step.fitting == 10  # 38 GiB of 30 / 8 each
+    assert step.told("cuda:0") == (
+        "22.0 GiB on cuda:0, measured with 8 images of 800 x 1000 pixels; about 32.0 with "
+        "1200 x 1000 pixels, the largest that the data can give (estimated); there are 40.0"
+    )
+
+
+def test_a_canvas_is_measured_and_not_estimated():
+    for largest in ((8, 800, 1000), None):
+        step = found(40, 22, largest)
+        assert step.expected == step.peak
+        assert "estimated" not in step.told("cuda:0")
+
+
+def test_a_larger_shape_seen_than_known_of_counts():
+    assert found(40, 22, (8, 100, 100)).expected == 22 * GIB
+
+
+def test_a_run_that_will_not_fit_ends_with_the_batch_that_will(tiny, tmp_path, device):
+    device(limit=4, peak=9)  # 2 GiB an image: one fits
+    with pytest.raises(TooLargeError, match=r"will not fit.*9\.0 GiB on cuda:0, measured") as told:
+        fit_job.run(tiny(), tmp_path)
+    assert "datamodule.batch_size=1 trainer.accumulate_grad_batches=4, which" in str(told.value)
+
+
+def test_steps_that_are_timed_name_the_batch_of_all_processes(tiny, device):
+    device(limit=4, peak=9)
+    config = tiny("trainer.devices=2", "datamodule.batch_size=4", "data.num_classes=12")
+    with pytest.raises(TooLargeError, match=r"batch_size=2 trainer.accumulate_grad_batches=2, "):
+        time_steps(config, "representation", 2)
+
+
+def test_a_run_that_may_not_fit_is_warned_of(tiny, tmp_path, device, caplog):
+    device(limit=9, peak=9)
+    with caplog.at_level(logging.WARNING):
+        fit_job.run(tiny(), tmp_path)
+    (line,) = {r.getMessage() for r in caplog.records if "may not fit" in r.getMessage()}
+    assert "datamodule.batch_size=2" in line
+
+
+def test_a_training_without_such_memory_says_nothing(fit, monkeypatch, caplog):
+    monkeypatch.setattr(memory_watch, "memory_of", lambda device: None)
+    watch = MemoryWatch()
+    with caplog.at_level(logging.INFO):
+        fit(watch, batches=8)
+    assert watch.found is None
+    assert "memory" not in caplog.text
+
+
+def test_memory_is_measured_once_after_the_warm_up(fit, device, caplog):
+    made, watch = device(limit=40, peak=9), MemoryWatch()
+    with caplog.at_level(logging.INFO):
+        fit(watch, batches=WARM_UP + MEASURED + 2, epochs=2)
+    assert made.starts == 1
+    assert [r.getMessage()[:16] for r in caplog.records if "memory:" in r.getMessage()] == [
+        "memory: 9.0 GiB "
+    ]
+
+
+@pytest.mark.skipif(memory_of(torch.device("cpu")) is None, reason="the system does not tell")
+def test_the_memory_of_this_process():
+    memory = ProcessMemory()
+    before = memory.start()
+    block = torch.ones(64 << 20, dtype=torch.uint8)
+    assert memory.start() - before > 48 << 20
+    assert memory.limit() > memory.peak() >= memory.start() - (1 << 20) > len(block)
+
+
+def test_devices_by_their_kind():
+    assert isinstance(memory_of(torch.device("cuda", 0)), CudaMemory)
+    assert memory_of(torch.device("meta")) is None
