@@ -132,7 +132,7 @@ class _Layout:
         Raises:
             OtherLayoutError: they are others, or an id is no whole number below 2^53.
         """
-        text, whole_ids = self._checked(text)
+        text, whole_ids = self._checked(text, reader)
         # Digits where none belong, as in a key, make this no list of numbers.
         alone = text.translate(_NUMBERS_ALONE)
         ids = [self.places[name].start for name in ("image_id", "category_id")]
@@ -147,7 +147,7 @@ class _Layout:
         boxes, scores = (values[:, self.places[name]] for name in ("bbox", "score"))
         return Piece(images, categories, boxes, scores[:, 0])
 
-    def _checked(self, text: bytes) -> tuple[bytes, bool]:
+    def _checked(self, text: bytes, reader: NumberReader) -> tuple[bytes, bool]:
         """Records, with E in their exponents, and whether their ids are known to be whole numbers.
 
         They are where every number has a point, or an exponent, where the first record's has one.
@@ -155,9 +155,10 @@ class _Layout:
         Raises:
             OtherLayoutError: they are others.
         """
-        if self._repeats(self.pointed, _pointed(text)):  # most have no exponents
+        if not reader.exponents and self._repeats(self.pointed, _pointed(text)):
             return text, True
-        text = _capital(text)
+        given, text = text, _capital(text)
+        reader.exponents = text is not given
         if self._repeats(self.pointed, _pointed(text).replace(b".E", b".").replace(b"E", b".")):
             return text, True
         if self._repeats(self.record, _without_digits(text)):

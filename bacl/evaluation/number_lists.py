@@ -20,6 +20,8 @@ class NumberReader:
 
     def __init__(self) -> None:
         self._parser = None if Parser is None else Parser()
+        self.exponents = False
+        """Whether the last text had some: the next one is looked at for them first."""
 
     def read(self, text: bytes) -> np.ndarray:
         """(n,) float64 of the json list `text`, of n numbers.

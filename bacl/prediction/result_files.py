@@ -12,7 +12,7 @@ import numpy as np
 from bacl.data.images.image_folder import Unreadable
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.json_list import JsonListWriter
-from bacl.evaluation.results_json import ResultsWriter
+from bacl.evaluation.results_writer import ResultsWriter
 from bacl.messages.errors import OptionError
 from bacl.prediction.output import Predicted
 
@@ -22,7 +22,7 @@ KINDS = ("detections", "accepted")
 
 @dataclass(frozen=True)
 class PredictedIds:
-    """Images numbered from 1, however many (`bacl.evaluation.results_json.Ids`)."""
+    """Images numbered from 1, however many (`bacl.evaluation.results_writer.Ids`)."""
 
     category_ids: np.ndarray
     image_ids: None = None

@@ -15,7 +15,7 @@ from bacl.callbacks.classifier_recorder import weight_norms
 from bacl.data.datamodule import DetectionDataModule
 from bacl.evaluation.errors.label_suspicions import LabelSuspicions
 from bacl.evaluation.evaluation import Evaluation
-from bacl.evaluation.results_json import ResultsWriter
+from bacl.evaluation.results_writer import ResultsWriter
 from bacl.heads import Head
 from bacl.loggers.exhibits import Figure, show, show_made
 from bacl.messages.dispensable import Dispensable

@@ -10,7 +10,8 @@ from bacl.data.annotations.validation import AnnotationError
 from bacl.evaluation import flat_records, number_lists, results_json
 from bacl.evaluation.detection_columns import COLUMN_NAMES
 from bacl.evaluation.flat_records import OtherLayoutError, read_pieces
-from bacl.evaluation.results_json import ResultsWriter, load_results
+from bacl.evaluation.results_json import load_results
+from bacl.evaluation.results_writer import ResultsWriter
 
 NUMBERS = [0, 1, -1, 0.5, -0.0, 1e-05, 3.25e-300, 1e22, 57.30407437765738, 123456789, 2**53 + 1]
 RECORD = {"image_id": 1, "category_id": 7, "bbox": [1.5, 2, 3, 4], "score": 0.5}

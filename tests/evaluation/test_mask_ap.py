@@ -12,7 +12,8 @@ from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
-from bacl.evaluation.results_json import ResultsWriter, load_results
+from bacl.evaluation.results_json import load_results
+from bacl.evaluation.results_writer import ResultsWriter
 
 # The official package's own call of a deprecated logger method.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")

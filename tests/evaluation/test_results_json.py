@@ -7,10 +7,11 @@ import torch
 
 from bacl.data.annotations.validation import AnnotationError
 from bacl.data.batch import Detections
-from bacl.evaluation import results_json
+from bacl.evaluation import results_json, results_writer
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
-from bacl.evaluation.results_json import ResultsWriter, load_results
+from bacl.evaluation.results_json import load_results
+from bacl.evaluation.results_writer import ResultsWriter
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_equal_detections_give_equal_bytes(table, tmp_path):
 def test_pieces_do_not_show(table, tmp_path, monkeypatch):
     given = columns([draw_detections(5), draw_detections(0), draw_detections(2)], [9, 4, 6])
     for name, rows in (("one.json", 100), ("seven.json", 1), ("three.json", 3)):
-        monkeypatch.setattr(results_json, "_ROWS", rows)
+        monkeypatch.setattr(results_writer, "_ROWS", rows)
         with ResultsWriter(tmp_path / name, table) as writer:
             writer.write_columns(given)
     texts = [(tmp_path / f"{name}.json").read_bytes() for name in ("one", "seven", "three")]
