@@ -26,11 +26,13 @@ class Command:
     """By process, `main` and `worker 1` and so on: the most KiB of each field, and of all."""
     seconds: float = 0.0
     code: int = 0
+    signalled: bool = False
+    """Whether it got its signal."""
     _names: dict[int, str] = field(default_factory=dict)
 
     def run(self, ended: Callable[[], bool] = lambda: False, by: int = signal.SIGTERM) -> "Command":
         """Start it and wait; once `ended` says so, it gets the signal `by`."""
-        start, told = time.perf_counter(), False
+        start = time.perf_counter()
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 self.words, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -38,10 +40,10 @@ class Command:
         self._names[process.pid] = "main"
         while process.poll() is None:
             self._look(process.pid)
-            if not told and ended():
+            if not self.signalled and ended():
                 # A kill is one of all: its workers would go on for a while.
                 os.killpg(process.pid, by) if by == signal.SIGKILL else process.send_signal(by)
-                told = True
+                self.signalled = True
             time.sleep(EVERY)
         self.seconds, self.code = time.perf_counter() - start, process.returncode
         return self
