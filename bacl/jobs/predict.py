@@ -22,8 +22,11 @@ from bacl.data.images.tiles import Tiling
 from bacl.data.images.traits import Trait, told_traits
 from bacl.data.images.video_source import names_video, without_password
 from bacl.detectors.acceptance import Acceptance
+from bacl.files.digests import Memory, known_digest
 from bacl.messages.errors import OptionError, UserError
 from bacl.messages.shown import visible
+from bacl.options.composed import flat, plain
+from bacl.prediction.kept_batches import KeptBatch, KeptBatches, prediction_key
 from bacl.prediction.output import Predicted
 from bacl.prediction.outputs import Outputs
 from bacl.prediction.picture_sources import PictureSource, VideoSource, source_stem
@@ -31,6 +34,12 @@ from bacl.prediction.tiled import with_tiles
 from bacl.prediction.watch import PARTS, Watch
 from bacl.prediction.written import written_of
 from bacl.processes.progress import count_progress
+
+MADE_OF_IT = {
+    *("predict.output", "predict.pictures", "predict.outputs", "predict.score_threshold"),
+    *("predict.one_label", "datamodule.num_workers", "trainer.enable_progress_bar"),
+}
+"""Options that say what is made of detections, and how; not which ones there are."""
 
 
 class UnreadableError(UserError):
@@ -66,8 +75,9 @@ def run(config: DictConfig, folder: Path) -> None:
     )  # fmt: skip
     watch, start = Watch(), perf_counter()
     traits: list[Trait] = []
+    kept = _kept(config, model, source, output)
     with Outputs(written.outputs) as outputs:
-        for collated, batch in _predicted(config, model, accept, source, watch):
+        for collated, batch in _predicted(config, model, accept, source, watch, kept):
             written.results.leave_out(collated.unreadable)
             traits += collated.traits
             if batch is not None:
@@ -76,6 +86,8 @@ def run(config: DictConfig, folder: Path) -> None:
         with watch.part(PARTS[2]):
             outputs.finish()
         _tell_unreadable(written.results.unreadable, len(traits))
+    if kept is not None:
+        kept.remove()
     named = without_password(str(options.images))
     for line in told_traits(named, np.array(traits, dtype=np.int64), UPRIGHT):
         print(line)
@@ -125,15 +137,23 @@ def _predicted(
     accept: Mapping[str, Acceptance],
     source: PictureSource | VideoSource,
     watch: Watch,
+    kept: KeptBatches | None,
 ) -> Iterator[tuple[Collated, Predicted | None]]:
-    """What was read, with what was found in it."""
+    """What was read, with what was found in it; first what an interrupted command has found."""
     fabric = build_fabric(config)
     stage = fabric.setup_module(model.stage)
     stage.mark_forward_method("detect")
     hidden = not config.trainer.enable_progress_bar
-    batches = source.batches(model.augmentation.test, model.reading)
+    known = 0
     with count_progress("predicting", source.total, source.unit, hidden) as advance:
-        for collated in _watched(batches, watch):
+        for earlier in kept.known() if kept else ():
+            known += 1
+            yield earlier.collated, _again(earlier, accept, source)
+            advance(len(earlier.collated.unreadable) + len(earlier.targets))
+        if known:
+            print(f"{known} of its batches, found by an interrupted command, are taken as they are")
+        batches = source.batches(model.augmentation.test, model.reading, known)
+        for number, collated in enumerate(_watched(batches, watch), known):
             found = None
             if (batch := collated.batch) is not None:
                 with watch.part(PARTS[1]):
@@ -141,8 +161,34 @@ def _predicted(
                     taken = {head: list(map(accept[head], each)) for head, each in own.items()}
                 named = source.named(batch.targets, collated.frames)
                 found = Predicted(batch.targets, named, collated.frames, own, taken)
+            if kept is not None:
+                kept.keep(number, collated, batch.targets if batch else [], own if batch else {})
             yield collated, found
             advance(len(collated.unreadable) + len(collated.traits))
+
+
+def _again(
+    earlier: KeptBatch, accept: Mapping[str, Acceptance], source: PictureSource | VideoSource
+) -> Predicted | None:
+    """A batch of an interrupted command, with what is accepted of it now."""
+    own, targets = earlier.detections, earlier.targets
+    taken = {head: list(map(accept[head], each)) for head, each in own.items()}
+    return Predicted(targets, source.named(targets, []), [], own, taken) if targets else None
+
+
+def _kept(
+    config: DictConfig, model: Restored, source: PictureSource | VideoSource, output: Path
+) -> KeptBatches | None:
+    """What an interrupted prediction of pictures goes on from; None for a video."""
+    if isinstance(source, VideoSource):
+        return None
+    values = flat(plain(config, resolve=False))
+    options = {key: value for key, value in values.items() if key not in MADE_OF_IT}
+    # A word may say what is so by default, and not in the checkpoint.
+    options["words"] = [x for x in command_overrides() if x.partition("=")[0] not in MADE_OF_IT]
+    options["heads"] = list(model.stage.heads)
+    digest = known_digest([model.path], str(model.path.resolve()), Memory.of_user())
+    return KeptBatches(output, prediction_key(source.found, digest, options))
 
 
 def _detected(

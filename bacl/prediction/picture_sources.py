@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from bacl.data.batch import Target
 from bacl.data.images.image_folder import (
@@ -41,7 +41,7 @@ class Source(Protocol):
     folder: str
     """Where they are, for images.json."""
 
-    def batches(self, transform: nn.Module, reading: Reading) -> Iterator[Collated]:
+    def batches(self, transform: nn.Module, reading: Reading, start: int = 0) -> Iterator[Collated]:
         """Batches for the network, read ahead."""
 
     def named(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Named]:
@@ -75,11 +75,18 @@ class PictureSource:
         self._workers = min(num_workers, -(-self.total // batch_size), os.cpu_count() or 1)
         self._labels = label_names(found.names)
 
-    def batches(self, transform: nn.Module, reading: Reading) -> Iterator[Collated]:
-        """Batches for the network; what cannot be read is named in them."""
+    def batches(self, transform: nn.Module, reading: Reading, start: int = 0) -> Iterator[Collated]:
+        """Batches for the network; what cannot be read is named in them.
+
+        Args:
+            transform: of pictures, that of the test.
+            reading: how pictures are read.
+            start: batches that are passed over.
+        """
         data = PictureDataset(self.found, transform, reading, self._tiling)
+        rest = range(min(start * self._batch_size, len(data)), len(data))
         yield from DataLoader(
-            data,
+            Subset(data, rest),
             batch_size=self._batch_size,
             num_workers=self._workers,
             collate_fn=collate_readable,
@@ -116,8 +123,8 @@ class VideoSource:
         self.folder = str(Path(text).absolute()) if file else self.name
         self.stem = source_stem(self.name)
 
-    def batches(self, transform: nn.Module, reading: Reading) -> Iterator[Collated]:
-        """Batches of frames for the network, in order.
+    def batches(self, transform: nn.Module, reading: Reading, start: int = 0) -> Iterator[Collated]:
+        """Batches of frames for the network, in order, and from the first one.
 
         Raises:
             VideoError: not a single frame can be decoded.

@@ -138,6 +138,58 @@ def test_batches_and_workers_change_nothing(command, pictures, tmp_path):
         np.testing.assert_allclose(*pair, rtol=0, atol=1e-3)
 
 
+def test_an_interrupted_prediction_goes_on_and_ends_the_same(
+    command, pictures, tmp_path, monkeypatch, capsys
+):
+    (pictures / "broken.jpg").write_bytes(b"no picture")
+    options = ["datamodule.val_batch_size=2", "datamodule.num_workers=0"]
+    predict.run(command(pictures, *options), tmp_path)
+    (tmp_path / "out").rename(tmp_path / "straight")
+    detect, seen = predict._detect, []
+
+    def counted(stage, device, batch):
+        seen.append(len(batch.targets))
+        if len(seen) == 3:
+            raise KeyError("the power is out")
+        return detect(stage, device, batch)
+
+    monkeypatch.setattr(predict, "_detect", counted)
+    with pytest.raises(KeyError, match="power"):
+        predict.run(command(pictures, *options), tmp_path)
+    assert not (tmp_path / "out/images.json").exists()
+    predict.run(command(pictures, *options, "predict.score_threshold=0.4"), tmp_path)
+    assert "2 of its batches, found by an interrupted command" in capsys.readouterr().out
+    assert sum(seen[3:]) == 6 - sum(seen[:2])
+    assert not (tmp_path / "out/.kept").exists()
+    for name in ("detections_bacl.json", "detections_baseline.json"):
+        straight, cut = ((tmp_path / run / name).read_bytes() for run in ("straight", "out"))
+        assert straight == cut
+    drawn = [sorted(x.name for x in (tmp_path / run).rglob("*.jpg")) for run in ("straight", "out")]
+    assert drawn[0] == drawn[1]
+
+
+def test_another_prediction_begins_anew_and_a_damaged_batch_is_detected_again(
+    command, pictures, tmp_path, monkeypatch, capsys
+):
+    def cut(outputs):
+        raise KeyError("the power is out")
+
+    options = ["datamodule.val_batch_size=2", "datamodule.num_workers=0", "predict.pictures=0"]
+    kept = tmp_path / "out/.kept"
+    with monkeypatch.context() as patch:
+        patch.setattr(predict.Outputs, "finish", cut)
+        for place in (tmp_path, tmp_path):  # the second one goes on, and is cut again
+            with pytest.raises(KeyError):
+                predict.run(command(pictures, *options), place)
+            assert len(list(kept.glob("*.npz"))) == 3
+            (kept / "00000001.npz").write_bytes(b"cut off")
+    assert capsys.readouterr().out.count("1 of its batches, found by an interrupted command") == 1
+    other = "detector.postprocess.max_detections=5"
+    predict.run(command(pictures, *options, other), tmp_path)
+    assert "interrupted command" not in capsys.readouterr().out
+    assert len(written(tmp_path)[1]["images"]) == 6
+
+
 def test_tiles_find_in_a_mosaic_what_pictures_have_and_change_no_smaller_one(
     command, pictures, tmp_path
 ):
