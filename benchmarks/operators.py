@@ -7,7 +7,8 @@ can be counted without one. Counted is what is left on a GPU: RoIAlign is torchv
 an optimiser's step is fused. Views and what only makes a handle are left out; an operator over a
 list of tensors is one, as it is there. Non-maximum suppression, which waits too, stands apart.
 The steps are those of `benchmarks/training_step.py` and `one_pass.py` (R-50-FPN), on
-small images: their size hardly changes the numbers.
+small images: their size hardly changes the numbers. Inference is from images to 300 detections
+of each, in pixels of the files.
 """
 
 import argparse
@@ -24,8 +25,10 @@ from counting import Operators
 from hydra.utils import instantiate
 from torch import Tensor
 
+from bacl.data.batch import Batch
 from bacl.detectors import roi_pooling
 from bacl.heads import Head, together
+from bacl.stages.detection import detect
 
 CLASSES = 60
 SIDE = 96
@@ -80,6 +83,17 @@ def steps(images: int = 2) -> dict[str, Callable[[], Any]]:
     }
 
 
+def inference(images: int = 2) -> Callable[[], Any]:
+    """From images to detections, 300 of each, with one BACL head."""
+    torch.manual_seed(0)
+    config = training_step.composed("bacl", CLASSES)
+    detector = instantiate(config.detector).eval().requires_grad_(False)
+    batch = training_step.images_and_objects(CLASSES, images, sides=(SIDE, 128))
+    resized = Batch(*training_step.torchvision_resize(*batch, SIDE)())
+    heads = {"bacl": one_pass.bacl_head(config, 1).eval()}
+    return partial(detect, detector, heads, resized)
+
+
 def of_heads(number: int) -> str:
     """The name of the step with so many heads."""
     return f"classifier stage, {number} heads"
@@ -109,7 +123,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2, help="of a step")
     images = parser.parse_args().images
     with as_on_a_gpu():
-        every = {"torchvision": peer(images), **steps(images)}
+        every = {"torchvision": peer(images), **steps(images), "inference": inference(images)}
         found = {name: counted(step) for name, step in every.items()}
     print(f"{'step':28}{'operators':>10}{'waits':>7}{'suppressions':>14}")
     for name, seen in found.items():

@@ -4,7 +4,7 @@ P: proposals. C: foreground classes. A candidate is a (proposal, class) pair. n:
 enter suppression together, best first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -106,17 +106,14 @@ class Postprocess:
         first = FIRST * self.max_detections
         rankings = [Ranking(x.flatten(), self.score_threshold, first, awaited) for x in scores]
         blocks = [ranking.blocks(BLOCK) for ranking in rankings]
-        kept = [_nothing(own.device) for own in scores]
+        kept = [_nothing(scores[0].device)] * len(scores) if scores else []
         images = list(range(len(scores)))
         while images:
             ranks = {image: block for image in images for block in islice(blocks[image], 1)}
-            taken = [
-                self._taken(proposals[image], deltas[image], scores[image], own)
-                for image, own in ranks.items()
-            ]
             images = list(ranks)
-            if taken:
-                found = self._decoded(taken, [sizes[image] for image in images])
+            if images:
+                taken = self._taken(proposals, deltas, scores, ranks)
+                found = self._decoded(*taken, [sizes[image] for image in images])
                 left = self._suppressed([kept[i] for i in images], found, scores[0].shape[1])
                 for image, own in zip(images, left, strict=True):
                     kept[image] = _chain(kept[image], own)
@@ -124,20 +121,38 @@ class Postprocess:
         return _finite([_select(own, slice(self.max_detections)) for own in kept])
 
     def _taken(
-        self, proposals: Tensor, deltas: Tensor, scores: Tensor, ranks: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Deltas and proposals (·, 4), scores and labels (·,) at `ranks` among scores (P, C)."""
-        classes = scores.shape[1]
-        proposal, label = ranks // classes, ranks % classes
-        per_class = deltas.unflatten(1, (-1, 4)).expand(-1, classes, -1)
-        return per_class[proposal, label], proposals[proposal], scores[proposal, label], label
+        self,
+        proposals: Sequence[Tensor],
+        deltas: Sequence[Tensor],
+        scores: Sequence[Tensor],
+        ranks: Mapping[int, Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[int]]:
+        """Deltas, proposals (·, 4), scores and labels (·,) of each image's `ranks` in (P, C).
+
+        Images lie one after the other, each with as many as the last of these says.
+        """
+        classes, counts = scores[0].shape[1], [len(own) for own in ranks.values()]
+        every = torch.cat(list(ranks.values()))
+        row, label = every // classes, every % classes
+        parts = zip(ranks, row.split(counts), label.split(counts), strict=True)
+        taken = [
+            (_per_class(deltas[i], classes)[own, of], proposals[i][own], scores[i][own, of])
+            for i, own, of in parts
+        ]
+        of_deltas, boxes, values = (torch.cat(part) for part in zip(*taken, strict=True))
+        return of_deltas, boxes, values, label, counts
 
     def _decoded(
-        self, taken: Sequence[tuple[Tensor, ...]], sizes: Sequence[tuple[int, int]]
+        self,
+        deltas: Tensor,
+        proposals: Tensor,
+        scores: Tensor,
+        labels: Tensor,
+        counts: list[int],
+        sizes: Sequence[tuple[int, int]],
     ) -> Candidates:
-        deltas, proposals, scores, labels = (torch.cat(x) for x in zip(*taken, strict=True))
         boxes = self.decode(deltas, proposals).float()
-        found = Candidates(boxes, scores, labels, [len(image[-1]) for image in taken])
+        found = Candidates(boxes, scores, labels, counts)
         found.boxes = clipped(boxes, limits(sizes, boxes.device)[found.images])
         if self.min_side > 0:
             return found.where(large_enough(found.boxes, self.min_side))
@@ -170,7 +185,14 @@ def _nothing(device: torch.device) -> Detections:
     )
 
 
+def _per_class(deltas: Tensor, classes: int) -> Tensor:
+    """(P, C, 4) of deltas (P, 4C), or of (P, 4) for all classes."""
+    return deltas.unflatten(1, (-1, 4)).expand(-1, classes, -1)
+
+
 def _chain(first: Detections, second: Detections) -> Detections:
+    if len(first.labels) == 0:
+        return second
     return Detections(
         boxes=torch.cat((first.boxes, second.boxes)),
         scores=torch.cat((first.scores, second.scores)),

@@ -1,14 +1,16 @@
 """Detections of every variant from one pass over the images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bacl.data.batch import Batch, Detections, Target
 from bacl.detectors.any_detector import Detector, ImageRegions
 from bacl.detectors.postprocess import Postprocess
+from bacl.detectors.transfers import sent
 from bacl.heads import Calibration, Head
 from bacl.heads.failures import Failures
 
@@ -62,8 +64,7 @@ def detect(
                         detector, head, variant, regions, logits, batch.targets
                     )
                     segmented = detector.segment(pyramid, detections, batch.targets)
-                    pairs = zip(segmented, batch.targets, strict=True)
-                    found[key] = [each.rescaled(target) for each, target in pairs]
+                    found[key] = rescaled(segmented, batch.targets)
     return found
 
 
@@ -82,3 +83,21 @@ def _classified(
     ]
     sizes = [target.size for target in targets]
     return detector.detect_together(regions, scores, sizes, variant.postprocess)
+
+
+def rescaled(images: Sequence[Detections], targets: Sequence[Target]) -> list[Detections]:
+    """What `Detections.rescaled` gives for each image, to the bit, by few operators for all."""
+    counts = [len(each.boxes) for each in images]
+    if sum(counts) == 0:
+        return list(images)
+    factors = np.array([_factors(target) for target in targets], dtype=np.float32)
+    boxes = torch.cat([each.boxes for each in images])
+    boxes = boxes * sent(factors.repeat(counts, axis=0), boxes.device)
+    pairs = zip(images, boxes.split(counts), strict=True)
+    return [replace(each, boxes=own) for each, own in pairs]
+
+
+def _factors(target: Target) -> tuple[float, ...]:
+    """Of x1, y1, x2 and y2, from the network's input to the file."""
+    (height, width), (original_height, original_width) = target.size, target.original_size
+    return (original_width / width, original_height / height) * 2
