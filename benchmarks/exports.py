@@ -1,15 +1,16 @@
 """Every export of every detector against the model it was made of, in pictures of several sizes.
 
 `python benchmarks/exports.py` tries all of conf/detector, `python benchmarks/exports.py small
-cascade_small` some, `--speed` times them. Weights are random: each of the last layers is scaled, by
-what it gives for the pictures, until scores and boxes are spread as those of a trained detector, so
-that an agreement means something (untrained scores are nearly tied).
+cascade_small` some, `--speed` times them; `--pictures photos` takes pictures of a folder in place
+of drawn letters. Weights are random: norms have the statistics of the pictures, and each of the
+last layers is scaled, by what it gives for them, until scores and boxes are spread as those of a
+trained detector, so that an agreement means something (untrained scores are nearly tied).
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -18,13 +19,16 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
 from torch import Tensor, nn
-from torchvision.io import write_jpeg
+from torchvision.io import decode_image, write_jpeg
 
 from bacl.assembly.build import build_stage
 from bacl.assembly.rebuilt import Restored, restore_alone
 from bacl.checkpoints.handover import Categories, save_stage
 from bacl.detectors.box_regression import BoxRegression
+from bacl.detectors.norms import FixedNorm
+from bacl.detectors.region_detector import RegionDetector
 from bacl.export.detection_agreement import Agreement
 from bacl.export.openvino import OpenVINOProgram, convert
 from bacl.export.order import Order
@@ -44,6 +48,8 @@ OTHERS = ((192, 160), (160, 256), (160, 160))
 """Further sizes. All are multiples of 32: random weights find much in the padding, where every box
 is empty and all scores are equal; trained ones find nothing there."""
 FIXED = list(SIDE)
+ONE_SIZE, OTHER_SIZES = "one_size", "other_sizes"
+"""Folders of pictures."""
 LAYERS: tuple[tuple[str, float, float], ...] = (
     ("rpn.head.objectness", 2.0, 0.0),
     ("rpn.head.deltas", 0.3, 0.0),
@@ -51,6 +57,13 @@ LAYERS: tuple[tuple[str, float, float], ...] = (
 """Name of a layer, spread and mean of what it is to give."""
 CLASSIFIER, BOXES = (2.0, -4.0), (1.0, 0.0)
 REPEATS = 5
+PROPOSALS = 200
+"""Of an image: enough for every part to have work, and files are tried in seconds."""
+DETECTORS = sorted(
+    path.stem
+    for path in (CONF / "detector").glob("*.yaml")
+    if path.stem != "dumped"  # sees no pictures: job=export refuses it
+)
 
 
 def lively(layer: nn.Module, run: Callable[[], object], spread: float, mean: float) -> None:
@@ -71,9 +84,31 @@ def lively(layer: nn.Module, run: Callable[[], object], spread: float, mean: flo
         layer.bias.copy_(mean - factor * (means - layer.bias))
 
 
+def norms_know(detector: RegionDetector, images: Tensor) -> None:
+    """Let norms have the statistics of the pictures: without, a deep random net is silent."""
+    batch_norms = [part for part in detector.modules() if isinstance(part, nn.BatchNorm2d)]
+    fixed_norms = [part for part in detector.modules() if isinstance(part, FixedNorm)]
+    handles = [norm.register_forward_pre_hook(measured) for norm in fixed_norms]
+    for norm in batch_norms:
+        norm.train().momentum = 1.0
+    with torch.no_grad():
+        detector.pyramid(images)
+    for norm in batch_norms:
+        norm.eval()
+    for handle in handles:
+        handle.remove()
+
+
+def measured(norm: FixedNorm, inputs: tuple[Tensor, ...]) -> None:
+    """Give a norm the statistics of what comes to it."""
+    norm.running_mean.copy_(inputs[0].mean((0, 2, 3)))
+    norm.running_var.copy_(inputs[0].var((0, 2, 3)))
+
+
 def enliven(stage: DetectionStage, trial: Trial) -> None:
     """Let a random detector find things of every category, with scores far apart."""
     (head,) = stage.heads.values()
+    norms_know(stage.detector, trial.batch().images)
     run = partial(trial.expected, stage.detector, head, None)
     parts = dict(stage.detector.named_modules())
     for name, spread, mean in LAYERS:
@@ -93,6 +128,7 @@ def restored(detector: str, folder: Path, pictures: Path) -> Restored:
             [
                 "+experiment=bacl_demo", f"detector={detector}", f"data.num_classes={CLASSES}",
                 "stages.representation.augment.train={short_sides:[160],max_size:256}",
+                f"detector.rpn.inference={{per_level:{PROPOSALS},total:{PROPOSALS}}}",
             ],
         )  # fmt: skip
     torch.manual_seed(0)
@@ -138,8 +174,8 @@ def mask_threshold(order: Order) -> float | None:
 def other_sizes(kind: str, order: Order, output: Path) -> Agreement:
     """Of a file that takes pictures of any size."""
     program, find = RUNTIMES[kind].opened(output), order.finds(order.model)
-    pictures = [drawn(1)[0][:, :height, :width] for height, width in OTHERS]
-    each = [trials([picture], None)[0] for picture in pictures]
+    folder = Path(order.options["pictures"]).parent / OTHER_SIZES
+    each = [trials([decode_image(path)], None)[0] for path in sorted(folder.iterdir())]
     found = [trial.found(program, mask_threshold(order)) for trial in each]
     return compared(map(find, each), found)
 
@@ -217,22 +253,52 @@ def seconds(run: Callable[[], object]) -> str:
     return f"{min(times):.3f}"
 
 
+def prepared(folder: Path, source: Path | None) -> Path:
+    """Pictures of the sizes that are tried, in two folders; the path of the first.
+
+    Args:
+        folder: where they are written.
+        source: a folder of pictures to cut them from; None: letters.
+    """
+    sizes = (SIDE,) * PICTURES + OTHERS
+    if source is None:
+        pictures = drawn(len(sizes))
+    else:
+        pictures = [decode_image(path) for path in large_enough(source, sizes)]
+    for number, (picture, (height, width)) in enumerate(zip(pictures, sizes, strict=True)):
+        place = folder / (ONE_SIZE if number < PICTURES else OTHER_SIZES)
+        place.mkdir(exist_ok=True)
+        write_jpeg(picture[:, :height, :width].contiguous(), f"{place}/{number}.jpg", quality=95)
+    return folder / ONE_SIZE
+
+
+def large_enough(source: Path, sizes: Sequence[tuple[int, int]]) -> list[Path]:
+    """The first files of a folder that hold pictures of all these sizes, one for each."""
+    height, width = (max(sides) for sides in zip(*sizes, strict=True))
+    found: list[Path] = []
+    for path in sorted(source.iterdir()):
+        with Image.open(path) as picture:
+            if picture.mode == "RGB" and picture.height >= height and picture.width >= width:
+                found.append(path)
+        if len(found) == len(sizes):
+            return found
+    raise SystemExit(f"{source}: {len(found)} pictures of {height} x {width}, not {len(sizes)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("detectors", nargs="*", help="of conf/detector; all by default")
+    parser.add_argument("--pictures", type=Path, help="a folder; letters are drawn without one")
     parser.add_argument("--formats", default="", help="names, with commas; all by default")
     parser.add_argument("--fixed", action="store_true", help="files of one size: quicker to make")
     parser.add_argument("--speed", action="store_true", help="time them in place of comparing")
     chosen = parser.parse_args()
-    every = chosen.detectors or sorted(path.stem for path in (CONF / "detector").glob("*.yaml"))
     formats = {each for each in chosen.formats.split(",") if each}
     with tempfile.TemporaryDirectory() as folder:
-        for number, picture in enumerate(drawn(PICTURES)):
-            part = picture[:, : SIDE[0], : SIDE[1]].contiguous()
-            write_jpeg(part, f"{folder}/{number}.jpg", quality=95)
-        for detector in every:
+        pictures = prepared(Path(folder), chosen.pictures)
+        for detector in chosen.detectors or DETECTORS:
             found = partial(speeds, detector) if chosen.speed else partial(rows, detector)
-            for row in found(Path(folder), formats, chosen.fixed):
+            for row in found(pictures, formats, chosen.fixed):
                 print(f"| {' | '.join(row)} |", flush=True)
 
 

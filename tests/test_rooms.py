@@ -26,7 +26,7 @@ LIBRARIES = {
     "omegaconf": {"options", "assembly", "runs", "one_pass", "jobs", "command", "launchers"},
     "torchmetrics": {"stages", "evaluation"},
     "wandb": {"loggers"},
-    "timm": {"detectors.timm_models"},
+    "timm": {"detectors.timm_models", "detectors.swin_windows"},
     "cv2": {"data.images.video", "reporting.video_file"},
     "safetensors": {"rebalance", "detectors.weights", "checkpoints.safetensors_file"},
     "matplotlib": {"reporting", "data.builtin.glyphs"},

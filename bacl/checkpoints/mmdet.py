@@ -27,6 +27,8 @@ from bacl.messages.shown import shown, written
 
 SHOWN = 100
 """Tensors that are listed of a file that does not fit."""
+NAMED = 5
+"""Tensors that are named of a detector that has no such file."""
 
 
 def load_published(
@@ -73,8 +75,10 @@ def published_state(detector: nn.Module, head: Head) -> dict[str, Tensor]:
     named = {key: published_name(key) for key in own}
     foreign = [key for key, name in named.items() if name is None]
     if foreign:
+        more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
         raise CheckpointError(
-            "format=mmdet: neither MMDetection nor the paper's release has " + ", ".join(foreign)
+            "format=mmdet: neither MMDetection nor the paper's release has "
+            f"{', '.join(foreign[:NAMED])}{more}"
         )
     return {str(named[key]): value for key, value in own.items()}
 

@@ -46,6 +46,9 @@ class Backbone(nn.Module, ABC):
         self._folds = KeptFolds()
         self._keeps_folds = True
 
+    def make_traceable(self) -> None:
+        """Compute the same in a way that can be recorded, where it is not computed so anyway."""
+
     @abstractmethod
     def stages(self) -> Sequence[Sequence[nn.Module]]:
         """The modules of the four stages in order of execution; the first holds the stem too."""

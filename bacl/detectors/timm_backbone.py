@@ -1,6 +1,8 @@
 """Any backbone of the timm library that gives feature maps of strides 4, 8, 16 and 32."""
 
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -49,9 +51,8 @@ class TimmBackbone(Backbone):
         self._taps = [reductions.index(stride) for stride in STRIDES]
         widths = model.feature_info.channels()
         self.channels = tuple(widths[tap] for tap in self._taps)
-        # Maps are cut into windows and padded to whole ones; torch's tracer (2.14) does not come to
-        # an end with what these become of unknown sizes.
-        self.any_size = not any(hasattr(part, "window_size") for part in model.modules())
+        windowed = any(hasattr(part, "window_size") for part in model.modules())
+        self.any_size = not windowed or _swin_windows().can_be_made_traceable(model)
         self._channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         self.norms = nn.ModuleList(
             nn.LayerNorm(width) if norm else nn.Identity() for width in self.channels
@@ -71,6 +72,10 @@ class TimmBackbone(Backbone):
                 stages.append([])
         return stages[: len(STRIDES)]
 
+    def make_traceable(self) -> None:
+        """See `Backbone.make_traceable`: a Swin's windows, which are cut out of padded maps."""
+        _swin_windows().make_traceable(self.model)
+
     def run_stage(self, index: int, x: Tensor) -> Tensor:
         """The last feature map; `forward` takes all of them."""
         return self.forward(x)[-1]
@@ -84,6 +89,11 @@ class TimmBackbone(Backbone):
     def _normalised(self, norm: nn.Module, x: Tensor) -> Tensor:
         """The map (B, channels, H, W), normalised over the channels."""
         return norm(x if self._channels_last else x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _swin_windows() -> ModuleType:
+    """The module that imports timm, which has been asked for by then."""
+    return import_module("bacl.detectors.swin_windows")
 
 
 def _other_strides(name: str, strides: Sequence[int]) -> str:

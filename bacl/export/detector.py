@@ -61,6 +61,7 @@ class ExportableDetector(nn.Module):
         )
         self.detector = copy.deepcopy(detector)
         self.detector.backbone.fold_norms()
+        self.detector.backbone.make_traceable()
         self.head = head
         self.suppress = suppress
         self.register_buffer("mean", IMAGENET_MEAN.view(3, 1, 1), persistent=False)
@@ -103,7 +104,9 @@ class ExportableDetector(nn.Module):
         columns = torch.arange(width, device=images.device) < sizes[:, 1:]
         inside = rows[:, None, :, None] & columns[:, None, None, :]
         pixels = torch.where(inside, (images.float() - self.mean) * self.scale, 0.0)
-        return pad(pixels, (0, -width % STRIDE, 0, -height % STRIDE))
+        # As multiples: with a remainder in every size a tracer takes minutes for some backbones.
+        high, wide = ((side + STRIDE - 1) // STRIDE * STRIDE for side in (height, width))
+        return pad(pixels, (0, wide - width, 0, high - height))
 
     def _masks(
         self, pyramid: tuple[Tensor, ...], boxes: Tensor, scores: Tensor, labels: Tensor
