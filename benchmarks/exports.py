@@ -28,7 +28,6 @@ from bacl.assembly.rebuilt import Restored, restore_alone
 from bacl.checkpoints.handover import Categories, save_stage
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.norms import FixedNorm
-from bacl.detectors.region_detector import RegionDetector
 from bacl.export.detection_agreement import Agreement
 from bacl.export.openvino import OpenVINOProgram, convert
 from bacl.export.order import Order
@@ -84,15 +83,14 @@ def lively(layer: nn.Module, run: Callable[[], object], spread: float, mean: flo
         layer.bias.copy_(mean - factor * (means - layer.bias))
 
 
-def norms_know(detector: RegionDetector, images: Tensor) -> None:
+def norms_know(detector: nn.Module, run: Callable[[], object]) -> None:
     """Let norms have the statistics of the pictures: without, a deep random net is silent."""
     batch_norms = [part for part in detector.modules() if isinstance(part, nn.BatchNorm2d)]
     fixed_norms = [part for part in detector.modules() if isinstance(part, FixedNorm)]
     handles = [norm.register_forward_pre_hook(measured) for norm in fixed_norms]
     for norm in batch_norms:
         norm.train().momentum = 1.0
-    with torch.no_grad():
-        detector.pyramid(images)
+    run()
     for norm in batch_norms:
         norm.eval()
     for handle in handles:
@@ -101,15 +99,16 @@ def norms_know(detector: RegionDetector, images: Tensor) -> None:
 
 def measured(norm: FixedNorm, inputs: tuple[Tensor, ...]) -> None:
     """Give a norm the statistics of what comes to it."""
-    norm.running_mean.copy_(inputs[0].mean((0, 2, 3)))
-    norm.running_var.copy_(inputs[0].var((0, 2, 3)))
+    with torch.no_grad():
+        norm.running_mean.copy_(inputs[0].mean((0, 2, 3)))
+        norm.running_var.copy_(inputs[0].var((0, 2, 3)))
 
 
 def enliven(stage: DetectionStage, trial: Trial) -> None:
     """Let a random detector find things of every category, with scores far apart."""
     (head,) = stage.heads.values()
-    norms_know(stage.detector, trial.batch().images)
     run = partial(trial.expected, stage.detector, head, None)
+    norms_know(stage.detector, run)
     parts = dict(stage.detector.named_modules())
     for name, spread, mean in LAYERS:
         lively(parts[name], run, spread, mean)

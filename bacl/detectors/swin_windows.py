@@ -51,14 +51,14 @@ class Windows:
         windows = torch.arange(self.down * self.across + 1, device=self.device).unsqueeze(1)
         inside = torch.arange(self.window[0] * self.window[1], device=self.device).unsqueeze(0)
         rows = windows // self.across * self.window[0] + inside // self.window[1]
-        return rows, windows % self.across * self.window[1] + inside % self.window[1]
+        return rows, _rest(windows, self.across) * self.window[1] + inside % self.window[1]
 
     def cut(self, x: Tensor) -> Tensor:
         """(B, n, N, C) of a map (B, H, W, C), with zeros below and beside it."""
         rows, columns = self.places
         known = (rows < self.height) & (columns < self.width)
-        rows = (rows + self.shift[0]) % self.height
-        columns = (columns + self.shift[1]) % self.width
+        rows = _rest(rows + self.shift[0], self.height)
+        columns = _rest(columns + self.shift[1], self.width)
         sources = torch.where(known, rows * self.width + columns, self.height * self.width)
         padded = torch.cat((x.flatten(1, 2), x.new_zeros(x.shape[0], 1, x.shape[3])), dim=1)
         return padded.index_select(1, sources.flatten()).unflatten(1, sources.shape)
@@ -67,8 +67,8 @@ class Windows:
         """(B, H, W, C): the map whose windows (B, n, N, C) are."""
         rows = torch.arange(self.height, device=self.device).unsqueeze(1)
         columns = torch.arange(self.width, device=self.device).unsqueeze(0)
-        rows = (rows + self.height - self.shift[0]) % self.height
-        columns = (columns + self.width - self.shift[1]) % self.width
+        rows = _rest(rows + self.height - self.shift[0], self.height)
+        columns = _rest(columns + self.width - self.shift[1], self.width)
         high, wide = self.window
         numbers = rows // high * self.across + columns // wide
         sources = numbers * (high * wide) + rows % high * wide + columns % wide
@@ -110,6 +110,11 @@ def can_be_made_traceable(model: nn.Module) -> bool:
     """Whether all of its windows are those of such blocks."""
     windowed = (part for part in model.modules() if hasattr(part, "window_size"))
     return all(type(part) in (SwinTransformerBlock, WindowAttention) for part in windowed)
+
+
+def _rest(numbers: Tensor, divisor: int) -> Tensor:
+    """What is left of them; ONNX's exporter (torch 2.14) knows no `%` of an unknown divisor."""
+    return numbers - numbers // divisor * divisor
 
 
 def _seen(attention: WindowAttention, x: Tensor, shut: Tensor | None) -> Tensor:

@@ -84,6 +84,8 @@ class TorchvisionAdapter(ToolkitAdapter):
         classes, rois = len(weights[CLASSIFIER]), {"box_batch_size_per_image": self.rois}
         options = {"weights": None, "weights_backbone": None, "num_classes": classes}
         model: FasterRCNN = make(**options, **rois, **self.sizes)
+        # Without it a Mask R-CNN asks for no masks of objects; it has no weights, all others stay.
+        model.roi_heads.mask_roi_pool = None
         return model
 
     def classifier(self, model: nn.Module) -> nn.Linear:

@@ -1,5 +1,7 @@
 """Against torchvision itself, with random weights."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ from bacl.rebalance.dumped_batch import collate_rows
 from bacl.rebalance.dumped_data import DumpedImages
 from bacl.rebalance.dumped_detector import DumpedDetector
 from bacl.rebalance.toolkit_scores import SoftmaxScores
-from bacl.rebalance.torchvision_adapter import TorchvisionAdapter
+from bacl.rebalance.torchvision_adapter import Builder, TorchvisionAdapter
 from tests.rebalance.conftest import spread
 
 BUILDER = "fasterrcnn_mobilenet_v3_large_320_fpn"
@@ -33,8 +35,8 @@ RESIZED = {"min_size": 50, "max_size": 96}
 """72 x 96 pixels become 50 x 66: 96 * 50 / 72 = 66.7 is rounded down, so sides differ in scale."""
 
 
-def theirs(weights=None, sizes=SIZES):
-    model = getattr(detection, BUILDER)(
+def theirs(weights=None, sizes=SIZES, builder=BUILDER):
+    model = getattr(detection, builder)(
         weights=None, weights_backbone=None, num_classes=4, **sizes, box_score_thresh=0.05
     )
     if weights is not None:
@@ -44,12 +46,17 @@ def theirs(weights=None, sizes=SIZES):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
+    return made(BUILDER, tmp_path_factory.mktemp("torchvision") / "theirs.pth")
+
+
+def made(builder, path):
+    """A file of a detector with random weights that finds things in pictures like the data's."""
     torch.manual_seed(0)
-    model, seen = theirs(), []
+    model, seen = theirs(builder=builder), []
     pictures = torch.rand(4, 3, 72, 96) * 0.3
     for number, picture in enumerate(pictures):
         picture[number % 3, 10:40, 20 * number : 30 + 20 * number] += 0.7
-    for module in model.backbone.modules():
+    for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # statistics of these pictures: features that differ
     with torch.no_grad():
@@ -59,13 +66,16 @@ def checkpoint(tmp_path_factory):
         for own in model.roi_heads.box_predictor.bbox_pred.parameters():
             own *= 0.001  # features are large here; boxes stay in the picture
     model.eval()
+    model.roi_heads.box_head.train()  # norms of the second versions
+    with torch.no_grad():
+        model(list(pictures))
+    model.eval()
     layer = model.roi_heads.box_predictor.cls_score
     hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     with torch.no_grad():
         model(list(pictures))
     hook.remove()
     spread(layer, seen[0])
-    path = tmp_path_factory.mktemp("torchvision") / "theirs.pth"
     torch.save({"model": model.state_dict(), "epoch": 7}, path)
     return path
 
@@ -168,6 +178,39 @@ def test_the_file_that_is_handed_back_detects_what_was_judged(adapter, data, che
     for ours, index in zip(detections(dump, data, (weight, bias)), range(4), strict=True):
         with torch.no_grad():
             assert_same(ours, model([data.val_set[index][0] / 255])[0])
+
+
+def test_a_mask_rcnn_asks_for_no_masks_of_objects_and_keeps_all_its_weights(tmp_path):
+    theirs_masks = detection.maskrcnn_resnet50_fpn(
+        weights=None, weights_backbone=None, num_classes=4
+    )
+    torch.save(theirs_masks.state_dict(), tmp_path / "theirs.pth")
+    where = {"checkpoint": str(tmp_path / "theirs.pth"), "dump": str(tmp_path / "dump")}
+    adapter = TorchvisionAdapter("maskrcnn_resnet50_fpn", **where)
+    model = adapter.build(theirs_masks.state_dict())
+    assert not model.roi_heads.has_mask()
+    assert model.state_dict().keys() == theirs_masks.state_dict().keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("builder", sorted({*get_args(Builder)} - {BUILDER}))
+def test_every_builder_is_judged_as_it_detects_and_loads_what_is_handed_back(
+    builder, data, tmp_path
+):
+    """Masks, too: the layer that classifies is the same, and nothing else of the file changes."""
+    path = made(builder, tmp_path / "theirs.pth")
+    where = {"checkpoint": str(path), "dump": str(tmp_path / "dump")}
+    adapter = TorchvisionAdapter(builder, rois=24, **SIZES, **where)
+    dump = adapter.dump(data)
+    as_it_came = with_background(*dump.classifier, has_one=True)
+    turned = as_it_came[0].flip(0), as_it_came[1].roll(1)
+    back = adapter.hand_back(tmp_path / "run", *turned)
+    for layer, file in ((as_it_came, path), (turned, back)):
+        weights = torch.load(file, weights_only=True)["model"]
+        model = theirs(weights, builder=builder)
+        for index, ours in enumerate(detections(dump, data, layer)):
+            with torch.no_grad():
+                assert_same(ours, model([data.val_set[index][0] / 255])[0])
 
 
 def test_training_rows_are_matched_as_a_plain_loop_matches(adapter, data):
