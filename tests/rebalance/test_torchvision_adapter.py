@@ -1,7 +1,5 @@
 """Against torchvision itself, with random weights."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -21,7 +19,7 @@ from bacl.rebalance.dumped_batch import collate_rows
 from bacl.rebalance.dumped_data import DumpedImages
 from bacl.rebalance.dumped_detector import DumpedDetector
 from bacl.rebalance.toolkit_scores import SoftmaxScores
-from bacl.rebalance.torchvision_adapter import Builder, TorchvisionAdapter
+from bacl.rebalance.torchvision_adapter import TorchvisionAdapter
 from tests.rebalance.conftest import spread
 
 BUILDER = "fasterrcnn_mobilenet_v3_large_320_fpn"
@@ -193,8 +191,13 @@ def test_a_mask_rcnn_asks_for_no_masks_of_objects_and_keeps_all_its_weights(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("builder", sorted({*get_args(Builder)} - {BUILDER}))
-def test_every_builder_is_judged_as_it_detects_and_loads_what_is_handed_back(
+@pytest.mark.parametrize(
+    "builder",
+    [
+        "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn",
+    ],
+)  # fmt: skip
+def test_other_builders_are_judged_as_they_detect_and_load_what_is_handed_back(
     builder, data, tmp_path
 ):
     """Masks, too: the layer that classifies is the same, and nothing else of the file changes."""
