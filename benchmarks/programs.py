@@ -22,7 +22,7 @@ from inference import CONF
 from bacl.detectors.compiled import CompiledExtractor
 from bacl.detectors.faster_rcnn import FasterRCNN
 
-CASES = (("faster_rcnn_mobilenet", (320, 448)), ("faster_rcnn_r50", (800, 1344)))
+CASES = (("faster_rcnn_mobilenet", (320, 448)), ("faster_rcnn_r50", (480, 640)))
 
 
 def built(name: str) -> FasterRCNN:
