@@ -74,7 +74,8 @@ def memory_of(device: torch.device) -> DeviceMemory | None:
     """Of a device; None where the system does not tell."""
     if device.type == "cuda":
         return CudaMemory(device)
-    return ProcessMemory() if device.type == "cpu" and _STATUS.is_file() else None
+    told = device.type == "cpu" and _STATUS.is_file() and _kilobytes(_STATUS, "VmHWM") > 0
+    return ProcessMemory() if told else None
 
 
 def _kilobytes(file: Path, name: str) -> int:
