@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 
+from bacl.assembly.data import open_data
 from bacl.callbacks import memory_watch
 from bacl.callbacks.memory_watch import MEASURED, WARM_UP, MemoryWatch, StepMemory
 from bacl.callbacks.smaller_batch import TooLargeError
@@ -81,6 +82,7 @@ def test_a_run_that_will_not_fit_ends_with_the_batch_that_will(tiny, tmp_path, d
 def test_steps_that_are_timed_name_the_batch_of_all_processes(tiny, device):
     device(limit=4, peak=9)
     config = tiny("trainer.devices=2", "datamodule.batch_size=4", "data.num_classes=12")
+    open_data(config)
     with pytest.raises(TooLargeError, match=r"batch_size=2 trainer.accumulate_grad_batches=2, "):
         time_steps(config, "representation", 2)
 
