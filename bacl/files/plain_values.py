@@ -17,8 +17,12 @@ MISSING = object()
 """What `select` gives where there is nothing."""
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, mend: str = "delete it or its folder") -> Any:
     """The plain values in a YAML file.
+
+    Args:
+        path: of the file.
+        mend: of one that is damaged; the default is for what was written by a run.
 
     Raises:
         UserError: the file is unreadable, damaged, or larger than any configuration.
@@ -28,7 +32,7 @@ def read_yaml(path: Path) -> Any:
         require_small(values)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = in_one_line(error)[:200]
-        raise UserError(f"{path} is damaged ({reason}); delete it or its folder") from error
+        raise UserError(f"{path} is damaged ({reason}); {mend}") from error
     return values
 
 

@@ -4,14 +4,17 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bacl.data.annotations.choice_writer import START
 from bacl.data.annotations.validation import AnnotationError
+from bacl.data.formats.coco_json import INFO, Pictures, coco_json, summary
 from bacl.data.formats.labelled_folder import LabelledFolder, LabelledPicture, Objects, Problems
+from bacl.data.formats.lookups import is_below, plain_path
 from bacl.data.formats.voc import VOCFolder
 from bacl.data.formats.yolo import YOLOFolder
 from bacl.files.atomic import replacing
@@ -23,16 +26,14 @@ from bacl.options.ranges import File
 
 _LOG = logging.getLogger(__name__)
 
-INFO = "converted"
-"""Key of what such a file says of itself."""
-LAYOUT = 1
+LAYOUT = 2
 """Of what is written; another one is made anew."""
 ALL = "all.json"
 """File of a folder without splits."""
 _LONGEST_INFO = 1 << 12  # characters
 
-Read = Mapping[str, Sequence[tuple[str, Objects]]]
-"""By split, names of pictures, below the folder, and what is in them."""
+Read = Mapping[str, Pictures]
+"""By split."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class FolderConverter:
             raise OptionError(
                 f"{root}: it does not say which pictures are for validation; all are in "
                 f"{root / ALL}. To split them, a fifth for validation: "
-                f"python run.py job=prepare data=split data.root={root}"
+                f"python run.py job=prepare data=split {shlex.quote(f'data.root={root}')}"
             )
 
     def _make(
@@ -87,10 +88,11 @@ class FolderConverter:
     ) -> None:
         read = _read(Path(self.root), folder, splits)
         names = folder.names(each for pictures in read.values() for _, each in pictures)
+        _tell_shared(read)
         for split, (target, told) in targets.items():
             with replacing(target) as path, path.open("w", encoding="utf-8") as file:
-                file.writelines(_json(read[split], names, told))
-            _LOG.info("%s: %s", target, _summary(read[split], names))
+                file.writelines(coco_json(read[split], names, told))
+            _LOG.info("%s: %s", target, summary(read[split], names))
 
 
 @dataclass(frozen=True)
@@ -114,14 +116,15 @@ class VOCConverter(FolderConverter):
 
 
 def _digest(root: Path, splits: Mapping[str, Sequence[LabelledPicture]]) -> str:
-    """Of all that is read: contents of labels, names and sizes of pictures, data.yaml."""
+    """Of all that is read: labels and whose they are, names and sizes of pictures, data.yaml."""
     pictures = [(split, each) for split, several in splits.items() for each in several]
     labels = [each.labels for _, each in pictures if each.labels is not None]
     files = [*sorted(root.glob("*.y*ml")), *labels]
     whole = hashlib.blake2b(digest_size=16)
     whole.update(known_digest(files, f"labels of {root.resolve()}", Memory.of_user()).encode())
     for split, each in pictures:
-        whole.update(os.fsencode(f"{split} {each.picture} {each.picture.stat().st_size}\n"))
+        of = f"{split} {each.picture} {each.picture.stat().st_size} {each.labels}"
+        whole.update(os.fsencode(f"{of}\n"))
     return f"{whole.hexdigest()} v{LAYOUT}"
 
 
@@ -162,55 +165,17 @@ def _read(
 
 
 def _name(root: Path, picture: Path) -> str:
-    absolute = Path(os.path.abspath(picture))  # noqa: PTH100  # links stay what they are
-    try:
-        return absolute.relative_to(Path(os.path.abspath(root))).as_posix()  # noqa: PTH100
-    except ValueError:
+    if not is_below(picture, root):
         problem = f"the picture {written(str(picture))} lies outside: data.root=… is to be around"
-        raise AnnotationError(root, "", problem) from None
+        raise AnnotationError(root, "", problem)
+    return Path(os.path.relpath(plain_path(picture), root)).as_posix()
 
 
-def _json(
-    pictures: Sequence[tuple[str, Objects]], names: Sequence[str], told: Mapping[str, Any]
-) -> Iterator[str]:
-    ids = {name: number for number, name in enumerate(names, 1)}
-    yield START + json.dumps({INFO: told})
-    images = (
-        {"id": n, "file_name": name, "width": each.width, "height": each.height}
-        for n, (name, each) in enumerate(pictures, 1)
-    )
-    yield from _section("images", images)
-    yield from _section("annotations", _annotations(pictures, ids))
-    yield from _section("categories", ({"id": ids[name], "name": name} for name in names))
-    yield "}\n"
-
-
-def _annotations(
-    pictures: Sequence[tuple[str, Objects]], ids: Mapping[str, int]
-) -> Iterator[dict[str, Any]]:
-    number = 0
-    for image, (_, each) in enumerate(pictures, 1):
-        for record in each.records:
-            number += 1
-            rest = {key: value for key, value in record.items() if key != "name"}
-            yield {"id": number, "image_id": image, "category_id": ids[record["name"]], **rest}
-
-
-def _section(name: str, records: Iterator[dict[str, Any]]) -> Iterator[str]:
-    yield f',\n"{name}":['
-    for number, record in enumerate(records):
-        yield (",\n" if number else "\n") + json.dumps(record, separators=(",", ":"))
-    yield "]"
-
-
-def _summary(pictures: Sequence[tuple[str, Objects]], names: Sequence[str]) -> str:
-    records = [record for _, each in pictures for record in each.records]
-    counts = {
-        "pictures": len(pictures),
-        "of them without objects": sum(not each.records for _, each in pictures),
-        "objects": len(records),
-        "of them with polygons": sum("segmentation" in record for record in records),
-        "of them difficult, which are ignored": sum("ignore" in record for record in records),
-        "categories": len(names),
-    }
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+def _tell_shared(read: Read) -> None:
+    """Warn of pictures of more than one split."""
+    named = [{name for name, _ in pictures} for pictures in read.values()]
+    if shared := sorted(set.intersection(*named)) if len(named) > 1 else []:
+        _LOG.warning(
+            "%s and %d more pictures are for training and for validation: AP is then of what was "
+            "learnt; take them out of one of the two", written(shared[0]), len(shared) - 1,
+        )  # fmt: skip

@@ -19,5 +19,14 @@ def upright_size(path: Path) -> tuple[int, int]:
     Raises:
         PictureError: the file is missing or no picture.
     """
+    return both_sizes(path)[1]
+
+
+def both_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Width and height as stored, and as a viewer shows it, in pixels.
+
+    Raises:
+        PictureError: the file is missing or no picture.
+    """
     with opened(path) as picture:
-        return sizes(picture, exif_orientation(picture))[1]
+        return sizes(picture, exif_orientation(picture))

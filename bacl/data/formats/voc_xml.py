@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,6 +14,8 @@ from bacl.messages.shown import written
 
 LARGEST = 10_000_000
 """Bytes of a file; a picture of a thousand objects has 400,000."""
+LONGEST_NUMBER = 10
+"""Digits of a side."""
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SLACK = 1.0
 """Pixels that a box may lie beyond its picture: some tools count from 0."""
@@ -25,7 +27,9 @@ class Described:
 
     path: Path
     filename: str | None
-    """Of the picture."""
+    """Of the picture, without folders."""
+    size: tuple[int, int] | None
+    """Width and height of the picture that was annotated, in pixels; None where it is not said."""
     found: Sequence[Mapping[str, Any]]
     """For each object its `name`, `corners` in pixels, and whether it is `difficult`."""
 
@@ -52,7 +56,7 @@ class Described:
                     f"{value:g}, but the picture has {width} x {height} pixels",
                 )
         x, y = max(left - 1, 0.0), max(top - 1, 0.0)  # counted from 1, and the last one inside
-        w, h = min(right, width) - x, min(bottom, height) - y
+        w, h = max(min(right, width) - x, 0.0), max(min(bottom, height) - y, 0.0)
         record = {"name": each["name"], "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0}
         return record | ({"ignore": 1} if each["difficult"] else {})
 
@@ -65,7 +69,27 @@ def read_xml(path: Path) -> Described:
     """
     root = _parsed(path)
     found = [_object(path, number, each) for number, each in enumerate(root.iter("object"), 1)]
-    return Described(path, _text(root, "filename"), found)
+    named = PureWindowsPath(_text(root, "filename") or "").name  # of any system
+    return Described(path, named or None, _size(root), found)
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int] | None:
+    said = [_text(root, f"size/{side}") or "" for side in ("width", "height")]
+    if not all(text.isdecimal() and 0 < len(text) < LONGEST_NUMBER for text in said):
+        return None
+    width, height = map(int, said)
+    return (width, height) if width and height else None
+
+
+class _DoctypeError(Exception):
+    """A file has a document type."""
+
+
+class _PlainXML(ElementTree.TreeBuilder):
+    """Takes no document type, in any encoding: its entities expand without end, or name files."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise _DoctypeError
 
 
 def _parsed(path: Path) -> ElementTree.Element:
@@ -73,10 +97,11 @@ def _parsed(path: Path) -> ElementTree.Element:
         content = path.read_bytes()
         if len(content) > LARGEST:
             raise AnnotationError(path, "", f"has over {LARGEST:,} bytes")
-        if b"<!ENTITY" in content:  # they expand without end, or name other files
-            raise AnnotationError(path, "", "declares entities, expected plain XML")
-        return ElementTree.fromstring(content)
-    except (OSError, ElementTree.ParseError, ValueError) as error:
+        return ElementTree.fromstring(content, ElementTree.XMLParser(target=_PlainXML()))
+    except _DoctypeError as error:
+        problem = "has a DOCTYPE, which may declare entities; expected plain XML"
+        raise AnnotationError(path, "", problem) from error
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         if isinstance(error, AnnotationError):
             raise
         problem = f"is no XML ({in_one_line(error)}); mend it, or take it and its picture out"
@@ -93,7 +118,7 @@ def _object(path: Path, number: int, node: ElementTree.Element) -> dict[str, Any
         if corners[low] > corners[high]:
             problem = f"{corners[high]:g}, expected at least {low}={corners[low]:g}"
             raise AnnotationError(path, f"{at}, bndbox.{high}", problem)
-    difficult = _text(node, "difficult") not in (None, "", "0")
+    difficult = (_text(node, "difficult") or "0").lower() not in ("0", "false", "no")
     return {"name": name, "corners": [corners[key] for key in CORNERS], "difficult": difficult}
 
 

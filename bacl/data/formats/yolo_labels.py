@@ -13,6 +13,8 @@ from bacl.messages.shown import written
 
 BOX = 5
 """Numbers of a box with its class; a polygon has 7 or more, an odd number."""
+LONGEST = 9
+"""Digits of a class."""
 SLACK = 1e-3
 """Of a side: what rounding may put beyond it."""
 FIELDS = ("x", "y", "width", "height")
@@ -50,7 +52,7 @@ class _Line:
 
     def label(self, names: Sequence[str]) -> str:
         word = self.words[0]
-        if not word.isdecimal() or int(word) >= len(names):
+        if not word.isdecimal() or len(word) > LONGEST or int(word) >= len(names):
             known = f"a class from 0 to {len(names) - 1} ({len(names)} names in data.yaml)"
             raise self.error(f"{written(word)}, expected {known}", "class")
         return names[int(word)]

@@ -172,7 +172,7 @@ def test_without_a_validation_split_all_is_one_file_to_be_split(yolo):
 def test_pictures_outside_of_the_folder_are_refused(yolo):
     picture(yolo.parent / "elsewhere/d.jpg")
     text(yolo / "data.yaml", "train: ../elsewhere", "val: images/val", "names: [x]")
-    with pytest.raises(AnnotationError, match=r"elsewhere/d\.jpg' lies outside"):
+    with pytest.raises(AnnotationError, match=r"elsewhere' lies outside"):
         convert(YOLOConverter, yolo)
 
 
@@ -227,7 +227,7 @@ def test_xml_files_beside_pictures_in_folders_of_splits(tmp_path):
     ("content", "message"),
     [
         ("<annotation>", r"a\.xml: is no XML"),
-        ("<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>", "declares entities"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>", "has a DOCTYPE"),
         (f"<a>{box('', (1, 1, 2, 2))}</a>", r"object 1, name: is missing"),
         (f"<a>{box('cat', (1, 1, 'x', 2))}</a>", r"object 1, bndbox\.xmax: 'x', expected pixels"),
         (f"<a>{box('cat', (9, 1, 2, 2))}</a>", r"object 1, bndbox\.xmax: 2, expected at least"),
@@ -245,5 +245,5 @@ def test_missing_pictures_and_files_of_voc_are_named(voc):
     with pytest.raises(AnnotationError, match=r"a\.xml: filename: no picture 'a\.jpg' in .*JPEGIm"):
         convert(VOCConverter, voc)
     text(voc / "ImageSets/Main/train.txt", "b", "nothing")
-    with pytest.raises(AnnotationError, match=re.escape("train.txt: line 2: there is no ")):
+    with pytest.raises(AnnotationError, match=re.escape("train.txt: 'nothing': there is no ")):
         convert(VOCConverter, voc)
