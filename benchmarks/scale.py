@@ -63,7 +63,7 @@ def measured(point: Point, folder: str) -> Point:
         port = free.getsockname()[1]
     text = json.dumps({**point, "folder": folder, "port": port})
     words = [sys.executable, __file__, "--point", text]
-    told = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+    told = subprocess.run(words, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
     return point | json.loads(told.splitlines()[-1])
 
 

@@ -53,7 +53,7 @@ def open_tables(annotations: Path) -> None:
     """Cold and warm, each in a process of its own."""
     for label in ("cold", "warm"):
         words = [sys.executable, str(HERE.parent / "table.py"), "--open", str(annotations)]
-        told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        told = subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout
         print(f"annotation table, {label}: {told.splitlines()[-2].strip()}")
 
 
