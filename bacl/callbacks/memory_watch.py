@@ -26,7 +26,7 @@ from bacl.speed.device_memory import GIB, DeviceMemory, memory_of
 _LOG = logging.getLogger(__name__)
 
 WARM_UP, MEASURED = 1, 2
-"""Steps: the first makes gradients and the optimiser's state."""
+"""Steps of the optimiser, the first of which makes its state, and batches after them."""
 REFUSED, WARNED = 1.1, 0.95
 """Of the memory there is."""
 
@@ -99,7 +99,8 @@ class MemoryWatch(Callback):
     ) -> None:
         self._processes = processes
         self._memory: DeviceMemory | None = None
-        self._steps = 0
+        self._first = 0
+        self._batches: int | None = None
         self._base = 0
         self._shape: Shape = (0, 0, 0)
         self.found: StepMemory | None = None
@@ -108,13 +109,15 @@ class MemoryWatch(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look for the device."""
         self._memory = memory_of(pl_module.device)
+        self._first = trainer.global_step
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Begin to measure after the steps to warm up."""
-        if self._memory is not None and self._steps == WARM_UP:
-            self._base = self._memory.start()
+        """Begin to measure after the steps to warm up, of several batches each, perhaps."""
+        done = trainer.global_step - self._first
+        if self._memory is not None and self._batches is None and done >= WARM_UP:
+            self._base, self._batches = self._memory.start(), 0
 
     def on_train_batch_end(
         self,
@@ -124,19 +127,20 @@ class MemoryWatch(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Note the shape, and tell what was found after the last step to measure.
+        """Note the shape, and tell what was found after the last batch to measure.
 
         Raises:
             TooLargeError: on every process, where the largest batch will not fit on one.
         """
         images = batch.images
-        if self._memory is None or not isinstance(images, Tensor) or images.ndim != 4:
+        if self._memory is None or self._batches is None or self._batches == MEASURED:
+            return
+        if not isinstance(images, Tensor) or images.ndim != 4:
             return  # a detector that is given other things than pictures
-        self._steps += 1
-        if WARM_UP < self._steps <= WARM_UP + MEASURED:
-            shape = images.shape[0], images.shape[2], images.shape[3]
-            self._shape = max(self._shape, shape, key=lambda sides: sides[0] * sides[1] * sides[2])
-        if self._steps == WARM_UP + MEASURED:
+        self._batches += 1
+        shape = images.shape[0], images.shape[2], images.shape[3]
+        self._shape = max(self._shape, shape, key=lambda sides: sides[0] * sides[1] * sides[2])
+        if self._batches == MEASURED:
             self._tell(trainer, self._memory)
 
     def _tell(self, trainer: Trainer, memory: DeviceMemory) -> None:

@@ -41,9 +41,12 @@ class Canvases:
     def with_room(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) on a canvas, and H and W as a tensor (2,) int64.
 
-        The images alone where there is no canvas that they fit on.
+        The images alone where there is no canvas that they fit on, or where a side is no multiple
+        of 32: zeros beyond an odd side of a level would have to be made anew (`zeros_beyond`).
         """
         height, width = images.shape[2:]
+        if height % STRIDE or width % STRIDE:
+            return (images,)
         for canvas in self.sides:
             if height <= canvas[0] and width <= canvas[1]:
                 larger = images.new_zeros(*images.shape[:2], *canvas)

@@ -84,7 +84,7 @@ class Programs(ABC):
     def __call__(self, detector: "RegionDetector", images: Tensor, eager: Eager) -> Maps:
         """Levels of images (B, 3, H, W), as `eager` computes them but for rounding."""
         live = learns(detector)
-        if self._failed or _recorded(images) or not self.serves(images, live):
+        if self._failed or _followed(images) or not self.serves(images, live):
             return eager(detector, images)
         state = (live, *_precision(images), *state_of(detector, live))
         if state != self._kept.state:
@@ -181,9 +181,10 @@ def _rebuilt(kind: type[Programs], options: dict[str, Any]) -> Programs:
     return kind(**options)
 
 
-def _recorded(images: Tensor) -> bool:
-    """Whether nothing is to be computed, but what is done is followed by another."""
-    return images.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing()
+def _followed(images: Tensor) -> bool:
+    """Whether what is done is followed by another, to record it, or back to the images."""
+    recorded = images.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return recorded or (images.requires_grad and torch.is_grad_enabled())
 
 
 def _precision(images: Tensor) -> tuple[object, ...]:

@@ -110,6 +110,7 @@ class _Layout:
             kinds = _KINDS.get(name, (type(value),))
             if (
                 name in places
+                or "," in name  # with digits beside it, in another record, it is a number more
                 or type(value) not in kinds
                 or not NUMBERS.issuperset(map(type, numbers))
             ):

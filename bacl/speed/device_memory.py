@@ -1,6 +1,7 @@
 """What a process takes of its device's memory, and how much there is; nothing waits for a GPU."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +9,8 @@ import torch
 
 GIB = 2**30
 _STATUS, _MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
+_CLEAR, _PEAK = Path("/proc/self/clear_refs"), "5"
+"""Where a process may write that its peak is to begin anew (`man 5 proc_pid_clear_refs`)."""
 _GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -50,18 +53,26 @@ class CudaMemory:
 class ProcessMemory:
     """What the process itself takes of the machine's memory, without processes that load data.
 
-    The peak is that since the process began.
+    Where the system lets no peak begin anew, and an earlier one was higher, it is what is taken at
+    the end: too little rather than what an earlier stage, or the start, took.
     """
 
     name = "the CPU"
 
+    def __init__(self) -> None:
+        self._before = 0
+
     def start(self) -> int:
-        """What is taken now."""
+        """Begin to look for the peak; what is taken now."""
+        with suppress(OSError):
+            _CLEAR.write_text(_PEAK, encoding="ascii")
+        self._before = _kilobytes(_STATUS, "VmHWM")
         return _kilobytes(_STATUS, "VmRSS") * 1024
 
     def peak(self) -> int:
-        """The most that was taken."""
-        return _kilobytes(_STATUS, "VmHWM") * 1024
+        """The most that was taken since."""
+        most = _kilobytes(_STATUS, "VmHWM")
+        return 1024 * (most if most > self._before else _kilobytes(_STATUS, "VmRSS"))
 
     def limit(self) -> int:
         """Of the machine or, if that is less, of the container."""

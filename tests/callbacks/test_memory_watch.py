@@ -11,6 +11,7 @@ from bacl.callbacks.memory_watch import MEASURED, WARM_UP, MemoryWatch, StepMemo
 from bacl.callbacks.smaller_batch import TooLargeError
 from bacl.jobs import fit as fit_job
 from bacl.runs.timed_steps import time_steps
+from bacl.speed import device_memory
 from bacl.speed.device_memory import GIB, CudaMemory, ProcessMemory, memory_of
 
 
@@ -114,7 +115,44 @@ def test_memory_is_measured_once_after_the_warm_up(fit, device, caplog):
     ]
 
 
-@pytest.mark.skipif(memory_of(torch.device("cpu")) is None, reason="the system does not tell")
+def test_it_is_measured_with_what_the_optimiser_keeps(fit, device):
+    """Which is there after a step of it, of several batches."""
+    made, at = device(limit=40, peak=9), []
+
+    class Count(MemoryWatch):
+        batches_seen = 0
+
+        def on_train_batch_end(self, *given):
+            super().on_train_batch_end(*given)
+            self.batches_seen += 1
+
+    watch = Count()
+    made.start = lambda: at.append(watch.batches_seen) or GIB
+    fit(watch, batches=8, epochs=1, accumulate_grad_batches=4)
+    assert at == [4]
+    assert watch.found is not None
+
+
+TOLD = memory_of(torch.device("cpu")) is not None
+
+
+@pytest.mark.skipif(not TOLD, reason="the system does not tell")
+@pytest.mark.parametrize("anew", [True, False])
+def test_what_was_taken_before_is_no_peak_of_the_steps(monkeypatch, tmp_path, anew):
+    """As by an earlier stage of the same process: a training that fits would be refused."""
+    if not anew:
+        monkeypatch.setattr(device_memory, "_CLEAR", tmp_path)  # cannot be written to
+    memory = ProcessMemory()
+    block = torch.ones(256 << 20, dtype=torch.uint8)
+    del block
+    base = memory.start()
+    assert memory.peak() - base < 128 << 20
+    more = torch.ones(96 << 20, dtype=torch.uint8)
+    assert memory.peak() - base > 64 << 20
+    del more
+
+
+@pytest.mark.skipif(not TOLD, reason="the system does not tell")
 def test_the_memory_of_this_process():
     memory = ProcessMemory()
     before = memory.start()

@@ -53,6 +53,16 @@ def test_features_on_a_canvas_are_those_without(replayed, detector):
     assert state == (160 // 4, 128 // 4)  # the smallest that holds them
 
 
+@pytest.mark.parametrize("sides", [(65, 96), (96, 72)])
+def test_images_of_other_sides_than_multiples_of_32_lie_on_no_canvas(replayed, build, sides):
+    """Of an odd side the last position of a level looks beyond."""
+    detector = build("small", NARROW).eval().requires_grad_(False)
+    pixels = torch.randn(1, 3, *sides, generator=torch.Generator().manual_seed(0))
+    alone = detector.pyramid(pixels)
+    detector.extract = replayed(1, CANVASES)
+    assert all(torch.equal(*pair) for pair in zip(alone, detector.pyramid(pixels), strict=True))
+
+
 def test_one_program_serves_images_of_several_sizes(replayed, build):
     detector = build("small", NARROW).eval().requires_grad_(False)
     detector.extract = replayed(1, CANVASES)

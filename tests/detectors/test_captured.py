@@ -118,6 +118,16 @@ def test_what_needs_a_gradient_is_not_captured(replayed, build):
     assert detector.fpn.output[0].weight.grad is not None
 
 
+def test_images_that_ask_for_a_gradient_get_it(replayed, frozen):
+    frozen.extract = replayed(1)
+    pixels = images(FIRST).requires_grad_()
+    frozen.pyramid(pixels)[0].sum().backward()
+    assert pixels.grad.abs().sum() > 0
+    with torch.no_grad():
+        frozen.pyramid(pixels)
+    assert len(frozen.extract.recorded) == 1
+
+
 def test_what_was_made_in_an_evaluation_serves_a_training(replayed, frozen):
     frozen.extract = replayed(1)
     with torch.inference_mode():

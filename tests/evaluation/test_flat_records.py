@@ -173,6 +173,15 @@ def test_what_is_written_otherwise_is_not_read_so(number, old, new, parser):
         list(read_pieces(lambda _: next(pieces)))
 
 
+@pytest.mark.parametrize("key", ["1,", ",", "2,5"])
+def test_numbers_in_a_key_are_none_of_the_record(parser, key):
+    """Of eight records with nine numbers each nine with eight could be made."""
+    content = json.dumps([RECORD | {key: 3}] * 8).encode()
+    pieces = iter([content, b""])
+    with pytest.raises(OtherLayoutError):
+        list(read_pieces(lambda _: next(pieces)))
+
+
 @pytest.mark.parametrize("separator", [", [", "], ", ", 5, ", ", null, ", ",, ", " ", "", ", ]"])
 def test_what_stands_between_records_is_a_comma(separator):
     content = f"[{separator.join([json.dumps(RECORD)] * 3)}]".encode()
