@@ -74,7 +74,7 @@ def build_trainer(
         default_root_dir=str(folder),
         logger=loggers,
         callbacks=[
-            *callbacks(folder, config.checkpoint_every_minutes),
+            *callbacks(folder, config.checkpoint_every_minutes, config.check_memory),
             *feature_caching(config),
             *([ProgressBar(itinerary=itinerary)] if config.trainer.enable_progress_bar else []),
         ],
@@ -171,12 +171,14 @@ def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
     return [logger if isinstance(logger, CSVLogger) else SparedLogger(logger) for logger in made]
 
 
-def callbacks(folder: Path, checkpoint_every_minutes: float) -> list[Callback]:
+def callbacks(
+    folder: Path, checkpoint_every_minutes: float, check_memory: bool = True
+) -> list[Callback]:
     """What watches a stage."""
     agreement = Agreement(checkpoint_every_minutes)
     last = LastCheckpoint(folder, agreement)
     watch = FiniteLoss(agreement)
-    measuring = [ClassifierRecorder(), StepTimer(), MemoryWatch()]
+    measuring = [ClassifierRecorder(), StepTimer(), MemoryWatch(check_memory)]
     return [last, watch, *measuring, Termination(agreement)]
 
 

@@ -90,13 +90,12 @@ class MemoryWatch(Callback):
     """Measures the memory of the first steps, once in a training.
 
     Args:
+        refuses: end a training that will not fit; else it is warned of, and goes on.
         processes: that will share a batch, if they are others than the trainer's.
     """
 
-    def __init__(
-        self,
-        processes: int | None = None,
-    ) -> None:
+    def __init__(self, refuses: bool = True, processes: int | None = None) -> None:
+        self._refuses = refuses
         self._processes = processes
         self._memory: DeviceMemory | None = None
         self._first = 0
@@ -130,7 +129,8 @@ class MemoryWatch(Callback):
         """Note the shape, and tell what was found after the last batch to measure.
 
         Raises:
-            TooLargeError: on every process, where the largest batch will not fit on one.
+            TooLargeError: on every process, where the largest batch will not fit on one and that
+                is refused.
         """
         images = batch.images
         if self._memory is None or self._batches is None or self._batches == MEASURED:
@@ -149,14 +149,16 @@ class MemoryWatch(Callback):
         )
         self.found = worst = max(gather_objects(own), key=lambda each: each.share)
         told = worst.told(memory.name)
-        if worst.share > REFUSED:
-            fitting = mends(trainer, worst.fitting, self._processes)
-            raise TooLargeError(f"a step will not fit into memory: {told}. Take {fitting}")
-        if worst.share > WARNED:
-            fitting = mends(trainer, worst.fitting, self._processes)
-            _warn(f"memory: {told}; it may not fit. What takes less: {fitting}")
-        else:
+        if worst.share <= WARNED:
             _inform(f"memory: {told}")
+            return
+        fitting = mends(trainer, worst.fitting, self._processes)
+        if worst.share > REFUSED and self._refuses:
+            raise TooLargeError(
+                f"a step will not fit into memory: {told}. Take {fitting}; or go on all the same "
+                "with check_memory=false"
+            )
+        _warn(f"memory: {told}; it may not fit. What takes less: {fitting}")
 
     def _largest(self, trainer: Trainer) -> Shape | None:
         data = trainer.datamodule  # type: ignore[attr-defined]

@@ -238,6 +238,7 @@ class Configuration(Model):
     ]
     output: Annotated[Free[Text | None], ReadBy(("import",))]
     checkpoint_every_minutes: Trains[Free[Annotated[float, Interval(ge=0, le=525_600)]]]  # a year
+    check_memory: Annotated[Free[bool], ReadBy(("fit", "data", "doctor"))]
     validation: Trains[Validation]
     report: OfJob[Free[OfModel[Report]]]
     cache: InCommon[Free[Annotated[Any, Part("lightning.pytorch.callbacks.Callback")] | None]]

@@ -96,6 +96,13 @@ def test_a_run_that_may_not_fit_is_warned_of(tiny, tmp_path, device, caplog):
     assert "datamodule.batch_size=2" in line
 
 
+def test_what_will_not_fit_goes_on_where_that_is_asked_for(tiny, tmp_path, device, caplog):
+    device(limit=5, peak=9)
+    with caplog.at_level(logging.WARNING):
+        fit_job.run(tiny("check_memory=false"), tmp_path)
+    assert any("may not fit" in record.getMessage() for record in caplog.records)
+
+
 def test_a_training_without_such_memory_says_nothing(fit, monkeypatch, caplog):
     monkeypatch.setattr(memory_watch, "memory_of", lambda device: None)
     watch = MemoryWatch()
