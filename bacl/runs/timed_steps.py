@@ -47,7 +47,8 @@ def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
     seed_everything(config.seed, verbose=False)
     stage, data = build_stage(config, name, False), build_data(config, config.stages[name])
     clock = StepClock(WARM_UP, steps)
-    trainer = measuring_trainer(config, stage.schedule, [clock, MemoryWatch(config.check_memory, processes)])
+    watch = MemoryWatch(config.check_memory, processes)
+    trainer = measuring_trainer(config, stage.schedule, [clock, watch])
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
