@@ -85,6 +85,8 @@ def run(config: DictConfig, folder: Path) -> None:
                     outputs.write(batch)
         with watch.part(PARTS[2]):
             outputs.finish()
+        if kept is not None and not traits:
+            kept.remove()  # the next command looks again
         _tell_unreadable(written.results.unreadable, len(traits))
     if kept is not None:
         kept.remove()
@@ -239,6 +241,9 @@ def _check(config: DictConfig) -> None:
             "predict.images is not set: name a folder, a file, a pattern, a video, the number of a "
             "camera or an address, predict.images=photos"
         )
+    overlap = [text for text in command_overrides() if text.startswith("predict.overlap=")]
+    if overlap and options.tile is None:
+        raise OptionError(f"{overlap[0]}: of tiles; set their side too, predict.tile=640")
     if config.trainer.devices not in (1, "1", "auto"):
         raise OptionError(f"trainer.devices={config.trainer.devices}: job=predict uses one device")
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from bacl.files.atomic import replacing
 
 FOLDER, KEY = ".kept", "of.txt"
 _COLUMNS = ("boxes", "scores", "labels")
-_DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError)
+_DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile)
 """What a file that is not one of these is refused with, one cut off among them."""
 
 
@@ -36,7 +37,7 @@ class KeptBatch:
 
 
 class KeptBatches:
-    """A file for each batch, and another that says what they are of.
+    """A file for each batch, and another that says what they are of, as each file does itself.
 
     Only a prediction of the same pictures with the same model goes on with them; others begin anew.
     Nothing in the files is executed.
@@ -56,7 +57,7 @@ class KeptBatches:
             return
         for number in range(len(list(self._folder.glob("*.npz")))):
             try:
-                yield _read(self._file(number))
+                yield _read(self._file(number), self._key)
             except _DAMAGED:
                 return
 
@@ -72,7 +73,7 @@ class KeptBatches:
             with replacing(self._folder / KEY) as path:
                 path.write_text(self._key, encoding="utf-8")
         with replacing(self._file(number)) as path, path.open("wb") as file:
-            arrays: Any = _arrays(collated, targets, detections)
+            arrays: Any = _arrays(self._key, collated, targets, detections)
             np.savez(file, **arrays)
 
     def remove(self) -> None:
@@ -101,7 +102,8 @@ def prediction_key(found: FoundImages, model: str, options: Mapping[str, Any]) -
     for name in found.names:
         try:
             status = (found.folder / name).stat()
-            state = f"{status.st_size} {status.st_mtime_ns}"
+            # The last one changes with permissions, too, for want of which it was not read.
+            state = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         except OSError:  # it is told when it is read
             state = "missing"
         whole.update(os.fsencode(f"{name}\0{state}\0"))
@@ -109,9 +111,13 @@ def prediction_key(found: FoundImages, model: str, options: Mapping[str, Any]) -
 
 
 def _arrays(
-    collated: Collated, targets: Sequence[Target], detections: Mapping[str, Sequence[Detections]]
+    key: str,
+    collated: Collated,
+    targets: Sequence[Target],
+    detections: Mapping[str, Sequence[Detections]],
 ) -> dict[str, np.ndarray]:
     said = {
+        "key": key,
         "ids": [target.image_id for target in targets],
         "sizes": [target.original_size for target in targets],
         "traits": [int(each) for each in collated.traits],
@@ -133,9 +139,11 @@ def _texts(found: Detections) -> list[Any] | None:
     return [{**mask, "counts": mask["counts"].decode("ascii")} for mask in found.masks]
 
 
-def _read(path: Path) -> KeptBatch:
+def _read(path: Path, key: str) -> KeptBatch:
     with np.load(path, allow_pickle=False) as arrays:
         said = json.loads(arrays["said"].tobytes())
+        if said["key"] != key:  # another command has the same folder
+            raise ValueError(f"{path}: of another prediction")
         detections = {
             head: [
                 _detections(arrays, f"{place}/{number}", said["masks"][head][number])

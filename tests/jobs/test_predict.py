@@ -261,7 +261,8 @@ def test_a_failure_leaves_no_results(command, pictures, tmp_path, monkeypatch):
     options = ["datamodule.num_workers=0", "datamodule.val_batch_size=2", "predict.pictures=0"]
     with pytest.raises(OSError, match="disk full"):
         predict.run(command(pictures, *options), tmp_path)
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not [path for path in left if ".kept" not in path.parts]  # what is gone on from
 
 
 def test_a_picture_that_cannot_be_drawn_is_told_and_the_results_are_there(
@@ -441,3 +442,17 @@ def test_no_two_pictures_are_drawn_to_one_file():
     assert len(set(drawn.values())) == len(names)
     assert drawn["x.png"] == "x.png.jpg.jpg.jpg"
     assert (drawn["x.jpg"], drawn["y.tif"]) == ("x.jpg", "y.tif.jpg")
+
+
+def test_an_overlap_of_no_tiles_is_refused(command, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "command_overrides", lambda: ["predict.overlap=0.5"])
+    with pytest.raises(OptionError, match=r"predict\.overlap=0\.5: of tiles; set their side too"):
+        predict.run(command(pictures, "predict.overlap=0.5"), tmp_path)
+
+
+def test_what_could_not_be_read_is_looked_at_again(command, pictures, tmp_path):
+    for path in pictures.iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(predict.UnreadableError):
+        predict.run(command(pictures), tmp_path)
+    assert not (tmp_path / "out/.kept").exists()

@@ -1,0 +1,64 @@
+"""What an interrupted prediction left is taken only where it is whole, and of the same command."""
+
+import pytest
+import torch
+
+from bacl.data.batch import Detections, Target
+from bacl.data.images.image_folder import Collated, FoundImages, Unreadable
+from bacl.data.images.traits import Trait
+from bacl.prediction.kept_batches import KeptBatches, prediction_key
+
+NOTHING = torch.zeros(0, dtype=torch.int64)
+
+
+def keep(kept: KeptBatches, number: int) -> None:
+    target = Target(number + 1, torch.zeros(0, 4), NOTHING, *[(4, 6)] * 3, NOTHING, NOTHING)
+    found = Detections(torch.full((1, 4), float(number)), torch.ones(1), torch.zeros(1).long())
+    collated = Collated(None, [Trait(0)], [Unreadable("b.jpg", "is broken")])
+    kept.keep(number, collated, [target], {"bacl": [found]})
+
+
+def boxes(kept: KeptBatches) -> list[float]:
+    return [each.detections["bacl"][0].boxes[0, 0].item() for each in kept.known()]
+
+
+def test_batches_come_back_in_order(tmp_path):
+    kept = KeptBatches(tmp_path, "key")
+    for number in range(3):
+        keep(kept, number)
+    assert boxes(kept) == [0, 1, 2]
+    (first, *_) = kept.known()
+    assert first.collated.unreadable == [Unreadable("b.jpg", "is broken")]
+    assert first.targets[0].original_size == (4, 6)
+    kept.remove()
+    assert boxes(kept) == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
+def test_a_file_that_ends_early_ends_what_is_known(tmp_path, share):
+    kept = KeptBatches(tmp_path, "key")
+    for number in range(3):
+        keep(kept, number)
+    file = sorted((tmp_path / ".kept").glob("*.npz"))[1]
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    assert boxes(kept) == [0]
+
+
+def test_a_batch_that_another_command_wrote_meanwhile_is_not_taken(tmp_path):
+    own, other = KeptBatches(tmp_path, "own"), KeptBatches(tmp_path, "other")
+    keep(own, 0)
+    keep(other, 1)  # it began before, in the same folder
+    assert boxes(own) == [0]
+    assert boxes(other) == []
+
+
+def test_a_prediction_is_another_where_pictures_or_their_permissions_changed(tmp_path):
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(b"1")
+    found = FoundImages(tmp_path, ["a.jpg", "gone.jpg"], {})
+    key = prediction_key(found, "model", {"a": 1})
+    assert prediction_key(found, "model", {"a": 1}) == key
+    assert prediction_key(found, "model", {"a": 2}) != key
+    picture.chmod(0o600 if picture.stat().st_mode & 0o777 != 0o600 else 0o644)
+    assert prediction_key(found, "model", {"a": 1}) != key
