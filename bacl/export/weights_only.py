@@ -11,6 +11,7 @@ from torch import nn
 from bacl.assembly.rebuilt import Restored, restore_alone
 from bacl.checkpoints.handover import THRESHOLDS, TRAINING
 from bacl.checkpoints.mmdet import load_published, published_state
+from bacl.checkpoints.mmdet_conventions import require_mmdet_conventions
 from bacl.checkpoints.mmdet_file import read_published, write_published
 from bacl.checkpoints.safetensors_file import write_safetensors
 from bacl.export.detection_agreement import Agreement
@@ -18,6 +19,8 @@ from bacl.export.order import Order
 from bacl.export.tried import Finds
 from bacl.options.composed import plain
 from bacl.options.marked import paths_of_model
+
+OTHER_FORMATS = "take another export.format, such as onnx for other programs"
 
 
 def write_weights(order: Order, output: Path) -> Agreement:
@@ -31,8 +34,13 @@ def write_weights(order: Order, output: Path) -> Agreement:
 
 
 def write_mmdet(order: Order, output: Path) -> Agreement:
-    """A file that MMDetection and the paper's release load."""
+    """A file that MMDetection and the paper's release load.
+
+    Raises:
+        CheckpointError: they have no such parts, or compute something else with these tensors.
+    """
     model = order.model
+    require_mmdet_conventions("format=mmdet", plain(model.config.detector), OTHER_FORMATS)
     state = published_state(model.stage.detector, model.stage.live_heads[order.head])
     names = tuple(model.categories.names)
 

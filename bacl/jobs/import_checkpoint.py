@@ -9,6 +9,7 @@ from bacl.assembly.data import open_categories
 from bacl.assembly.trainer import prepare_process
 from bacl.checkpoints.handover import Categories, CheckpointError, save_stage
 from bacl.checkpoints.mmdet import load_published
+from bacl.checkpoints.mmdet_conventions import require_mmdet_conventions
 from bacl.checkpoints.mmdet_file import read_published
 from bacl.messages.errors import OptionError
 from bacl.runs.folder import plain
@@ -22,7 +23,8 @@ def run(config: DictConfig, folder: Path) -> None:
 
     Raises:
         OptionError: no checkpoint is named, or the stage has several heads.
-        CheckpointError: the file does not fit, or there is a file in place of the output.
+        CheckpointError: the file does not fit, means something else in this detector, or there is a
+            file in place of the output.
     """
     prepare_process()
     if config.checkpoint is None:
@@ -32,6 +34,8 @@ def run(config: DictConfig, folder: Path) -> None:
     if output.exists():
         raise CheckpointError(f"{output} exists; delete it, or give another output=…")
     file = read_published(Path(config.checkpoint))
+    said = f"checkpoint={file.path}"
+    require_mmdet_conventions(said, plain(config)["detector"], "take detector=faster_rcnn_…")
     table = open_categories(config)
     categories = Categories.of(table)
     stage = build_stage(config, name, pretrained=False)

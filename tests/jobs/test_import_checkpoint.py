@@ -10,6 +10,7 @@ import torch
 from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.command.known_jobs import JOBS
 from bacl.data.missing_files import MissingDataError
+from bacl.files.saving import save
 from bacl.jobs import export, fit, import_checkpoint
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
@@ -103,6 +104,20 @@ def test_what_does_not_fit_leaves_no_file(published, tiny, tmp_path):
             tiny("stage=representation", f"checkpoint={published}"), tmp_path / "run"
         )
     assert not list(tmp_path.rglob("*"))
+
+
+def test_what_would_mean_other_boxes_goes_neither_way(published, finished, tiny, tmp_path):
+    own = "+detector.box_regression.coder.limits_shrinking=false"
+    with pytest.raises(CheckpointError, match=r"limits_shrinking=false .*detector=faster_rcnn"):
+        import_checkpoint.run(tiny(*ONE_HEAD, own, f"checkpoint={published}"), tmp_path)
+    source = finished / "classifier/final.ckpt"
+    content = load_stage(source)
+    content["config"]["detector"]["box_regression"]["coder"]["limits_shrinking"] = False
+    save(content, tmp_path / "other.ckpt")
+    command = (*ONE_HEAD, MMDET, f"checkpoint={tmp_path / 'other.ckpt'}", "export.head=bacl")
+    with pytest.raises(CheckpointError, match=r"limits_shrinking=false .*other export\.format"):
+        export.run(tiny(*command, f"export.output={tmp_path / 'other.pth'}"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.ckpt"]
 
 
 def test_what_is_missing_or_wrong_is_told(published, tiny, tmp_path):
