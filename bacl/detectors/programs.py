@@ -28,6 +28,7 @@ from bacl.detectors.kept_programs import KeptPrograms, Program
 from bacl.messages.errors import OptionError, in_one_line
 
 if TYPE_CHECKING:
+    from bacl.detectors.any_detector import Detector
     from bacl.detectors.region_detector import RegionDetector
 
 _log = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ class Programs(ABC):
         """
 
     def _found(self, detector: "RegionDetector", images: Tensor, live: bool) -> Maps | None:
+        if live and self.canvases.sides:
+            self.tell("no canvases while backbone or pyramid train; each shape is one of its own")
         kind: Callable[..., Extractor] = LiveExtractor if live else FrozenExtractor
         extractor = self._kept.extractor or _tried(kind, detector)
         self._kept.extractor = extractor
@@ -157,6 +160,17 @@ class Programs(ABC):
 
     def _options(self) -> dict[str, Any]:
         return {"shapes": self.shapes, "canvases": self.canvases.sides}
+
+
+def learns_no_more(detector: "Detector") -> None:
+    """Let programs be made of a copy of layers that have learned, for a model that only detects.
+
+    Args:
+        detector: with or without programs; without it stays as it is.
+    """
+    if isinstance(getattr(detector, "extract", None), Programs):
+        for layers in (detector.backbone, detector.fpn):
+            layers.requires_grad_(False)
 
 
 class _Refused(Exception):

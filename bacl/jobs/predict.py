@@ -22,6 +22,7 @@ from bacl.data.images.tiles import Tiling
 from bacl.data.images.traits import Trait, told_traits
 from bacl.data.images.video_source import names_video, without_password
 from bacl.detectors.acceptance import Acceptance
+from bacl.detectors.programs import learns_no_more
 from bacl.files.digests import Memory, known_digest
 from bacl.messages.errors import OptionError, UserError
 from bacl.messages.shown import visible
@@ -64,6 +65,7 @@ def run(config: DictConfig, folder: Path) -> None:
     output = Path(options.output or Path("predictions") / _stem(str(options.images)))
     source = _source(config, output)
     model = restore_model(config, folder, command_overrides())
+    learns_no_more(model.stage.detector)
     if options.head is not None:
         keep_head(model.stage, model.only_head(options.head, "predict.head"))
     print(_told_of(source, str(options.images)))

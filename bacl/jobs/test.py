@@ -9,6 +9,7 @@ from bacl.assembly.instantiate import instantiate
 from bacl.assembly.restored import command_overrides
 from bacl.assembly.restored_on_data import restore_on_data
 from bacl.assembly.trainer import prepare_process
+from bacl.detectors.programs import learns_no_more
 from bacl.evaluation.thresholds.objectives import Objective
 from bacl.files.kinds import CALIBRATED
 from bacl.messages.errors import OptionError
@@ -36,6 +37,7 @@ def run(config: DictConfig, folder: Path) -> float:
     prepare_process()
     overrides = command_overrides()
     restored = restore_on_data(config, folder, overrides)
+    learns_no_more(restored.stage.detector)
     last, report = Run.of(restored), plain(restored.config)["report"]
     if "report.reference" in {text.partition("=")[0] for text in overrides}:
         _check_reference(report["reference"], set(last.stage.heads))

@@ -116,3 +116,13 @@ def test_canvases_are_refused_where_layers_would_see_them(replayed, build):
     with pytest.raises(OptionError, match="MobileNetV3 with FeaturePyramid would see the canvas"):
         programs.require_canvases(build("torchvision_faster_rcnn_mobilenet_v3"))
     replayed(1).require_canvases(build("torchvision_faster_rcnn_mobilenet_v3"))
+
+
+def test_that_canvases_wait_for_layers_that_learn_is_told(replayed, build, caplog):
+    detector = build("small", NARROW).eval()
+    detector.extract = replayed(1, CANVASES)
+    with torch.no_grad():
+        for _ in range(2):
+            detector.pyramid(torch.zeros(1, 3, 64, 64))
+    assert len(caplog.messages) == 1
+    assert "no canvases while backbone or pyramid train" in caplog.text

@@ -456,3 +456,29 @@ def test_what_could_not_be_read_is_looked_at_again(command, pictures, tmp_path):
     with pytest.raises(predict.UnreadableError):
         predict.run(command(pictures), tmp_path)
     assert not (tmp_path / "out/.kept").exists()
+
+
+def test_a_program_of_weights_that_have_learned_is_of_a_copy(
+    command, pictures, finished, tmp_path, monkeypatch, caplog
+):
+    """Of a stage that trained its backbone, too: so canvases are taken, and nothing is told."""
+    path, models = finished / "representation/final.ckpt", []
+    words = ["datamodule.num_workers=0", "predict.pictures=0"]
+    compiled = ["compile=inductor", "compile.backend=eager", "compile.canvases=[[256,256]]"]
+
+    def restored(*given):
+        models.append(restore_model(*given))
+        return models[-1]
+
+    monkeypatch.setattr(predict, "restore_model", restored)
+    found = []
+    for more in ([], compiled):
+        monkeypatch.setattr(predict, "command_overrides", lambda more=more: words + more)
+        predict.run(command(pictures, *words, *more, path=path), tmp_path)
+        records = json.loads((tmp_path / "out/detections_representation.json").read_text())
+        found.append(np.array([each["score"] for each in records]))
+        shutil.rmtree(tmp_path / "out")
+    assert np.abs(found[0] - found[1]).max() < 1e-5
+    ((shape, *_),) = models[1].stage.detector.extract._kept._made
+    assert shape[2:] == (256, 256)
+    assert "compile" not in caplog.text
