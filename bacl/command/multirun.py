@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -18,11 +20,10 @@ def check_multirun(overrides: Sequence[str]) -> None:
     job. Of choices of a group all are looked at. What is Hydra's own is left to it.
 
     Raises:
-        SystemExit: names the override and the nearest that exists.
+        SystemExit: names the override and the nearest that exists, or that it has no values.
     """
     own = [text for text in overrides if key_of(text).split(".")[0].split("/")[0] != "hydra"]
-    parser = OverridesParser.create()
-    parsed = {text: parser.parse_override(text) for text in own}
+    parsed = _parsed(own)
     if unchosen := [line for each in parsed.values() for line in _unknown_choices(each)]:
         raise SystemExit("\n".join(unchosen))
     firsts = [_first(text, each) for text, each in parsed.items()]
@@ -30,6 +31,14 @@ def check_multirun(overrides: Sequence[str]) -> None:
         composed(firsts)
     except HydraException as error:
         raise SystemExit(explanation(firsts, error)) from None
+
+
+def _parsed(texts: Sequence[str]) -> dict[str, Override]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()  # what is there, for `glob(…)`
+    parsed = OverridesParser.create(loader).parse_overrides(list(texts))
+    return dict(zip(texts, parsed, strict=True))
 
 
 def _unknown_choices(override: Override) -> Iterator[str]:
@@ -44,4 +53,7 @@ def _first(text: str, override: Override) -> str:
     """An override with the first of its values."""
     if not override.is_discrete_sweep():
         return text
-    return f"{text.partition('=')[0]}={next(iter(override.sweep_string_iterator()))}"
+    first = next(iter(override.sweep_string_iterator()), None)
+    if first is None:
+        raise SystemExit(f"{text}: has no values, so there is nothing to run")
+    return f"{text.partition('=')[0]}={first}"

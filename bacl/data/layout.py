@@ -7,7 +7,6 @@ a folder called like the split, in `images`, or in the folder itself: the first 
 
 import os
 import re
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -17,7 +16,7 @@ from typing import Literal
 from bacl.data.annotations.image_names import candidate_names
 from bacl.data.annotations.table import AnnotationTable
 from bacl.messages.errors import OptionError
-from bacl.messages.shown import written
+from bacl.messages.shown import typed_option, written
 
 SplitName = Literal["train", "val"]
 WORDS = {
@@ -68,7 +67,7 @@ def annotation_file(root: str | Path, split: SplitName) -> Path:
     if meant:
         raise LayoutError(
             f"{folder}: several files may be the annotations of {split}: {_listed(meant, folder)}. "
-            f"Choose one: {_typed(f'data.{split}.annotations', meant[0])}"
+            f"Choose one: {typed_option(f'data.{split}.annotations', meant[0])}"
         )
     raise LayoutError(_no_file_of(split, folder, found))
 
@@ -180,11 +179,11 @@ def _no_file_of(split: SplitName, folder: Path, found: list[Path]) -> str:
         return (
             f"{folder}: there is one annotation file, {listed}, and a training needs another one "
             "for validation. To split it by pictures, a fifth for validation, drawn with seed 0: "
-            f"python run.py job=prepare data=split {_typed('data.root', folder)}"
+            f"python run.py job=prepare data=split {typed_option('data.root', folder)}"
         )
     return (
         f"{folder}: which file has the annotations of {split}? There are {listed}. Name it: "
-        f"{_typed(f'data.{split}.annotations', found[0])} data.{split}.images=…"
+        f"{typed_option(f'data.{split}.annotations', found[0])} data.{split}.images=…"
     )
 
 
@@ -203,14 +202,10 @@ def _refuse_other_formats(folder: Path) -> None:
         if any(folder.glob(pattern)):
             raise LayoutError(
                 f"{folder}: has {kind} and no json. To make jsons of them, once: "
-                f"python run.py job=prepare data={choice} {_typed('data.root', folder)}"
+                f"python run.py job=prepare data={choice} {typed_option('data.root', folder)}"
             )
 
 
 def _listed(paths: list[Path], root: Path) -> str:
     shown = [written(path.relative_to(root).as_posix()) for path in paths[:LISTED]]
     return ", ".join(shown) + (f" and {len(paths) - LISTED} more" if len(paths) > LISTED else "")
-
-
-def _typed(option: str, path: Path) -> str:
-    return shlex.quote(f"{option}={path}")

@@ -3,6 +3,7 @@
 import json
 import re
 import reprlib
+import shlex
 import sys
 import unicodedata
 from numbers import Number
@@ -13,6 +14,8 @@ JOINERS = "\u200c\u200d"
 """Also of them, and needed: Persian and Indic words, and many emoji, are spelt with them."""
 LONGEST = 80
 """Characters of a name in a table, and of a value in a message."""
+_UNQUOTED = re.compile(r"[A-Za-z0-9_./%@+-]+")
+"""Values that Hydra takes as texts or numbers without quotes."""
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
 
 
@@ -87,6 +90,20 @@ def as_typed(value: object) -> str:
     """
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return shown(" ".join(text.split()) or "''")
+
+
+def typed_option(option: str, value: object) -> str:
+    """An option as it is typed in a shell: in quotes for Hydra, too, where that needs them.
+
+    >>> print(typed_option("data.root", "my/data"), typed_option("data.root", "Größe"))
+    data.root=my/data 'data.root='"'"'Größe'"'"''
+    """
+    text = str(value)
+    if not _UNQUOTED.fullmatch(text):
+        escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+        escaped = re.sub(r"(\\+)\Z", r"\1\1", escaped)
+        text = f"'{escaped}'"
+    return shlex.quote(f"{option}={text}")
 
 
 class _Short(reprlib.Repr):

@@ -59,6 +59,9 @@ def test_what_goes_without_saying_is_filled_in(given, wanted):
         (["sed=3"], r"^sed: no such option; did you mean seed\?"),
         (["head.loss.alph=0.1,0.2"], r"alph: no such option; did you mean alpha\?"),
         (["head=bakl,seesaw"], r"^head=bakl: no such option; did you mean bacl\?"),
+        (["head=glob(nope*)"], r"^head=glob\(nope\*\): has no values"),
+        (["seed=range(0)"], r"^seed=range\(0\): has no values"),
+        (["head=glob(ba*)", "sed=3"], r"^sed: no such option"),
     ],
 )
 def test_a_multirun_is_refused_as_a_single_run_is(words, message):
@@ -67,7 +70,7 @@ def test_a_multirun_is_refused_as_a_single_run_is(words, message):
 
 
 def test_a_multirun_that_can_be_meant_passes():
-    words = ["head=bacl,seesaw", "seed=range(2)", "hydra.launcher.parallel=2"]
+    words = ["head=bacl,seesaw", "seed=range(2)", "hydra.launcher.parallel=2", "detector=glob(sm*)"]
     assert completed([*words, "-m"])[1:-1] == words
 
 

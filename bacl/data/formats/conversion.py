@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from bacl.data.formats.yolo import YOLOFolder
 from bacl.files.atomic import replacing
 from bacl.files.digests import Memory, known_digest
 from bacl.messages.errors import OptionError, UserError
-from bacl.messages.shown import written
+from bacl.messages.shown import typed_option, written
 from bacl.options.marks import Free
 from bacl.options.ranges import File
 
@@ -77,7 +76,7 @@ class FolderConverter:
             raise OptionError(
                 f"{root}: it does not say which pictures are for validation; all are in "
                 f"{root / ALL}. To split them, a fifth for validation: "
-                f"python run.py job=prepare data=split {shlex.quote(f'data.root={root}')}"
+                f"python run.py job=prepare data=split {typed_option('data.root', root)}"
             )
 
     def _make(

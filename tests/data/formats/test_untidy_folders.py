@@ -1,8 +1,10 @@
 """Folders that tools and people leave: other names, systems, copies; and files that mean harm."""
 
 import json
+import shlex
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from bacl.data.annotations.validation import AnnotationError
@@ -154,3 +156,15 @@ def test_boxes_at_the_borders_have_no_negative_side(voc):  # noqa: F811
 def test_categories_have_the_same_ids_in_both_splits(voc):  # noqa: F811
     made = convert(VOCConverter, voc)
     assert json.dumps(made["train"]["categories"]) == json.dumps(made["val"]["categories"])
+
+
+@pytest.mark.parametrize("name", ["mine", "my data", "Größe, alle=1", "it's", "back\\slash\\"])
+def test_the_command_that_is_told_can_be_typed(tmp_path, name):
+    root = tmp_path / name
+    picture(root / "images/a.jpg")
+    text(root / "labels/a.txt", "0 0.5 0.5 1 1")
+    text(root / "data.yaml", "train: images", "names: [x]")
+    with pytest.raises(UserError, match="data=split") as told:
+        convert(YOLOConverter, root)
+    option = shlex.split(str(told.value).partition("data=split ")[2])[0]
+    assert OverridesParser.create().parse_override(option).value() == str(root)
