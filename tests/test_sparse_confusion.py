@@ -87,6 +87,20 @@ def test_a_sample_of_few_classes_loses_nothing():
     torch.testing.assert_close(sparse.log_ratio(every), whole.log_ratio(every))
 
 
+def test_late_in_a_training_sums_still_grow():
+    """After 10^7 rows of a class, of which a step has 20: float32 has four digits left for them."""
+    sparse = SparseConfusionMatrix(3, kept=2)
+    sparse.counts[0], sparse.own[0] = 10_000_000, 5e6
+    sparse.columns[0], sparse.sums[0] = torch.tensor([1, 2]), torch.tensor([3e6, 2e6])
+    draws, whole = torch.Generator().manual_seed(0), torch.zeros(3, dtype=torch.float64)
+    for _ in range(500):
+        logits = torch.randn(20, 4, generator=draws)
+        sparse.observe(logits, torch.zeros(20, dtype=torch.int64))
+        whole += logits[:, :3].softmax(dim=1).double().sum(dim=0)
+    grown = sparse.sums[0].double() - torch.tensor([3e6, 2e6])
+    torch.testing.assert_close(grown, whole[1:], rtol=2e-3, atol=0)
+
+
 def test_all_kept_entries_are_looked_through_in_parts(monkeypatch):
     _, sparse = both(kept=6)
     labels = torch.tensor([3, 0, 3, 39])

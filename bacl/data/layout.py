@@ -133,15 +133,16 @@ def _children(folder: Path) -> Sequence[Path]:
     """
     if not folder.is_dir():
         return ()
-    changed = folder.stat().st_mtime_ns
+    status = folder.stat()
+    changed = status.st_mtime_ns, status.st_ctime_ns  # a copy of files may set the first back
     # One that has just changed may change again without its time telling.
-    read = _read if time.time_ns() - changed > AT_REST else _read.__wrapped__
+    read = _read if time.time_ns() - max(changed) > AT_REST else _read.__wrapped__
     return read(folder, changed)
 
 
 @lru_cache(maxsize=64)
-def _read(folder: Path, changed: int) -> tuple[Path, ...]:
-    """Of a folder that changed at that time."""
+def _read(folder: Path, changed: tuple[int, int]) -> tuple[Path, ...]:
+    """Of a folder that changed at these times."""
     with os.scandir(folder) as entries:
         kept = [e.path for e in entries if e.name.lower().endswith(".json") or e.is_dir()]
     return tuple(sorted(map(Path, kept)))

@@ -44,7 +44,9 @@ class SparseConfusionMatrix(PairwiseIndicator):
     columns: Tensor
     """(C, K) int16, or int32 where C > 32,768: of which class each kept sum is."""
     sums: Tensor
-    """(C, K) float32 from the largest on: summed probabilities, lowered; zero is no entry."""
+    """(C, K) float32 from the largest on: summed probabilities, lowered; zero is no entry. Rows of
+    a step are added in float64 and rounded once, so that steps count, not rows: what a step adds is
+    lost only where it is less than a 2^25th of the sum."""
     lowered: Tensor
     """(C,) float64: by how much the sums of each row have been lowered."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bacl.data import layout
 from bacl.data.layout import LayoutError, annotation_file, folder_name, image_folder, only_file
 
 
@@ -86,12 +87,24 @@ def test_a_folder_of_many_pictures_that_is_at_rest_is_read_once(tmp_path, monkey
     pictures(tmp_path, "train/a.jpg", "val/b.jpg")
     for folder in (tmp_path, tmp_path / "train", tmp_path / "val"):
         os.utime(folder, (10**9, 10**9))
+    monkeypatch.setattr(layout, "AT_REST", -1)
     read, scandir = [], os.scandir
     monkeypatch.setattr(os, "scandir", lambda folder: read.append(folder) or scandir(folder))
     for _ in range(3):
         assert annotation_file(tmp_path, "train") == tmp_path / "train.json"
     assert sorted(read) == [tmp_path, tmp_path / "train", tmp_path / "val"]
     annotations(tmp_path / "train/more.json", "a.jpg")  # by which its folder has changed
+    with pytest.raises(LayoutError, match="several files may be the annotations of train"):
+        annotation_file(tmp_path, "train")
+
+
+def test_files_that_came_with_their_folder_s_old_time_are_seen(tmp_path):
+    """As `cp -a` and `rsync -a` leave it."""
+    annotations(tmp_path / "train.json", "a.jpg")
+    os.utime(tmp_path, (10**9, 10**9))
+    assert annotation_file(tmp_path, "train") == tmp_path / "train.json"
+    annotations(tmp_path / "train_v2.json", "a.jpg")
+    os.utime(tmp_path, (10**9, 10**9))
     with pytest.raises(LayoutError, match="several files may be the annotations of train"):
         annotation_file(tmp_path, "train")
 
