@@ -23,7 +23,7 @@ def composed(*overrides: str):
         return compose("config", overrides=["data.num_classes=1230", *overrides])
 
 
-@pytest.mark.parametrize("data", ["lvis05", "lvis1"])
+@pytest.mark.parametrize("data", ["lvis05", pytest.param("lvis1", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_composes(name, data):
     config = composed(f"+experiment=method_{data}", f"method={name}")
