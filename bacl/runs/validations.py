@@ -1,5 +1,6 @@
 """What the validations within a stage's training are for (`validation`)."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -80,12 +81,12 @@ def take_best(run: Run, best: BestCheckpoint | None, config: DictConfig) -> None
     hours of training that an evaluation can be mended for.
 
     Raises:
-        CheckpointError: the file with them is damaged.
+        CheckpointError: the file with them is damaged, or is not there any more.
     """
     if best is None or config.validation.take != "best":
         return
     run.trainer.strategy.barrier("best weights written")
-    if not best.path.exists():
+    if not best.path.exists() and best.best == -math.inf:
         reasons = dict.fromkeys(run.stage.failed_variants.reasons.values())
         rank_zero_warn(
             f"validation.take=best: no validation of the {run.folder.name} stage could be "

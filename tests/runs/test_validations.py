@@ -11,7 +11,7 @@ from bacl.assembly.build import build_stage
 from bacl.assembly.data import open_data
 from bacl.assembly.instantiate import instantiate
 from bacl.assembly.restored import restore_model
-from bacl.checkpoints.handover import Categories
+from bacl.checkpoints.handover import Categories, CheckpointError
 from bacl.jobs import fit
 from bacl.loggers.csv_logger import read_rows
 from bacl.messages.errors import OptionError
@@ -88,6 +88,9 @@ def test_without_a_single_evaluated_validation_a_stage_ends_with_its_last_weight
     assert all(torch.equal(value, before[name]) for name, value in stage.state_dict().items())
     folder.mkdir()
     best = best_checkpoint(run, config)
+    best.best, best.step = 0.5, 3
+    with pytest.raises(CheckpointError, match=r"best\.ckpt"):  # there was one: it is lost
+        take_best(run, best, config)
     best._save(best.path)
     with torch.no_grad():
         next(iter(stage.detector.parameters())).add_(1)
