@@ -12,6 +12,7 @@ import torch
 from omegaconf import DictConfig
 
 from bacl.assembly.accepting import acceptance, in_words
+from bacl.assembly.one_process import require_not_launched
 from bacl.assembly.rebuilt import Restored
 from bacl.assembly.restored import command_overrides, keep_head, restore_model
 from bacl.assembly.trainer import build_fabric, prepare_process
@@ -248,6 +249,7 @@ def _check(config: DictConfig) -> None:
         raise OptionError(f"{overlap[0]}: of tiles; set their side too, predict.tile=640")
     if config.trainer.devices not in (1, "1", "auto"):
         raise OptionError(f"trainer.devices={config.trainer.devices}: job=predict uses one device")
+    require_not_launched(config)
 
 
 def _stem(images: str) -> str:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, open_dict
 from bacl.assembly.build import build_head, with_calibration
 from bacl.assembly.data import build_data, open_data
 from bacl.assembly.instantiate import instantiate
+from bacl.assembly.one_process import require_one_process
 from bacl.assembly.trainer import prepare_process
 from bacl.checkpoints.handover import Categories
 from bacl.detectors.any_detector import FIRST
@@ -48,11 +49,7 @@ def _check(config: DictConfig) -> None:
         OptionError: several processes, no head that is the other classifier as it came, or several
             beside it of which none is chosen.
     """
-    if config.trainer.devices not in (1, "1", "auto"):
-        raise OptionError(
-            f"trainer.devices={config.trainer.devices}: job=rebalance works in one process; a dump "
-            "is trained on in minutes: trainer.devices=1"
-        )
+    require_one_process(config, "a dump is trained on in minutes")
     heads = config.stages[last_stage(config)].heads
     others = [name for name in heads if name != THEIRS]
     if THEIRS not in heads:

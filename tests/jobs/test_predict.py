@@ -334,6 +334,14 @@ def test_wrong_options_are_told_before_any_work(command, pictures, tmp_path, ove
     assert not (tmp_path / "out").exists()
 
 
+def test_processes_of_torchrun_would_write_the_same_files(command, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match="job=predict works in one process, and torchrun"):
+        predict.run(command(pictures), tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 def test_earlier_results_are_not_mixed_with_new_ones(command, pictures, tmp_path):
     options = ["datamodule.num_workers=0", "predict.pictures=0"]
     predict.run(command(pictures, *options), tmp_path)

@@ -1,8 +1,11 @@
 """job=rebalance on a dump of another program: the example of docs/rebalance.md."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,19 +61,22 @@ def dumped(tmp_path_factory):
 
 
 @pytest.fixture
-def config(compose_config, dumped, tmp_path):
+def given(dumped, tmp_path):
+    """Of the command, with a copy of the dump."""
     shutil.copytree(dumped / "dump", tmp_path / "dump")
     data = dumped / "data"
+    return [
+        *TINY,
+        *(f"data.{name}.annotations={data}/{name}.json" for name in ("train", "val")),
+        *(f"data.{name}.images={data}/{name}" for name in ("train", "val")),
+        f"rebalance.dump={tmp_path}/dump",
+    ]
 
-    def composed(*overrides, without=FEWER):
-        return compose_config(
-            *TINY,
-            *without,
-            *(f"data.{name}.annotations={data}/{name}.json" for name in ("train", "val")),
-            *(f"data.{name}.images={data}/{name}" for name in ("train", "val")),
-            f"rebalance.dump={tmp_path}/dump",
-            *overrides,
-        )
+
+@pytest.fixture
+def config(compose_config, given):
+    def composed(*more, without=FEWER):
+        return compose_config(*given, *without, *more)
 
     return composed
 
@@ -116,7 +122,8 @@ def test_a_finished_training_is_not_trained_again_and_hands_back_the_same(config
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["trainer.devices=2"], "in one process"),
+        (["trainer.devices=2"], r"devices=2 .*in one process; .*trainer\.devices=1"),
+        (["trainer.num_nodes=2"], r"num_nodes=2: .*in one process; .*trainer\.num_nodes=1"),
         (["adapter=softmax_dump", "detector.coder=null"], "scored by softmax, and .* of a sigmoid"),
         (["~stages.classifier.heads.theirs", "report.reference=bacl"], "no `theirs`"),
         (["+head@stages.classifier.heads.seesaw=seesaw"], "leave the head out"),
@@ -126,6 +133,31 @@ def test_what_has_no_end_is_refused_before_it_begins(config, tmp_path, overrides
     with pytest.raises(UserError, match=told):
         rebalance.run(config(*overrides), tmp_path / "run")
     assert not (tmp_path / "run/classifier").exists()
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_are_refused_before_they_begin(given, tmp_path):
+    """Each would train by itself, and all but one be turned away from the folder."""
+    launched = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    command = [*launched, "run.py", *given, f"hydra.run.dir={tmp_path}/run"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, encoding="utf-8", check=False, timeout=300,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "job=rebalance works in one process, and torchrun has started 2" in done.stderr
+    assert {path.name for path in tmp_path.glob("run/*")} <= {".hydra", "run.log"}
+
+
+@pytest.mark.parametrize(("count", "refused"), [("2", True), ("1", False)])
+def test_one_process_of_torchrun_is_as_any(config, tmp_path, monkeypatch, count, refused):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", count)
+    told = r"torchrun has started 2: .*`python run\.py" if refused else "no `theirs`"
+    with pytest.raises(UserError, match=told):
+        rebalance.run(config("~stages.classifier.heads.theirs"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_several_heads_of_which_none_is_chosen_are_refused(config, tmp_path):
