@@ -26,7 +26,7 @@ def check_multirun(overrides: Sequence[str]) -> None:
     parsed = _parsed(own)
     if unchosen := [line for each in parsed.values() for line in _unknown_choices(each)]:
         raise SystemExit("\n".join(unchosen))
-    firsts = [_first(text, each) for text, each in parsed.items()]
+    firsts = [_first(text, each) for text, each in parsed.items() if not _is_interval(each)]
     try:
         composed(firsts)
     except HydraException as error:
@@ -47,6 +47,11 @@ def _unknown_choices(override: Override) -> Iterator[str]:
         known = set(names(group))
         chosen = [each for each in override.sweep_string_iterator() if each not in ("null", *known)]
         yield from (unknown(f"{group}={each}", known) for each in chosen)
+
+
+def _is_interval(override: Override) -> bool:
+    """Whether it has no values to choose of: a matter of the sweeper, as all that is Hydra's."""
+    return override.is_sweep_override() and not override.is_discrete_sweep()
 
 
 def _first(text: str, override: Override) -> str:

@@ -71,6 +71,7 @@ def test_a_multirun_is_refused_as_a_single_run_is(words, message):
 
 def test_a_multirun_that_can_be_meant_passes():
     words = ["head=bacl,seesaw", "seed=range(2)", "hydra.launcher.parallel=2", "detector=glob(sm*)"]
+    words = [*words, "datamodule.batch_size=interval(1,2)"]
     assert completed([*words, "-m"])[1:-1] == words
 
 
