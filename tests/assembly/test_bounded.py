@@ -19,6 +19,14 @@ MODELS = {name: [f"detector={name}"] for name in DETECTORS if name != "dumped"} 
 }
 
 
+LARGE = ("dinov3", "eva02", "siglip2", "r101", "lora")
+"""In names of what is built by the slow tests: like the others, in more seconds."""
+
+
+def marks(name):
+    return [pytest.mark.slow] if any(part in name for part in LARGE) else []
+
+
 def building(*overrides):
     return partial(build_stage, composed(*overrides), "classifier", pretrained=False)
 
@@ -33,7 +41,7 @@ def content_of(build):
 @pytest.mark.parametrize(
     "overrides",
     [
-        *(pytest.param(each, id=name) for name, each in MODELS.items()),
+        *(pytest.param(each, id=name, marks=marks(name)) for name, each in MODELS.items()),
         pytest.param(DEEP, id="deep", marks=pytest.mark.slow),
     ],
 )

@@ -19,7 +19,10 @@ OF_METHODS = ("methods", "methods_decoupled")
 """Their default row is another method than BACL."""
 OURS = ("hallucinated_rows",)
 """Of settings that the paper has no table of."""
-LONG = (*OF_METHODS, "hallucinated_rows", "indicator", "representation", "components")
+LONG = (
+    *OF_METHODS, "hallucinated_rows", "indicator", "representation", "components", "alpha",
+    "samples", "threshold",
+)  # fmt: skip
 """Their rows are composed by the slow tests: options like those of the others."""
 NUMBER_OF_ROWS = {
     "alpha": 6, "beta": 3, "components": 8, "confusion": 2, "hallucinated_rows": 8, "indicator": 7,

@@ -19,6 +19,8 @@ METHODS = sorted({path.stem for path in (CONF / "head").glob("*.yaml")} - {"bacl
 ON_FROZEN = ["disalign", "lws", "ncm", "simcal"]
 STEPS = 8
 
+pytestmark = pytest.mark.slow  # tests/heads and tests/losses have each of them by itself
+
 
 @pytest.fixture(scope="module")
 def config(tiny, finished):
