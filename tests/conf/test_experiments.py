@@ -157,7 +157,17 @@ def test_the_head_that_is_chosen_bears_its_own_name(overrides, heads):
     assert list(list(stages.values())[-1].heads) == heads
 
 
-@pytest.mark.parametrize("name", names("head"))
+QUICK = ("bacl", "bce", "forest", "loce", "seesaw")
+"""Of the heads, whose options are looked at in every run of the tests."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(each, marks=[] if each in QUICK else [pytest.mark.slow])
+        for each in names("head")
+    ],
+)
 def test_options_of_head_drive_the_head_that_is_chosen(name):
     config = composed("+experiment=bacl_demo", f"head={name}", "head.learning_rate=0.125")
     assert config.stages.classifier.heads[name] == config.head

@@ -466,6 +466,7 @@ def test_what_could_not_be_read_is_looked_at_again(command, pictures, tmp_path):
     assert not (tmp_path / "out/.kept").exists()
 
 
+@pytest.mark.slow
 def test_a_program_of_weights_that_have_learned_is_of_a_copy(
     command, pictures, finished, tmp_path, monkeypatch, caplog
 ):
