@@ -1,6 +1,7 @@
 """What a training takes of its device's memory is told, and what will not fit is ended early."""
 
 import logging
+import mmap
 
 import pytest
 import torch
@@ -143,6 +144,13 @@ def test_it_is_measured_with_what_the_optimiser_keeps(fit, device):
 TOLD = memory_of(torch.device("cpu")) is not None
 
 
+def fresh_memory(size):
+    """Pages of the system itself, all touched: a tensor may get what the process holds freed."""
+    pages = mmap.mmap(-1, size)
+    torch.frombuffer(pages, dtype=torch.uint8).fill_(1)
+    return pages
+
+
 @pytest.mark.skipif(not TOLD, reason="the system does not tell")
 @pytest.mark.parametrize("anew", [True, False])
 def test_what_was_taken_before_is_no_peak_of_the_steps(monkeypatch, tmp_path, anew):
@@ -150,22 +158,22 @@ def test_what_was_taken_before_is_no_peak_of_the_steps(monkeypatch, tmp_path, an
     if not anew:
         monkeypatch.setattr(device_memory, "_CLEAR", tmp_path)  # cannot be written to
     memory = ProcessMemory()
-    block = torch.ones(256 << 20, dtype=torch.uint8)
-    del block
+    fresh_memory(256 << 20).close()
     base = memory.start()
     assert memory.peak() - base < 128 << 20
-    more = torch.ones(96 << 20, dtype=torch.uint8)
+    more = fresh_memory(96 << 20)
     assert memory.peak() - base > 64 << 20
-    del more
+    more.close()
 
 
 @pytest.mark.skipif(not TOLD, reason="the system does not tell")
 def test_the_memory_of_this_process():
     memory = ProcessMemory()
     before = memory.start()
-    block = torch.ones(64 << 20, dtype=torch.uint8)
+    block = fresh_memory(64 << 20)
     assert memory.start() - before > 48 << 20
     assert memory.limit() > memory.peak() >= memory.start() - (1 << 20) > len(block)
+    block.close()
 
 
 def test_devices_by_their_kind():
