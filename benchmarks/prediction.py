@@ -28,7 +28,7 @@ from bacl.data.images.image_folder import FoundImages, find_images
 from bacl.inference.computing import as_in_a_job
 from bacl.jobs import predict
 from bacl.options.composed import plain
-from bacl.prediction.picture_sources import PictureSource
+from bacl.prediction.picture_source import PictureSource
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SUMMARY = re.compile(r"\d+ pictures in [\d.]+ s \(([\d.]+)/s\): (.*)")
@@ -60,7 +60,7 @@ def some(images: Path, count: int, folder: Path) -> FoundImages:
 def network(model: bacl.Model, found: FoundImages, batch: int) -> float:
     """Pictures per second."""
     restored = model.restored
-    source = PictureSource(found, batch, 0)
+    source = PictureSource(str(found.folder), found, batch, 0)
     read = list(source.batches(restored.augmentation.test, restored.reading))
     batches = [each.batch for each in read if each.batch is not None]
     with as_in_a_job():

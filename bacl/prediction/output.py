@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from bacl.data.batch import Detections, Target
 from bacl.data.images.video_source import Frame
+from bacl.detectors.acceptance import Acceptance
+from bacl.prediction.detected_batch import DetectedBatch
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,15 @@ class Predicted:
     """By head, of each picture, in its pixels."""
     accepted: Mapping[str, Sequence[Detections]]
     """Likewise, those to take."""
+
+    @classmethod
+    def of(
+        cls, batch: DetectedBatch, named: Sequence[Named], accept: Mapping[str, Acceptance]
+    ) -> Self:
+        """A batch with the names of its pictures, and what each head's acceptance leaves of it."""
+        own = batch.detections
+        accepted = {head: [accept[head](each) for each in own[head]] for head in own}
+        return cls(batch.targets, named, batch.frames, own, accepted)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Of each picture, as the `images` of an annotation file."""

@@ -3,7 +3,7 @@
 The whole picture is looked at, too: what is larger than a tile is seen there.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from bacl.data.batch import Batch, Detections, RunLengths
 from bacl.data.collate import collate
 from bacl.data.images.tiles import Place, Tile
 from bacl.detectors.class_suppression import covered, survivors
+from bacl.prediction.detected_batch import Found
 
 NEAR = 0.01
 """Of a tile's side: a box that ends so near to a border within the picture may be cut by it."""
@@ -23,8 +24,6 @@ COVERED = 0.5
 """Share of a box that is cut, from which on another box of its category has it whole."""
 AS_SURE = 0.5
 """Of the score of a box that is cut: one that is less sure takes no place of it."""
-Found = Mapping[str, Sequence[Detections]]
-"""By head, detections of each picture in its pixels, on the CPU."""
 
 
 def with_tiles(

@@ -7,11 +7,10 @@ from typing import Any
 
 from bacl.data.images.picture_file import Reading
 from bacl.prediction.coco_file import CocoFiles
-from bacl.prediction.drawn import DrawnPictures, DrawnVideo, Look
-from bacl.prediction.frame_lines import FrameLines
+from bacl.prediction.drawn import Drawing, Look
 from bacl.prediction.output import Output
-from bacl.prediction.picture_sources import PictureSource, VideoSource
 from bacl.prediction.result_files import ResultFiles
+from bacl.prediction.source import Source
 from bacl.prediction.tally import Tally
 from bacl.prediction.yolo_files import YoloFiles
 
@@ -22,7 +21,7 @@ class Written:
 
     results: ResultFiles
     others: Sequence[Output]
-    drawing: DrawnPictures | DrawnVideo | None
+    drawing: Drawing | None
     tally: Tally
 
     @property
@@ -33,7 +32,7 @@ class Written:
 
 
 def written_of(
-    source: PictureSource | VideoSource,
+    source: Source,
     output: Path,
     heads: Sequence[str],
     categories: tuple[Sequence[int], Sequence[str]],
@@ -67,22 +66,8 @@ def written_of(
         others.append(CocoFiles(output, heads, ids, names))
     if "yolo" in kinds:
         others.append(YoloFiles(output, heads, names))
-    if isinstance(source, VideoSource):
-        others.append(FrameLines(output, heads, ids, names))
-    look = Look(names, taken)
-    drawing = None if most == 0 else _drawing(source, output, look, most, reading)
+    others += source.lines(output, heads, ids, names)
+    drawing = None
+    if most != 0:
+        drawing = source.drawing(output, Look(names, taken), most, reading)
     return Written(results, others, drawing, Tally(heads, names, taken))
-
-
-def _drawing(
-    source: PictureSource | VideoSource,
-    output: Path,
-    look: Look,
-    most: int | None,
-    reading: Reading,
-) -> DrawnPictures | DrawnVideo:
-    if isinstance(source, VideoSource):
-        facts = source.facts
-        return DrawnVideo(output / f"{source.stem}.mp4", facts.rate, facts.live, look)
-    found = source.found
-    return DrawnPictures(output / "pictures", found.folder, found.names, reading, look, most)

@@ -16,7 +16,10 @@ from bacl.checkpoints.handover import CheckpointError, load_stage
 from bacl.jobs import predict
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError
-from bacl.prediction.drawn import drawn_name
+from bacl.prediction.account import UnreadableError
+from bacl.prediction.batch_detector import BatchDetector
+from bacl.prediction.drawn_pictures import drawn_name
+from bacl.prediction.outputs import Outputs
 from bacl.prediction.result_files import ResultFiles
 from bacl.reporting import figures
 
@@ -145,15 +148,15 @@ def test_an_interrupted_prediction_goes_on_and_ends_the_same(
     options = ["datamodule.val_batch_size=2", "datamodule.num_workers=0"]
     predict.run(command(pictures, *options), tmp_path)
     (tmp_path / "out").rename(tmp_path / "straight")
-    detect, seen = predict._detect, []
+    detect, seen = BatchDetector.detect, []
 
-    def counted(stage, device, batch):
+    def counted(detector, batch):
         seen.append(len(batch.targets))
         if len(seen) == 3:
             raise KeyError("the power is out")
-        return detect(stage, device, batch)
+        return detect(detector, batch)
 
-    monkeypatch.setattr(predict, "_detect", counted)
+    monkeypatch.setattr(BatchDetector, "detect", counted)
     with pytest.raises(KeyError, match="power"):
         predict.run(command(pictures, *options), tmp_path)
     assert not (tmp_path / "out/images.json").exists()
@@ -177,7 +180,7 @@ def test_another_prediction_begins_anew_and_a_damaged_batch_is_detected_again(
     options = ["datamodule.val_batch_size=2", "datamodule.num_workers=0", "predict.pictures=0"]
     kept = tmp_path / "out/.kept"
     with monkeypatch.context() as patch:
-        patch.setattr(predict.Outputs, "finish", cut)
+        patch.setattr(Outputs, "finish", cut)
         for place in (tmp_path, tmp_path):  # the second one goes on, and is cut again
             with pytest.raises(KeyError):
                 predict.run(command(pictures, *options), place)
@@ -353,7 +356,7 @@ def test_earlier_results_are_not_mixed_with_new_ones(command, pictures, tmp_path
 
 def test_without_a_readable_picture_there_is_an_error_and_no_result(command, tmp_path):
     (tmp_path / "one.jpg").write_text("no picture")
-    with pytest.raises(predict.UnreadableError, match=r"one\.jpg: is a text file"):
+    with pytest.raises(UnreadableError, match=r"one\.jpg: is a text file"):
         predict.run(command(tmp_path / "one.jpg", "datamodule.num_workers=0"), tmp_path)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
@@ -461,7 +464,7 @@ def test_an_overlap_of_no_tiles_is_refused(command, pictures, tmp_path, monkeypa
 def test_what_could_not_be_read_is_looked_at_again(command, pictures, tmp_path):
     for path in pictures.iterdir():
         path.write_bytes(b"no picture")
-    with pytest.raises(predict.UnreadableError):
+    with pytest.raises(UnreadableError):
         predict.run(command(pictures), tmp_path)
     assert not (tmp_path / "out/.kept").exists()
 

@@ -15,9 +15,11 @@ from bacl.data.images.video_source import names_video
 from bacl.files.atomic import UnwritableError
 from bacl.jobs import predict
 from bacl.messages.errors import OptionError
-from bacl.prediction import picture_sources
+from bacl.prediction import frame_source
+from bacl.prediction.batch_detector import BatchDetector
 from bacl.prediction.frame_lines import FrameLines
 from bacl.prediction.result_files import ResultFiles
+from bacl.prediction.source_names import results_name
 from bacl.processes.interruption import Interruption
 from tests.jobs.test_predict import checkpoint, command, pictures  # noqa: F401  (fixtures)
 from tests.videos import write_video
@@ -77,12 +79,12 @@ def test_a_video_that_is_cut_off_is_told_and_what_there_is_is_written(
     monkeypatch,
 ):
     clip = write_video(tmp_path / "clip.mp4", 6, size=(96, 96))
-    read = picture_sources.VideoFrames.__iter__
+    read = frame_source.VideoFrames.__iter__
 
     def cut(self):
         yield from list(read(self))[:4]
 
-    monkeypatch.setattr(picture_sources.VideoFrames, "__iter__", cut)
+    monkeypatch.setattr(frame_source.VideoFrames, "__iter__", cut)
     predict.run(command(clip, *QUICK), tmp_path)
     assert "ended after 4 of 6 frames; it is cut off or broken" in capsys.readouterr().out
     assert frames_of(tmp_path / "out/clip.mp4") == 4
@@ -90,7 +92,7 @@ def test_a_video_that_is_cut_off_is_told_and_what_there_is_is_written(
 
 def test_a_video_without_a_frame_leaves_nothing(command, tmp_path, monkeypatch):
     clip = write_video(tmp_path / "clip.mp4", 6, size=(96, 96))
-    monkeypatch.setattr(picture_sources.VideoFrames, "__iter__", lambda self: iter(()))
+    monkeypatch.setattr(frame_source.VideoFrames, "__iter__", lambda self: iter(()))
     with pytest.raises(PictureError, match=r"clip\.mp4: not a single frame can be decoded"):
         predict.run(command(clip, *QUICK), tmp_path)
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -107,7 +109,7 @@ class Live(Video):
 
 def test_a_live_source_that_ends_by_itself_is_told(command, tmp_path, capsys, monkeypatch):
     clip = write_video(tmp_path / "clip.mp4", 3, size=(96, 96))
-    monkeypatch.setattr(picture_sources, "Video", Live)
+    monkeypatch.setattr(frame_source, "Video", Live)
     predict.run(command(clip, *QUICK), tmp_path)
     assert "clip.mp4: no more frames came: it has ended, or" in capsys.readouterr().out
 
@@ -120,16 +122,16 @@ def test_a_live_source_ends_by_a_signal_with_whole_files(
 ):
     clip = write_video(tmp_path / "clip.mp4", 6, size=(96, 96))
     told = Interruption()
-    monkeypatch.setattr(picture_sources, "INTERRUPTION", told)
-    asked = picture_sources.NewestFrame.next
+    monkeypatch.setattr(frame_source, "INTERRUPTION", told)
+    asked = frame_source.NewestFrame.next
 
     def asked_to_end(self, seconds):
         frame = asked(self, seconds)
         told.asked = 2 if frame is not None else told.asked
         return frame
 
-    monkeypatch.setattr(picture_sources, "Video", Live)
-    monkeypatch.setattr(picture_sources.NewestFrame, "next", asked_to_end)
+    monkeypatch.setattr(frame_source, "Video", Live)
+    monkeypatch.setattr(frame_source.NewestFrame, "next", asked_to_end)
     predict.run(command(clip, *QUICK), tmp_path)
     said = capsys.readouterr().out
     assert "live; Ctrl-C ends it" in said
@@ -197,7 +199,7 @@ def test_an_output_that_cannot_be_written_is_told_at_once(
     tmp_path,
     monkeypatch,
 ):
-    monkeypatch.setattr(predict, "_detect", None)  # is not reached
+    monkeypatch.setattr(BatchDetector, "detect", None)  # is not reached
     told = pytest.raises(OSError, match=r"cannot be written: File exists; move the file")
     with in_place_of_a_folder(tmp_path), told:
         predict.run(command(pictures, *QUICK), tmp_path)
@@ -239,7 +241,7 @@ def test_what_is_named_is_a_video_or_pictures(tmp_path, monkeypatch, images, vid
         (place / name).mkdir(parents=True)
     (place / "clips/way[1].mp4").touch()
     monkeypatch.chdir(place)
-    assert (names_video(images), predict._stem(images)) == (video, stem)
+    assert (names_video(images), results_name(images)) == (video, stem)
 
 
 def test_an_address_is_opened_and_its_password_is_told_nowhere(
@@ -260,7 +262,7 @@ def test_frames_that_a_kill_left_are_kept(command, tmp_path, monkeypatch):
     clip, left = write_video(tmp_path / "clip.mp4", 2), tmp_path / "out/frames_other.jsonl"
     left.parent.mkdir()
     left.write_text("one line\n")
-    monkeypatch.setattr(predict, "_detect", None)  # is not reached
+    monkeypatch.setattr(BatchDetector, "detect", None)  # is not reached
     with pytest.raises(OptionError, match=r"frames_other\.jsonl holds .* predict\.output=…, or"):
         predict.run(command(clip, *QUICK), tmp_path)
     assert [path.read_text() for path in left.parent.iterdir()] == ["one line\n"]

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from bacl.data.batch import Detections, Target
-from bacl.data.images.image_folder import Collated, FoundImages, Unreadable
+from bacl.data.images.image_folder import FoundImages, Unreadable
 from bacl.data.images.traits import Trait
-from bacl.prediction.kept_batches import KeptBatches, prediction_key
+from bacl.prediction.detected_batch import DetectedBatch
+from bacl.prediction.kept_batches import KeptBatches
+from bacl.prediction.kept_key import prediction_key
 
 NOTHING = torch.zeros(0, dtype=torch.int64)
 
@@ -14,8 +16,8 @@ NOTHING = torch.zeros(0, dtype=torch.int64)
 def keep(kept: KeptBatches, number: int) -> None:
     target = Target(number + 1, torch.zeros(0, 4), NOTHING, *[(4, 6)] * 3, NOTHING, NOTHING)
     found = Detections(torch.full((1, 4), float(number)), torch.ones(1), torch.zeros(1).long())
-    collated = Collated(None, [Trait(0)], [Unreadable("b.jpg", "is broken")])
-    kept.keep(number, collated, [target], {"bacl": [found]})
+    unreadable = [Unreadable("b.jpg", "is broken")]
+    kept.keep(number, DetectedBatch([target], [Trait(0)], unreadable, {"bacl": [found]}))
 
 
 def boxes(kept: KeptBatches) -> list[float]:
@@ -28,7 +30,7 @@ def test_batches_come_back_in_order(tmp_path):
         keep(kept, number)
     assert boxes(kept) == [0, 1, 2]
     (first, *_) = kept.known()
-    assert first.collated.unreadable == [Unreadable("b.jpg", "is broken")]
+    assert first.unreadable == [Unreadable("b.jpg", "is broken")]
     assert first.targets[0].original_size == (4, 6)
     kept.remove()
     assert boxes(kept) == []

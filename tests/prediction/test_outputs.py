@@ -12,7 +12,8 @@ from bacl.data.batch import Detections, Target
 from bacl.data.images.video_source import Frame
 from bacl.files.atomic import UnwritableError
 from bacl.prediction.coco_file import CocoFiles
-from bacl.prediction.drawn import DrawnVideo, Look
+from bacl.prediction.drawn import Look
+from bacl.prediction.drawn_video import DrawnVideo
 from bacl.prediction.frame_lines import FrameLines
 from bacl.prediction.output import Named, Predicted
 from bacl.prediction.tally import Tally

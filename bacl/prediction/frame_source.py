@@ -1,28 +1,24 @@
-"""Where pictures come from: a folder, a file, a pattern, a video, a camera or an address."""
+"""Frames of a video file, a camera or an address."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from pathlib import Path
 
 from torch import nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from bacl.data.batch import Target
-from bacl.data.images.image_folder import (
-    Collated,
-    FoundImages,
-    PictureDataset,
-    collate_readable,
-)
+from bacl.data.images.image_folder import Collated, FoundImages, collate_readable
 from bacl.data.images.picture_file import Reading
-from bacl.data.images.tiles import Tiling
 from bacl.data.images.video import Video, VideoError
 from bacl.data.images.video_frames import NewestFrame, VideoFrames, read_frame
 from bacl.data.images.video_source import Frame, is_address
-from bacl.prediction.output import Named
-from bacl.prediction.yolo_files import label_names
+from bacl.prediction.drawn import Look
+from bacl.prediction.drawn_video import DrawnVideo
+from bacl.prediction.frame_lines import FrameLines
+from bacl.prediction.output import Named, Output
+from bacl.prediction.source_names import video_stem
 from bacl.processes.interruption import INTERRUPTION
 
 SURELY = 0.95
@@ -31,75 +27,8 @@ WAIT = 0.2
 """Seconds between two looks at whether a live source is to be ended."""
 
 
-class Source(Protocol):
-    """Pictures in batches, and their names."""
-
-    unit: str
-    """What they are, in the plural."""
-    total: int | None
-    """How many; None where nobody knows."""
-    folder: str
-    """Where they are, for images.json."""
-
-    def batches(self, transform: nn.Module, reading: Reading, start: int = 0) -> Iterator[Collated]:
-        """Batches for the network, read ahead."""
-
-    def named(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Named]:
-        """Names of the pictures of a batch."""
-
-
-class PictureSource:
-    """Picture files.
-
-    Args:
-        found: which.
-        batch_size: pictures of a batch.
-        num_workers: processes that read ahead, at most.
-        tiling: of large pictures.
-    """
-
-    unit = "pictures"
-
-    def __init__(
-        self,
-        found: FoundImages,
-        batch_size: int,
-        num_workers: int,
-        tiling: Tiling | None = None,
-    ) -> None:
-        self.found = found
-        self._tiling = tiling
-        self.total: int | None = len(found.names)
-        self.folder = str(found.folder.absolute())
-        self._batch_size = batch_size
-        self._workers = min(num_workers, -(-self.total // batch_size), os.cpu_count() or 1)
-        self._labels = label_names(found.names)
-
-    def batches(self, transform: nn.Module, reading: Reading, start: int = 0) -> Iterator[Collated]:
-        """Batches for the network; what cannot be read is named in them.
-
-        Args:
-            transform: of pictures, that of the test.
-            reading: how pictures are read.
-            start: batches that are passed over.
-        """
-        data = PictureDataset(self.found, transform, reading, self._tiling)
-        rest = range(min(start * self._batch_size, len(data)), len(data))
-        yield from DataLoader(
-            Subset(data, rest),
-            batch_size=self._batch_size,
-            num_workers=self._workers,
-            collate_fn=collate_readable,
-        )
-
-    def named(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Named]:
-        """The files' names."""
-        names = [self.found.names[target.image_id - 1] for target in targets]
-        return [Named(name, self._labels[name], {}) for name in names]
-
-
-class VideoSource:
-    """Frames of a video, which is opened here for the first time.
+class FrameSource:
+    """Frames of a video as a `Source`; it is opened here for the first time.
 
     Args:
         source: a file, the number of a camera, or an address.
@@ -111,6 +40,7 @@ class VideoSource:
     """
 
     unit = "frames"
+    files: FoundImages | None = None
 
     def __init__(self, source: str | int, batch_size: int, num_workers: int) -> None:
         self._source, self._batch_size, self._workers = source, batch_size, num_workers
@@ -121,7 +51,14 @@ class VideoSource:
         text = str(source)
         file = not is_address(text) and not text.isdecimal()
         self.folder = str(Path(text).absolute()) if file else self.name
-        self.stem = source_stem(self.name)
+        self.stem = video_stem(self.name)
+
+    def told(self) -> str:
+        """How many frames there are, where that is known, and how fast they follow each other."""
+        if self.facts.live:
+            return f"{self.name}: live; Ctrl-C ends it, and what was written is whole then"
+        count = "" if self.total is None else f"{self.total} frames, "
+        return f"{self.name}: {count}{self.facts.rate:g} a second"
 
     def batches(self, transform: nn.Module, reading: Reading, start: int = 0) -> Iterator[Collated]:
         """Batches of frames for the network, in order, and from the first one.
@@ -172,17 +109,12 @@ class VideoSource:
             for frame in frames
         ]
 
+    def lines(
+        self, output: Path, heads: Sequence[str], category_ids: Sequence[int], names: Sequence[str]
+    ) -> Sequence[Output]:
+        """A line for each frame."""
+        return [FrameLines(output, heads, category_ids, names)]
 
-def source_stem(name: str) -> str:
-    """What files of a video are called by.
-
-    >>> source_stem("films/way.mp4"), source_stem("0"), source_stem("rtsp://10.0.0.7:554/live/1?a=b")
-    ('way', 'camera_0', '10.0.0.7_554_live_1')
-    """
-    if name.isdecimal():
-        return f"camera_{name}"
-    if not is_address(name):
-        return PurePosixPath(Path(name).as_posix()).stem
-    path = name.split("://", 1)[1].split("?")[0].rstrip("/")
-    letters = (each if each.isalnum() or each in ".-" else "_" for each in path)
-    return "".join(letters) or "stream"
+    def drawing(self, output: Path, look: Look, most: int | None, reading: Reading) -> DrawnVideo:
+        """All frames are one file."""
+        return DrawnVideo(output / f"{self.stem}.mp4", self.facts.rate, self.facts.live, look)

@@ -1,0 +1,39 @@
+"""What a network finds in a batch of pictures, and in the tiles of large ones."""
+
+from typing import Any
+
+import torch
+
+from bacl.data.batch import Batch
+from bacl.data.images.image_folder import Collated
+from bacl.prediction.detected_batch import Found
+from bacl.prediction.tiled import with_tiles
+
+
+class BatchDetector:
+    """Every head's detections of what was read.
+
+    Args:
+        stage: has a `detector`, and `detect(batch)`, by head.
+        device: of the stage.
+        tiles: of large pictures that go through the network at once.
+    """
+
+    def __init__(self, stage: Any, device: torch.device, tiles: int) -> None:
+        self._stage, self._device, self._tiles = stage, device, tiles
+
+    def __call__(self, read: Collated) -> Found:
+        """Detections of a batch; none of any head where nothing could be read."""
+        if read.batch is None:
+            return {}
+        own, select = self.detect(read.batch), self._stage.detector.postprocess
+        if not any(read.tiles):
+            return own
+        sizes = [target.original_size for target in read.batch.targets]
+        rule = select.tolerated_iou, select.max_detections
+        return with_tiles(own, read.tiles, sizes, self.detect, rule, self._tiles)
+
+    def detect(self, batch: Batch) -> Found:
+        """Detections of pictures that are tensors."""
+        found = self._stage.detect(batch.to(self._device, non_blocking=True))
+        return {head: [each.to("cpu") for each in own] for head, own in found.items()}

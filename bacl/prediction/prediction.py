@@ -1,0 +1,65 @@
+"""A prediction: pictures are read, detected, written and drawn, a batch at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bacl.detectors.acceptance import Acceptance
+from bacl.prediction.account import Account
+from bacl.prediction.detected_batch import DetectedBatch
+from bacl.prediction.detected_batches import DetectedBatches
+from bacl.prediction.kept_batches import KeptBatches
+from bacl.prediction.output import Predicted
+from bacl.prediction.outputs import Outputs
+from bacl.prediction.source import Source
+from bacl.prediction.watch import PARTS, Watch
+from bacl.prediction.written import Written
+from bacl.processes.progress import count_progress
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """All that a prediction is made of; memory does not grow with the number of pictures."""
+
+    source: Source
+    batches: DetectedBatches
+    accept: Mapping[str, Acceptance]
+    """By head."""
+    written: Written
+    kept: KeptBatches | None
+    watch: Watch
+
+    def carry_out(self, hidden: bool) -> Account:
+        """Do all of it.
+
+        Args:
+            hidden: show no progress.
+
+        Raises:
+            UnreadableError: no picture can be read.
+            UnwritableError: a file of results cannot be written.
+        """
+        account = Account(self.source.unit)
+        with Outputs(self.written.outputs) as outputs:
+            with count_progress("predicting", self.source.total, self.source.unit, hidden) as count:
+                for batch in self.batches:
+                    account.add(batch)
+                    self._hand_over(batch, outputs)
+                    count(len(batch))
+            with self.watch.part(PARTS[2]):
+                outputs.finish()
+            if not account.read:
+                self._forget()  # the next command looks again
+            account.tell_unreadable()
+        self._forget()
+        return account
+
+    def _hand_over(self, batch: DetectedBatch, outputs: Outputs) -> None:
+        self.written.results.leave_out(batch.unreadable)
+        if batch.targets:
+            named = self.source.named(batch.targets, batch.frames)
+            with self.watch.part(PARTS[2]):
+                outputs.write(Predicted.of(batch, named, self.accept))
+
+    def _forget(self) -> None:
+        if self.kept is not None:
+            self.kept.remove()
