@@ -17,6 +17,7 @@ from bacl.data.collate import collate
 from bacl.jobs import fit
 from bacl.runs.folder import write_text
 from bacl.runs.outcome import write_done
+from tests.compositions import compose_once
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = (
@@ -51,6 +52,14 @@ def _own_cache(tmp_path_factory):
         if "MPLCONFIGDIR" not in os.environ:
             environment.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
         environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _composed_once():
+    """What the files of conf/ say is put together once for each choice of files."""
+    with pytest.MonkeyPatch.context() as patch:
+        compose_once(patch, str(REPOSITORY / "conf"))
         yield
 
 
