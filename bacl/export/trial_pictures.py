@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from bacl.data.builtin.files import categories
 from bacl.data.builtin.scenes import SceneRules, compose, draw
-from bacl.data.images.image_folder import find_images, without_objects
+from bacl.data.images.image_folder import find_images
 from bacl.data.images.picture_file import Reading, read_picture
+from bacl.data.images.unannotated import without_objects
 
 SIDE = 320
 LETTERS = 40

@@ -12,7 +12,7 @@ from bacl.assembly.accepting import acceptance
 from bacl.assembly.rebuilt import Restored, restore_alone
 from bacl.checkpoints.score_thresholds import ScoreThresholds
 from bacl.data.collate import collate
-from bacl.data.images.image_folder import without_objects
+from bacl.data.images.unannotated import without_objects
 from bacl.detectors.acceptance import Acceptance
 from bacl.inference.computing import as_in_a_job, generators_kept
 from bacl.inference.picture_detections import Category, PictureDetections

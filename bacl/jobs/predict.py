@@ -27,6 +27,7 @@ from bacl.prediction.picture_source import PictureSource
 from bacl.prediction.prediction import Prediction
 from bacl.prediction.source import Source
 from bacl.prediction.source_names import results_name
+from bacl.prediction.tiled import TileBatches
 from bacl.prediction.watch import Watch
 from bacl.prediction.written import written_of
 
@@ -87,31 +88,37 @@ def _check(config: DictConfig) -> None:
 
 
 def _source(config: DictConfig, output: Path) -> Source:
-    given, tile = config.predict.images, config.predict.tile
+    given, tiling = config.predict.images, _tiling(config)
     sizes = config.datamodule.val_batch_size, config.datamodule.num_workers
     if names_video(str(given)):
-        if tile is not None:
-            raise OptionError(f"predict.tile={tile}: pictures are tiled, no videos; leave it out")
-        return FrameSource(given, *sizes)
-    tiling = None if tile is None else Tiling(tile, config.predict.overlap)
+        return FrameSource(given, *sizes, tiling)
     return PictureSource(str(given), find_images(str(given), excluded=output), *sizes, tiling)
+
+
+def _tiling(config: DictConfig) -> Tiling | None:
+    options = config.predict
+    return None if options.tile is None else Tiling(options.tile, options.overlap)
 
 
 def _prediction(config: DictConfig, model: Restored, source: Source, output: Path) -> Prediction:
     options, heads = config.predict, list(model.stage.heads)
     words = options.score_threshold, options.one_label
+    kept = _kept(config, model, source, output)
     accept = {h: acceptance(model, h, *words, "predict.score_threshold") for h in heads}
     written = written_of(
         source, output, heads, (model.categories.ids, model.categories.names), in_words(*words),
         _notes(config, model), options.outputs, options.pictures, model.reading,
+        kept is not None and kept.of_this,
     )  # fmt: skip
     fabric, watch = build_fabric(config), Watch()
     stage = fabric.setup_module(model.stage)
     stage.mark_forward_method("detect")
-    detect = BatchDetector(stage, fabric.device, config.datamodule.val_batch_size)
-    kept = _kept(config, model, source, output)
-    read = partial(source.batches, model.augmentation.test, model.reading)
-    batches = DetectedBatches(read, detect, kept, watch)
+    tiling, transform = _tiling(config), model.augmentation.test
+    size = config.datamodule.val_batch_size
+    tiles = None if tiling is None else TileBatches(tiling, transform, size)
+    detect = BatchDetector(stage, fabric.device, tiles)
+    read = partial(source.batches, transform, model.reading)
+    batches = DetectedBatches(read, source.again, detect, kept, watch)
     return Prediction(source, batches, accept, written, kept, watch)
 
 

@@ -5,8 +5,8 @@ from time import perf_counter
 
 import numpy as np
 
-from bacl.data.images.image_folder import Unreadable
 from bacl.data.images.orientation import UPRIGHT
+from bacl.data.images.read_pictures import Unreadable
 from bacl.data.images.traits import Trait, told_traits
 from bacl.messages.errors import UserError
 from bacl.messages.shown import visible

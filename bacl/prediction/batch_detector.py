@@ -5,9 +5,9 @@ from typing import Any
 import torch
 
 from bacl.data.batch import Batch
-from bacl.data.images.image_folder import Collated
+from bacl.data.images.read_pictures import Collated
 from bacl.prediction.detected_batch import Found
-from bacl.prediction.tiled import with_tiles
+from bacl.prediction.tiled import TileBatches, with_tiles
 
 
 class BatchDetector:
@@ -16,10 +16,10 @@ class BatchDetector:
     Args:
         stage: has a `detector`, and `detect(batch)`, by head.
         device: of the stage.
-        tiles: of large pictures that go through the network at once.
+        tiles: of large pictures; None where none are asked for.
     """
 
-    def __init__(self, stage: Any, device: torch.device, tiles: int) -> None:
+    def __init__(self, stage: Any, device: torch.device, tiles: TileBatches | None) -> None:
         self._stage, self._device, self._tiles = stage, device, tiles
 
     def __call__(self, read: Collated) -> Found:
@@ -27,11 +27,10 @@ class BatchDetector:
         if read.batch is None:
             return {}
         own, select = self.detect(read.batch), self._stage.detector.postprocess
-        if not any(read.tiles):
+        if self._tiles is None:
             return own
-        sizes = [target.original_size for target in read.batch.targets]
         rule = select.tolerated_iou, select.max_detections
-        return with_tiles(own, read.tiles, sizes, self.detect, rule, self._tiles)
+        return with_tiles(own, read.stored, self._tiles, self.detect, rule)
 
     def detect(self, batch: Batch) -> Found:
         """Detections of pictures that are tensors."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from bacl.data.batch import Detections, Target
-from bacl.data.images.image_folder import Collated, Unreadable
+from bacl.data.images.read_pictures import Collated, Unreadable
 from bacl.data.images.traits import Trait
 from bacl.data.images.video_source import Frame
 

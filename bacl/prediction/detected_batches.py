@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from bacl.data.images.image_folder import Collated
+from bacl.data.images.read_pictures import Collated
 from bacl.prediction.detected_batch import DetectedBatch, Found
 from bacl.prediction.kept_batches import KeptBatches
 from bacl.prediction.watch import PARTS, Watch
@@ -15,6 +15,8 @@ class DetectedBatches:
 
     read: Callable[[int], Iterable[Collated]]
     """Batches from the one of this number on."""
+    again: Callable[[Iterable[DetectedBatch]], Iterator[DetectedBatch]]
+    """Completes what is kept (`Source.again`)."""
     detect: Callable[[Collated], Found]
     kept: KeptBatches | None
     """Where nothing is kept, nothing can be gone on from."""
@@ -22,7 +24,8 @@ class DetectedBatches:
 
     def __iter__(self) -> Iterator[DetectedBatch]:
         known = 0
-        for known, batch in enumerate(self.kept.known() if self.kept else (), 1):  # noqa: B007
+        for batch in self.again(self.kept.known()) if self.kept else ():
+            known += 1
             yield batch
         if known:
             print(f"{known} of its batches, found by an interrupted command, are taken as they are")

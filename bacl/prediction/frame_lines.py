@@ -24,16 +24,23 @@ class FrameLines(ExitStack):
         heads: names.
         category_ids: of the training file, by label.
         names: of the categories, by label.
+        again: whether lines of an interrupted prediction are its own, and written again.
 
     Raises:
-        OptionError: there are lines of an earlier prediction in the folder.
+        OptionError: there are lines of another prediction in the folder.
     """
 
     def __init__(
-        self, output: Path, heads: Sequence[str], category_ids: Sequence[int], names: Sequence[str]
+        self,
+        output: Path,
+        heads: Sequence[str],
+        category_ids: Sequence[int],
+        names: Sequence[str],
+        again: bool,
     ) -> None:
         super().__init__()
-        _refuse_earlier(output)
+        if not again:
+            _refuse_earlier(output)
         self._paths = {head: output / f"frames_{head}.jsonl" for head in heads}
         self._categories = list(zip(map(int, category_ids), names, strict=True))
         self._files: dict[str, IO[str]] = {}
@@ -69,10 +76,11 @@ class FrameLines(ExitStack):
 
 
 def _refuse_earlier(output: Path) -> None:
-    """Of a prediction that was killed its lines are all there is."""
+    """Of a live source that was killed, or of another model, its lines are all there is."""
     earlier = [path for path in sorted(output.glob("frames_*.jsonl")) if path.stat().st_size]
     if earlier:
         raise OptionError(
             f"{earlier[0]} holds the frames of an earlier prediction, which did not come to its "
-            "end: name another folder with predict.output=…, or delete this file"
+            "end and was of another source, model or program, or live: name another folder with "
+            "predict.output=…, or delete this file"
         )

@@ -1,19 +1,24 @@
 """Frames of a video file, a camera or an address."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from torch import nn
 from torch.utils.data import DataLoader
 
 from bacl.data.batch import Target
-from bacl.data.images.image_folder import Collated, FoundImages, collate_readable
+from bacl.data.images.image_folder import FoundImages
 from bacl.data.images.picture_file import Reading
+from bacl.data.images.read_pictures import Collated, collate_readable
+from bacl.data.images.tiles import Tiling
 from bacl.data.images.video import Video, VideoError
 from bacl.data.images.video_frames import NewestFrame, VideoFrames, read_frame
 from bacl.data.images.video_source import Frame, is_address
+from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.drawn import Look
 from bacl.prediction.drawn_video import DrawnVideo
 from bacl.prediction.frame_lines import FrameLines
@@ -34,24 +39,34 @@ class FrameSource:
         source: a file, the number of a camera, or an address.
         batch_size: frames of a batch; of a live one each is alone.
         num_workers: processes that decode ahead, at most.
+        tiling: of large frames.
 
     Raises:
         VideoError: there is none, or it cannot be opened.
     """
 
     unit = "frames"
-    files: FoundImages | None = None
 
-    def __init__(self, source: str | int, batch_size: int, num_workers: int) -> None:
+    def __init__(
+        self,
+        source: str | int,
+        batch_size: int,
+        num_workers: int,
+        tiling: Tiling | None = None,
+    ) -> None:
         self._source, self._batch_size, self._workers = source, batch_size, num_workers
+        self._tiling = tiling
         with Video(source) as video:
             self.name, self.facts = video.name, video.facts
         self.total = self.facts.count
         self._seen = 0
+        self.stem = video_stem(self.name)
         text = str(source)
         file = not is_address(text) and not text.isdecimal()
         self.folder = str(Path(text).absolute()) if file else self.name
-        self.stem = video_stem(self.name)
+        path = Path(text)
+        again = file and not self.facts.live
+        self.files = FoundImages(path.parent, [path.name], {}) if again else None
 
     def told(self) -> str:
         """How many frames there are, where that is known, and how fast they follow each other."""
@@ -61,13 +76,13 @@ class FrameSource:
         return f"{self.name}: {count}{self.facts.rate:g} a second"
 
     def batches(self, transform: nn.Module, reading: Reading, start: int = 0) -> Iterator[Collated]:
-        """Batches of frames for the network, in order, and from the first one.
+        """Batches of frames for the network, in order; of a live source from now on.
 
         Raises:
             VideoError: not a single frame can be decoded.
         """
-        live = self._live(transform) if self.facts.live else self._all(transform)
-        for collated in live:
+        batches = self._live(transform) if self.facts.live else self._all(transform, start)
+        for collated in batches:
             self._seen += len(collated.frames)
             yield collated
         if not self._seen:
@@ -76,10 +91,21 @@ class FrameSource:
             told = f"ended after {self._seen} of {self.total} frames; it is cut off or broken"
             print(f"{self.name}: {told}")
 
-    def _all(self, transform: nn.Module) -> Iterator[Collated]:
+    def again(self, known: Iterable[DetectedBatch]) -> Iterator[DetectedBatch]:
+        """The same batches with their frames, which are decoded again, to be drawn."""
+        with Video(self._source) as video:
+            frames = video.frames()
+            for batch in known:
+                own = list(islice(frames, len(batch.targets)))
+                if len(own) < len(batch.targets):
+                    return  # the file changed under our hands
+                self._seen += len(own)
+                yield replace(batch, frames=own)
+
+    def _all(self, transform: nn.Module, start: int) -> Iterator[Collated]:
         count = -(-(self.total or 1) // self._batch_size)
         yield from DataLoader(
-            VideoFrames(self._source, transform, self._batch_size),
+            VideoFrames(self._source, transform, self._batch_size, start, self._tiling),
             batch_size=self._batch_size,
             num_workers=min(self._workers, count, os.cpu_count() or 1),
             collate_fn=collate_readable,
@@ -92,7 +118,7 @@ class FrameSource:
             while not newest.ended and INTERRUPTION.asked is None:
                 frame = newest.next(WAIT)
                 if frame is not None:
-                    yield collate_readable([read_frame(frame, transform)])
+                    yield collate_readable([read_frame(frame, transform, self._tiling)])
                 INTERRUPTION.end_step()
             if INTERRUPTION.asked is None:
                 print(f"{self.name}: no more frames came: it has ended, or its connection is lost")
@@ -110,10 +136,15 @@ class FrameSource:
         ]
 
     def lines(
-        self, output: Path, heads: Sequence[str], category_ids: Sequence[int], names: Sequence[str]
+        self,
+        output: Path,
+        heads: Sequence[str],
+        category_ids: Sequence[int],
+        names: Sequence[str],
+        again: bool,
     ) -> Sequence[Output]:
         """A line for each frame."""
-        return [FrameLines(output, heads, category_ids, names)]
+        return [FrameLines(output, heads, category_ids, names, again)]
 
     def drawing(self, output: Path, look: Look, most: int | None, reading: Reading) -> DrawnVideo:
         """All frames are one file."""

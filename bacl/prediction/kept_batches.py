@@ -26,7 +26,7 @@ class KeptBatches:
 
     def known(self) -> Iterator[DetectedBatch]:
         """The batches of an earlier command, in order; what follows a damaged one is left out."""
-        if not self._is_of_this():
+        if not self.of_this:
             self.remove()
             return
         for number in range(len(list(self._folder.glob("*.npz")))):
@@ -47,7 +47,9 @@ class KeptBatches:
         """Nothing is kept any more."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _is_of_this(self) -> bool:
+    @property
+    def of_this(self) -> bool:
+        """Whether an interrupted command has kept anything of this very prediction."""
         try:
             return (self._folder / KEY).read_text(encoding="utf-8") == self._key
         except (OSError, UnicodeDecodeError):

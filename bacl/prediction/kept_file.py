@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bacl.data.batch import Detections, Target
-from bacl.data.images.image_folder import Unreadable
+from bacl.data.images.read_pictures import Unreadable
 from bacl.data.images.traits import Trait
 from bacl.files.atomic import replacing
 from bacl.prediction.detected_batch import DetectedBatch

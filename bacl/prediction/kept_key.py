@@ -4,20 +4,29 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import PIL
+import torch
+import torchvision
+
 from bacl.data.images.image_folder import FoundImages
+from bacl.files.digests import read_digest
+
+PACKAGE = Path(__file__).parents[1]
 
 
 def prediction_key(found: FoundImages, model: str, options: Mapping[str, Any]) -> str:
-    """A digest of all that detections depend on.
+    """A digest of all that detections depend on, this program among it.
 
     Args:
         found: the pictures; their names, sizes and times count.
         model: digest of the checkpoint.
         options: of the command, but for those that say what is made of detections.
     """
-    whole = hashlib.blake2b(json.dumps([model, options], sort_keys=True).encode(), digest_size=16)
+    said = json.dumps([_program(), model, options], sort_keys=True)
+    whole = hashlib.blake2b(said.encode(), digest_size=16)
     for name in found.names:
         try:
             status = (found.folder / name).stat()
@@ -27,3 +36,9 @@ def prediction_key(found: FoundImages, model: str, options: Mapping[str, Any]) -
             state = "missing"
         whole.update(os.fsencode(f"{name}\0{state}\0"))
     return whole.hexdigest()
+
+
+def _program() -> list[str]:
+    """Every line of this package, and the libraries that read pictures and do the sums."""
+    libraries = [library.__version__ for library in (torch, torchvision, PIL)]
+    return [read_digest(sorted(PACKAGE.rglob("*.py"))), *libraries]

@@ -1,22 +1,19 @@
 """Picture files: those of a folder, of a pattern, or one."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from bacl.data.batch import Target
-from bacl.data.images.image_folder import (
-    Collated,
-    FoundImages,
-    PictureDataset,
-    collate_readable,
-)
+from bacl.data.images.image_folder import FoundImages
 from bacl.data.images.picture_file import Reading
+from bacl.data.images.read_pictures import Collated, PictureDataset, collate_readable
 from bacl.data.images.tiles import Tiling
 from bacl.data.images.video_source import Frame
+from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.drawn import Look
 from bacl.prediction.drawn_pictures import DrawnPictures
 from bacl.prediction.output import Named, Output
@@ -67,13 +64,22 @@ class PictureSource:
             collate_fn=collate_readable,
         )
 
+    def again(self, known: Iterable[DetectedBatch]) -> Iterator[DetectedBatch]:
+        """As they are: files are read again where they are drawn."""
+        yield from known
+
     def named(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Named]:
         """The files' names."""
         names = [self.found.names[target.image_id - 1] for target in targets]
         return [Named(name, self._labels[name], {}) for name in names]
 
     def lines(
-        self, output: Path, heads: Sequence[str], category_ids: Sequence[int], names: Sequence[str]
+        self,
+        output: Path,
+        heads: Sequence[str],
+        category_ids: Sequence[int],
+        names: Sequence[str],
+        again: bool,
     ) -> Sequence[Output]:
         """None: what is found in pictures is written as a whole."""
         return []

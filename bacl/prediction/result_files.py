@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bacl.data.images.image_folder import Unreadable
+from bacl.data.images.read_pictures import Unreadable
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.json_list import JsonListWriter
 from bacl.evaluation.results_writer import ResultsWriter

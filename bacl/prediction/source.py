@@ -1,15 +1,17 @@
 """What pictures come from, as a job sees it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from torch import nn
 
 from bacl.data.batch import Target
-from bacl.data.images.image_folder import Collated, FoundImages
+from bacl.data.images.image_folder import FoundImages
 from bacl.data.images.picture_file import Reading
+from bacl.data.images.read_pictures import Collated
 from bacl.data.images.video_source import Frame
+from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.drawn import Drawing, Look
 from bacl.prediction.output import Named, Output
 
@@ -38,11 +40,23 @@ class Source(Protocol):
             start: batches that are passed over.
         """
 
+    def again(self, known: Iterable[DetectedBatch]) -> Iterator[DetectedBatch]:
+        """Batches of an earlier command, the first ones, with what else it takes to draw them.
+
+        Args:
+            known: of `files` that are what they were.
+        """
+
     def named(self, targets: Sequence[Target], frames: Sequence[Frame]) -> list[Named]:
         """Names of the pictures of a batch."""
 
     def lines(
-        self, output: Path, heads: Sequence[str], category_ids: Sequence[int], names: Sequence[str]
+        self,
+        output: Path,
+        heads: Sequence[str],
+        category_ids: Sequence[int],
+        names: Sequence[str],
+        again: bool,
     ) -> Sequence[Output]:
         """What is written of them besides, in the open, as soon as it is known.
 
@@ -51,6 +65,7 @@ class Source(Protocol):
             heads: names.
             category_ids: of the training file, by label.
             names: of the categories, by label.
+            again: whether what an interrupted command wrote is written again.
         """
 
     def drawing(self, output: Path, look: Look, most: int | None, reading: Reading) -> Drawing:

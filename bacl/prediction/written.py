@@ -41,6 +41,7 @@ def written_of(
     kinds: Collection[str],
     most: int | None,
     reading: Reading,
+    again: bool,
 ) -> Written:
     """All outputs.
 
@@ -54,6 +55,7 @@ def written_of(
         kinds: of files: "lvis", "coco", "yolo".
         most: pictures that are drawn; None draws all, and of a video any number but 0 does.
         reading: how pictures are read.
+        again: whether the folder has what an interrupted command kept of this very prediction.
 
     Raises:
         OptionError: there are results in the folder.
@@ -66,7 +68,7 @@ def written_of(
         others.append(CocoFiles(output, heads, ids, names))
     if "yolo" in kinds:
         others.append(YoloFiles(output, heads, names))
-    others += source.lines(output, heads, ids, names)
+    others += source.lines(output, heads, ids, names, again)
     drawing = None
     if most != 0:
         drawing = source.drawing(output, Look(names, taken), most, reading)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from bacl.data.images.image_folder import collate_readable
+from bacl.data.images.read_pictures import collate_readable
+from bacl.data.images.tiles import Tiling
 from bacl.data.images.video import Video, VideoError, rgb_of
 from bacl.data.images.video_frames import NewestFrame, VideoFrames
 from bacl.data.images.video_source import Frame
@@ -47,6 +48,25 @@ def test_workers_share_the_frames_and_keep_their_order(tmp_path, workers, batch_
     assert [number_of(frame.picture) for frame in frames] == list(range(11))
     ids = [target.image_id for each in batches for target in each.batch.targets]
     assert ids == list(range(1, 12))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_that_are_known_are_passed_over(tmp_path, workers):
+    path = write_video(tmp_path / "a.mp4", 11)
+    frames = VideoFrames(str(path), AsIs(), 3, start=2)
+    loader = DataLoader(frames, batch_size=3, num_workers=workers, collate_fn=collate_readable)
+    own = [frame for each in loader for frame in each.frames]
+    assert [frame.number for frame in own] == [6, 7, 8, 9, 10]
+    assert [number_of(frame.picture) for frame in own] == [6, 7, 8, 9, 10]
+    assert own[0].seconds == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("side", "divided"), [(64, False), (63, True)])
+def test_frames_that_are_larger_than_a_tile_are_handed_over_as_they_are(tmp_path, side, divided):
+    path = write_video(tmp_path / "a.mp4", 2, size=(48, 64))
+    for read in VideoFrames(str(path), AsIs(), 1, tiling=Tiling(side, 0.2)):
+        assert (read.stored is read.frame.picture) is divided
+        assert (read.stored is None) is not divided
 
 
 def test_what_is_no_video_is_told(tmp_path):

@@ -7,6 +7,7 @@ import shutil
 from contextlib import contextmanager
 
 import cv2
+import numpy as np
 import pytest
 
 from bacl.data.images.picture_file import PictureError
@@ -18,13 +19,30 @@ from bacl.messages.errors import OptionError
 from bacl.prediction import frame_source
 from bacl.prediction.batch_detector import BatchDetector
 from bacl.prediction.frame_lines import FrameLines
+from bacl.prediction.outputs import Outputs
 from bacl.prediction.result_files import ResultFiles
 from bacl.prediction.source_names import results_name
 from bacl.processes.interruption import Interruption
+from bacl.reporting.video_file import VideoFile
 from tests.jobs.test_predict import checkpoint, command, pictures  # noqa: F401  (fixtures)
 from tests.videos import write_video
 
 QUICK = ("datamodule.num_workers=0", "predict.head=bacl")
+
+
+def moving_video(path, count):
+    """Noise that is another one in each frame, so that each has detections of its own."""
+    noise = np.random.default_rng(0).integers(0, 255, (count, 96, 96, 3), dtype=np.uint8)
+    with VideoFile(path, 10) as video:
+        for frame in noise:
+            video.write(frame)
+    return path
+
+
+def files_in(folder) -> dict[str, bytes]:
+    """All of them, by name, with what they hold."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def frames_of(path) -> int:
@@ -57,19 +75,85 @@ def test_a_video_gives_a_video_and_a_line_for_each_frame(command, tmp_path, caps
     assert "7 frames, 10 a second" in capsys.readouterr().out
 
 
-def test_a_video_finds_what_its_frames_as_pictures_do(command, tmp_path):
-    clip = write_video(tmp_path / "clip.mp4", 3, size=(96, 96))
+@pytest.mark.parametrize("tiles", [(), ("predict.tile=64",)])
+def test_a_video_finds_what_its_frames_as_pictures_do(command, tmp_path, tiles):
+    clip = moving_video(tmp_path / "clip.mp4", 3)
     video = cv2.VideoCapture(str(clip))
     (tmp_path / "frames").mkdir()
     for number in range(3):
         cv2.imwrite(str(tmp_path / f"frames/{number}.png"), video.read()[1])
-    options = (*QUICK, "predict.pictures=0", "datamodule.val_batch_size=2")
+    options = (*QUICK, "predict.pictures=0", "datamodule.val_batch_size=2", *tiles)
     found = []
     for source in (clip, tmp_path / "frames"):
         predict.run(command(source, *options), tmp_path)
         found.append((tmp_path / "out/detections_bacl.json").read_text())
         shutil.rmtree(tmp_path / "out")
     assert found[0] == found[1]
+
+
+def test_frames_of_a_live_source_are_looked_at_in_tiles_too(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(frame_source, "Video", Live)
+    detect, seen = BatchDetector.detect, []
+    counted = lambda self, batch: seen.append(len(batch.targets)) or detect(self, batch)  # noqa: E731
+    monkeypatch.setattr(BatchDetector, "detect", counted)
+    clip = write_video(tmp_path / "clip.mp4", 1, size=(96, 96))
+    options = ("predict.tile=64", "datamodule.val_batch_size=4", "predict.pictures=0")
+    predict.run(command(clip, *QUICK, *options), tmp_path)
+    assert seen == [1, 4]
+
+
+def test_an_interrupted_video_goes_on_and_ends_the_same(command, tmp_path, monkeypatch, capsys):
+    clip, out = moving_video(tmp_path / "clip.mp4", 7), tmp_path / "out"
+    accepted = "predict.score_threshold=0.02"
+    options = (*QUICK, "datamodule.val_batch_size=2", "predict.outputs=[lvis,coco,yolo]", accepted)
+    predict.run(command(clip, *options), tmp_path)
+    out.rename(tmp_path / "straight")
+    detect, seen = BatchDetector.detect, []
+
+    def counted(detector, batch):
+        seen.append(len(batch.targets))
+        if len(seen) == 3:
+            raise KeyError("the power is out")
+        return detect(detector, batch)
+
+    monkeypatch.setattr(BatchDetector, "detect", counted)
+    with pytest.raises(KeyError, match="power"):
+        predict.run(command(clip, *options), tmp_path)
+    assert len((out / "frames_bacl.jsonl").read_text().splitlines()) <= 4
+    assert not (out / "clip.mp4").exists()
+    predict.run(command(clip, *options), tmp_path)
+    assert "2 of its batches, found by an interrupted command" in capsys.readouterr().out
+    assert sum(seen[3:]) == 7 - 4
+    assert files_in(out) == files_in(tmp_path / "straight")
+    assert not (out / ".kept").exists()
+
+
+def test_an_interrupted_video_of_another_model_is_not_written_over(command, tmp_path, monkeypatch):
+    clip, out = write_video(tmp_path / "clip.mp4", 4, size=(96, 96)), tmp_path / "out"
+    options = (*QUICK, "datamodule.val_batch_size=2", "predict.pictures=0")
+    with monkeypatch.context() as patch:
+        patch.setattr(Outputs, "finish", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            predict.run(command(clip, *options), tmp_path)
+    left = files_in(out)
+    with pytest.raises(OptionError, match=r"frames_bacl\.jsonl holds"):
+        predict.run(command(clip, *options, "detector.postprocess.max_detections=5"), tmp_path)
+    assert files_in(out) == left
+    clip.touch()  # another file
+    with pytest.raises(OptionError, match=r"frames_bacl\.jsonl holds"):
+        predict.run(command(clip, *options), tmp_path)
+    assert files_in(out) == left
+
+
+def test_a_live_source_keeps_its_lines_alone(command, tmp_path, monkeypatch):
+    clip = write_video(tmp_path / "clip.mp4", 4, size=(96, 96))
+    monkeypatch.setattr(frame_source, "Video", Live)
+    monkeypatch.setattr(Outputs, "finish", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        predict.run(command(clip, *QUICK, "predict.pictures=0"), tmp_path)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["frames_bacl.jsonl"]
+    with pytest.raises(OptionError, match="or live: name another folder"):
+        predict.run(command(clip, *QUICK), tmp_path)
 
 
 def test_a_video_that_is_cut_off_is_told_and_what_there_is_is_written(
@@ -270,6 +354,6 @@ def test_frames_that_a_kill_left_are_kept(command, tmp_path, monkeypatch):
 
 def test_empty_files_of_frames_are_no_results(tmp_path):
     for _ in range(2):
-        with FrameLines(tmp_path, ["bacl"], [1], ["cat"]):
+        with FrameLines(tmp_path, ["bacl"], [1], ["cat"], again=False):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["frames_bacl.jsonl"]

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from bacl.data.batch import Detections, Target
-from bacl.data.images.image_folder import FoundImages, Unreadable
+from bacl.data.images.image_folder import FoundImages
+from bacl.data.images.read_pictures import Unreadable
 from bacl.data.images.traits import Trait
+from bacl.prediction import kept_key
 from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.kept_batches import KeptBatches
 from bacl.prediction.kept_key import prediction_key
@@ -62,5 +64,19 @@ def test_a_prediction_is_another_where_pictures_or_their_permissions_changed(tmp
     key = prediction_key(found, "model", {"a": 1})
     assert prediction_key(found, "model", {"a": 1}) == key
     assert prediction_key(found, "model", {"a": 2}) != key
+    assert prediction_key(found, "other model", {"a": 1}) != key
     picture.chmod(0o600 if picture.stat().st_mode & 0o777 != 0o600 else 0o644)
     assert prediction_key(found, "model", {"a": 1}) != key
+
+
+def test_a_prediction_is_another_where_the_program_changed(tmp_path, monkeypatch):
+    found = FoundImages(tmp_path, [], {})
+    (tmp_path / "bacl").mkdir()
+    for name in ("a.py", "notes.txt"):
+        (tmp_path / "bacl" / name).write_text("1")
+    monkeypatch.setattr(kept_key, "PACKAGE", tmp_path / "bacl")
+    key = prediction_key(found, "model", {})
+    (tmp_path / "bacl/notes.txt").write_text("2")
+    assert prediction_key(found, "model", {}) == key
+    (tmp_path / "bacl/a.py").write_text("2")
+    assert prediction_key(found, "model", {}) != key

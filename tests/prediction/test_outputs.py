@@ -83,7 +83,7 @@ def test_yolo_files_have_a_line_a_detection_and_one_file_a_picture(tmp_path):
 def test_each_frame_is_a_line_at_once(tmp_path):
     path = tmp_path / "frames_bacl.jsonl"
     frames = [Frame(0, 0.0, torch.zeros(3, 80, 40)), Frame(4, 0.4567, torch.zeros(3, 80, 40))]
-    with FrameLines(tmp_path, ["bacl"], IDS, NAMES) as lines:
+    with FrameLines(tmp_path, ["bacl"], IDS, NAMES, again=False) as lines:
         lines.write(batch(TWO, NOTHING, frames=frames))
         first, second = map(json.loads, path.read_text().splitlines())  # while it is written
     box = {"category_id": 3, "name": "lämp: 2", "score": 0.5, "bbox": [10, 20, 20, 40]}

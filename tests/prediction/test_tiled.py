@@ -1,16 +1,28 @@
 """Detections of tiles become those of a picture; two tiles of 100 pixels that share 20."""
 
 import numpy as np
+import pytest
 import torch
 from pycocotools import mask as coco_mask
 
 from bacl.data.batch import Detections
-from bacl.data.images.tiles import Place
-from bacl.prediction.tiled import cut_boxes, merged, with_tiles
+from bacl.data.images.tiles import Place, Tiling
+from bacl.prediction.tile_merging import cut_boxes, merged
+from bacl.prediction.tiled import TileBatches, with_tiles
 
 SIZE = (100, 180)
 LEFT, RIGHT = Place(0, 0, 100, 100), Place(0, 80, 100, 100)
 RULE = (0.5, 300)
+
+
+class AsIs(torch.nn.Module):
+    """The transform of a test, which resizes nothing and counts."""
+
+    made = 0
+
+    def forward(self, sample):
+        self.made += 1
+        return sample
 
 
 def found(*rows, masks=None) -> Detections:
@@ -80,8 +92,33 @@ def test_masks_lie_where_the_tile_does():
 
 def test_a_picture_without_tiles_keeps_what_was_found():
     whole = {"head": [found((0.5, 0, 1, 2, 3, 4))]}
-    kept = with_tiles(whole, [()], [SIZE], lambda batch: {}, RULE, 1)
+    tiles = TileBatches(Tiling(100, 0.2), AsIs(), 1)
+    kept = with_tiles(whole, [None], tiles, lambda batch: {}, RULE)
     assert kept["head"][0] is whole["head"][0]
+
+
+def test_no_more_tiles_are_made_than_go_through_the_network_at_once():
+    picture = torch.arange(180).expand(3, 250, 180).to(torch.uint8)  # 3 x 2 tiles
+    transform, seen = AsIs(), []
+
+    def detect(batch):
+        seen.append((len(batch.targets), transform.made))
+        return {"head": [found((0.5, 0, 40, 40, 60, 60)) for _ in batch.targets]}
+
+    tiles = TileBatches(Tiling(100, 0.2), transform, 4)
+    kept = with_tiles({"head": [found()]}, [picture], tiles, detect, RULE)
+    assert seen == [(4, 4), (2, 6)]
+    corners = sorted((row[3], row[2]) for row in rows(kept["head"][0]))
+    assert corners == [(y + 40, x + 40) for y in (0, 75, 150) for x in (0, 80)]
+
+
+def test_a_tile_is_what_lies_at_its_place():
+    picture = torch.arange(180).expand(3, 100, 180).to(torch.uint8)
+    ((places, batch),) = TileBatches(Tiling(100, 0.2), AsIs(), 2).of(picture)
+    assert places == [LEFT, RIGHT]
+    left, right = (image[0, 0, 0].item() for image in batch.images)
+    assert right - left == pytest.approx(80 / 255 / 0.229)  # normalised
+    assert [target.original_size for target in batch.targets] == [(100, 100)] * 2
 
 
 def test_nothing_at_all_is_nothing():

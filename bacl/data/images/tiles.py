@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from bacl.data.batch import Target
-
 
 class Place(NamedTuple):
     """Where a tile lies, in pixels of its picture."""
@@ -16,14 +14,6 @@ class Place(NamedTuple):
     left: int
     height: int
     width: int
-
-
-class Tile(NamedTuple):
-    """A transformed tile (3, h, w) uint8 with a target that has no objects, and its place."""
-
-    image: Tensor
-    target: Target
-    place: Place
 
 
 @dataclass(frozen=True)
@@ -37,6 +27,10 @@ class Tiling:
 
     side: int
     overlap: float
+
+    def divides(self, picture: Tensor) -> bool:
+        """Whether a picture (3, H, W) is larger than a tile."""
+        return max(picture.shape[1:]) > self.side
 
     def places(self, height: int, width: int) -> list[Place]:
         """Tiles of a picture, row by row; none of one that is no larger than a tile.
@@ -57,3 +51,9 @@ class Tiling:
             return [0]
         steps = math.ceil(rest / max(self.side * (1 - self.overlap), 1))
         return [round(step * rest / steps) for step in range(steps + 1)]
+
+
+def tile_of(picture: Tensor, place: Place) -> Tensor:
+    """(3, h, w) of a picture (3, H, W), in memory of its own."""
+    rows = slice(place.top, place.top + place.height)
+    return picture[:, rows, place.left : place.left + place.width].contiguous()

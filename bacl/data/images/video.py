@@ -82,21 +82,24 @@ class Video:
             self._camera or (count <= 0 and is_address(self.name)),
         )
 
-    def frames(self, wanted: slice = slice(None), every: int = 1) -> Iterator[Frame]:
+    def frames(
+        self, wanted: slice = slice(None), every: int = 1, start: int = 0
+    ) -> Iterator[Frame]:
         """Frames in order, until the end or until one cannot be decoded.
 
         Args:
             wanted: of each `every` frames in a row those that are decoded to pixels.
             every: length of such a row.
+            start: frames that are passed over, before the first row.
         """
-        rate, live, start = self.facts.rate, self.facts.live, time.monotonic()
+        rate, live, begun = self.facts.rate, self.facts.live, time.monotonic()
         chosen, number = set(range(every)[wanted]), 0
         while self._capture.grab():
-            if number % every in chosen:
+            if number >= start and (number - start) % every in chosen:
                 whole, picture = self._capture.retrieve()
                 if not whole:
                     return
-                seconds = time.monotonic() - start if live else number / rate
+                seconds = time.monotonic() - begun if live else number / rate
                 yield Frame(number, seconds, rgb_of(picture))
             number += 1
 

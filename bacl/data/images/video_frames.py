@@ -6,8 +6,10 @@ from threading import Condition, Thread
 from torch import nn
 from torch.utils.data import IterableDataset, get_worker_info
 
-from bacl.data.images.image_folder import ReadPicture, without_objects
+from bacl.data.images.read_pictures import ReadPicture
+from bacl.data.images.tiles import Tiling
 from bacl.data.images.traits import Trait
+from bacl.data.images.unannotated import without_objects
 from bacl.data.images.video import NEXT, Video
 from bacl.data.images.video_source import Frame
 
@@ -26,26 +28,38 @@ class VideoFrames(IterableDataset[ReadPicture]):
         source: of the video; every worker opens it by itself.
         transform: a v2 transform of a `Sample`, that of the test.
         batch_size: of the loader.
+        start: batches that are passed over; their frames are not converted to pixels.
+        tiling: of large frames.
     """
 
-    def __init__(self, source: str | int, transform: nn.Module, batch_size: int) -> None:
+    def __init__(
+        self,
+        source: str | int,
+        transform: nn.Module,
+        batch_size: int,
+        start: int = 0,
+        tiling: Tiling | None = None,
+    ) -> None:
         self.source = source
         self.transform = transform
         self.batch_size = batch_size
+        self.first = start * batch_size
+        self.tiling = tiling
 
     def __iter__(self) -> Iterator[ReadPicture]:
         worker = get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
         own = slice(number * self.batch_size, (number + 1) * self.batch_size)
         with Video(self.source) as video:
-            for frame in video.frames(own, count * self.batch_size):
-                yield read_frame(frame, self.transform)
+            for frame in video.frames(own, count * self.batch_size, self.first):
+                yield read_frame(frame, self.transform, self.tiling)
 
 
-def read_frame(frame: Frame, transform: nn.Module) -> ReadPicture:
+def read_frame(frame: Frame, transform: nn.Module, tiling: Tiling | None = None) -> ReadPicture:
     """A frame as the network takes it."""
     image, target = without_objects(frame.picture, frame.number + 1, transform)
-    return ReadPicture(image, target, Trait(0), frame)
+    divided = tiling is not None and tiling.divides(frame.picture)
+    return ReadPicture(image, target, Trait(0), frame, frame.picture if divided else None)
 
 
 class NewestFrame:

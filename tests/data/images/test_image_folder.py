@@ -10,12 +10,9 @@ from torchvision.transforms import v2
 
 from bacl.data.augmentation.transforms import ResizeShortSide
 from bacl.data.images import picture_file
-from bacl.data.images.image_folder import (
-    PictureDataset,
-    collate_readable,
-    find_images,
-)
+from bacl.data.images.image_folder import find_images
 from bacl.data.images.picture_file import Reading, read_picture
+from bacl.data.images.read_pictures import PictureDataset, collate_readable
 from bacl.data.images.traits import Trait, told_traits
 from bacl.messages.errors import OptionError
 
