@@ -12,9 +12,11 @@ from hydra.core.global_hydra import GlobalHydra
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
+from bacl.callbacks import classifier_recorder
 from bacl.data.batch import Detections, Target
 from bacl.data.collate import collate
 from bacl.jobs import fit
+from bacl.runs import drawings
 from bacl.runs.folder import write_text
 from bacl.runs.outcome import write_done
 from tests.compositions import compose_once
@@ -64,24 +66,40 @@ def _composed_once():
 
 
 SAVEFIG = Figure.savefig
+DRAWN_BY_RUNS = {
+    (module, name): drawing
+    for module in (drawings, classifier_recorder)
+    for name, drawing in vars(module).items()
+    if name.startswith("draw_") and hasattr(drawing, "__wrapped__")  # by the look of all figures
+}
+
+
+def _write_blank(path: Path, *_: Any, **__: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.new("RGB", (8, 8)).save(path)
+    return path
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _blank_figures():
-    """Figures are put together but not rendered: that takes most of a tiny run's time."""
-
-    def write_blank(self: Figure, path: Path, **options: Any) -> None:
-        PIL.Image.new("RGB", (8, 8)).save(path)
-
+    """Figures are not rendered, and those of a run not even put together: a third of a tiny run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", write_blank)
+        patch.setattr(Figure, "savefig", lambda self, path, **_: _write_blank(Path(path)))
+        for module, name in DRAWN_BY_RUNS:
+            patch.setattr(module, name, _write_blank)
         yield
+
+
+def _render(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Figure, "savefig", SAVEFIG)
+    for (module, name), drawing in DRAWN_BY_RUNS.items():
+        patch.setattr(module, name, drawing)
 
 
 @pytest.fixture
 def rendered(monkeypatch):
-    """Figures are rendered, for tests of what they look like."""
-    monkeypatch.setattr(Figure, "savefig", SAVEFIG)
+    """Figures are put together and rendered, for tests of what they look like."""
+    _render(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +146,7 @@ def finished(tiny, tmp_path_factory) -> Path:
     """The folder of a finished run; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", SAVEFIG)
+        _render(patch)
         fit.run(tiny("report.html=true"), folder)
     return folder
 

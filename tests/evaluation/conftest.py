@@ -6,6 +6,9 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from bacl.data.annotations.table import AnnotationTable
+from tests.losses.conftest import two_processes
+
+__all__ = ["two_processes"]
 
 IMAGE_SIDE = 2000
 
