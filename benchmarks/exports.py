@@ -162,7 +162,8 @@ def export_openvino(source: Path, order: Order, output: Path) -> Agreement:
         program = OpenVINOProgram(path)
         return lambda trial: trial.found(program, threshold)
 
-    return order.write(output, lambda path: convert(source, path, order.notes), opened)
+    made = lambda path: convert(source, path, order.notes)  # noqa: E731
+    return order.write(output, made, opened, rounds=True)
 
 
 def mask_threshold(order: Order) -> float | None:

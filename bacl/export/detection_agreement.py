@@ -37,6 +37,9 @@ class Tolerance:
     """Of all detections, that only the file or only the model has."""
     mask: Share
     """Of all pixels of masks, that only the file's or only the model's have."""
+    rounding: NotNegative = 0.0
+    """Of a program: how many times as far from the model in double precision as the model itself is
+    (`rounding.Rounding`), where that is more; 0: no farther than the others say."""
 
 
 @dataclass(frozen=True)

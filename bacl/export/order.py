@@ -14,6 +14,7 @@ from bacl.detectors.region_detector import RegionDetector, that_sees_pictures
 from bacl.export.detection_agreement import Agreement, Tolerance
 from bacl.export.detector import ExportableDetector
 from bacl.export.notes import notes_of
+from bacl.export.rounding import in_double_precision
 from bacl.export.suppression import Survivors
 from bacl.export.tracing import ImageSize, checked_size
 from bacl.export.trial_batch import Trial, trials
@@ -91,10 +92,22 @@ class Order:
         return found
 
     def write(
-        self, output: Path, write: Callable[[Path], None], opened: Callable[[Path], Finds]
+        self,
+        output: Path,
+        write: Callable[[Path], None],
+        opened: Callable[[Path], Finds],
+        rounds: bool = False,
     ) -> Agreement:
-        """Write a file, once it has been tried (`write_tried`)."""
+        """Write a file, once it has been tried (`write_tried`).
+
+        Args:
+            output: the file.
+            write: writes it.
+            opened: loads it.
+            rounds: whether it adds up in an order of its own, so that rounding may differ.
+        """
         batches = trials(self.pictures.images, self.size)
         tolerance = Tolerance(**self.options["tolerance"])
-        model = self.finds(self.model)
-        return write_tried(output, write, opened, model, batches, self.pictures.source, tolerance)
+        exact = (lambda: self.finds(in_double_precision(self.model))) if rounds else None
+        parts = write, opened, self.finds(self.model), batches, self.pictures.source, tolerance
+        return write_tried(output, *parts, exact)

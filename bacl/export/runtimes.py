@@ -45,7 +45,7 @@ class Runtime:
             program = self.opened(path)
             return lambda trial: trial.found(program, threshold)
 
-        return order.write(output, write, opened)
+        return order.write(output, write, opened, rounds=True)
 
 
 RUNTIMES = {

@@ -54,8 +54,10 @@ class Trial:
     def expected(
         self, detector: RegionDetector, head: Head, accept: Acceptance | None
     ) -> list[Detections]:
-        """What the model finds, in pixels of `images`."""
-        found = detect(detector, {HEAD: head}, self.batch())[HEAD]
+        """What the model finds, in pixels of `images`, in the precision of its weights."""
+        batch = self.batch()
+        batch.images = batch.images.to(next(detector.parameters()).dtype)
+        found = detect(detector, {HEAD: head}, batch)[HEAD]
         return found if accept is None else [accept(each) for each in found]
 
     def found(self, program: Program, mask_threshold: float | None) -> list[Detections]:

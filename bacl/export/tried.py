@@ -1,18 +1,22 @@
 """What is done with a file before it is one: it is loaded again and tried on pictures."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from bacl.data.batch import Detections
 from bacl.export.detection_agreement import Agreement, Tolerance
+from bacl.export.rounding import Rounding
 from bacl.export.trial_batch import Trial, compared
 from bacl.files.side_by_side import replacing_together
 from bacl.messages.errors import UserError
 
 Finds = Callable[[Trial], list[Detections]]
 """Detections of each picture of a batch, in pixels of its images."""
+_LOG = logging.getLogger(__name__)
+
 TRIED = ".check.json"
 """Ends the name of the file with the figures, beside the file itself."""
 
@@ -29,6 +33,7 @@ def write_tried(
     batches: Sequence[Trial],
     source: str,
     tolerance: Tolerance,
+    exact: Callable[[], Finds] | None = None,
 ) -> Agreement:
     """Write a file, load it again, compare what it finds, and only then give it its name.
 
@@ -42,6 +47,8 @@ def write_tried(
         batches: to try it on.
         source: of the pictures, in words.
         tolerance: what may differ.
+        exact: makes the model in double precision, for files that add up in orders of their own;
+            it is asked where the file differs from the model by more than the tolerance.
 
     Raises:
         DisagreementError: more than that differs, or there is nothing to compare.
@@ -49,19 +56,28 @@ def write_tried(
     with replacing_together(output) as inner:
         write(inner)
         program = opened(inner)
-        result = compared(map(model, batches), map(program, batches))
-        _check(output, result, source, tolerance)
+        expected, found = ([find(batch) for batch in batches] for find in (model, program))
+        result, rounding = compared(expected, found), None
+        if result.problems(tolerance) and exact and tolerance.rounding:
+            truth = exact()
+            rounding = Rounding.of([truth(batch) for batch in batches], expected, found)
+        _check(output, result, rounding, source, tolerance)
         figures = {"pictures_of": source, **result.plain(), "tolerance": asdict(tolerance)}
+        figures |= {"in_double_precision": rounding.plain()} if rounding else {}
         told = json.dumps(figures, indent=1)
         inner.with_name(f"{inner.name}{TRIED}").write_text(told, encoding="utf-8")
     return result
 
 
-def _check(output: Path, result: Agreement, source: str, tolerance: Tolerance) -> None:
-    if problems := result.problems(tolerance):
+def _check(
+    output: Path, result: Agreement, rounding: Rounding | None, source: str, tolerance: Tolerance
+) -> None:
+    problems = result.problems(tolerance)
+    if problems and (rounding is None or rounding.problems(tolerance)):
+        beside = f" ({rounding.line()})" if rounding else ""
         raise DisagreementError(
             f"{output} was not written: loaded again and tried on {source}, it differs from the "
-            f"model in {'; '.join(problems)}. Other limits: export.tolerance"
+            f"model in {'; '.join(problems)}{beside}. Other limits: export.tolerance"
         )
     if not result.expected:
         raise DisagreementError(
@@ -69,3 +85,5 @@ def _check(output: Path, result: Agreement, source: str, tolerance: Tolerance) -
             "so that there is nothing to compare; name pictures with objects of its categories: "
             "export.pictures=…"
         )
+    if problems and rounding:
+        _LOG.info("%s by rounding: %s", "; ".join(problems), rounding.line())

@@ -67,11 +67,16 @@ class Job:
 
     @property
     def outcome(self) -> Outcome:
-        """How the job ended; what does not train is judged by its process."""
+        """How the job ended; what leaves more than a finished run is judged by its process."""
         if self.trains:
             return read_outcome(self.folder, last_stage(self.config))
         end = Outcome({None: "not run", 0: "done"}.get(self.exit_status, "failed"))
-        return read_outcome(self._tested) if end.status == "done" and self._tested else end
+        return read_outcome(self._judged) if end.status == "done" and self._judged else end
+
+    @property
+    def _judged(self) -> Path | None:
+        """Where a job that ended well has left results, if it has any."""
+        return self.folder if self.config.job == "rebalance" else self._tested
 
     @property
     def _tested(self) -> Path | None:

@@ -141,6 +141,7 @@ class ExportTolerance(TypedDict):
     score: Share
     unmatched: Share
     mask: Share
+    rounding: NotNegative
 
 
 class Export(TypedDict):

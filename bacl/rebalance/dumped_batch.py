@@ -5,6 +5,7 @@ B: images. R: rows of the batch. M: rows of repeated objects. D: width of a feat
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -41,6 +42,8 @@ class DumpedRows:
     """(M, D) float32."""
     extra_labels: Tensor | None = None
     """(M,) int64 in [0, C)."""
+    extra_objects: Tensor | None = None
+    """(M,) int64: which of all objects of the batch."""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "DumpedRows":
         """The same rows on `device`."""
@@ -101,6 +104,9 @@ def _add_labels(rows: DumpedRows, images: Sequence[ImageRows], targets: Sequence
     if rows.extra_features is not None:
         pairs = zip(targets, images, strict=True)
         rows.extra_labels = torch.cat([target.labels[own.extra_objects] for target, own in pairs])
+        starts = accumulate((len(target.labels) for target in targets), initial=0)
+        pairs = zip(starts, images, strict=False)  # the last start is that of no image
+        rows.extra_objects = torch.cat([start + own.extra_objects for start, own in pairs])
 
 
 def _of_objects(boxes: Tensor, objects: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from bacl.messages.errors import OptionError
 from bacl.options.marks import AfterTraining
 from bacl.options.ranges import Classes, FeatureDim
 from bacl.rebalance.dumped_batch import DumpedRows
+from bacl.rebalance.object_features import object_features
 
 Refusal = Callable[..., Any]
 
@@ -107,8 +108,8 @@ class DumpedDetector(Detector):
         ]
 
     def box_features(self, pyramid: DumpedRows, boxes: Sequence[Tensor]) -> list[Tensor]:
-        """See `Detector.box_features`; a dump has none of boxes that are named later."""
-        _not_dumped("init=prototypes", "features of boxes that are named later")
+        """See `Detector.box_features`; the boxes are those of all objects (`object_features`)."""
+        return [object_features(pyramid, [len(own) for own in boxes])]
 
 
 def _as_they_are(deltas: Tensor, boxes: Tensor) -> Tensor:

@@ -119,6 +119,37 @@ def test_a_finished_training_is_not_trained_again_and_hands_back_the_same(config
     assert torch.equal(after["weight"], state(folder, "bacl")[0][:6])
 
 
+def test_a_head_starts_from_prototypes_of_the_dump(config, dumped, tmp_path):
+    """Against a plain loop over objects; nothing trains, so that what it ends with is its start."""
+    still = ("head.init=prototypes", "head.learning_rate=0.0", "head.weight_decay=0.0")
+    alone = ("balance=none", "~stages.classifier.heads.carried_on")
+    folder = tmp_path / "run"
+    rebalance.run(config(*alone, *still, without=()), folder)
+    weight, bias = state(folder, "bacl")
+    theirs, own_bias = state(folder, "theirs")
+    assert torch.equal(bias, own_bias)
+    assert torch.equal(weight[6], theirs[6])  # background
+    directions = class_means(dumped)
+    expected = theirs[:6].norm(dim=1).mean() * nn.functional.normalize(directions, dim=1)
+    torch.testing.assert_close(weight[:6], expected.float(), rtol=1e-5, atol=1e-6)
+
+
+def class_means(dumped):
+    """(6, 48): sums over the objects of a category, each the mean of its repeated rows."""
+    content = load_file(dumped / "dump/train-00000.safetensors")
+    annotations = json.loads((dumped / "data/train.json").read_text())
+    ids = sorted(each["id"] for each in annotations["categories"])
+    sums, start = torch.zeros(6, 48, dtype=torch.float64), 0
+    for image, count in zip(content["image_ids"], content["extra_rows"].tolist(), strict=True):
+        objects = content["extra_objects"][start : start + count]
+        features = content["extra_features"][start : start + count].double()
+        own = [each for each in annotations["annotations"] if each["image_id"] == image]
+        for number, each in enumerate(own):
+            sums[ids.index(each["category_id"])] += features[objects == number].mean(dim=0)
+        start += count
+    return sums
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [

@@ -1,15 +1,18 @@
 """Against torchvision itself, with random weights."""
 
+import functools
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from torchvision.models import detection
 from torchvision.ops import box_iou
 
+from bacl.assembly.instantiate import instantiate
 from bacl.data.batch import Batch
 from bacl.data.statistics import CategoryStatistics
-from bacl.detectors.boxes import BoxCoder
-from bacl.detectors.postprocess import Postprocess
 from bacl.heads import Classifier, Head
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.messages.errors import UserError
@@ -22,6 +25,7 @@ from bacl.rebalance.toolkit_scores import SoftmaxScores
 from bacl.rebalance.torchvision_adapter import TorchvisionAdapter
 from tests.rebalance.conftest import spread
 
+CONF = Path(__file__).parents[2] / "conf"
 BUILDER = "fasterrcnn_mobilenet_v3_large_320_fpn"
 SIZES = {
     "min_size": 72,
@@ -90,10 +94,19 @@ def adapter(checkpoint, tmp_path):
     )
 
 
+@functools.cache
+def judging():
+    """The detector that job=rebalance judges by, with torchvision's own limits of a picture."""
+    limits = "detector.postprocess.score_threshold=0.05", "detector.postprocess.max_detections=100"
+    chosen = "+experiment=rebalance", "adapter=torchvision", "data.num_classes=3"
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", [*chosen, *limits])
+    return instantiate(config.detector, DumpedDetector)
+
+
 def detections(dump, data, layer):
-    """What the dump's rows and a classifier come to, by torchvision's own selection."""
-    select = lambda decode: Postprocess(0.05, 0.5, 100, decode)  # noqa: E731
-    detector = DumpedDetector(3, 1024, select, BoxCoder([0.1, 0.1, 0.2, 0.2]))
+    """What the dump's rows and a classifier come to, by the selection of adapter=torchvision."""
+    detector = judging()
     statistics = CategoryStatistics.of(data.train_table)
     head = Head(
         {
@@ -134,6 +147,16 @@ def test_at_the_start_detections_are_torchvisions_own(adapter, data, weights):
 def resizing(checkpoint, tmp_path):
     where = {"checkpoint": str(checkpoint), "dump": str(tmp_path / "resized")}
     return TorchvisionAdapter(BUILDER, rois=24, **RESIZED, **where)
+
+
+def test_boxes_that_the_border_leaves_without_a_side_are_no_detections():
+    """As in torchvision's RoIHeads, which leaves them out before any suppression."""
+    proposals = torch.tensor([[0.0, 71.995, 24.0, 72.0], [0.0, 71.98, 24.0, 72.0]])
+    scores = torch.tensor([[0.6, 0.0, 0.0, 0.4], [0.5, 0.0, 0.0, 0.5]])
+    (found,) = judging().postprocess.together(
+        [proposals], [torch.zeros(2, 12)], [scores], [(72, 96)]
+    )
+    assert found.scores.tolist() == [0.5]
 
 
 def test_boxes_of_resized_pictures_come_back_in_pixels_of_the_file(resizing, data, weights):
@@ -195,6 +218,7 @@ def test_a_mask_rcnn_asks_for_no_masks_of_objects_and_keeps_all_its_weights(tmp_
     "builder",
     [
         "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn",
+        "fasterrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn_v2",
     ],
 )  # fmt: skip
 def test_other_builders_are_judged_as_they_detect_and_load_what_is_handed_back(
