@@ -33,8 +33,8 @@ def preset(data: Inspected, setting: Setting) -> list[Advice]:
     ]
 
 
-def command(overrides: Sequence[str], advice: Sequence[Advice]) -> str:
-    """The command to paste: that of the inspection with the preset in the place of what it changes.
+def with_preset(overrides: Sequence[str], advice: Sequence[Advice]) -> list[str]:
+    """Those of the inspection's command, with the preset in the place of what it changes.
 
     Args:
         overrides: of the inspection's command.
@@ -47,7 +47,12 @@ def command(overrides: Sequence[str], advice: Sequence[Advice]) -> str:
         for override in overrides
         if _key(override) not in changed and not _key(override).startswith("inspection.")
     ]
-    return " ".join(["python run.py", *map(shlex.quote, [*kept, *new])])
+    return [*kept, *new]
+
+
+def command(overrides: Sequence[str]) -> str:
+    """The command to paste, of these overrides."""
+    return " ".join(["python run.py", *map(shlex.quote, overrides)])
 
 
 def _key(override: str) -> str:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, open_dict
 from rich.console import RenderableType
 from rich.text import Text
 
+from bacl.assembly.advised import advised
 from bacl.assembly.build import chosen_stages
 from bacl.assembly.inspection import inspect, setting
 from bacl.assembly.restored import command_overrides
@@ -17,7 +18,7 @@ from bacl.assembly.trainer import prepare_process
 from bacl.files.atomic import remove
 from bacl.inspection.checks import findings
 from bacl.inspection.inspected import Inspected
-from bacl.inspection.preset import command, preset
+from bacl.inspection.preset import command, preset, with_preset
 from bacl.inspection.unusable_pictures import LIST, unusable_names
 from bacl.messages.errors import UserError, in_one_line
 from bacl.messages.shown import shown
@@ -41,12 +42,13 @@ def run(config: DictConfig, folder: Path) -> None:
     prepare_process()
     data = inspect(config, pictures=config.inspection.pictures)
     advice = preset(data, setting(config))
+    overrides = with_preset(command_overrides(), advice)
     report = InspectionReport(
         name=config.data.name,
         data=data,
         findings=findings(data),
         advice=advice,
-        command=command(command_overrides(), advice),
+        command=command(overrides),
         steps=[],
         untimed=[],
         examples=config.inspection.examples,
@@ -57,7 +59,7 @@ def run(config: DictConfig, folder: Path) -> None:
     figures = [f"figures/{path.name}" for path in drawn]
     _show(console_parts(report))
     _write(place, report, figures)  # before what takes minutes, and may be ended
-    steps, untimed = _time_stages(config, data)
+    steps, untimed = _time_stages(config, overrides, data)
     timed = replace(report, steps=steps, untimed=untimed)
     _show(Text(shown(line, 300)) for line in step_lines(timed))
     _write(place, timed, figures)
@@ -85,11 +87,20 @@ def _list(path: Path, names: list[str]) -> None:
             _LOG.warning("%s: not written: %s", path, error)
 
 
-def _time_stages(config: DictConfig, data: Inspected) -> tuple[list[StepTimes], list[str]]:
-    """What the steps of each stage take, without pictures that cannot be used; and why not."""
-    if not config.inspection.steps:
+def _time_stages(
+    config: DictConfig, overrides: Sequence[str], data: Inspected
+) -> tuple[list[StepTimes], list[str]]:
+    """What the steps of each stage take with the preset; and why others were not timed.
+
+    Pictures that cannot be used are left out.
+    """
+    count, bad = config.inspection.steps, unusable_names(data)
+    if not count:
         return [], ["nothing was timed (inspection.steps=0)"]
-    config, bad = config.copy(), unusable_names(data)
+    try:
+        config = advised(config, overrides).copy()
+    except UserError as error:
+        return [], [f"nothing was timed: {in_one_line(error)}"]
     if bad:
         with open_dict(config):
             config.datamodule.leave_out = [*sorted(data.train.selection.choice.leave_out), *bad]
@@ -98,10 +109,10 @@ def _time_stages(config: DictConfig, data: Inspected) -> tuple[list[StepTimes], 
         _LOG.info(
             "timing %d steps of the %s stage, %d images each, after one to warm up: "
             "minutes for a large detector without a GPU (inspection.steps=0 times none)",
-            config.inspection.steps, name, config.datamodule.batch_size,
+            count, name, config.datamodule.batch_size,
         )  # fmt: skip
         try:
-            steps.append(time_steps(config, name, config.inspection.steps))
+            steps.append(time_steps(config, name, count))
         except UserError as error:
             untimed.append(f"{name}: not timed: {in_one_line(error)}")
     return steps, untimed

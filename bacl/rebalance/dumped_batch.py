@@ -102,11 +102,10 @@ def _add_labels(rows: DumpedRows, images: Sequence[ImageRows], targets: Sequence
     rows.foreground_counts = [int(own.sum()) for own in positive.split(rows.counts)]
     rows.extra_features = _joined([each.extra_features for each in images])
     if rows.extra_features is not None:
-        pairs = zip(targets, images, strict=True)
-        rows.extra_labels = torch.cat([target.labels[own.extra_objects] for target, own in pairs])
-        starts = accumulate((len(target.labels) for target in targets), initial=0)
-        pairs = zip(starts, images, strict=False)  # the last start is that of no image
-        rows.extra_objects = torch.cat([start + own.extra_objects for start, own in pairs])
+        own = [each.extra_objects for each in images if each.extra_objects is not None]
+        starts = accumulate((len(target.labels) for target in targets[:-1]), initial=0)
+        rows.extra_objects = torch.cat([x + start for x, start in zip(own, starts, strict=True)])
+        rows.extra_labels = torch.cat([target.labels for target in targets])[rows.extra_objects]
 
 
 def _of_objects(boxes: Tensor, objects: Tensor) -> Tensor:

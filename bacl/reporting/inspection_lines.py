@@ -75,8 +75,10 @@ def preset_rows(report: InspectionReport) -> list[list[str]]:
 
 
 def step_lines(report: InspectionReport) -> list[str]:
-    """What each stage takes, all together, and what was not timed."""
-    return [*cost_lines(report.steps), *report.untimed]
+    """What each stage takes with the preset, all together, and what was not timed."""
+    changed = report.steps and any(each.overrides for each in report.advice)
+    told = ["timed with the preset:"] if changed else []
+    return [*told, *cost_lines(report.steps), *report.untimed]
 
 
 def cost_lines(steps: Sequence[StepTimes]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from bacl.command.check import wrong_command
 from bacl.inspection.advice import Setting, Stage
 from bacl.inspection.advised_training import batch_advice, hallucination_advice
-from bacl.inspection.preset import command, preset
+from bacl.inspection.preset import command, preset, with_preset
 
 STAGES = (Stage("representation", 12, 500), Stage("classifier", 12, 500))
 SETTING = Setting(
@@ -48,7 +48,9 @@ def large_tail(files, monkeypatch):
 
 def test_the_command_can_be_composed(large_tail, compose_config):
     advice = preset(eight_times(large_tail), SETTING)
-    text = command(["+experiment=bacl_custom", "job=data", "inspection.steps=1"], advice)
+    text = command(
+        with_preset(["+experiment=bacl_custom", "job=data", "inspection.steps=1"], advice)
+    )
     python, script, *overrides = shlex.split(text)
     assert (python, script) == ("python", "run.py")
     config = compose_config(*overrides, "data.num_classes=3")
@@ -60,7 +62,7 @@ def test_the_command_can_be_composed(large_tail, compose_config):
 
 def test_what_the_preset_changes_stands_once(large_tail):
     given = ["datamodule.batch_size=16", "+experiment=bacl_custom", "seed=1"]
-    text = command(given, preset(large_tail, SETTING))
+    text = command(with_preset(given, preset(large_tail, SETTING)))
     assert text.count("datamodule.batch_size") == 1
     assert text.startswith("python run.py +experiment=bacl_custom seed=1 ")
 

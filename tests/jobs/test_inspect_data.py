@@ -2,14 +2,20 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
-from bacl.command.check import check_command, wrong_command
+from bacl.assembly.advised import advised
+from bacl.command.check import CONF, check_command, wrong_command
 from bacl.data.missing_files import MissingDataError
 from bacl.jobs import inspect_data
+from bacl.messages.errors import OptionError
 from bacl.reporting.inspection_lines import SIZE_TITLES
+from bacl.speed.step_times import StepTimes
 
 FAST = ("trainer=cpu", "inspection.steps=1", "datamodule.num_workers=0")
 
@@ -63,6 +69,42 @@ def test_both_stages_are_timed(inspected):
     assert representation["hours"] == pytest.approx(hours)
     assert representation["memory_mib"] > 50
     assert content["not_timed"] == []
+
+
+def test_the_steps_are_those_of_the_command_to_paste(
+    finished, tiny_overrides, tmp_path, monkeypatch
+):
+    """Of a batch that the preset changes; what is timed otherwise is another training."""
+    given = [*tiny_overrides, *FAST, "datamodule.batch_size=16"]
+    timed = []
+    monkeypatch.setattr(inspect_data, "command_overrides", lambda: given)
+    monkeypatch.setattr(inspect_data, "time_steps", lambda *asked: timed.append(asked) or TIMES)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        inspect_data.run(compose("config", overrides=given), tmp_path)
+        content = json.loads((tmp_path / "data/data.json").read_text(encoding="utf-8"))
+        words = shlex.split(content["preset"]["command"])[2:]
+        pasted = compose("config", overrides=words)
+    (config, _, steps), *_ = timed
+    assert pasted.datamodule.batch_size < 16
+    assert config.datamodule.batch_size == pasted.datamodule.batch_size
+    for name, stage in config.stages.items():
+        assert stage.schedule.epochs == pasted.stages[name].schedule.epochs
+    assert (config.data.num_classes, steps) == (12, 1)
+    page = (tmp_path / "data/data.md").read_text(encoding="utf-8")
+    assert "- timed with the preset:" in page
+
+
+TIMES = StepTimes("representation", 1.0, 0.1, 1, 1, 16, 2, None, "CPU")
+
+
+def test_a_preset_that_cannot_be_composed_is_told(finished, tiny_overrides, tmp_path, monkeypatch):
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=[*tiny_overrides, *FAST])
+        told = r"the command with the preset: .*no_such_option"
+        with pytest.raises(OptionError, match=told):
+            advised(config, [*tiny_overrides, "no_such_option=1"])
 
 
 def test_the_page_tells_the_command_to_paste(inspected):

@@ -10,6 +10,7 @@ from hydra.types import HydraContext, RunMode
 from bacl.command.check import CONF
 from bacl.launchers.jobs import Job, compose_jobs
 from bacl.messages.errors import UserError
+from bacl.runs.outcome import write_done
 
 DEMO = "+experiment=bacl_demo"
 
@@ -71,3 +72,16 @@ def test_what_a_job_chooses_is_no_option_of_another_kind(jobs_of):
         "indicator@head.loss.indicator=mean_score", "fhm@head.hallucination=none"
     )
     assert first.config.head.loss.indicator != second.config.head.loss.indicator
+
+
+def test_a_job_that_hands_back_has_the_results_of_its_run(jobs_of, tmp_path):
+    """Once its process has ended well; a killed one may have a finished training alone."""
+    (job,) = jobs_of("head.loss.alpha=0.2")
+    job.config.job = "rebalance"
+    write_done(job.folder, "classifier", {"theirs": {"AP": 0.25}}, 3.0)
+    assert (job.outcome.status, job.outcome.measures) == ("not run", {})
+    job.exit_status = 0
+    assert (job.outcome.status, job.outcome.measures) == ("done", {"AP": 0.25})
+    assert job.returned().return_value == 0.25
+    job.exit_status = 1
+    assert job.outcome.status == "failed"

@@ -5,7 +5,7 @@ from bacl.rebalance.object_features import object_features
 
 
 def rows(**changes):
-    """Two images: rows of the first one's objects 0 and 1 and of background, one of the second's."""
+    """Two images of two objects: two rows of the first, one of background, one of the last."""
     return DumpedRows(
         features=torch.tensor([[1.0, 0.0], [3.0, 0.0], [9.0, 9.0], [0.0, 5.0]]),
         boxes=torch.zeros(4, 4),
