@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 READ = """\
-picture = ImageOps.exif_transpose(Image.open({picture!r})).convert("RGB")
+picture = ImageOps.exif_transpose(Image.open({picture!r}))
+if picture.mode[0] in "IF":  # more than 8 bits, which Pillow's conversion would make white or black
+    values = np.nan_to_num(np.asarray(picture, np.float64), posinf=0).clip(0, 2**31 - 1)
+    values = (values * (255 if picture.mode == "F" and values.max() <= 1 else 1)).round()
+    bits = next(bits for bits in (8, 10, 12, 14, 16, 24, 31) if values.max() < 2**bits)
+    picture = Image.fromarray((values // 2 ** (bits - 8)).astype(np.uint8))
+picture = picture.convert("RGB")
 {resize}
 {resample}
 pixels = np.array(resized).transpose(2, 0, 1)
@@ -22,7 +28,7 @@ width, height = (max(1, int(side * scale + resize["shift"])) for side in picture
 AS_IT_IS = "width, height = picture.size"
 FIT = """
 fit = min(1, {columns} / width, {rows} / height)
-width, height = int(width * fit), int(height * fit)"""
+width, height = max(1, int(width * fit)), max(1, int(height * fit))"""
 ANY = "images = pixels[None]  # of several pictures: each in its upper left corner"
 FIXED = """\
 images = np.zeros((1, 3, {rows}, {columns}), np.uint8)
