@@ -10,7 +10,8 @@ import torchvision  # noqa: F401  (a loaded program needs its operators)
 from torch import Tensor
 
 from bacl.export.detector import ExportableDetector
-from bacl.export.tracing import ImageSize, traced
+from bacl.export.tracing import MEND, ImageSize, traced
+from bacl.messages.errors import OptionError, in_one_line
 
 NOTES = "notes.json"
 
@@ -39,7 +40,19 @@ class TorchProgram:
         self.module = torch.export.load(path).module()
 
     def __call__(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
-        """See `ExportableDetector.forward`."""
-        with torch.no_grad():
-            outputs: tuple[Tensor, ...] = self.module(images, sizes)
+        """See `ExportableDetector.forward`.
+
+        Raises:
+            OptionError: the program was recorded for any size, and these pictures are too small:
+                maps of a single cell are other programs to torch.
+        """
+        try:
+            with torch.no_grad():
+                outputs: tuple[Tensor, ...] = self.module(images, sizes)
+        except AssertionError as error:
+            height, width = images.shape[2:]
+            raise OptionError(
+                f"a program of PyTorch for pictures of any size takes none of {height} x {width} "
+                f"pixels ({in_one_line(error)}); take export.format=onnx, or {MEND}"
+            ) from error
         return outputs
