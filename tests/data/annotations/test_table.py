@@ -14,7 +14,8 @@ from pycocotools import mask as coco_mask
 from bacl.data.annotations import table_cache
 from bacl.data.annotations.json_stream import stream_records
 from bacl.data.annotations.run_lengths import decoded_runs, mask_areas
-from bacl.data.annotations.table import AnnotationTable, DamagedTableError
+from bacl.data.annotations.stored_annotations import DamagedTableError
+from bacl.data.annotations.table import AnnotationTable
 from bacl.data.annotations.table_build import frequency_groups
 from bacl.data.annotations.validation import AnnotationError
 from bacl.data.categories import check_categories
