@@ -3,35 +3,33 @@
 import logging
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
 from bacl.evaluation.boundary_overlap import boundary_overlap
-from bacl.evaluation.detection_columns import COLUMN_NAMES, DetectionColumns
+from bacl.evaluation.collected_detections import CollectedDetections
+from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.judging import Judgement, judge
 from bacl.evaluation.mask_overlap import mask_overlap
 from bacl.evaluation.measures import MASKS, Measure
-from bacl.evaluation.object_matching import box_overlap
+from bacl.evaluation.object_matching import PairOverlap, box_overlap
 from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.summary import boundary_summary, label_summary, summary
 from bacl.evaluation.truth import GroundTruth
 from bacl.evaluation.verdicts import Verdicts
 from bacl.messages.errors import OptionError
-from bacl.processes.distributed import gather_objects
 
 _log = logging.getLogger(__name__)
 
 
-class AveragePrecision(Metric):
+class AveragePrecision(CollectedDetections):
     """AP and AR of boxes and, on demand, of masks by the rules of a benchmark.
 
     Measures are those of all categories and of groups of them. Precision is read at 101 recalls,
@@ -49,19 +47,7 @@ class AveragePrecision(Metric):
     Results of all processes are gathered by `compute`, which every process must call.
     """
 
-    is_differentiable = False
     higher_is_better = True
-    full_state_update = False
-
-    image_ids: list[Tensor]
-    counts: list[Tensor]
-    boxes: list[Tensor]
-    scores: list[Tensor]
-    labels: list[Tensor]
-    mask_sizes: list[Tensor]
-    mask_areas: list[Tensor]
-    code_lengths: list[Tensor]
-    codes: list[Tensor]
 
     def __init__(
         self,
@@ -102,8 +88,6 @@ class AveragePrecision(Metric):
         self.mask_judgement: Judgement | None = None
         self.right_labels: RightLabels | None = None
         self._known_images = np.sort(table.image_ids)
-        for name in COLUMN_NAMES:
-            self.add_state(name, default=[], dist_reduce_fx=None)
 
     def update(
         self,
@@ -130,8 +114,7 @@ class AveragePrecision(Metric):
         else:
             detections = detections.without_masks()
         self.judgement = self.mask_judgement = self.right_labels = None
-        for name in COLUMN_NAMES:
-            getattr(self, name).append(torch.from_numpy(getattr(detections, name)))
+        self.collect(detections)
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars AP, AP50, AP75, APs, APm, APl, AP of each group, AR@300, ARs@300 and so on.
@@ -145,25 +128,11 @@ class AveragePrecision(Metric):
         groups.
         """
         began = time.perf_counter()
-        detections = self._columns()
+        detections = self.columns()
         truth = self._truth(detections)
-        boxes = box_overlap(detections.boxes, truth.boxes, truth.crowd)
-        judged = partial(judge, truth, detections, rules=self.rules, grouping=self.grouping)
-        self.judgement = judged(areas=detections.areas, overlap=boxes)
-        self.right_labels = right_labels(truth, detections, self.rules, self.judgement.verdicts)
-        labels = label_summary(self.grouping)
-        found = self._summary(self.judgement)
-        found |= {measure: share(self.right_labels) for measure, share in labels.items()}
+        found = self._of_boxes(truth, detections)
         if self.masks:
-            masks = mask_overlap(detections, truth, self.table)
-            self.mask_judgement = judged(areas=detections.mask_areas, overlap=masks)
-            of_masks = self._summary(self.mask_judgement)
-            found |= {measure.as_masks(): value for measure, value in of_masks.items()}
-            if self.boundary:
-                outlines = boundary_overlap(detections, truth, self.table, masks)
-                by_outline = judged(areas=detections.mask_areas, overlap=outlines)
-                read = boundary_summary(self.grouping).items()
-                found |= {measure: of(by_outline) for measure, of in read}
+            found |= self._of_masks(truth, detections)
         seconds = time.perf_counter() - began
         _log.debug("AP of %d detections took %.2f s", len(detections.scores), seconds)
         return {
@@ -211,17 +180,6 @@ class AveragePrecision(Metric):
             raise RuntimeError("verdicts are what compute() found: call compute() first")
         return self.judgement.verdicts
 
-    def detections(self, image_ids: Sequence[int] | None = None) -> DetectionColumns:
-        """What all processes were given of these images, or of all, each image once.
-
-        Every process must call it.
-        """
-        own = self._columns()
-        if image_ids is not None:
-            own = own.only(np.isin(own.image_ids, image_ids))
-        everyone: list[Any] = gather_objects(own)
-        return DetectionColumns.concatenate(everyone).distinct()
-
     def reset(self) -> None:
         """Forget all images."""
         super().reset()
@@ -250,23 +208,36 @@ class AveragePrecision(Metric):
             truth = truth.only(detections.image_ids)
         return truth
 
-    def _columns(self) -> DetectionColumns:
-        parts = zip(*(getattr(self, name) for name in COLUMN_NAMES), strict=True)
-        columns = [DetectionColumns(*(value.cpu().numpy() for value in part)) for part in parts]
-        return DetectionColumns.concatenate(columns).distinct()
+    def _of_boxes(self, truth: GroundTruth, detections: DetectionColumns) -> dict[Measure, float]:
+        overlap = box_overlap(detections.boxes, truth.boxes, truth.crowd)
+        self.judgement = self._judged(truth, detections, detections.areas, overlap)
+        self.right_labels = right_labels(truth, detections, self.rules, self.judgement.verdicts)
+        labels = label_summary(self.grouping).items()
+        right = {measure: share(self.right_labels) for measure, share in labels}
+        return self._summary(self.judgement) | right
 
-    def _sync_dist(self, dist_sync_fn: object = None, process_group: object = None) -> None:
-        # One gather of objects: tensors of the base class's gather must have entries and be on the
-        # backend's device, but a process may have no image, and the columns stay on the CPU.
-        for name, value in zip(COLUMN_NAMES, _gathered(self._columns()), strict=True):
-            setattr(self, name, value)
+    def _of_masks(self, truth: GroundTruth, detections: DetectionColumns) -> dict[Measure, float]:
+        overlap = mask_overlap(detections, truth, self.table)
+        areas = detections.mask_areas
+        self.mask_judgement = self._judged(truth, detections, areas, overlap)
+        read = self._summary(self.mask_judgement).items()
+        found = {measure.as_masks(): value for measure, value in read}
+        if self.boundary:
+            outlines = boundary_overlap(detections, truth, self.table, overlap)
+            by_outline = self._judged(truth, detections, areas, outlines)
+            summarised = boundary_summary(self.grouping).items()
+            found |= {measure: of(by_outline) for measure, of in summarised}
+        return found
+
+    def _judged(
+        self,
+        truth: GroundTruth,
+        detections: DetectionColumns,
+        areas: np.ndarray,
+        overlap: PairOverlap,
+    ) -> Judgement:
+        return judge(truth, detections, areas, overlap, self.rules, self.grouping)
 
     def _summary(self, found: Judgement) -> dict[Measure, float]:
         read = summary(self.rules, self.grouping)
         return {measure: of(found) for measure, of in read.items()}
-
-
-def _gathered(columns: DetectionColumns) -> list[list[Tensor]]:
-    """The columns of all processes, as one tensor for each column and process."""
-    everyone = gather_objects(columns)
-    return [[torch.from_numpy(getattr(each, name)) for each in everyone] for name in COLUMN_NAMES]
