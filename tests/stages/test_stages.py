@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bacl.data.batch import Batch
 from bacl.losses import FollowsEpochs
 from bacl.stages import ClassifierStage
-from bacl.stages.stage import _may_fuse
+from bacl.stages.optimizers import _may_fuse
 
 FROZEN = ("detector.backbone.", "detector.fpn.", "detector.box_head.")
 BACL = "heads.bacl.first."
@@ -212,7 +212,7 @@ class Dropped(Callback):
 def test_gradients_are_clipped_before_a_fused_optimiser_too(bench, monkeypatch, precision):
     weights = []
     for fused in (False, True):
-        monkeypatch.setattr("bacl.stages.stage._may_fuse", lambda *args, fused=fused: fused)
+        monkeypatch.setattr("bacl.stages.optimizers._may_fuse", lambda *args, fused=fused: fused)
         options = (f"trainer.precision={precision}", "trainer.gradient_clip_val=0.001")
         stage = bench("classifier", ONE_STEP, *options).fit()
         assert bool(stage.optimizers().defaults["fused"]) is fused
