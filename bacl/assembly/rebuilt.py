@@ -19,11 +19,11 @@ from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
     State,
-    fill,
     load_stage,
     saved_categories,
 )
 from bacl.checkpoints.score_thresholds import ScoreThresholds
+from bacl.checkpoints.taken_over import fill
 from bacl.data.augmentation.transforms import Augmentation
 from bacl.data.images.orientation import UPRIGHT
 from bacl.data.images.picture_file import MAX_PIXELS, Reading

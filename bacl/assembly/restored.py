@@ -12,13 +12,8 @@ from bacl.assembly.rebuilt import Restored, rebuilt, telling_misfits
 from bacl.assembly.stored import CALIBRATION, calibrate_alike, taken
 from bacl.assembly.trial import without_data
 from bacl.assembly.typed import key_of, referring, refuse_gathering, require_used
-from bacl.checkpoints.handover import (
-    CheckpointError,
-    State,
-    load_stage,
-    saved_categories,
-    without_gathered,
-)
+from bacl.checkpoints.handover import CheckpointError, State, load_stage, saved_categories
+from bacl.checkpoints.taken_over import without_gathered
 from bacl.files.plain_values import MISSING, select
 from bacl.heads import Head
 from bacl.messages.errors import OptionError

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 
 from bacl.assembly.allowed import may_be_built
-from bacl.checkpoints.handover import State, continued
+from bacl.checkpoints.handover import State
+from bacl.checkpoints.taken_over import continued
 from bacl.files.plain_values import MISSING, select
 from bacl.heads import Head
 from bacl.heads.predictors import class_module

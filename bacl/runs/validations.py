@@ -8,7 +8,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf import DictConfig
 
 from bacl.callbacks.best_checkpoint import BestCheckpoint
-from bacl.checkpoints.handover import fill, load_stage, save_stage
+from bacl.checkpoints.handover import load_stage, save_stage
+from bacl.checkpoints.taken_over import fill
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain_with_heads
 from bacl.runs.run import Run

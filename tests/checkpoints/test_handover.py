@@ -8,14 +8,11 @@ from torch import Tensor, nn
 from bacl.checkpoints.handover import (
     Categories,
     CheckpointError,
-    fill,
-    finite_heads,
-    inherit,
     load_stage,
-    load_strictly,
     save_stage,
     saved_categories,
 )
+from bacl.checkpoints.taken_over import fill, finite_heads, inherit, load_strictly
 from bacl.heads import Predictor
 
 CONFIG = {"seed": 0, "detector": {}, "stages": {"only": {"heads": {"one": {}}}}}

@@ -10,7 +10,8 @@ import torch
 import bacl
 from bacl.assembly.data import build_data, open_data
 from bacl.assembly.restored import restore_model
-from bacl.checkpoints.handover import CALIBRATION, load_stage
+from bacl.checkpoints.handover import load_stage
+from bacl.checkpoints.taken_over import CALIBRATION
 from bacl.export import ExportableDetector
 from bacl.export.suppression import survivors
 from bacl.heads import Calibration
