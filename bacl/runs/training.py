@@ -17,14 +17,8 @@ from bacl.assembly.trainer import build_trainer, feature_caching, prepare_proces
 from bacl.callbacks.finite_loss import FiniteLoss
 from bacl.callbacks.itinerary import Itinerary
 from bacl.callbacks.last_checkpoint import metrics_files
-from bacl.checkpoints.handover import (
-    Categories,
-    fill,
-    finite_heads,
-    load_stage,
-    save_stage,
-    saved_categories,
-)
+from bacl.checkpoints.handover import Categories, load_stage, save_stage, saved_categories
+from bacl.checkpoints.taken_over import fill, finite_heads
 from bacl.checkpoints.whole_files import Restoring, not_restored
 from bacl.data.datamodule import DetectionDataModule
 from bacl.detectors.any_detector import Detector
@@ -37,7 +31,8 @@ from bacl.runs.buildable import buildable
 from bacl.runs.folder import record
 from bacl.runs.outcome import read_outcome
 from bacl.runs.run import Run
-from bacl.runs.start import Start, check_starts
+from bacl.runs.start import Start
+from bacl.runs.start_check import check_hand_over, check_starts
 from bacl.runs.too_large import too_large
 from bacl.runs.validations import best_checkpoint, check_validations, take_best
 from bacl.stages import DetectionStage, WarmUpSchedule
@@ -85,7 +80,7 @@ def train_stages(
     stages[names[-1]].failed_heads.reasons |= left_out
     data = {name: build_data(config, config.stages[name]) for name in names}
     for name in names:
-        starts[name].check_hand_over(stages)
+        check_hand_over(starts[name], stages)
     for of_stage in data.values():
         of_stage.check(trainer.world_size)
     _check_caching(config, stages, data)

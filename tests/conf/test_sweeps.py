@@ -12,6 +12,7 @@ from bacl.assembly.trial import try_to_build
 from bacl.command.check import CONF, wrong_command
 from bacl.options.composed import changes, last_stage, plain
 from bacl.runs.start import Start
+from bacl.runs.start_check import check_hand_over
 
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
 FULL_TRAININGS = ("representation", "pipeline", "methods")
@@ -96,7 +97,7 @@ def test_every_method_of_the_second_stage_can_start_after_the_first(tmp_path):
         starts = {name: Start.of(config, tmp_path, name) for name in config.stages}
         built = try_to_build(config, 12)
         for start in starts.values():
-            start.check_hand_over(built)
+            check_hand_over(start, built)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from bacl.data.samplers import ClassAwareBatches
 from bacl.jobs import fit
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
-from bacl.runs.start import Start, check_starts
+from bacl.runs.start import Start
+from bacl.runs.start_check import check_hand_over, check_starts
 
 STAGES = ("representation", "classifier")
 LABELS = [str(label) for label in range(12)]
@@ -24,7 +25,7 @@ def check(config, folder):
     starts = {name: Start.of(config, folder, name) for name in chosen_stages(config)}
     check_starts(config, starts)
     for start in starts.values():
-        start.check_hand_over(try_to_build(config))
+        check_hand_over(start, try_to_build(config))
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_a_linear_classifier_continues_one_of_its_kind(tiny, tmp_path, predictor
     at = r"stages\.classifier\.heads\.bacl"
     told = rf"^{at}: its classifier has weight and bias .* stages\.representation, .*{at}\.init=f"
     with pytest.raises(OptionError, match=told):
-        start.check_hand_over(try_to_build(config), counted=False)
+        check_hand_over(start, try_to_build(config), counted=False)
     if predictor == "cosine":  # the others could not start fresh in a first stage
         with pytest.raises(OptionError, match=told):
             check_starts(config, {name: Start.of(config, tmp_path, name) for name in STAGES})

@@ -18,7 +18,8 @@ from bacl.inspection.fitted import anchor_scale
 from bacl.jobs import fit
 from bacl.messages.errors import OptionError
 from bacl.options.composed import plain
-from bacl.runs.start import Start, check_starts
+from bacl.runs.start import Start
+from bacl.runs.start_check import StartCheck, check_starts
 from bacl.runs.trained_source import read_trained
 from bacl.runs.trained_start import TOLD
 
@@ -123,13 +124,13 @@ def test_a_head_that_says_that_it_inherits_does_not_start_anew(new, trained, tmp
     path, old = trained()
     inherits = "stages.representation.heads.representation.init=inherit"
     stage, start, _ = new(NEW, tmp_path, f"detector.init_from={path}", inherits)
-    start.check(stage, None)
+    StartCheck(start, stage).check(None)
     start.take(stage, NEW, tmp_path)
     assert torch.equal(predictor(stage).weight[2], predictor(old).weight[0])
     stage, start, _ = new(NEW, tmp_path, f"detector.init_from={path}", inherits, SOFTMAX)
     told = r"representation\.init=inherit: no classifier .*BinaryCross.*\.init=fresh$"
     with pytest.raises(OptionError, match=told):
-        start.check(stage, None)
+        StartCheck(start, stage).check(None)
     with pytest.raises(OptionError, match=told):
         start.take(stage, NEW, tmp_path)
     content = load_stage(path)
@@ -153,24 +154,24 @@ def test_the_second_stage_alone_may_start_from_it(new, trained, tmp_path):
     path, old = trained()
     alone = "stage=classifier", "stages.classifier.init.detector=null", f"detector.init_from={path}"
     stage, start, _ = new(NEW, tmp_path, *alone, stage="classifier")
-    start.check(stage, None)
+    StartCheck(start, stage).check(None)
     start.take(stage, NEW, tmp_path)
     for head in ("baseline", "bacl"):
         assert torch.equal(predictor(stage, head).weight[2], predictor(old).weight[0])
     stage, start, _ = new(NEW, tmp_path, *alone, "detector.feature_dim=64", stage="classifier")
     with pytest.raises(CheckpointError, match=r"what is frozen, .*box_head.shared_fcs.1.weight"):
-        start.check(stage, None)
+        StartCheck(start, stage).check(None)
 
 
 def test_what_a_later_stage_or_a_resumed_one_starts_from_is_another(new, trained, tmp_path):
     path, _ = trained()
     stage, start, _ = new(NEW, tmp_path, f"detector.init_from={path}", stage="classifier")
-    assert start._trained(stage) is None
+    assert start.trained(stage) is None
     (tmp_path / "representation").mkdir()
     (tmp_path / "representation/last.ckpt").touch()
     path.unlink()
     stage, start, _ = new(NEW, tmp_path, f"detector.init_from={path}")
-    start.check(stage, None)  # goes on without the file
+    StartCheck(start, stage).check(None)  # goes on without the file
 
 
 def test_the_backbones_own_weights_are_not_asked_for(tiny, trained):
