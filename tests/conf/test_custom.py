@@ -9,7 +9,7 @@ from bacl.command.check import wrong_command
 from bacl.command.settled import chosen_by_data, settle
 from bacl.data.builtin.data_set import build
 from bacl.inspection.fitted import CLIP
-from bacl.launchers.one_pass_launcher import without_heads
+from bacl.launchers.grouping import without_heads
 from bacl.one_pass.plan import can_be_planned, planned
 from bacl.options.composed import changes, plain
 

@@ -14,9 +14,11 @@ from omegaconf import OmegaConf, open_dict
 from bacl.command.check import CONF
 from bacl.files.lock import LOCKS, lock
 from bacl.files.plain_values import read_yaml
+from bacl.launchers.grouping import grouped, without_heads
 from bacl.launchers.jobs import Job
-from bacl.launchers.one_pass_launcher import Group, OnePassLauncher, grouped, without_heads
+from bacl.launchers.one_pass_launcher import OnePassLauncher
 from bacl.launchers.tasks import LOG, Processes
+from bacl.launchers.training_group import TrainingGroup
 from bacl.messages.errors import UserError
 from bacl.one_pass.earlier_training import trains
 from bacl.one_pass.plan import PlannedJob, identity, read_plan, write_plan
@@ -141,7 +143,7 @@ def test_a_training_of_the_same_jobs_is_found_again(job):
     assert [planned.folder for planned in rest.plan()] == [each.folder for each in jobs]
     (group.folder.parent / "broken").mkdir()
     write_text(group.folder.parent / "broken/plan.yaml", "jobs:\n- folder: [")
-    more = Group(rest.shared, [*jobs[1:], job(DEMO, "head.loss.alpha=0.4")])
+    more = TrainingGroup(rest.shared, [*jobs[1:], job(DEMO, "head.loss.alpha=0.4")])
     assert more.folder != group.folder
     assert more.folder.parent == group.folder.parent
 
