@@ -27,7 +27,7 @@ from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.lost_heads import command
 from bacl.runs.outcome import write_failed
 from bacl.runs.run import Run
-from bacl.runs.training import save
+from bacl.runs.saved_stage import save
 
 
 def share_out(

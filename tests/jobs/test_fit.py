@@ -24,7 +24,8 @@ from bacl.data.samplers import ClassAwareBatches, RandomBatches
 from bacl.jobs import fit, prepare
 from bacl.jobs import test as test_job
 from bacl.messages.errors import OptionError, UserError
-from bacl.runs import run_through, training
+from bacl.runs import run_through, stage_training
+from bacl.runs.folder import record
 from bacl.runs.naming import test_folder as folder_of_test
 
 REPOSITORY = Path(__file__).parents[2]
@@ -207,7 +208,7 @@ def test_other_hardware_and_reports_are_not_another_configuration(finished, tiny
         "logger=tensorboard", "report.images=1",
     )  # fmt: skip
     open_data(changed)
-    training.record(changed, finished)
+    record(changed, finished)
 
 
 def test_a_wrong_number_of_categories_is_refused(tiny, tmp_path):
@@ -237,7 +238,7 @@ def test_prepare_makes_the_data_and_their_tables(tiny, tmp_path):
 
 def test_what_is_evaluated_is_what_was_saved(tiny, tmp_path, monkeypatch):
     """Of several processes only the first one saves; batch norms of the others have moved on."""
-    save, evaluated = training.save, []
+    save, evaluated = stage_training.save, []
 
     def save_elsewhere(folder, detector, *others):
         save(folder, detector, *others)
@@ -250,7 +251,7 @@ def test_what_is_evaluated_is_what_was_saved(tiny, tmp_path, monkeypatch):
         evaluated.append(run.stage)
         raise Seen
 
-    monkeypatch.setattr(training, "save", save_elsewhere)
+    monkeypatch.setattr(stage_training, "save", save_elsewhere)
     monkeypatch.setattr(run_through, "evaluate", evaluate)
     with pytest.raises(Seen):
         fit.run(tiny("stage=representation"), tmp_path)
@@ -303,7 +304,9 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     monkeypatch.setattr(trainer_module, "callbacks", watchers)
     steps = []
     monkeypatch.setattr(
-        training, "save", lambda *args, original=training.save: steps.append(original(*args))
+        stage_training,
+        "save",
+        lambda *args, original=stage_training.save: steps.append(original(*args)),
     )
     fit.run(tiny(often), folder)
     assert not differing(folder, finished)
