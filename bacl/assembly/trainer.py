@@ -1,7 +1,5 @@
 """From a configuration to Lightning's trainer, with what watches and logs a training."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,10 @@ from lightning.fabric import Fabric
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bacl.assembly.instantiate import called, instantiate
+from bacl.assembly.refused_options import naming_refused
 from bacl.callbacks.classifier_recorder import ClassifierRecorder
 from bacl.callbacks.console import ProgressBar
 from bacl.callbacks.feature_caching import FeatureCaching
@@ -27,17 +25,9 @@ from bacl.callbacks.termination import Termination, watch_processes
 from bacl.checkpoints.whole_files import WholeFiles
 from bacl.loggers.csv_logger import CSVLogger
 from bacl.loggers.spared_logger import SparedLogger
-from bacl.messages.errors import OptionError, UserError, in_one_line
 from bacl.options.composed import plain
-from bacl.options.libraries import Trainer as TrainerOptions
-from bacl.options.marked import options_with
-from bacl.options.marks import HARDWARE
 from bacl.processes.agreement import Agreement
 from bacl.stages import WarmUpSchedule
-
-REFUSED = (MisconfigurationException, ValueError, TypeError, RuntimeError, LookupError)
-"""What Lightning raises for options that do not exist, or not on this machine."""
-
 
 MATMUL_PRECISION = "matmul_precision"
 """The trainer's option that is torch's and not Lightning's."""
@@ -186,35 +176,3 @@ def feature_caching(config: DictConfig) -> list[FeatureCaching]:
     """What keeps features on disk, if anything does."""
     node = config.get("cache")
     return [] if node is None else [instantiate(node, FeatureCaching)]
-
-
-@contextmanager
-def naming_refused(options: Mapping[str, Any]) -> Iterator[None]:
-    """Name the option of a trainer that is not built with them.
-
-    Raises:
-        OptionError: with what Lightning says.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except REFUSED as error:
-        refused = _refused(options)
-        hardware = options_with(HARDWARE, TrainerOptions)
-        keys = [refused] if refused else [key for key in hardware if key in options]
-        named = ", ".join(f"trainer.{key}={options[key]}" for key in keys)
-        mend = "; trainer=auto has options for any machine" if set(keys) <= set(hardware) else ""
-        raise OptionError(f"{named}: {in_one_line(error)}{mend}") from error
-
-
-def _refused(options: Mapping[str, Any]) -> str | None:
-    """The first option that is refused by itself; None where they may not go together."""
-    for key, value in options.items():
-        if isinstance(value, Mapping) or key.startswith("_"):
-            continue
-        try:
-            Trainer(**{key: value}, logger=False, enable_checkpointing=False)
-        except REFUSED:
-            return key
-    return None

@@ -1,7 +1,6 @@
 """Stops a run at the first loss that is not a finite number, and keeps what led to it."""
 
 import math
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -10,12 +9,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from bacl.data.batch import Batch, Target
-from bacl.files.saving import save
+from bacl.callbacks.step_file import StepFile, told_rates
 from bacl.loggers.measurements import Quantity
 from bacl.messages.errors import UserError
 from bacl.processes.agreement import Agreement
-from bacl.processes.distributed import gather_objects, process_rank
+from bacl.processes.distributed import gather_objects
 from bacl.processes.peers import lost_connection
 from bacl.stages import DetectionStage
 from bacl.stages.failed_heads import write_failed_heads
@@ -48,10 +46,7 @@ class FiniteLoss(Callback):
     agree on the check and stop together: one that stopped alone would leave the others waiting in
     the gradient reduction.
 
-    The process whose loss is not finite writes `non_finite_loss.pt` (`non_finite_loss_rank<i>.pt`
-    for the other processes) into the trainer's `default_root_dir`. `torch.load(path,
-    weights_only=True)` gives plain dictionaries: `losses`, `image_ids`, `epoch`, `step`,
-    `learning_rates`, `images` (B, 3, H, W), `targets` and the module's `state_dict`.
+    The process whose loss is not finite keeps what led to it in a `StepFile`.
 
     Where the module's `failed_heads` are tolerated, a head whose loss is not finite, or that has
     none since it raised an error, is left out from then on (`dropped`), as long as another one
@@ -64,17 +59,17 @@ class FiniteLoss(Callback):
         self._agreement = agreement
         self.diagnosis: DivergedError | None = None
         """After a failed step: what to raise from its own error, if the features are to blame."""
-        self._batch: Batch | None = None
+        self._step = StepFile()
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Keep the batch for the case that its loss is not finite."""
-        self._batch = batch
+        self._step.batch = batch
 
     def on_train_batch_end(self, *args: Any) -> None:
         """Let go of the batch."""
-        self._batch = None
+        self._step.batch = None
 
     def on_before_backward(
         self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
@@ -119,22 +114,21 @@ class FiniteLoss(Callback):
         return True
 
     def _place(self, trainer: Trainer) -> str:
-        rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
         return (
             f"at step {trainer.global_step} of epoch {trainer.current_epoch}, learning rate "
-            f"{rates}, images {self._image_ids()}"
+            f"{told_rates(trainer)}, images {self._step.image_ids}"
         )
 
     def _stop(
         self, trainer: Trainer, pl_module: LightningModule, losses: dict[str, float]
     ) -> NoReturn:
         wrong = [f"{name} is {v}" for name, v in losses.items() if not math.isfinite(v)]
-        path = self._path(trainer)
+        path = self._step.path(trainer)
         message = self._explain(trainer, wrong, path) if wrong else ""
         messages = [text for text in gather_objects(message) if text]
         try:
             if wrong:
-                self._save(trainer, pl_module, losses, path)
+                self._step.save(trainer, pl_module, losses)
         finally:
             # The first process to raise ends the others: wait until each has written its file.
             gather_objects(None)
@@ -149,26 +143,26 @@ class FiniteLoss(Callback):
         tells nothing (a box of NaN pixels). Looking costs nothing until then. Raises nothing:
         Lightning has yet to close its loggers and workers.
         """
-        if self._batch is None or isinstance(exception, _NOTHING_TO_LEARN):
+        if self._step.batch is None or isinstance(exception, _NOTHING_TO_LEARN):
             return
         if lost_connection(exception):
             return
         if not isinstance(exception, FloatingPointError) and self._features_are_finite(pl_module):
             return
-        path = self._path(trainer)
-        self._save(trainer, pl_module, {}, path)
-        rates = ", ".join(f"{rate:g}" for rate in sorted(set(_learning_rates(trainer))))
+        path = self._step.path(trainer)
+        self._step.save(trainer, pl_module, {})
         self.diagnosis = DivergedError(
             f"the network's outputs are not finite at step {trainer.global_step}, learning rate "
-            f"{rates}: training has diverged. Lower the learning rate, lengthen the warm-up or "
-            f"{CLIPPING}. Batch and weights are in {path}"
+            f"{told_rates(trainer)}: training has diverged. Lower the learning rate, lengthen the "
+            f"warm-up or {CLIPPING}. Batch and weights are in {path}"
         )
 
     def _features_are_finite(self, pl_module: LightningModule) -> bool:
-        assert self._batch is not None
+        batch = self._step.batch
+        assert batch is not None
         with torch.no_grad():
             detector = cast(DetectionStage, pl_module).detector
-            pyramid = detector.pyramid(self._batch.images, self._batch.padded_sizes)
+            pyramid = detector.pyramid(batch.images, batch.padded_sizes)
         return all(bool(level.isfinite().all()) for level in pyramid)
 
     def _explain(self, trainer: Trainer, wrong: list[str], path: Path) -> str:
@@ -177,39 +171,3 @@ class FiniteLoss(Callback):
             f"{path}. Look at these images' annotations; if they are right, lower the learning "
             f"rate, lengthen the warm-up or {CLIPPING}."
         )
-
-    def _path(self, trainer: Trainer) -> Path:
-        rank = f"_rank{process_rank()}" if process_rank() else ""
-        return Path(trainer.default_root_dir) / f"non_finite_loss{rank}.pt"
-
-    def _save(
-        self, trainer: Trainer, pl_module: LightningModule, losses: dict[str, float], path: Path
-    ) -> None:
-        content = {
-            "losses": losses,
-            "image_ids": self._image_ids(),
-            "epoch": trainer.current_epoch,
-            "step": trainer.global_step,
-            "learning_rates": _learning_rates(trainer),
-            "images": self._batch.images.cpu() if self._batch else None,
-            "targets": [_plain(target) for target in self._batch.targets] if self._batch else [],
-            "state_dict": {
-                name: value.cpu() if isinstance(value, Tensor) else value
-                for name, value in pl_module.state_dict().items()
-            },
-        }
-        save(content, path)
-
-    def _image_ids(self) -> list[int]:
-        return [int(target.image_id) for target in self._batch.targets] if self._batch else []
-
-
-def _learning_rates(trainer: Trainer) -> list[float]:
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return [float(group["lr"]) for group in groups]
-
-
-def _plain(target: Target) -> dict[str, Any]:
-    """A target as a dictionary of tensors on the CPU, numbers and tuples."""
-    values = {field.name: getattr(target, field.name) for field in fields(target)}
-    return {name: v.cpu() if isinstance(v, Tensor) else v for name, v in values.items()}

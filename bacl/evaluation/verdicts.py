@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bacl.evaluation.curves import Curves
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.judged_rows import JudgedRows, best_first, images_of, within_limit
 from bacl.evaluation.object_matching import (
@@ -17,7 +18,7 @@ from bacl.evaluation.object_matching import (
     match,
     rank_in_run,
 )
-from bacl.evaluation.precision import Curves, accumulate, words_of
+from bacl.evaluation.precision import accumulate, words_of
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.stable_order import ascending
 from bacl.evaluation.truth import GroundTruth
