@@ -55,8 +55,15 @@ def evaluate(
     run.stage.variants = variants or {}
     wanted = list(variants or run.stage.live_heads)
     run.validate()
-    failures = run.stage.failed_variants
-    metrics: dict[str, Any] = {name: run.stage.metrics[name] for name in run.stage.variants}
+    found = _judged(run, report, wanted, in_full, objective)
+    return _with_detections(run, report, found, keeps_all)
+
+
+def _judged(
+    run: Run, report: Report, wanted: Collection[str], in_full: bool, objective: Objective | None
+) -> dict[str, Evaluation]:
+    """What the metrics of a stage have found, without detections; of a variant that failed none."""
+    failures, metrics = run.stage.failed_variants, _metrics(run)
     if not metrics:
         _raise_all(failures, wanted)
     first = next(iter(metrics.values()))
@@ -77,13 +84,24 @@ def evaluate(
     if not found:
         _raise_all(failures, wanted)
     failures.let_go()
-    metrics = {name: metrics[name] for name in found}
+    return found
+
+
+def _with_detections(
+    run: Run, report: Report, found: Mapping[str, Evaluation], keeps_all: bool
+) -> dict[str, Evaluation]:
+    """The same with detections: of all images, or of those that are drawn."""
     every = keeps_all or report["save_detections"]
     kept = None if every else [each.image_id for each in pictured(run, report, found)]
-    for name, metric in metrics.items():
-        found[name] = replace(found[name], detections=metric.detections(kept))
-        metric.reset()  # it holds the detections of all images
-    return found
+    metrics, whole = _metrics(run), {}
+    for name, each in found.items():
+        whole[name] = replace(each, detections=metrics[name].detections(kept))
+        metrics[name].reset()  # it holds the detections of all images
+    return whole
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    return {name: run.stage.metrics[name] for name in run.stage.variants}
 
 
 def _raise_all(failures: Failures, names: Collection[str]) -> NoReturn:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from bacl.data.annotations.column_files import Ragged, save_column
 from bacl.data.annotations.json_stream import stream_records
 from bacl.data.annotations.records import FEDERATED, RecordColumns
 from bacl.data.annotations.segmentation import Segmentations
 from bacl.data.annotations.segmentation_writer import SegmentationWriter
+from bacl.data.annotations.soundness import Soundness
 from bacl.data.annotations.validation import SECTIONS, AnnotationError, check_unique, positions
 
 LAYOUT = 5
@@ -102,55 +102,22 @@ def _save_annotations(
     folder: Path, records: RecordColumns, sizes: np.ndarray, order: np.ndarray
 ) -> dict[str, int]:
     """Write the columns of annotations by image, `sizes` (A, 2) too; returns the counts."""
-    boxes = np.asarray(records.boxes).reshape(-1, 4)[order]
-    crowd = np.asarray(records.crowd, dtype=bool)[order]
-    ignored = np.asarray(records.ignored, dtype=bool)[order]
     labels = _labels(
         records, lambda n: f"annotations[{n}].category_id", np.asarray(records.classes)
-    )[order]
-    missing = np.zeros(len(order), dtype=bool)
-    missing[np.asarray(records.without_area)] = True
+    )
     segmentations = Segmentations(folder)
-    areas = np.asarray(records.areas)[order]
-    _complete_areas(areas, missing[order], boxes, sizes, segmentations)
-    degenerate = (boxes[:, 2] < 1) | (boxes[:, 3] < 1) | (areas <= 0)
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    outside = ((high <= 0) | (low >= sizes[:, ::-1])).any(axis=1)
-    clipped = ((low < -1) | (high > sizes[:, ::-1] + 1)).any(axis=1) & ~outside
-    trainable = ~(crowd | ignored | degenerate | outside)
+    sound = Soundness.of(records, sizes, order, segmentations)
     save_column(folder, "annotation_ids", np.asarray(records.annotation_ids)[order])
-    save_column(folder, "boxes", boxes)
-    save_column(folder, "areas", areas)
-    save_column(folder, "labels", labels.astype(np.int32))
-    save_column(folder, "ignore", crowd | ignored)
-    save_column(folder, "crowd", crowd)
-    save_column(folder, "trainable", trainable)
+    save_column(folder, "labels", labels[order].astype(np.int32))
+    sound.save(folder)
     return {
         "images": len(records.image_ids),
         "annotations": len(order),
         "categories": len(records.categories),
-        "trainable": int(trainable.sum()),
-        "crowd": int(crowd.sum()),
-        "ignored": int(ignored.sum()),
-        "degenerate": int(degenerate.sum()),
-        "outside": int(outside.sum()),
-        "clipped": int(clipped.sum()),
+        **sound.counts(),
         "without_area": len(records.without_area),
         "without_segmentation": int((~segmentations.present()).sum()),
     }
-
-
-def _complete_areas(
-    areas: np.ndarray,
-    missing: np.ndarray,
-    boxes: np.ndarray,
-    sizes: np.ndarray,
-    segmentations: Segmentations,
-) -> None:
-    """Fill missing areas in place: pixels of the mask where there is one, else of the box."""
-    areas[missing] = boxes[missing, 2].clip(min=0) * boxes[missing, 3].clip(min=0)
-    for row in np.flatnonzero(missing & segmentations.present()).tolist():
-        areas[row] = coco_mask.area(segmentations.run_lengths(row, *sizes[row].tolist()))
 
 
 def _save_categories(
