@@ -235,15 +235,15 @@ def test_what_no_tensor_says_has_to_be_the_same(new, trained, tmp_path, option, 
     key = option.removeprefix("+")
     stage, begin, _ = new(NEW, tmp_path, start)
     with pytest.raises(CheckpointError, match=re.escape(f"take its own: {key}={theirs}") + "$"):
-        begin.check(stage, None)
+        StartCheck(begin, stage).check(None)
     stage, begin, _ = new(NEW, tmp_path, start, f"{option}={theirs}")
-    begin.check(stage, None)
+    StartCheck(begin, stage).check(None)
 
 
 def test_tensors_that_are_drawn_may_be_read_otherwise(new, trained, tmp_path):
     path, _ = trained("detector.rpn.anchors.ratios=[1.0]")  # deltas of another number of anchors
     stage, begin, _ = new(NEW, tmp_path, f"detector.init_from={path}")
-    begin.check(stage, None)
+    StartCheck(begin, stage).check(None)
 
 
 def test_anchors_are_chosen_as_those_of_the_detector_to_start_from(trained, tmp_path):
