@@ -6,19 +6,24 @@ What is kept are bytes of pickle: they are read in a sixth of the time of a copy
 
 import pickle
 from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from typing import Any
 
+import omegaconf.base
 import pytest
 from hydra._internal import config_loader_impl as loading
 from hydra._internal import defaults_list as lists
 from hydra._internal.config_repository import ConfigRepository, IConfigRepository
 from hydra.core.default_element import ResultDefault
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 CONTENT = loading.ConfigLoaderImpl._compose_config_from_defaults_list
 CHOSEN_FILES = loading.create_defaults_list
 FILE = ConfigRepository.load_config
 CHOICES = lists._create_interpolation_map
+OVERRIDE = OverridesParser.parse_rule
+REFERENCE = omegaconf.base.parse
 
 
 class Kept:
@@ -78,18 +83,29 @@ def compose_once(patch: pytest.MonkeyPatch, conf: str) -> None:
         asked = any(default.is_interpolation() for default in defaults_list)
         return CHOICES(overrides, defaults_list, self_added) if asked else None
 
-    _set(patch, file, chosen_files, content, choices)
+    def override(parser: OverridesParser, text: str, rule_name: str) -> Any:
+        return kept.get((text, rule_name), lambda: OVERRIDE(parser, text, rule_name))
+
+    _set(patch, file, chosen_files, content, choices, override, cache(REFERENCE))
 
 
 def compose_anew(patch: pytest.MonkeyPatch) -> None:
     """Read all files again, as Hydra does."""
-    _set(patch, FILE, CHOSEN_FILES, CONTENT, CHOICES)
+    _set(patch, FILE, CHOSEN_FILES, CONTENT, CHOICES, OVERRIDE, REFERENCE)
 
 
 def _set(
-    patch: pytest.MonkeyPatch, file: Any, chosen_files: Any, content: Any, choices: Any
+    patch: pytest.MonkeyPatch,
+    file: Any,
+    chosen_files: Any,
+    content: Any,
+    choices: Any,
+    override: Any,
+    reference: Any,
 ) -> None:
     patch.setattr(ConfigRepository, "load_config", file)
     patch.setattr(loading, "create_defaults_list", chosen_files)
     patch.setattr(loading.ConfigLoaderImpl, "_compose_config_from_defaults_list", content)
     patch.setattr(lists, "_create_interpolation_map", choices)
+    patch.setattr(OverridesParser, "parse_rule", override)
+    patch.setattr(omegaconf.base, "parse", reference)  # of `${…}`; what it gives is only looked at

@@ -107,10 +107,16 @@ def composed(compose_config):
     return compose_config("job=predict", "checkpoint=bad.ckpt", "trainer=cpu")
 
 
+@pytest.fixture(scope="module")
+def stored(finished):
+    """What the finished run's checkpoint holds."""
+    return load_stage(finished / "classifier/final.ckpt")
+
+
 @pytest.fixture
-def restore(finished, composed, tmp_path, monkeypatch):
+def restore(stored, composed, tmp_path, monkeypatch):
     """Restores the finished run's model after its stored content was changed."""
-    content = load_stage(finished / "classifier/final.ckpt")
+    content = copy.deepcopy(stored)
     (tmp_path / "beside_the_data.py").write_text("open('executed', 'w')\ndef run(**options): ...\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

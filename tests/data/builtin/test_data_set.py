@@ -273,7 +273,7 @@ def test_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
 
 def test_processes_that_build_the_same_set_at_once_agree(tmp_path):
     both = partial(build, **SMALL, annotations_only=True)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
         first, second = pool.map(both, [tmp_path / "set"] * 2)
     assert first == second
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
