@@ -5,37 +5,22 @@ A file is of the split that its name says, or else its folder: `annotations/inst
 a folder called like the split, in `images`, or in the folder itself: the first ones are looked for.
 """
 
-import os
 import re
-import time
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from bacl.data.annotations.image_names import candidate_names
 from bacl.data.annotations.table import AnnotationTable
+from bacl.data.split_files import SplitName, children, json_files, said_by, split_of
 from bacl.messages.errors import OptionError
 from bacl.messages.shown import typed_option, written
 
-SplitName = Literal["train", "val"]
-WORDS = {
-    "train": {"train", "training"},
-    "val": {"val", "valid", "validation", "dev"},
-    "test": {"test", "testing"},
-}
-"""In names of files and folders."""
-OTHER_TASKS = ("captions_", "image_info_", "panoptic_", "person_keypoints_", "stuff_")
-"""How COCO's files of other tasks begin, which lie beside those of objects."""
 AROUND_ALL = ("images", "image", "imgs", "JPEGImages")
 """Folders that may hold the pictures of both splits."""
 SPLIT = "split"
 """Folder of the files that `data=split` makes; they are meant before any other."""
 TRIED = 3
 """Pictures of a file that are looked for."""
-AT_REST = 10**10
-"""Nanoseconds without a change; file systems tell times to some milliseconds, some to two seconds.
-"""
 LISTED = 12
 """Files that a message lists."""
 
@@ -57,11 +42,11 @@ def annotation_file(root: str | Path, split: SplitName) -> Path:
     made = folder / SPLIT / f"{split}.json"
     if made.is_file():
         return made
-    found = list(_json_files(folder))
+    found = list(json_files(folder))
     if not found:
         _refuse_other_formats(folder)
         return folder / "annotations" / f"{split}.json"
-    meant = [path for path in found if _split_of(path, folder) == split]
+    meant = [path for path in found if split_of(path, folder) == split]
     if len(meant) == 1:
         return meant[0]
     if meant:
@@ -78,7 +63,7 @@ def only_file(root: str | Path) -> Path:
     Raises:
         LayoutError: there is none, or there are several.
     """
-    found = list(_json_files(Path(root)))
+    found = list(json_files(Path(root)))
     if len(found) != 1:
         listed = f"several: {_listed(found, Path(root))}" if found else "none"
         raise LayoutError(
@@ -115,57 +100,13 @@ def folder_name(root: str | Path) -> str:
     )
 
 
-def _json_files(folder: Path) -> Iterator[Path]:
-    """Those that may hold annotations of objects, in order."""
-    inside = sorted(path for path in _children(folder) if path.is_dir())
-    searched = [path for path in inside if path.name == "annotations" or _said_by(path.name)]
-    for place in (folder, *searched):
-        for path in _children(place):
-            if path.suffix.lower() == ".json" and not path.name.startswith((*OTHER_TASKS, ".")):
-                yield path
-
-
-def _children(folder: Path) -> Sequence[Path]:
-    """The folders and json files in a folder, in order; none where there is no such folder.
-
-    Options are looked at many times before a training, and a folder of pictures may hold 100,000:
-    one that has been at rest for a while is read once.
-    """
-    if not folder.is_dir():
-        return ()
-    status = folder.stat()
-    changed = status.st_mtime_ns, status.st_ctime_ns  # a copy of files may set the first back
-    # One that has just changed may change again without its time telling.
-    read = _read if time.time_ns() - max(changed) > AT_REST else _read.__wrapped__
-    return read(folder, changed)
-
-
-@lru_cache(maxsize=64)
-def _read(folder: Path, changed: tuple[int, int]) -> tuple[Path, ...]:
-    """Of a folder that changed at these times."""
-    with os.scandir(folder) as entries:
-        kept = [e.path for e in entries if e.name.lower().endswith(".json") or e.is_dir()]
-    return tuple(sorted(map(Path, kept)))
-
-
-def _said_by(name: str) -> str | None:
-    """The split that a name says, if it says one."""
-    words = set(re.findall("[a-z]+", name.lower()))
-    said = [split for split, meaning in WORDS.items() if words & meaning]
-    return said[0] if len(said) == 1 else None
-
-
-def _split_of(file: Path, root: Path) -> str | None:
-    return _said_by(file.stem) or (_said_by(file.parent.name) if file.parent != root else None)
-
-
 def _image_places(root: Path, file: Path, split: SplitName) -> Iterator[Path]:
     if file.parent not in (root, root / "annotations"):
         yield file.parent
         yield file.parent / "images"
     around = [root, *(root / name for name in AROUND_ALL)]
     for place in around:
-        yield from (path for path in _children(place) if _said_by(path.name) == split)
+        yield from (path for path in children(place) if said_by(path.name) == split)
     yield from (path for path in around[1:] if path.is_dir())
     yield root
 

@@ -12,13 +12,13 @@ from torch import Tensor
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
 from bacl.evaluation.boundary_overlap import boundary_overlap
+from bacl.evaluation.box_overlap import PairOverlap, box_overlap
 from bacl.evaluation.collected_detections import CollectedDetections
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.judging import Judgement, judge
 from bacl.evaluation.mask_overlap import mask_overlap
 from bacl.evaluation.measures import MASKS, Measure
-from bacl.evaluation.object_matching import PairOverlap, box_overlap
 from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.summary import boundary_summary, label_summary, summary

@@ -12,8 +12,9 @@ from pycocotools import mask as coco_mask
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import RunLengths
+from bacl.evaluation.box_overlap import PairOverlap
+from bacl.evaluation.conditions import IOU_THRESHOLDS
 from bacl.evaluation.detection_columns import DetectionColumns
-from bacl.evaluation.object_matching import IOU_THRESHOLDS, PairOverlap
 from bacl.evaluation.truth import GroundTruth
 
 RATIO = 0.02

@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from bacl.evaluation.box_overlap import PairOverlap, box_overlap
+from bacl.evaluation.conditions import IOU_THRESHOLDS
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.judged_rows import JudgedRows
-from bacl.evaluation.object_matching import IOU_THRESHOLDS, PairOverlap, box_overlap
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.stable_order import ascending
 from bacl.evaluation.truth import GroundTruth

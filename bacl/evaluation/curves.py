@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from bacl.evaluation.object_matching import AREA_RANGES, IOU_THRESHOLDS
+from bacl.evaluation.conditions import AREA_RANGES, IOU_THRESHOLDS
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bacl.evaluation.box_overlap import PairOverlap
 from bacl.evaluation.curves import Curves
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
-from bacl.evaluation.object_matching import PairOverlap
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
 from bacl.evaluation.verdicts import Verdicts, find_verdicts

@@ -6,8 +6,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from bacl.data.annotations.table import AnnotationTable
+from bacl.evaluation.box_overlap import PairOverlap
 from bacl.evaluation.detection_columns import DetectionColumns
-from bacl.evaluation.object_matching import PairOverlap
 from bacl.evaluation.truth import GroundTruth
 
 

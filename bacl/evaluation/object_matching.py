@@ -1,59 +1,22 @@
 """Greedy matching of detections with objects (COCO, LVIS), for all images and categories at once.
 
-A *condition* is an area range with an IoU threshold. Matching is a separate greedy run for each of
-the 40 conditions; here a condition is one bit (range * thresholds + threshold) of a 64-bit word, so
-that every comparison below settles all of them together.
+Matching is a separate greedy run for each of the 40 conditions; here they are the bits of a word
+(`conditions`), so that every comparison below settles all of them together.
 
 N: detections. G: objects. P: pairs of a detection and an object of the same category and image.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from bacl.evaluation.box_overlap import PairOverlap
+from bacl.evaluation.conditions import IOU_THRESHOLDS, REACHED, area_conditions
 from bacl.evaluation.truth import GroundTruth
 
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-AREA_RANGES = {
-    "all": (0.0, 1e5**2),
-    "small": (0.0, 32.0**2),
-    "medium": (32.0**2, 96.0**2),
-    "large": (96.0**2, 1e5**2),
-}
-"""Square pixels, both ends belong to the range."""
-
-PairOverlap = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""IoU (P,) float64 of detection rows (P,) with truth rows (P,): positions in `DetectionColumns` and
-in `GroundTruth`. Masks are evaluated by another function of this shape."""
-
 _PAIRS_AT_ONCE = 1 << 18  # bounds the memory of a block: about 30 MB
-_BOXES_AT_ONCE = 1 << 14  # what is made of them stays in the caches of a processor
-_ONE_RANGE = (1 << len(IOU_THRESHOLDS)) - 1
-_EACH_RANGE = sum(1 << len(IOU_THRESHOLDS) * index for index in range(len(AREA_RANGES)))
-# Word of the first n thresholds in every range, for n = 0 .. all.
-_REACHED = np.array(
-    [((1 << n) - 1) * _EACH_RANGE for n in range(len(IOU_THRESHOLDS) + 1)], np.uint64
-)
-_ENDS = sorted({end for ends in AREA_RANGES.values() for end in ends})
-
-
-def _area_words() -> np.ndarray:
-    """(2 E + 1,) uint64: below the first end of a range, at it, beyond it, at the next and so on.
-
-    A word has all thresholds of every range there.
-    """
-    places = np.arange(2 * len(_ENDS) + 1)
-    words = np.zeros(len(places), np.uint64)
-    for index, (low, high) in enumerate(AREA_RANGES.values()):
-        first, last = (2 * _ENDS.index(end) + 1 for end in (low, high))
-        inside = (places >= first) & (places <= last)
-        words[inside] |= np.uint64(_ONE_RANGE << len(IOU_THRESHOLDS) * index)
-    return words
-
-
-_AREA_WORDS = _area_words()
 
 
 @dataclass(slots=True, frozen=True)
@@ -66,43 +29,6 @@ class Matches:
     """(N,) uint64: found an object that does not count (ignored, or outside the area range)."""
     taken: np.ndarray
     """(G,) uint64: what became of each object: found; a crowd region never is."""
-
-
-def box_overlap(detections: np.ndarray, truths: np.ndarray, crowd: np.ndarray) -> PairOverlap:
-    """IoU of boxes, xywh float64, with the operations and so the rounding of the COCO tools.
-
-    For `crowd` regions, (G,) bool, it is the share of the detection that lies within the region.
-    """
-
-    def overlap(detection_rows: np.ndarray, truth_rows: np.ndarray) -> np.ndarray:
-        found = np.empty(len(truth_rows))
-        for first in range(0, len(found), _BOXES_AT_ONCE):
-            part = slice(first, first + _BOXES_AT_ONCE)
-            found[part] = some(detection_rows[part], truth_rows[part])
-        return found
-
-    def some(detection_rows: np.ndarray, truth_rows: np.ndarray) -> np.ndarray:
-        # Column by column in memory: arithmetic on every fourth number takes twice as long.
-        dx, dy, dw, dh = np.ascontiguousarray(detections.take(detection_rows, axis=0).T)
-        tx, ty, tw, th = np.ascontiguousarray(truths.take(truth_rows, axis=0).T)
-        width = np.minimum(dx + dw, tx + tw) - np.maximum(dx, tx)
-        height = np.minimum(dy + dh, ty + th) - np.maximum(dy, ty)
-        common = np.maximum(width, 0) * np.maximum(height, 0)
-        near = np.flatnonzero(common > 0)
-        own, other = (dw * dh)[near], (tw * th)[near]
-        union = np.where(crowd[truth_rows[near]], own, own + other - common[near])
-        common[near] /= union
-        return common
-
-    return overlap
-
-
-def area_conditions(areas: np.ndarray) -> np.ndarray:
-    """(N,) uint64: all thresholds of every range that contains the area."""
-    place = np.zeros(len(areas), np.uint8)
-    for end in _ENDS:
-        place += (areas >= end).view(np.uint8) + (areas > end).view(np.uint8)
-    return _AREA_WORDS[place]
 
 
 def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairOverlap) -> Matches:
@@ -126,7 +52,7 @@ def match(truth: GroundTruth, rows: np.ndarray, keys: np.ndarray, overlap: PairO
         iou = overlap(rows[detections], objects)
         near = _best_pair_first(np.flatnonzero(iou >= IOU_THRESHOLDS[0]), detections, objects, iou)
         detections, objects = detections[near], objects[near]
-        reached = _REACHED[np.searchsorted(IOU_THRESHOLDS, iou[near], side="right")]
+        reached = REACHED[np.searchsorted(IOU_THRESHOLDS, iou[near], side="right")]
         for turn in _turns(keys, detections):
             for accepted in (counting, ~counting):
                 for choice in turn:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bacl.evaluation.conditions import IOU_THRESHOLDS
 from bacl.evaluation.curves import Curves
-from bacl.evaluation.object_matching import IOU_THRESHOLDS
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 _EVERY = np.uint16((1 << len(IOU_THRESHOLDS)) - 1)

@@ -7,11 +7,11 @@ from typing import Self
 
 import numpy as np
 
+from bacl.evaluation.box_overlap import box_overlap
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.judging import Judgement, judge
-from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.reliability import Reliability, reliabilities
 from bacl.evaluation.right_label import RightLabels, right_labels
 from bacl.evaluation.rules import Rules

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from bacl.evaluation.conditions import AREA_RANGES
 from bacl.evaluation.curves import Curves
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.judging import Judgement
 from bacl.evaluation.measures import Detail, Measure
-from bacl.evaluation.object_matching import AREA_RANGES
 from bacl.evaluation.right_label import RightLabels
 from bacl.evaluation.rules import Rules
 

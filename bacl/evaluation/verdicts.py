@@ -8,16 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bacl.evaluation.box_overlap import PairOverlap
+from bacl.evaluation.conditions import AREA_RANGES, area_conditions
 from bacl.evaluation.curves import Curves
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.judged_rows import JudgedRows, best_first, images_of, within_limit
-from bacl.evaluation.object_matching import (
-    AREA_RANGES,
-    PairOverlap,
-    area_conditions,
-    match,
-    rank_in_run,
-)
+from bacl.evaluation.object_matching import match, rank_in_run
 from bacl.evaluation.precision import accumulate, words_of
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.stable_order import ascending

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from bacl.data.annotations.table import AnnotationTable
-from bacl.evaluation.errors.label_suspicions import NOTHING, LabelSuspicions, label_suspicions
+from bacl.evaluation.errors.label_suspicions import label_suspicions
+from bacl.evaluation.errors.suspicions import NOTHING, LabelSuspicions
 from bacl.evaluation.evaluation import Evaluation
 from bacl.reporting.spreadsheet import write_csv
 

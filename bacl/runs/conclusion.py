@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from bacl.callbacks.classifier_recorder import weight_norms
 from bacl.data.datamodule import DetectionDataModule
-from bacl.evaluation.errors.label_suspicions import LabelSuspicions
+from bacl.evaluation.errors.suspicions import LabelSuspicions
 from bacl.evaluation.evaluation import Evaluation
 from bacl.evaluation.results_writer import ResultsWriter
 from bacl.heads import Head

@@ -9,7 +9,7 @@ import numpy as np
 
 from bacl.callbacks.classifier_recorder import measure, of_categories
 from bacl.data.datamodule import DetectionDataModule
-from bacl.evaluation.errors.label_suspicions import LabelSuspicions
+from bacl.evaluation.errors.suspicions import LabelSuspicions
 from bacl.evaluation.measures import shown_in
 from bacl.evaluation.shift_curve import ShiftCurve
 from bacl.heads import Head, classifiers_by_name

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bacl.data import layout
+from bacl.data import split_files
 from bacl.data.layout import LayoutError, annotation_file, folder_name, image_folder, only_file
 
 
@@ -87,7 +87,7 @@ def test_a_folder_of_many_pictures_that_is_at_rest_is_read_once(tmp_path, monkey
     pictures(tmp_path, "train/a.jpg", "val/b.jpg")
     for folder in (tmp_path, tmp_path / "train", tmp_path / "val"):
         os.utime(folder, (10**9, 10**9))
-    monkeypatch.setattr(layout, "AT_REST", -1)
+    monkeypatch.setattr(split_files, "AT_REST", -1)
     read, scandir = [], os.scandir
     monkeypatch.setattr(os, "scandir", lambda folder: read.append(folder) or scandir(folder))
     for _ in range(3):

@@ -6,9 +6,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from bacl.evaluation.box_overlap import box_overlap
 from bacl.evaluation.close_look import CASES, close_look, threshold_curves
 from bacl.evaluation.detection_columns import DetectionColumns
-from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.results_json import load_results
 from bacl.evaluation.truth import GroundTruth
 from bacl.evaluation.verdicts import Verdicts, find_verdicts

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from bacl.evaluation.box_overlap import box_overlap
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import CategoryGroup, Grouping
 from bacl.evaluation.judged_rows import within_limit
 from bacl.evaluation.judging import judge
 from bacl.evaluation.mask_codes import no_masks
-from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
 

@@ -3,7 +3,9 @@ import pytest
 import torch
 from torchvision.ops import box_convert, box_iou
 
-from bacl.evaluation.object_matching import IOU_THRESHOLDS, area_conditions, box_overlap, match
+from bacl.evaluation.box_overlap import box_overlap
+from bacl.evaluation.conditions import IOU_THRESHOLDS, area_conditions
+from bacl.evaluation.object_matching import match
 from bacl.evaluation.truth import GroundTruth
 
 T = len(IOU_THRESHOLDS)

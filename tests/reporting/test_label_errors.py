@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bacl.data.annotations.table import AnnotationTable
-from bacl.evaluation.errors.label_suspicions import LabelSuspicions, SuspicionKind
+from bacl.evaluation.errors.suspicions import LabelSuspicions, SuspicionKind
 from bacl.reporting.figures import Cutout, draw_cutouts
 from bacl.reporting.label_errors import caption_lines, suspected, write_label_errors
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from bacl.evaluation.errors.label_suspicions import LabelSuspicions, SuspicionKind
+from bacl.evaluation.errors.suspicions import LabelSuspicions, SuspicionKind
 from bacl.runs import drawings
 
 

@@ -8,8 +8,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from bacl.evaluation.conditions import IOU_THRESHOLDS
 from bacl.evaluation.errors.overlapping_pairs import OverlappingPairs
-from bacl.evaluation.object_matching import IOU_THRESHOLDS
 from bacl.evaluation.truth import GroundTruth
 from bacl.evaluation.verdicts import Verdicts
 

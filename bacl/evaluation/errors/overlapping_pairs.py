@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from bacl.evaluation.box_overlap import box_overlap
 from bacl.evaluation.detection_columns import DetectionColumns
-from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.truth import GroundTruth
 
 NEAR = 0.1

@@ -8,7 +8,7 @@ from functools import partial
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.statistics import CategoryStatistics
-from bacl.evaluation.errors.label_suspicions import LabelSuspicions
+from bacl.evaluation.errors.suspicions import LabelSuspicions
 from bacl.evaluation.evaluation import Evaluation
 from bacl.loggers.exhibits import Exhibit
 from bacl.reporting.error_results import ErrorResults

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bacl.data.annotations.table import AnnotationTable
-from bacl.evaluation.errors.label_suspicions import LabelSuspicions
+from bacl.evaluation.errors.suspicions import LabelSuspicions
 from bacl.loggers.exhibits import Table
 from bacl.messages.shown import shown
 from bacl.reporting.label_errors import suspicion_lines

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from bacl.evaluation.box_overlap import box_overlap
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.errors.error_findings import ErrorFindings
-from bacl.evaluation.object_matching import box_overlap
 from bacl.evaluation.results_json import load_results
 from bacl.evaluation.truth import GroundTruth
 from bacl.evaluation.verdicts import find_verdicts

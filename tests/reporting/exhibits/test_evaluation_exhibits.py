@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bacl.evaluation.errors.label_suspicions import NOTHING, LabelSuspicions, SuspicionKind
+from bacl.evaluation.errors.suspicions import NOTHING, LabelSuspicions, SuspicionKind
 from bacl.reporting.exhibits import category_table, evaluation_exhibits
 from tests.reporting.html.made import made_data, made_source
 

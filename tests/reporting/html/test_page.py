@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from bacl.evaluation.errors.label_suspicions import LabelSuspicions, SuspicionKind
+from bacl.evaluation.errors.suspicions import LabelSuspicions, SuspicionKind
 from bacl.reporting.html.contents import write_page
 from bacl.reporting.html.markup import VOID, Markup, element
 from bacl.reporting.html.page import Page, embedded

@@ -7,7 +7,8 @@ import numpy as np
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.selection import owners
-from bacl.evaluation.object_matching import box_overlap, rank_in_run
+from bacl.evaluation.box_overlap import box_overlap
+from bacl.evaluation.object_matching import rank_in_run
 from bacl.evaluation.truth import GroundTruth
 from bacl.reporting.html.markup import Markup
 from bacl.reporting.html.section import Content, LeftOut, Section, Source
