@@ -79,8 +79,9 @@ with torch.no_grad():
         "import openvino",
         """\
 model = openvino.Core().read_model({file!r})  # and the .bin beside it
-texts = model.get_rt_info(["model_info"]).value
-notes = {{key: json.loads(text.astype(str)) for key, text in texts.items()}}
+keys = model.get_rt_info(["model_info"]).value
+texts = {{key: model.get_rt_info(["model_info", key]).astype(str) for key in keys}}
+notes = {{key: json.loads(text) for key, text in texts.items()}}
 program = openvino.compile_model(model, "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})""",
         "found = program([images, sizes])\n{outputs} = (found[port] for port in program.outputs)",
     ),

@@ -1,11 +1,12 @@
 """yolo_<head>/: what was accepted as YOLO's text files, one for each picture."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Self
+
+import yaml
 
 from bacl.data.batch import Detections
 from bacl.files.atomic import replacing
@@ -30,10 +31,12 @@ class YoloFiles(ExitStack):
         self._names = names
 
     def __enter__(self) -> Self:
-        lines = [f"  {label}: {json.dumps(name)}" for label, name in enumerate(self._names)]
+        # Not json's escapes, which YAML mostly shares: it makes no emoji of two halves.
+        said = {"names": dict(enumerate(self._names))}
+        text = yaml.safe_dump(said, allow_unicode=True, width=float("inf"))
         for folder in self._folders.values():
             with replacing(folder / "data.yaml") as path:
-                path.write_text("\n".join(["names:", *lines]) + "\n", encoding="utf-8")
+                path.write_text(text, encoding="utf-8")
         return self
 
     def write(self, batch: Predicted) -> None:

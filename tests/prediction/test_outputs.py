@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import yaml
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
@@ -76,8 +77,18 @@ def test_yolo_files_have_a_line_a_detection_and_one_file_a_picture(tmp_path):
         "0 0.050000 0.050000 0.100000 0.100000 0.250000\n"
     )
     assert (folder / "labels/sub/p2.txt").read_text() == ""
-    lines = (folder / "data.yaml").read_text().splitlines()
-    assert lines == ["names:", '  0: "cup"', '  1: "l\\u00e4mp: 2"']
+    lines = (folder / "data.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines == ["names:", "  0: cup", "  1: 'lämp: 2'"]
+
+
+ODD = ["🦄", "null", "1", " lead", "new\nline", "\x7f\x01", 'a "b" \\c', "\u2028", "x" * 300, "[y]"]
+
+
+def test_names_of_categories_come_back_from_yaml_whatever_is_in_them(tmp_path):
+    """An emoji is one letter, not two halves that no file can hold."""
+    with YoloFiles(tmp_path, ["bacl"], ODD):
+        text = (tmp_path / "yolo_bacl/data.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text) == {"names": dict(enumerate(ODD))}
 
 
 def test_each_frame_is_a_line_at_once(tmp_path):
