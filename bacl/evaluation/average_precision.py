@@ -14,6 +14,7 @@ from bacl.data.batch import Detections
 from bacl.evaluation.boundary_overlap import boundary_overlap
 from bacl.evaluation.box_overlap import PairOverlap, box_overlap
 from bacl.evaluation.collected_detections import CollectedDetections
+from bacl.evaluation.column_checks import check_boxes, check_masks
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.judging import Judgement, judge
@@ -108,9 +109,9 @@ class AveragePrecision(CollectedDetections):
         """
         if not isinstance(detections, DetectionColumns):
             detections = DetectionColumns.from_detections(detections, image_ids)
-        detections.check(self._known_images, self.table.num_categories)
+        check_boxes(detections, self._known_images, self.table.num_categories)
         if self.masks:
-            detections.check_masks(self._image_sizes(detections.image_ids))
+            check_masks(detections, self._image_sizes(detections.image_ids))
         else:
             detections = detections.without_masks()
         self.judgement = self.mask_judgement = self.right_labels = None

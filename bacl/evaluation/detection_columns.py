@@ -135,63 +135,6 @@ class DetectionColumns:
             take_codes(self.codes, self.code_lengths, np.flatnonzero(rows)),
         )
 
-    def check(self, known_images: np.ndarray, num_categories: int) -> None:
-        """Refuse what cannot be evaluated.
-
-        Args:
-            known_images: (·,) int64, ascending: the image ids of the annotation table.
-            num_categories: C.
-
-        Raises:
-            ValueError: naming the image, if its id is unknown, a score or coordinate is not finite,
-                or a label is outside [0, C).
-        """
-        unknown = ~np.isin(self.image_ids, known_images)
-        if unknown.any():
-            raise ValueError(
-                f"image id {self.image_ids[unknown.argmax()]} has detections but is not in the "
-                "annotation table; evaluate on the annotation file that the images came from"
-            )
-        self._refuse(~np.isfinite(self.scores), "score", self.scores, "a finite number")
-        finite = np.isfinite(self.boxes)
-        if not finite.all():
-            self._refuse(~finite.all(1), "box", self.boxes, "four finite numbers")
-        outside = (self.labels < 0) | (self.labels >= num_categories)
-        self._refuse(outside, "label", self.labels, f"in [0, {num_categories})")
-
-    def check_masks(self, image_sizes: np.ndarray) -> None:
-        """Refuse masks that cannot be evaluated.
-
-        Args:
-            image_sizes: (I, 2) height and width of the images.
-
-        Raises:
-            ValueError: naming the image, if a detection has no mask, or one of another size.
-        """
-        missing = self.code_lengths == 0
-        if missing.any():
-            image_id = np.repeat(self.image_ids, self.counts)[missing.argmax()]
-            raise ValueError(
-                f"image id {image_id}: a detection has no mask, but masks are to be evaluated; "
-                "use a detector with a mask branch, or set masks=false"
-            )
-        wrong = (self.mask_sizes != image_sizes).any(1) & (self.counts > 0)
-        if wrong.any():
-            index = int(wrong.argmax())
-            raise ValueError(
-                f"image id {self.image_ids[index]}: masks have height and width "
-                f"{self.mask_sizes[index].tolist()}, the image {image_sizes[index].tolist()}"
-            )
-
-    def _refuse(self, bad: np.ndarray, field: str, values: np.ndarray, wanted: str) -> None:
-        if bad.any():
-            row = int(bad.argmax())
-            image_id = np.repeat(self.image_ids, self.counts)[row]
-            raise ValueError(
-                f"image id {image_id}: the {field} of a detection is {values[row]}; "
-                f"it must be {wanted} (label {self.labels[row]}, score {self.scores[row]})"
-            )
-
 
 COLUMN_NAMES = tuple(field.name for field in fields(DetectionColumns))
 _NO_IMAGES = DetectionColumns(

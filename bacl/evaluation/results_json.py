@@ -16,9 +16,10 @@ from bacl.data.annotations.validation import (
     check_identifier,
 )
 from bacl.evaluation.detection_columns import DetectionColumns
-from bacl.evaluation.flat_records import OtherLayoutError, read_pieces
+from bacl.evaluation.flat_records import read_pieces
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.mask_reader import MaskReader
+from bacl.evaluation.record_layout import OtherLayoutError
 from bacl.evaluation.results_writer import ResultsWriter as ResultsWriter
 from bacl.messages.shown import written
 

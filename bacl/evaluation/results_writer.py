@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from bacl.evaluation.column_checks import check_boxes
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.json_list import JsonListWriter
 
@@ -55,7 +56,7 @@ class ResultsWriter(JsonListWriter):
         """
         known = self._known_images
         known = np.unique(detections.image_ids) if known is None else known
-        detections.check(known, len(self._category_ids))
+        check_boxes(detections, known, len(self._category_ids))
         images = np.repeat(detections.image_ids, detections.counts)
         masks = _mask_texts(detections)
         for first in range(0, len(images), _ROWS):

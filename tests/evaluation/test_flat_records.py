@@ -9,7 +9,8 @@ import pytest
 from bacl.data.annotations.validation import AnnotationError
 from bacl.evaluation import flat_records, number_lists, results_json
 from bacl.evaluation.detection_columns import COLUMN_NAMES
-from bacl.evaluation.flat_records import OtherLayoutError, read_pieces
+from bacl.evaluation.flat_records import read_pieces
+from bacl.evaluation.record_layout import OtherLayoutError
 from bacl.evaluation.results_json import load_results
 from bacl.evaluation.results_writer import ResultsWriter
 
