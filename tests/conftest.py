@@ -1,3 +1,4 @@
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,12 @@ TINY = (
 )
 
 
+def pytest_collection_finish():
+    """What is imported and collected stays; the garbage collector looks at it no more."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """A user's cache of the tests' own, but for matplotlib, whose list of fonts takes seconds."""
@@ -90,8 +97,7 @@ def _blank_figures():
         yield
 
 
-def _render(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Figure, "savefig", SAVEFIG)
+def _put_together(patch: pytest.MonkeyPatch) -> None:
     for (module, name), drawing in DRAWN_BY_RUNS.items():
         patch.setattr(module, name, drawing)
 
@@ -99,7 +105,8 @@ def _render(patch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def rendered(monkeypatch):
     """Figures are put together and rendered, for tests of what they look like."""
-    _render(monkeypatch)
+    monkeypatch.setattr(Figure, "savefig", SAVEFIG)
+    _put_together(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -143,10 +150,10 @@ def tiny(compose_config, tiny_overrides) -> Callable[..., DictConfig]:
 
 @pytest.fixture(scope="session")
 def finished(tiny, tmp_path_factory) -> Path:
-    """The folder of a finished run; tests leave it as it is."""
+    """The folder of a finished run; tests leave it as it is. Its figures are not rendered."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
     with pytest.MonkeyPatch.context() as patch:
-        _render(patch)
+        _put_together(patch)
         fit.run(tiny("report.html=true"), folder)
     return folder
 

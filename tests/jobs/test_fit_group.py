@@ -197,6 +197,7 @@ def test_a_kill_between_two_jobs_leaves_the_finished_ones_alone(together, job_co
     assert others == {name: (together / name / "DONE").stat().st_mtime_ns for name in others}
 
 
+@pytest.mark.slow  # test_failing_heads.py has one that fails otherwise, tests/callbacks the loss
 def test_a_head_that_diverges_leaves_the_others_as_they_would_be(
     alone, job_config, tmp_path, monkeypatch
 ):

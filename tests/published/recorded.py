@@ -122,12 +122,14 @@ def published_keys(kind: str) -> dict[str, tuple[int, ...]]:
 
 
 @cache
+def weight(key: str, shape: tuple[int, ...]) -> Tensor:
+    """What a name makes, in every kind that has one of this shape."""
+    return torch.from_numpy(np.asarray(recipe().weight(key, shape)))
+
+
 def published_state(kind: str) -> dict[str, Tensor]:
-    """The checkpoint that was recorded."""
-    return {
-        key: torch.from_numpy(np.asarray(recipe().weight(key, shape)))
-        for key, shape in published_keys(kind).items()
-    }
+    """The checkpoint that was recorded; is only read."""
+    return {key: weight(key, shape) for key, shape in published_keys(kind).items()}
 
 
 def new_stage(kind: str) -> DetectionStage:
