@@ -11,17 +11,15 @@ from torch import Tensor
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.batch import Detections
-from bacl.evaluation.boundary_overlap import boundary_overlap
-from bacl.evaluation.box_overlap import PairOverlap, box_overlap
 from bacl.evaluation.collected_detections import CollectedDetections
 from bacl.evaluation.column_checks import check_boxes, check_masks
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.groups import Grouping
-from bacl.evaluation.judging import Judgement, judge
-from bacl.evaluation.mask_overlap import mask_overlap
+from bacl.evaluation.judging import Judgement
 from bacl.evaluation.measures import MASKS, Measure
-from bacl.evaluation.right_label import RightLabels, right_labels
+from bacl.evaluation.right_label import RightLabels
 from bacl.evaluation.rules import Rules
+from bacl.evaluation.shape_judge import ShapeJudge
 from bacl.evaluation.summary import boundary_summary, label_summary, summary
 from bacl.evaluation.truth import GroundTruth
 from bacl.evaluation.verdicts import Verdicts
@@ -131,9 +129,11 @@ class AveragePrecision(CollectedDetections):
         began = time.perf_counter()
         detections = self.columns()
         truth = self._truth(detections)
-        found = self._of_boxes(truth, detections)
+        judge = ShapeJudge(self.table, truth, detections, self.rules, self.grouping)
+        found, self.judgement, self.right_labels = judge.boxes()
         if self.masks:
-            found |= self._of_masks(truth, detections)
+            of_masks, self.mask_judgement = judge.masks(self.boundary)
+            found |= of_masks
         seconds = time.perf_counter() - began
         _log.debug("AP of %d detections took %.2f s", len(detections.scores), seconds)
         return {
@@ -208,37 +208,3 @@ class AveragePrecision(CollectedDetections):
             self.num_images = len(detections.image_ids)
             truth = truth.only(detections.image_ids)
         return truth
-
-    def _of_boxes(self, truth: GroundTruth, detections: DetectionColumns) -> dict[Measure, float]:
-        overlap = box_overlap(detections.boxes, truth.boxes, truth.crowd)
-        self.judgement = self._judged(truth, detections, detections.areas, overlap)
-        self.right_labels = right_labels(truth, detections, self.rules, self.judgement.verdicts)
-        labels = label_summary(self.grouping).items()
-        right = {measure: share(self.right_labels) for measure, share in labels}
-        return self._summary(self.judgement) | right
-
-    def _of_masks(self, truth: GroundTruth, detections: DetectionColumns) -> dict[Measure, float]:
-        overlap = mask_overlap(detections, truth, self.table)
-        areas = detections.mask_areas
-        self.mask_judgement = self._judged(truth, detections, areas, overlap)
-        read = self._summary(self.mask_judgement).items()
-        found = {measure.as_masks(): value for measure, value in read}
-        if self.boundary:
-            outlines = boundary_overlap(detections, truth, self.table, overlap)
-            by_outline = self._judged(truth, detections, areas, outlines)
-            summarised = boundary_summary(self.grouping).items()
-            found |= {measure: of(by_outline) for measure, of in summarised}
-        return found
-
-    def _judged(
-        self,
-        truth: GroundTruth,
-        detections: DetectionColumns,
-        areas: np.ndarray,
-        overlap: PairOverlap,
-    ) -> Judgement:
-        return judge(truth, detections, areas, overlap, self.rules, self.grouping)
-
-    def _summary(self, found: Judgement) -> dict[Measure, float]:
-        read = summary(self.rules, self.grouping)
-        return {measure: of(found) for measure, of in read.items()}
