@@ -1,8 +1,8 @@
 """What differs by rounding alone: a model and its file beside the same model in double precision.
 
-Runtimes add up in orders of their own. In a deep network whose numbers cancel, each of two orders
-may lie farther from the sum than the file and the model may lie apart; then their distance says
-how well the model is conditioned, and nothing of the file.
+Runtimes add up in orders of their own. In a deep network whose numbers cancel, two orders differ by
+much, and neither is the right one: then the distance of file and model says how well the model is
+conditioned, and nothing of the file.
 """
 
 import copy

@@ -11,7 +11,7 @@ from bacl.export.detection_agreement import Agreement, Tolerance
 from bacl.export.rounding import Rounding
 from bacl.export.trial_batch import Trial, compared
 from bacl.files.side_by_side import replacing_together
-from bacl.messages.errors import UserError
+from bacl.messages.errors import UserError, in_one_line
 
 Finds = Callable[[Trial], list[Detections]]
 """Detections of each picture of a batch, in pixels of its images."""
@@ -59,22 +59,45 @@ def write_tried(
         expected, found = ([find(batch) for batch in batches] for find in (model, program))
         result, rounding = compared(expected, found), None
         if result.problems(tolerance) and exact and tolerance.rounding:
-            truth = exact()
-            rounding = Rounding.of([truth(batch) for batch in batches], expected, found)
+            rounding = _rounding(exact, batches, expected, found)
         _check(output, result, rounding, source, tolerance)
         figures = {"pictures_of": source, **result.plain(), "tolerance": asdict(tolerance)}
-        figures |= {"in_double_precision": rounding.plain()} if rounding else {}
+        if isinstance(rounding, Rounding):
+            figures["in_double_precision"] = rounding.plain()
         told = json.dumps(figures, indent=1)
         inner.with_name(f"{inner.name}{TRIED}").write_text(told, encoding="utf-8")
     return result
 
 
+def _rounding(
+    exact: Callable[[], Finds],
+    batches: Sequence[Trial],
+    expected: Sequence[list[Detections]],
+    found: Sequence[list[Detections]],
+) -> Rounding | str:
+    """How far model and file are from the exact values; why it is not known, where they are none.
+
+    Some models of other libraries compute in float32 whatever they are given.
+    """
+    try:
+        truth = exact()
+        return Rounding.of([truth(batch) for batch in batches], expected, found)
+    except RuntimeError as error:
+        return f"the model cannot be computed in double precision: {in_one_line(error)}"
+
+
 def _check(
-    output: Path, result: Agreement, rounding: Rounding | None, source: str, tolerance: Tolerance
+    output: Path,
+    result: Agreement,
+    rounding: Rounding | str | None,
+    source: str,
+    tolerance: Tolerance,
 ) -> None:
     problems = result.problems(tolerance)
-    if problems and (rounding is None or rounding.problems(tolerance)):
-        beside = f" ({rounding.line()})" if rounding else ""
+    explained = isinstance(rounding, Rounding) and not rounding.problems(tolerance)
+    if problems and not explained:
+        told = rounding.line() if isinstance(rounding, Rounding) else rounding
+        beside = f" ({told})" if told else ""
         raise DisagreementError(
             f"{output} was not written: loaded again and tried on {source}, it differs from the "
             f"model in {'; '.join(problems)}{beside}. Other limits: export.tolerance"
@@ -85,5 +108,5 @@ def _check(
             "so that there is nothing to compare; name pictures with objects of its categories: "
             "export.pictures=…"
         )
-    if problems and rounding:
+    if problems and isinstance(rounding, Rounding):
         _LOG.info("%s by rounding: %s", "; ".join(problems), rounding.line())

@@ -62,9 +62,11 @@ def tried(tmp_path):
     batches, asked = trials([torch.zeros(3, 32, 32, dtype=torch.uint8)], None), []
     always = lambda score: lambda trial: [found(score) for _ in trial.sizes]  # noqa: E731
 
-    def run(model, file, tolerance=LIMITS):
+    def run(model, file, tolerance=LIMITS, error=None):
         def exact():
             asked.append(True)
+            if error:
+                raise error
             return always(EXACT)
 
         parts = (lambda path: path.write_text("new")), (lambda _: always(file)), always(model)
@@ -101,4 +103,11 @@ def test_a_file_that_rounding_explains_is_written_and_told(tried, caplog):
 def test_one_that_it_does_not_explain_is_refused(tried, tmp_path, model, file, tolerance):
     with pytest.raises(DisagreementError, match=r"x.onnx was not written.*scores by 0.00"):
         tried(model, file, tolerance)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_computes_in_float32_alone_is_told(tried, tmp_path):
+    error = RuntimeError("expected Float but found Double")
+    with pytest.raises(DisagreementError, match=r"cannot be computed in double.*found Double\)"):
+        tried(EXACT + 1.2e-3, EXACT - 8e-4, error=error)
     assert not list(tmp_path.iterdir())
