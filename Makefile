@@ -23,15 +23,16 @@ demo: setup      ## train both stages on the built-in data on a CPU, print and d
 	$(BIN)/python run.py +experiment=bacl_demo
 
 # Two workers on one core each: with a thread per core in both they wait for each other. What Python
-# has compiled is kept, whatever the environment says: the tests start many processes.
+# has compiled is kept, whatever the environment says: the tests start many processes. Files in the order
+# of their names: the last ones are quick, so that neither worker waits long for the other.
 test test-all: export OMP_NUM_THREADS = 1
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
 test: setup      ## the default tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: setup  ## the default and the slow tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow or not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'slow or not slow'
 
 lint: setup      ## style of every file
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
