@@ -59,8 +59,8 @@ class ChoiceResults:
         told = [
             f"Best by all images: {made.best}; by the halves of them: {halves}.",
             f"Expected of it, each half judged by what the other half chose: "
-            f"{self._told_of(made.fitted)}; of the reference {reference}: "
-            f"{self._told(self.choice.samples[reference])}.",
+            f"{self._told_of(made.fitted)}; of the reference {reference} in the same halves: "
+            f"{self._told_of(self._reference_of_halves)}.",
             f"Over the reference {_change(made.change, made.error)}: {made.verdict}. "
             f"Chosen: {made.chosen}.",
         ]
@@ -79,6 +79,11 @@ class ChoiceResults:
             told.append(f"Judged on {self.part}.")
         told += [f"Left out: {name}: {why}" for name, why in self.lost.items()]
         return [*told, *(f"Not tried: {each}" for each in self.untried)]
+
+    @cached_property
+    def _reference_of_halves(self) -> CrossFitted:
+        """The reference judged as the choice is: an AP of few images is not one of all."""
+        return self.choice.cross_fitted([self.choice.reference])
 
     @property
     def _of_reference(self) -> list[str]:
@@ -126,6 +131,7 @@ class ChoiceResults:
             **({"left_out": dict(self.lost)} if self.lost else {}),
             "halves": made.fitted.of_halves,
             "expected": self._expected(made.fitted),
+            "expected_of_reference": self._expected(self._reference_of_halves),
             "difference": _number(made.change),
             "standard_error": _number(made.error),
             "verdict": made.verdict,
@@ -153,10 +159,6 @@ class ChoiceResults:
     def _precision(self, measures: Mapping[str, float]) -> str:
         groups = [measures[group.measure.name] for group in self._grouping.present]
         return f"{_percent(measures['AP'])} ({' / '.join(map(_percent, groups))})"
-
-    def _told(self, sample: Sample) -> str:
-        value = _percent(self.choice.criterion.value(sample))
-        return f"{self.choice.criterion.title} {value}, AP {self._precision(sample.measures)}"
 
     def _told_of(self, fitted: CrossFitted) -> str:
         title, value = self.choice.criterion.title, _percent(fitted.value)
