@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bacl.detectors.box_regression import BoxRegression
 from bacl.detectors.boxes import BoxCoder
+from bacl.detectors.full_precision import precisely
 from bacl.options.ranges import NotNegative
 
 
@@ -63,10 +64,12 @@ class BlendedBoxRegression(BoxRegression):
 
     def forward(self, features: Tensor) -> Tensor:
         """Deltas (R, 4 C) float32 of every class for features (R, D)."""
+        return precisely(self._every_class, features)
+
+    def _every_class(self, features: Tensor) -> Tensor:
         own = self.fc(features).unflatten(1, (-1, 4))
         shared = self.shared(features).unsqueeze(1)
-        mixed = torch.where(self.blended[:, None], (shared + own) / 2, own)
-        return mixed.flatten(1).float()
+        return torch.where(self.blended[:, None], (shared + own) / 2, own).flatten(1)
 
     def _own_class(self, features: Tensor, labels: Tensor) -> Tensor:
         own, shared = super()._own_class(features, labels), self.shared(features)

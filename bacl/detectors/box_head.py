@@ -5,6 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bacl.detectors.full_precision import in_float32
 from bacl.options.ranges import Layers
 
 
@@ -31,8 +32,8 @@ class BoxHead(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Non-negative features (R, D) of pooled RoIs (R, channels, side, side)."""
+        """Non-negative features (R, D), float32 at least, of RoIs (R, channels, side, side)."""
         features = pooled.flatten(1)
         for layer in self.shared_fcs:
             features = F.relu(layer(features), inplace=True)
-        return features
+        return in_float32(features)

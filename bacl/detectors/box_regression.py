@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bacl.detectors.boxes import BoxCoder
+from bacl.detectors.full_precision import precisely
 from bacl.detectors.matching import SampledRoIs
 from bacl.options.ranges import NotNegative
 
@@ -41,7 +42,7 @@ class BoxRegression(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Deltas (R, 4 C) float32 of every class for features (R, D), or (R, 4) of all."""
-        return self.fc(features).float()
+        return precisely(self.fc, features)
 
     def loss(self, features: Tensor, rois: SampledRoIs) -> Tensor:
         """Sum of the smooth L1 of deltas - targets over the positives, divided by all R.
@@ -50,7 +51,7 @@ class BoxRegression(nn.Module):
         of R × 4 C, with the same value and gradient.
         """
         positives = rois.foreground
-        deltas = self._own_class(features[positives], rois.labels[positives])
+        deltas = precisely(self._own_class, features[positives], rois.labels[positives])
         boxes = rois.all_boxes[positives]
         targets = self.coder.encode(rois.object_boxes[positives], boxes)
         total = F.smooth_l1_loss(deltas.float(), targets, reduction="sum", beta=self.beta)

@@ -5,6 +5,7 @@ B: images. C: channels of the pyramid. A: anchors per position. S: chosen anchor
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, starmap
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bacl.detectors.full_precision import in_float32, precisely
 from bacl.detectors.transfers import Awaited, sent
 
 
@@ -129,9 +131,17 @@ class RPNHead(nn.Module):
         patches = found.patches(pyramid)
         weight = last.weight.permute(0, 2, 3, 1).flatten(1)
         hidden = F.relu(F.linear(patches, weight, last.bias))
-        logits = F.linear(hidden, self.objectness.weight.flatten(1), self.objectness.bias)
-        deltas = F.linear(hidden, self.deltas.weight.flatten(1), self.deltas.bias)
+        hidden = in_float32(hidden)
+        logits, deltas = (
+            precisely(partial(_at_positions, layer), hidden)
+            for layer in (self.objectness, self.deltas)
+        )
         size, per_position = logits.shape
         firsts = torch.arange(0, size * per_position, per_position, device=logits.device)
         rows = firsts + found.anchors % per_position
         return logits.flatten()[rows], deltas.view(-1, 4)[rows[:positives]]
+
+
+def _at_positions(layer: nn.Conv2d, features: Tensor) -> Tensor:
+    """(S, O) of a 1×1 convolution, for the features (S, I) of positions."""
+    return F.linear(features, layer.weight.flatten(1), layer.bias)

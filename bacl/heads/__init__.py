@@ -1,7 +1,7 @@
 """Classifier heads, what an ablation varies: they know levels and losses, and no detector.
 
-Imports: detectors.levels, detectors.boxes, detectors.transfers, losses, indicators, data.batch,
-options.
+Imports: detectors.levels, detectors.boxes, detectors.full_precision, detectors.transfers, losses,
+indicators, data.batch, options.
 """
 
 from bacl.heads.added_features import AddedFeatures

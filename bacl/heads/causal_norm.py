@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.heads.predictors import SMALLEST, Predictor
-from bacl.losses.base import in_float32
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import NotNegative, Positive, Share, Width
 from bacl.processes.distributed import sum_over_processes

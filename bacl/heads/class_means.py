@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.heads.frozen_classifier import OnFrozenClassifier
-from bacl.losses.base import in_float32
 from bacl.options.ranges import Positive
 from bacl.processes.class_sums import sum_per_class
 

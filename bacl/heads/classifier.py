@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.full_precision import precisely
 from bacl.detectors.levels import Level, TrainingLevel
 from bacl.heads.added_features import AddedFeatures
 from bacl.heads.box_generator import BoxGenerator
@@ -139,14 +140,13 @@ class Classifier(nn.Module):
         return None if added.kin is None or added.weight is not None else (loss, added.kin)
 
     def logits(self, features: Tensor, level: Level) -> Tensor:
-        """(R, K) logits of features (R, D): those of the level, and any added to them.
+        """(R, K) logits, float32 at least, of features (R, D): the level's, and any added to them.
 
         Args:
             features: what the predictor reads.
             level: of the RoIs, for classifiers that look at more than their features.
         """
-        logits: Tensor = self.predictor(features)
-        return logits
+        return precisely(self.predictor, features)
 
     def scores(
         self, logits: Tensor, level: Level, calibration: Calibration | None = None

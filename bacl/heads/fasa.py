@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.detectors.levels import TrainingLevel
 from bacl.heads.feature_distributions import FeatureDistributions, FeatureMoments, feature_moments
 from bacl.indicators import Counts, LongTermIndicator, counts_of, frequency_groups
 from bacl.indicators.counts import GROUPS
 from bacl.losses import FollowsEpochs
-from bacl.losses.base import in_float32
 from bacl.losses.rows import Rows
 from bacl.options.ranges import Classes, FeatureDim, NotNegative, Positive, Seed, Share, Steps
 from bacl.processes.class_sums import sum_per_class

@@ -10,7 +10,6 @@ from bacl.detectors.levels import Level, TrainingLevel
 from bacl.heads.box_generator import BoxGenerator
 from bacl.heads.calibration import Calibration
 from bacl.heads.classifier import Classifier
-from bacl.losses.base import in_float32
 
 
 class Head(nn.Module):
@@ -87,7 +86,7 @@ class Head(nn.Module):
     def logits(self, levels: Sequence[Level]) -> list[Tensor]:
         """(R, K) of each level, of the same R regions, in float32 at least."""
         rows = zip(self.classifiers, levels, strict=True)
-        return [in_float32(each.logits(level.features, level)) for each, level in rows]
+        return [each.logits(level.features, level) for each, level in rows]
 
     def calibrated(
         self,
@@ -125,7 +124,7 @@ class Head(nn.Module):
         """
         last, level = self.classifiers[-1], levels[-1]
         observer = calibration or self.calibration
-        logits = in_float32(last.logits(level.features, level))
+        logits = last.logits(level.features, level)
         observer.observe(observer.mean([logits], [last.predictor]), level.labels)
 
     @property

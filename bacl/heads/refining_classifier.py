@@ -10,13 +10,14 @@ import torch
 from annotated_types import Len
 from torch import Tensor
 
+from bacl.detectors.full_precision import precisely
 from bacl.detectors.levels import Level, TrainingLevel
 from bacl.heads.added_features import AddedFeatures
 from bacl.heads.classifier import Classifier
 from bacl.heads.on_pooled_rois import refuse_added
 from bacl.heads.predictors import Predictor
 from bacl.heads.refinement import Refinement
-from bacl.losses.base import ClassificationLoss, in_float32
+from bacl.losses.base import ClassificationLoss
 from bacl.losses.iterations import FollowsIterations
 from bacl.losses.rows import Rows
 from bacl.options.ranges import Classes, FeatureDim, NotNegative, Seed, Side, Width
@@ -101,15 +102,15 @@ class RefiningClassifier(Classifier):
     def iterations(self, level: Level) -> Iterator[tuple[Tensor, Tensor]]:
         """Features (R, D) and logits (R, K) of each iteration."""
         features, pooled = level.features, None
-        logits: Tensor = self.predictor(features)
+        logits = precisely(self.predictor, features)
         yield features, logits
         for _ in self.weights[1:]:
             with torch.no_grad():
                 deltas = level.regress(features)
             before = level.pooled if pooled is None else pooled
-            pooled = self.refinement(before, deltas, in_float32(logits))
+            pooled = self.refinement(before, deltas, logits)
             features = level.encode(pooled)
-            logits = self.predictor(features)
+            logits = precisely(self.predictor, features)
             yield features, logits
 
     def _observe(self, logits: Tensor, labels: Tensor, rows: Rows) -> None:

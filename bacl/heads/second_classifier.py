@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.full_precision import precisely
 from bacl.detectors.levels import Level
 from bacl.heads.added_features import AddedFeatures
 from bacl.heads.classifier import Classifier
@@ -81,8 +82,8 @@ class SecondClassifier(Classifier):
 
     def logits(self, features: Tensor, level: Level) -> Tensor:
         """(R, K), those of the second classifier first; `features` are the level's."""
-        own = self.second(self.extractor(level.pooled))
-        return torch.cat((own, self.predictor(features).to(own.dtype)), dim=1)
+        own = precisely(self.second, self.extractor(level.pooled))
+        return torch.cat((own, precisely(self.predictor, features).to(own.dtype)), dim=1)
 
 
 def _layers(before: int, width: int, count: int) -> nn.Sequential:

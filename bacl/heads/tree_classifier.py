@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.full_precision import precisely
 from bacl.detectors.levels import Level
 from bacl.heads.added_features import AddedFeatures
 from bacl.heads.classifier import Classifier
@@ -59,5 +60,5 @@ class TreeClassifier(Classifier):
 
     def logits(self, features: Tensor, level: Level) -> Tensor:
         """(R, K), classes and background first, of features (R, D)."""
-        fixed = features.detach()
-        return torch.cat([self.predictor(features), *(tree(fixed) for tree in self.trees)], dim=1)
+        of_trees = [precisely(tree, features.detach()) for tree in self.trees]
+        return torch.cat([precisely(self.predictor, features), *of_trees], dim=1)

@@ -1,6 +1,6 @@
 """Classification losses, one paper per file.
 
-Imports: indicators, detectors.levels, options.
+Imports: indicators, detectors.levels, detectors.full_precision, options.
 """
 
 from bacl.losses.acsl import ACSL

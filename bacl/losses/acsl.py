@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator, frequency_groups
-from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropy
 from bacl.losses.drawing import DrawingLoss
 from bacl.losses.sigmoid import sigmoid_cross_entropy

@@ -11,8 +11,8 @@ from annotated_types import Len
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator, counts_of
-from bacl.losses.base import in_float32
 from bacl.losses.drawing import DrawingLoss
 from bacl.options.ranges import Ascending, Classes, Count, NotNegative, Seed
 

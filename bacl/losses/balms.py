@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator, image_frequencies
-from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropy
 from bacl.losses.sigmoid import sigmoid_cross_entropy
 from bacl.options.ranges import Classes, Probability

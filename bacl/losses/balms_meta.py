@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator
 from bacl.losses.adam import Adam
 from bacl.losses.balms import BalancedSigmoid
-from bacl.losses.base import in_float32
 from bacl.losses.rows import Rows
 from bacl.losses.sigmoid import sigmoid_cross_entropy
 from bacl.options.ranges import Classes, NotNegative, Probability

@@ -148,8 +148,3 @@ def set_bias(predictor: nn.Module, value: float) -> None:
     for name, parameter in predictor.named_parameters(recurse=False):
         if name == "bias":
             nn.init.constant_(parameter, value)
-
-
-def in_float32(logits: Tensor) -> Tensor:
-    """Half-precision logits (autocast) as float32; float32 and float64 as they are."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

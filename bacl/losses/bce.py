@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import ClassificationLoss, in_float32, set_bias
+from bacl.losses.base import ClassificationLoss, set_bias
 from bacl.losses.sigmoid import sigmoid_cross_entropy
 from bacl.options.ranges import Classes, Probability
 

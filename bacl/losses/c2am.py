@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import in_float32
 from bacl.losses.cosines import CosineSoftmax
 from bacl.losses.rows import Rows
 from bacl.options.ranges import Classes, NotNegative

@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator, counts_of
-from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropy
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.losses.sigmoid import sigmoid_cross_entropy

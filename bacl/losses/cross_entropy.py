@@ -3,7 +3,8 @@
 from torch import Tensor
 from torch.nn import functional
 
-from bacl.losses.base import ClassificationLoss, in_float32
+from bacl.detectors.full_precision import in_float32
+from bacl.losses.base import ClassificationLoss
 
 
 class SoftmaxCrossEntropy(ClassificationLoss):

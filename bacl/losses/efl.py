@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropy
 from bacl.losses.focal import focal_cross_entropy, focal_terms
 from bacl.options.ranges import Classes, NotNegative, Positive, Probability, Share

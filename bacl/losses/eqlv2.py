@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropyWithObjectness
 from bacl.losses.sigmoid import sigmoid_cross_entropy
 from bacl.options.ranges import Classes, NotNegative, Probability

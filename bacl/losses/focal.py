@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import in_float32
 from bacl.losses.bce import BinaryCrossEntropy
 from bacl.options.ranges import Classes, NotNegative, Probability, Share
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import in_float32
 from bacl.losses.class_trees import clustered, read_trees
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.options.marks import NamesFile

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from bacl.losses.base import ClassificationLoss, in_float32, set_bias
+from bacl.detectors.full_precision import in_float32
+from bacl.losses.base import ClassificationLoss, set_bias
 
 WEIGHT, BIAS = 0.001, -2.0
 """Of a new classifier; published code."""

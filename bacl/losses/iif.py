@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator, counts_of, image_frequencies
-from bacl.losses.base import in_float32, set_bias
+from bacl.losses.base import set_bias
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.options.ranges import Classes
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator, counts_of
-from bacl.losses.base import in_float32
 from bacl.losses.class_balanced import class_balanced_weights
 from bacl.losses.cosines import CosineSoftmax
 from bacl.losses.epochs import FollowsEpochs

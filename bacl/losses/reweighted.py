@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator, counts_of
-from bacl.losses.base import in_float32
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.options.ranges import Classes, NotNegative
 from bacl.processes.distributed import num_processes, sum_over_processes

@@ -6,8 +6,9 @@ R: rows. K: logits of a row. C: foreground classes.
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import ClassificationLoss, in_float32
+from bacl.losses.base import ClassificationLoss
 from bacl.losses.ranking_error import ranking_error
 from bacl.losses.rows import Rows
 from bacl.options.ranges import NotNegative, Positive

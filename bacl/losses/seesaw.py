@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import LongTermIndicator
-from bacl.losses.base import ClassificationLoss, in_float32
+from bacl.losses.base import ClassificationLoss
 from bacl.options.ranges import Classes, NotNegative
 from bacl.processes.class_sums import rows_per_class
 from bacl.processes.distributed import sum_over_processes

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bacl.losses.base import in_float32
+from bacl.detectors.full_precision import in_float32
 
 
 def sigmoid_cross_entropy(

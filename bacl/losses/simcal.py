@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.indicators import Counts, LongTermIndicator, counts_of
-from bacl.losses.base import ClassificationLoss, in_float32
+from bacl.losses.base import ClassificationLoss
 from bacl.losses.cross_entropy import SoftmaxCrossEntropy
 from bacl.losses.drawing import DrawingLoss
 from bacl.losses.rows import Rows

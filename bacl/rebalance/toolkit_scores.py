@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bacl.detectors.full_precision import in_float32
 from bacl.detectors.levels import Level
 from bacl.heads.calibration import TrainingStatistics
 from bacl.heads.calibrations.counted import Counted, CountedCalibration
-from bacl.losses.base import ClassificationLoss, in_float32
+from bacl.losses.base import ClassificationLoss
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Classes, NotNegative
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.full_precision import in_float32
 from bacl.detectors.levels import Level
 from bacl.heads.calibration import Calibration
-from bacl.losses.base import in_float32
 from bacl.messages.errors import OptionError
 from bacl.options.ranges import Classes, NotNegative
 
