@@ -16,7 +16,7 @@ from bacl.detectors.boxes import clipped, large_enough, limits
 from bacl.detectors.candidates import Candidates
 from bacl.detectors.class_suppression import free, survivors
 from bacl.detectors.ranking import Ranking
-from bacl.detectors.transfers import Awaited
+from bacl.detectors.transfers import Awaited, sent
 from bacl.options.ranges import Count, NotNegative, PositiveShare, ShareBelowOne
 
 FIRST = 2
@@ -102,45 +102,27 @@ class Postprocess:
         sizes: Sequence[tuple[int, int]],
     ) -> list[Detections]:
         """Each image's detections; a GPU is waited for about as often as for one image alone."""
-        scores, awaited = [each[:, :-1].float() for each in probabilities], Awaited()
-        first = FIRST * self.max_detections
-        rankings = [Ranking(x.flatten(), self.score_threshold, first, awaited) for x in scores]
-        blocks = [ranking.blocks(BLOCK) for ranking in rankings]
-        kept = [_nothing(scores[0].device)] * len(scores) if scores else []
-        images = list(range(len(scores)))
+        if not probabilities:
+            return []
+        scores, first = (
+            [each[:, :-1].float() for each in probabilities],
+            FIRST * self.max_detections,
+        )
+        ranking = Ranking(scores, self.score_threshold, first, Awaited())
+        images, classes = list(range(len(scores))), scores[0].shape[1]
+        blocks = [ranking.blocks(image, BLOCK) for image in images]
+        kept = [_nothing(scores[0].device)] * len(scores)
         while images:
             ranks = {image: block for image in images for block in islice(blocks[image], 1)}
             images = list(ranks)
             if images:
-                taken = self._taken(proposals, deltas, scores, ranks)
+                taken = _taken(proposals, deltas, ranking.scores, ranks, classes)
                 found = self._decoded(*taken, [sizes[image] for image in images])
-                left = self._suppressed([kept[i] for i in images], found, scores[0].shape[1])
+                left = self._suppressed([kept[i] for i in images], found, classes)
                 for image, own in zip(images, left, strict=True):
                     kept[image] = _chain(kept[image], own)
             images = [i for i in images if len(kept[i].labels) < self.max_detections]
         return _finite([_select(own, slice(self.max_detections)) for own in kept])
-
-    def _taken(
-        self,
-        proposals: Sequence[Tensor],
-        deltas: Sequence[Tensor],
-        scores: Sequence[Tensor],
-        ranks: Mapping[int, Tensor],
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[int]]:
-        """Deltas, proposals (·, 4), scores and labels (·,) of each image's `ranks` in (P, C).
-
-        Images lie one after the other, each with as many as the last of these says.
-        """
-        classes, counts = scores[0].shape[1], [len(own) for own in ranks.values()]
-        every = torch.cat(list(ranks.values()))
-        row, label = every // classes, every % classes
-        parts = zip(ranks, row.split(counts), label.split(counts), strict=True)
-        taken = [
-            (_per_class(deltas[i], classes)[own, of], proposals[i][own], scores[i][own, of])
-            for i, own, of in parts
-        ]
-        of_deltas, boxes, values = (torch.cat(part) for part in zip(*taken, strict=True))
-        return of_deltas, boxes, values, label, counts
 
     def _decoded(
         self,
@@ -168,6 +150,30 @@ class Postprocess:
             found = found.where(free(old.boxes, *both, self.tolerated_iou))
         groups = found.groups(num_classes)
         return found.where(survivors(found.boxes, groups, self.tolerated_iou)).split()
+
+
+def _taken(
+    proposals: Sequence[Tensor],
+    deltas: Sequence[Tensor],
+    scores: Tensor,
+    ranks: Mapping[int, Tensor],
+    classes: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[int]]:
+    """Deltas, proposals (·, 4), scores and labels (·,) of each image's `ranks` in (P, C).
+
+    Images lie one after the other, each with as many as the last of these says; `scores` are
+    (B, N), of all images.
+    """
+    counts = [len(own) for own in ranks.values()]
+    every = torch.cat(list(ranks.values()))
+    row, label = every // classes, every % classes
+    before = np.cumsum([0, *map(len, proposals)])
+    firsts = np.array([(before[image], image * scores.shape[1]) for image in ranks])
+    of_rows, of_scores = sent(firsts.repeat(counts, axis=0).T.copy(), every.device)
+    parts = zip(ranks, row.split(counts), label.split(counts), strict=True)
+    of_deltas = [_per_class(deltas[image], classes)[own, of] for image, own, of in parts]
+    boxes = torch.cat(list(proposals))[row + of_rows]
+    return torch.cat(of_deltas), boxes, scores.flatten()[every + of_scores], label, counts
 
 
 def _greatest_tolerated(iou: float, suppress_equal: bool) -> float:

@@ -1,6 +1,9 @@
-"""Candidates for detections in the order of their scores, without sorting all of them."""
+"""Candidates for detections in the order of their scores, without sorting all of them.
 
-from collections.abc import Callable, Iterator
+B: images. C: foreground classes. N: candidates of the image with the most regions.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,52 +15,89 @@ GROWTH = 4
 
 
 class Ranking:
-    """One image's candidates above a threshold, best first, equal ones by ascending index.
+    """Each image's candidates above a threshold, best first, equal ones by ascending index.
 
-    Where more are needed a longer part is selected again: as it grows geometrically, there are
-    few selections, and none sorts scores that are not asked for.
+    The first of all images are ranked together. Where an image needs more a longer part of it is
+    selected again: as it grows geometrically, there are few selections, and none sorts scores that
+    are not asked for.
 
     Args:
-        scores: (·,) float32.
-        threshold: candidates score strictly more.
+        scores: (P, C) float32 of each image, B of them.
+        threshold: candidates score strictly more; 0 at least.
         wanted: how many are ranked at first.
-        awaited: fetches how many there are; so the host waits once for all images of a batch.
+        awaited: fetches how many there are; so the host waits once for all images.
     """
 
-    def __init__(self, scores: Tensor, threshold: float, wanted: int, awaited: Awaited) -> None:
-        self._scores, self._above, self._wanted = scores, scores > threshold, wanted
-        bits = scores.sum().view(torch.int32)
-        self._numbers = awaited.later(torch.stack((self._above.sum(), bits)))
-        self._first = self._best(wanted, awaited)
+    def __init__(
+        self, scores: Sequence[Tensor], threshold: float, wanted: int, awaited: Awaited
+    ) -> None:
+        self.scores = _side_by_side(scores)
+        """(B, N), zero where an image has fewer regions than another."""
+        self._above, self._wanted = self.scores > threshold, wanted
+        bits = self.scores.sum(dim=1).view(torch.int32)
+        self._numbers = awaited.later(torch.cat((self._above.sum(dim=1), bits)))
+        self._first = self._best(slice(None), wanted, awaited)
 
-    def blocks(self, size: int) -> Iterator[Tensor]:
-        """Their indices (·,) int64, at most `size` at a time.
+    def blocks(self, image: int, size: int) -> Iterator[Tensor]:
+        """Indices (·,) in [0, N) of an image's candidates, at most `size` at a time.
 
         Raises:
-            ValueError: a score is not finite.
+            ValueError: a score of the image is not finite.
         """
-        count, bits = self._numbers()
+        count, bits = self._numbers()[image :: len(self.scores)]
         if bits & EXPONENT == EXPONENT:
             raise ValueError("probabilities hold values that are not finite: the model diverged")
-        taken, wanted, ranked = 0, self._wanted, self._first()
+        taken, wanted, ranked = 0, self._wanted, self._first()[image]
         while taken < count:
             yield from ranked[taken:].split(size)
             taken, wanted = len(ranked), min(GROWTH * wanted, count)
             if taken < count:
-                ranked = self._best(wanted, Awaited())()
+                (ranked,) = self._best(slice(image, image + 1), wanted, Awaited())()
 
-    def _best(self, count: int, awaited: Awaited) -> Callable[[], Tensor]:
-        """Indices of the `count` best, or of all above the threshold where there are fewer."""
-        scores = self._scores
-        chosen = self._above
-        if count < len(scores):
-            chosen = chosen & (scores >= scores.topk(count, sorted=False).values.amin())
-        counted = chosen.cumsum(0, dtype=torch.int32)
-        number = awaited.later(counted[-1:])
+    def _best(self, images: slice, count: int, awaited: Awaited) -> Callable[[], list[Tensor]]:
+        """Indices of each image's `count` best, or of all above the threshold if these are fewer.
 
-        def best() -> Tensor:
-            numbers = torch.arange(1, sum(number()) + 1, dtype=torch.int32, device=scores.device)
-            indices = torch.searchsorted(counted, numbers)
-            return indices[scores[indices].argsort(descending=True, stable=True)[:count]]
+        They are numbered among the chosen in their order, and found by their numbers.
+        """
+        scores, chosen = self.scores[images], self._above[images]
+        if count < scores.shape[1]:
+            worst = scores.topk(count, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
+            chosen = chosen & (scores >= worst)
+        counted = chosen.cumsum(1, dtype=torch.int32)
+        number = awaited.later(counted[:, -1])
+        made: list[Tensor] = []
+
+        def best() -> list[Tensor]:
+            made[:] = made or _ordered(scores, counted, number(), count)
+            return made
 
         return best
+
+
+def _side_by_side(scores: Sequence[Tensor]) -> Tensor:
+    """(B, N) of (P, C) of each image, with zeros behind where there are fewer rows than most."""
+    most = max(1, *(len(own) for own in scores))
+    missing = [most - len(own) for own in scores]
+    filler = scores[0].new_zeros(max(missing), scores[0].shape[1])
+    parts = [
+        part for own, rows in zip(scores, missing, strict=True) for part in (own, filler[:rows])
+    ]
+    return torch.cat(parts).view(len(scores), -1)
+
+
+def _ordered(scores: Tensor, counted: Tensor, numbers: list[int], count: int) -> list[Tensor]:
+    """Indices (·,) of each image's chosen ones, best first, `count` at most.
+
+    Args:
+        scores: (b, N).
+        counted: (b, N) int32, how many are chosen up to each.
+        numbers: of each image's chosen ones.
+        count: of them.
+    """
+    every = torch.arange(1, max(numbers) + 1, dtype=torch.int32, device=scores.device)
+    every = every.repeat(len(scores), 1)
+    indices = torch.searchsorted(counted, every).clamp_(max=scores.shape[1] - 1)
+    values = scores.gather(1, indices).masked_fill_(every > counted[:, -1:], -torch.inf)
+    order = values.argsort(dim=1, descending=True, stable=True)
+    ranked = indices.gather(1, order)
+    return [own[: min(number, count)] for own, number in zip(ranked, numbers, strict=True)]
