@@ -26,7 +26,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from bacl.data.batch import Batch
-from bacl.detectors import roi_pooling
+from bacl.detectors import proposals, roi_pooling
 from bacl.heads import Head, together
 from bacl.stages.detection import detect
 
@@ -37,19 +37,20 @@ HEADS = (2, 9)
 
 @contextmanager
 def as_on_a_gpu() -> Iterator[None]:
-    """RoIAlign is torchvision's, heads of one kind are computed together, SGD is fused."""
-    own = roi_pooling.roi_align, together.ALONE_ON, training_step.optimiser, one_pass.optimiser
+    """RoIAlign is torchvision's, SGD is fused, heads and levels are computed together."""
+    own = roi_pooling.roi_align, training_step.optimiser, one_pass.optimiser
+    alone = together.ALONE_ON, proposals.ALONE_ON
 
     def align(features: Tensor, rois: Tensor, side: int, scale: float, ratio: int) -> Tensor:
         return torchvision.ops.roi_align(features, rois, side, scale, ratio, aligned=True)
 
-    roi_pooling.roi_align, together.ALONE_ON = align, ()
-    training_step.optimiser = one_pass.optimiser = partial(own[2], fused=True)
+    roi_pooling.roi_align, together.ALONE_ON, proposals.ALONE_ON = align, (), ()
+    training_step.optimiser = one_pass.optimiser = partial(own[1], fused=True)
     try:
         yield
     finally:
-        roi_pooling.roi_align, together.ALONE_ON = own[:2]
-        training_step.optimiser, one_pass.optimiser = own[2:]
+        roi_pooling.roi_align, training_step.optimiser, one_pass.optimiser = own
+        together.ALONE_ON, proposals.ALONE_ON = alone
 
 
 def counted(step: Callable[[], Any]) -> Operators:

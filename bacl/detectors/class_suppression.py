@@ -3,6 +3,7 @@
 n: boxes, best first within their group. E: pairs of boxes of one group.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +12,13 @@ from bacl.data.batch import Detections
 ROUNDS = 2
 """Rounds of suppression between two looks at whether anything changes, for which a GPU is waited
 for."""
+
+
+def greatest_tolerated(iou: float, suppress_equal: bool = False) -> float:
+    """The greatest float32 IoU that does not suppress: float32 tensors are compared with it."""
+    nearest = np.float32(iou)
+    suppresses = float(nearest) >= iou if suppress_equal else float(nearest) > iou
+    return float(np.nextafter(nearest, np.float32(-1)) if suppresses else nearest)
 
 
 def free(

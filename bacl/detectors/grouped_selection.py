@@ -77,6 +77,10 @@ class GroupedSelection(ProposalSelection, nn.Module):
             kept.append(index[nms(boxes[index], scores[index], limit)])
         return torch.cat(kept)
 
+    def together(self, boxes: Tensor, levels: int) -> bool:
+        """Never: the groups of an image's proposals go by its objects."""
+        return False
+
     def groups_of(self, boxes: Tensor, target: Target) -> Tensor:
         """(P,) int64 of boxes (P, 4): places in `GROUPS`, and their number for background."""
         background = torch.full((len(boxes),), len(GROUPS), device=boxes.device)

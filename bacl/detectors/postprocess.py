@@ -14,7 +14,7 @@ from torch import Tensor
 from bacl.data.batch import Detections
 from bacl.detectors.boxes import clipped, large_enough, limits
 from bacl.detectors.candidates import Candidates
-from bacl.detectors.class_suppression import free, survivors
+from bacl.detectors.class_suppression import free, greatest_tolerated, survivors
 from bacl.detectors.ranking import Ranking
 from bacl.detectors.transfers import Awaited, sent
 from bacl.options.ranges import Count, NotNegative, PositiveShare, ShareBelowOne
@@ -72,7 +72,7 @@ class Postprocess:
         self.score_threshold = score_threshold
         self.max_detections = max_detections
         self.decode = decode
-        self.tolerated_iou = _greatest_tolerated(nms_iou, suppress_equal)
+        self.tolerated_iou = greatest_tolerated(nms_iou, suppress_equal)
         self.min_side = min_side
 
     @torch.no_grad()
@@ -174,13 +174,6 @@ def _taken(
     of_deltas = [_per_class(deltas[image], classes)[own, of] for image, own, of in parts]
     boxes = torch.cat(list(proposals))[row + of_rows]
     return torch.cat(of_deltas), boxes, scores.flatten()[every + of_scores], label, counts
-
-
-def _greatest_tolerated(iou: float, suppress_equal: bool) -> float:
-    """The greatest float32 IoU that does not suppress: float32 tensors are compared with it."""
-    nearest = np.float32(iou)
-    suppresses = float(nearest) >= iou if suppress_equal else float(nearest) > iou
-    return float(np.nextafter(nearest, np.float32(-1)) if suppresses else nearest)
 
 
 def _nothing(device: torch.device) -> Detections:

@@ -14,9 +14,15 @@ from torchvision.ops import nms
 
 from bacl.data.batch import Target
 from bacl.detectors.boxes import BoxCoder, clipped, large_enough, limits
+from bacl.detectors.class_suppression import greatest_tolerated
+from bacl.detectors.level_suppression import side_by_side, survivors_of_groups
 from bacl.detectors.transfers import Awaited, sent
 from bacl.options.ranges import Count, NotNegative, PositiveShare
 
+ALONE_ON = ("cpu",)
+"""Devices on which each level of each image is suppressed by itself."""
+MANY = 30
+"""Levels of all images from which on they are suppressed at once, in about as many operators."""
 DIVERGED = (
     "proposals are not finite: images or weights hold NaN or infinity; where training diverged, "
     "lower the learning rate"
@@ -109,6 +115,14 @@ class ProposalSelection:
         """
         return nms(boxes, scores, self.nms_iou)
 
+    def together(self, boxes: Tensor, levels: int) -> bool:
+        """Whether `levels` of images (B, K, 4) are suppressed at once, in place of `kept`.
+
+        On a CPU that would cost more than it saves, and so it would for a few images.
+        """
+        many = len(boxes) * levels >= MANY and boxes.shape[1] > 0
+        return many and boxes.device.type not in ALONE_ON
+
     def _kept_of_size(self, boxes: Tensor, scores: Tensor, target: Target | None) -> Tensor:
         if self.min_side == 0:
             return self.kept(boxes, scores, target)
@@ -135,6 +149,24 @@ class ProposalSelection:
             counts: how many of the K each level has.
             targets: in training.
         """
+        if self.together(boxes, len(counts)):
+            rows, left = self._left_of_all(boxes, counts)
+        else:
+            rows, left = self._left_one_by_one(boxes, scores, counts, targets)
+        parts = scores.flatten()[rows].split(left.tolist())
+        best = [part.topk(min(self.total, len(part))) for part in parts]
+        rows = rows[_joined([part.indices for part in best], left.cumsum() - left)]
+        chosen = boxes.flatten(0, 1)[rows].split([len(part.values) for part in best])
+        return [(own, part.values) for own, part in zip(chosen, best, strict=True)]
+
+    def _left_one_by_one(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        counts: Sequence[int],
+        targets: Sequence[Target] | None,
+    ) -> tuple[Tensor, np.ndarray]:
+        """Rows (·,) in [0, B K) that suppression leaves, images in order, and each one's number."""
         given = [None] * len(boxes) if targets is None else targets
         kept = [
             self._kept_of_size(level, ranks, target)
@@ -144,13 +176,22 @@ class ProposalSelection:
             )
         ]
         places = np.tile(counts, len(boxes))
-        rows = _joined(kept, places.cumsum() - places)
         left = np.reshape([len(own) for own in kept], (len(boxes), -1)).sum(axis=1)
-        parts = scores.flatten()[rows].split(left.tolist())
-        best = [part.topk(min(self.total, len(part))) for part in parts]
-        rows = rows[_joined([part.indices for part in best], left.cumsum() - left)]
-        chosen = boxes.flatten(0, 1)[rows].split([len(part.values) for part in best])
-        return [(own, part.values) for own, part in zip(chosen, best, strict=True)]
+        return _joined(kept, places.cumsum() - places), left
+
+    def _left_of_all(self, boxes: Tensor, counts: Sequence[int]) -> tuple[Tensor, np.ndarray]:
+        """The same in the same order: best first, as a level's boxes are given."""
+        places, back = side_by_side(counts)
+        there = sent(places, boxes.device)
+        groups = boxes[:, there].flatten(0, 1)
+        usable = (there >= 0).repeat(len(boxes), 1)
+        if self.min_side > 0:
+            usable &= large_enough(groups, self.min_side)
+        kept = survivors_of_groups(groups, usable, greatest_tolerated(self.nms_iou))
+        counted = kept.view(len(boxes), -1)[:, sent(back, boxes.device)].flatten().cumsum(0)
+        ends = Awaited().later(counted[boxes.shape[1] - 1 :: boxes.shape[1]])()
+        numbers = torch.arange(1, ends[-1] + 1, device=boxes.device)
+        return torch.searchsorted(counted, numbers), np.diff(ends, prepend=0)
 
 
 def _joined(parts: Sequence[Tensor], starts: np.ndarray) -> Tensor:

@@ -95,9 +95,11 @@ def _ordered(scores: Tensor, counted: Tensor, numbers: list[int], count: int) ->
         count: of them.
     """
     every = torch.arange(1, max(numbers) + 1, dtype=torch.int32, device=scores.device)
-    every = every.repeat(len(scores), 1)
-    indices = torch.searchsorted(counted, every).clamp_(max=scores.shape[1] - 1)
-    values = scores.gather(1, indices).masked_fill_(every > counted[:, -1:], -torch.inf)
-    order = values.argsort(dim=1, descending=True, stable=True)
-    ranked = indices.gather(1, order)
+    indices = torch.searchsorted(counted, every.expand(len(scores), -1).contiguous())
+    if min(numbers) < max(numbers):
+        indices = indices.clamp_(max=scores.shape[1] - 1)
+    values = scores.gather(1, indices)
+    if min(numbers) < max(numbers):
+        values = values.masked_fill_(every > counted[:, -1:], -torch.inf)
+    ranked = indices.gather(1, values.argsort(dim=1, descending=True, stable=True))
     return [own[: min(number, count)] for own, number in zip(ranked, numbers, strict=True)]

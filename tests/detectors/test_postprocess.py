@@ -8,7 +8,8 @@ from torch import Tensor
 
 from bacl.data.batch import Detections
 from bacl.detectors import postprocess
-from bacl.detectors.postprocess import Postprocess, _greatest_tolerated
+from bacl.detectors.class_suppression import greatest_tolerated
+from bacl.detectors.postprocess import Postprocess
 
 SIZE = (120, 160)
 
@@ -151,7 +152,7 @@ def test_equal_overlap_survives_unless_told() -> None:
 def test_threshold_is_exact_in_float32(iou: float) -> None:
     """The greatest float32 on the keeping side of a threshold that float32 may not hold."""
     for suppress_equal in (False, True):
-        tolerated = _greatest_tolerated(iou, suppress_equal)
+        tolerated = greatest_tolerated(iou, suppress_equal)
         above = float(np.nextafter(np.float32(tolerated), np.float32(2)))
         kept, dropped = (
             (tolerated < iou, above >= iou) if suppress_equal else (tolerated <= iou, above > iou)
