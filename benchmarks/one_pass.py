@@ -23,7 +23,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.func import functional_call, stack_module_state
-from training_step import composed, images_and_objects, optimiser, torchvision_resize
+from training_step import autocast, composed, images_and_objects, optimiser, torchvision_resize
 
 from bacl.assembly.build import build_head
 from bacl.data.batch import Target
@@ -43,18 +43,23 @@ def bacl_head(config: DictConfig, number: int) -> Head:
 
 
 def classifier_step(
-    detector: FasterRCNN, heads: Sequence[Head], images: Tensor, targets: list[Target]
+    detector: FasterRCNN,
+    heads: Sequence[Head],
+    images: Tensor,
+    targets: list[Target],
+    bf16: bool = False,
 ) -> Callable[[], Tensor]:
     boxes = BoxGenerator()
     sgd = optimiser(detector, *heads)
 
     def step() -> Tensor:
         sgd.zero_grad()
-        with torch.no_grad():
-            pyramid = detector.pyramid(images)
-        regions = detector.training_regions(pyramid, targets, {boxes: boxes.around(targets)})
-        parts = together.losses(dict(enumerate(heads)), regions.levels).values()
-        loss = torch.stack([*parts, *regions.losses.values()]).sum()
+        with autocast(bf16):
+            with torch.no_grad():
+                pyramid = detector.pyramid(images)
+            regions = detector.training_regions(pyramid, targets, {boxes: boxes.around(targets)})
+            parts = together.losses(dict(enumerate(heads)), regions.levels).values()
+            loss = torch.stack([*parts, *regions.losses.values()]).sum()
         loss.backward()
         sgd.step()
         return loss.detach()

@@ -1,6 +1,6 @@
 """Operators that a training step dispatches, and how often the host waits: what a GPU waits for.
 
-    python benchmarks/operators.py --images 2
+    python benchmarks/operators.py --images 2 --precision bf16
 
 On a GPU a step of this size takes as long as Python needs to launch it, and what Python launches
 can be counted without one. Counted is what is left on a GPU: RoIAlign is torchvision's there, and
@@ -61,13 +61,13 @@ def counted(step: Callable[[], Any]) -> Operators:
     return seen
 
 
-def peer(images: int = 2) -> Callable[[], Any]:
+def peer(images: int = 2, bf16: bool = False) -> Callable[[], Any]:
     """The step of torchvision's detector, its resize included."""
     batch = training_step.images_and_objects(CLASSES, images, sides=(SIDE, 128))
-    return training_step.torchvision_step(*batch, CLASSES, SIDE)
+    return training_step.torchvision_step(*batch, CLASSES, SIDE, bf16)
 
 
-def steps(images: int = 2) -> dict[str, Callable[[], Any]]:
+def steps(images: int = 2, bf16: bool = False) -> dict[str, Callable[[], Any]]:
     """Our steps, ready to run, of pictures that have been resized."""
     torch.manual_seed(0)
     batch = training_step.images_and_objects(CLASSES, images, sides=(SIDE, 128))
@@ -75,16 +75,16 @@ def steps(images: int = 2) -> dict[str, Callable[[], Any]]:
 
     def single(head: str, frozen: bool) -> Callable[[], Tensor]:
         config = training_step.composed(head, CLASSES)
-        return training_step.our_step(lambda: resized, config, frozen)
+        return training_step.our_step(lambda: resized, config, frozen, bf16)
 
     return {
         "representation stage": single("bce_objectness", False),
         "classifier stage": single("bacl", True),
-        **dict(zip(map(of_heads, HEADS), many(*resized), strict=True)),
+        **dict(zip(map(of_heads, HEADS), many(*resized, bf16), strict=True)),
     }
 
 
-def inference(images: int = 2) -> Callable[[], Any]:
+def inference(images: int = 2, bf16: bool = False) -> Callable[[], Any]:
     """From images to detections, 300 of each, with one BACL head."""
     torch.manual_seed(0)
     config = training_step.composed("bacl", CLASSES)
@@ -92,7 +92,12 @@ def inference(images: int = 2) -> Callable[[], Any]:
     batch = training_step.images_and_objects(CLASSES, images, sides=(SIDE, 128))
     resized = Batch(*training_step.torchvision_resize(*batch, SIDE)())
     heads = {"bacl": one_pass.bacl_head(config, 1).eval()}
-    return partial(detect, detector, heads, resized)
+
+    def step() -> Any:
+        with training_step.autocast(bf16):
+            return detect(detector, heads, resized)
+
+    return step
 
 
 def of_heads(number: int) -> str:
@@ -100,7 +105,7 @@ def of_heads(number: int) -> str:
     return f"classifier stage, {number} heads"
 
 
-def many(images: Tensor, targets: list[Any]) -> Iterator[Callable[[], Tensor]]:
+def many(images: Tensor, targets: list[Any], bf16: bool) -> Iterator[Callable[[], Tensor]]:
     """Steps of several heads, all of whose classes have been seen."""
     config = training_step.composed("bacl", CLASSES)
     detector = instantiate(config.detector).train()
@@ -109,7 +114,7 @@ def many(images: Tensor, targets: list[Any]) -> Iterator[Callable[[], Tensor]]:
     for count in HEADS:
         heads = [one_pass.bacl_head(config, number + 1) for number in range(count)]
         know_all_classes(heads)
-        yield one_pass.classifier_step(detector, heads, images, targets)
+        yield one_pass.classifier_step(detector, heads, images, targets, bf16)
 
 
 def know_all_classes(heads: list[Head]) -> None:
@@ -122,9 +127,11 @@ def know_all_classes(heads: list[Head]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=2, help="of a step")
-    images = parser.parse_args().images
+    parser.add_argument("--precision", choices=("32", "bf16"), default="32")
+    arguments = parser.parse_args()
+    chosen = arguments.images, arguments.precision == "bf16"
     with as_on_a_gpu():
-        every = {"torchvision": peer(images), **steps(images), "inference": inference(images)}
+        every = {"torchvision": peer(*chosen), **steps(*chosen), "inference": inference(*chosen)}
         found = {name: counted(step) for name, step in every.items()}
     print(f"{'step':28}{'operators':>10}{'waits':>7}{'suppressions':>14}")
     for name, seen in found.items():

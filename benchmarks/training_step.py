@@ -60,7 +60,9 @@ def optimiser(*modules: nn.Module, fused: bool = False) -> torch.optim.Optimizer
     return schedule.build_optimizer(groups, 2, fused)
 
 
-def torchvision_step(images: list[Tensor], targets: Objects, classes: int, side: int) -> Step:
+def torchvision_step(
+    images: list[Tensor], targets: Objects, classes: int, side: int, bf16: bool = False
+) -> Step:
     model = fasterrcnn_resnet50_fpn(
         weights=None, weights_backbone=None, num_classes=classes + 1, min_size=side
     ).train()
@@ -69,12 +71,18 @@ def torchvision_step(images: list[Tensor], targets: Objects, classes: int, side:
 
     def step() -> Tensor:
         sgd.zero_grad()
-        loss = torch.stack(list(model(images, shifted).values())).sum()
+        with autocast(bf16):
+            loss = torch.stack(list(model(images, shifted).values())).sum()
         loss.backward()
         sgd.step()
         return loss.detach()
 
     return step
+
+
+def autocast(bf16: bool) -> torch.autocast:
+    """As a trainer of precision bf16-mixed has it around a step's forward pass."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=bf16)
 
 
 def composed(head: str, classes: int) -> DictConfig:
@@ -84,7 +92,9 @@ def composed(head: str, classes: int) -> DictConfig:
         return compose(overrides=[*options, "+seed=0", "detector.backbone.weights=null"])
 
 
-def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step:
+def our_step(
+    resize: Resize, config: DictConfig, classifier_stage: bool, bf16: bool = False
+) -> Step:
     detector: FasterRCNN = instantiate(config.detector).train()
     head = build_head(config.head, detector.level_weights).train()
     if classifier_stage:
@@ -95,12 +105,13 @@ def our_step(resize: Resize, config: DictConfig, classifier_stage: bool) -> Step
     def step() -> Tensor:
         sgd.zero_grad()
         images, targets = resize()
-        with torch.set_grad_enabled(not classifier_stage):
-            pyramid = detector.pyramid(images)
-        asked = head.extra_boxes
-        extra = {} if asked is None else {asked: asked.around(targets)}
-        regions = detector.training_regions(pyramid, targets, extra)
-        loss = head.loss(regions.levels) + torch.stack(list(regions.losses.values())).sum()
+        with autocast(bf16):
+            with torch.set_grad_enabled(not classifier_stage):
+                pyramid = detector.pyramid(images)
+            asked = head.extra_boxes
+            extra = {} if asked is None else {asked: asked.around(targets)}
+            regions = detector.training_regions(pyramid, targets, extra)
+            loss = head.loss(regions.levels) + torch.stack(list(regions.losses.values())).sum()
         loss.backward()
         sgd.step()
         return loss.detach()

@@ -153,7 +153,7 @@ class CascadeRCNN(RegionDetector):
         for name, following in zip(names, (*names[1:], None), strict=True):
             cut = partial(self.pooled, pyramid, rois.boxes)
             cuts = self._plan(rois.boxes, awaited)
-            features = self.box_head[name](self.pooling(pyramid, cuts))
+            features = self.cast.call(self.box_head[name], self.pooling(pyramid, cuts))
             loss = self.box_regression[name].loss(features, rois)  # type: ignore[operator]
             box_losses.append(self.level_weights[name] * loss)
             found = {key: self._encoded_extra(name, pooled[key], extra[key]) for key in extra}
@@ -176,7 +176,7 @@ class CascadeRCNN(RegionDetector):
         boxes, counts = proposals.boxes, [len(image) for image in proposals.boxes]
         levels: list[list[Level]] = [[] for _ in sizes]
         for name, head in self.box_head.items():
-            features = head(self.pooling(pyramid, self._plan(boxes, awaited)))
+            features = self.cast.call(head, self.pooling(pyramid, self._plan(boxes, awaited)))
             for image, rows in enumerate(features.split(counts)):
                 own = boxes[image], rows, head, self.box_regression[name]
                 level = self.image_level(pyramid, proposals, image, *own)
@@ -219,7 +219,7 @@ class CascadeRCNN(RegionDetector):
 
     @torch.no_grad()
     def _encoded_extra(self, name: str, pooled: Tensor, asked: ExtraBoxes) -> ExtraFeatures:
-        return ExtraFeatures(self.box_head[name](pooled), asked.labels)
+        return ExtraFeatures(self.cast.call(self.box_head[name], pooled), asked.labels)
 
     @torch.no_grad()
     def _refined(

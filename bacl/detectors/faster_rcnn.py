@@ -127,7 +127,7 @@ class FasterRCNN(RegionDetector):
         proposals = self.rpn.proposals(pyramid, sizes, awaited)
         counts = [len(boxes) for boxes in proposals.boxes]
         cuts = self.pooling.plan(with_image_index(proposals.boxes), awaited)
-        features = self.box_head(self.pooling(pyramid, cuts))
+        features = self._encoded(self.pooling(pyramid, cuts))
         deltas = self.box_regression(features)
         parts = zip(features.split(counts), deltas.split(counts), strict=True)
         regions = []
@@ -175,15 +175,19 @@ class FasterRCNN(RegionDetector):
         if self._features_need_gradient(pyramid):
             plans = [self.pooling.plan(part, awaited) for part in parts]
             with torch.no_grad():
-                others = [self.box_head(self.pooling(pyramid, asked)) for asked in plans[1:]]
-            return self.box_head(self.pooling(pyramid, plans[0])), others
+                others = [self._encoded(self.pooling(pyramid, asked)) for asked in plans[1:]]
+            return self._encoded(self.pooling(pyramid, plans[0])), others
         # Nothing to differentiate: all are pooled at once. Each is encoded by itself, because a
         # matrix product rounds by its number of rows, and the RoI features must not depend on
         # whether some head wants extra boxes.
         cuts = self.pooling.plan(torch.cat(parts), awaited)
         pooled = self.pooling(pyramid, cuts).split([len(part) for part in parts])
-        features, *others = [self.box_head(part) for part in pooled]
+        features, *others = [self._encoded(part) for part in pooled]
         return features, others
+
+    def _encoded(self, pooled: Tensor) -> Tensor:
+        features: Tensor = self.cast.call(self.box_head, pooled)
+        return features
 
     def _features_need_gradient(self, pyramid: Sequence[Tensor]) -> bool:
         tensors = [*pyramid, *self.box_head.parameters()]

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
-Tensors = list[Tensor] | tuple[Tensor, ...]
+from bacl.detectors.cast_weights import Tensors, cast_together
+from bacl.detectors.full_precision import casts
 
 
 def folded_weights(
@@ -42,11 +43,9 @@ def folded_weights(
 
 def precision_of(weight: Tensor) -> torch.dtype:
     """The type of number that a convolution casts its weights to."""
-    device = weight.device.type
-    casts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    if not casts or weight.dtype == torch.float64:
+    if not casts(weight.device) or weight.dtype == torch.float64:
         return weight.dtype
-    return torch.get_autocast_dtype(device)
+    return torch.get_autocast_dtype(weight.device.type)
 
 
 class _Fold(Function):
@@ -68,13 +67,13 @@ class _Fold(Function):
         biases = torch._foreach_sub(shifts, torch._foreach_mul(means, scales))
         columns = [scale.view(-1, 1, 1, 1) for scale in scales]
         ctx.save_for_backward(*weights, *columns, *inverse, *means)
-        return (*_cast([*torch._foreach_mul(weights, columns), *biases], precision),)
+        return (*cast_together([*torch._foreach_mul(weights, columns), *biases], precision),)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         weights, columns, inverse, means = _parts(ctx.saved_tensors, 4)
-        of_weights, of_biases = _parts(_cast(gradients, weights[0].dtype), 2)
+        of_weights, of_biases = _parts(cast_together(gradients, weights[0].dtype), 2)
         learn_weights, learn_gains, _ = map(any, _parts(ctx.needs_input_grad[4:], 3))
         to_weights = torch._foreach_mul(of_weights, columns) if learn_weights else ()
         to_gains: Tensors = ()
@@ -99,12 +98,3 @@ def _parts(values: Sequence[Any], count: int) -> list[Any]:
     """So many parts of equal length."""
     size = len(values) // count
     return [values[start : start + size] for start in range(0, len(values), size)]
-
-
-def _cast(tensors: Tensors, precision: torch.dtype) -> Tensors:
-    """The tensors themselves where they have this precision."""
-    if tensors[0].dtype == precision:
-        return tensors
-    cast = [torch.empty_like(tensor, dtype=precision) for tensor in tensors]
-    torch._foreach_copy_(cast, tensors)
-    return cast

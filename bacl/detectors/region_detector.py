@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bacl.detectors.any_detector import Detector, ImageRegions
 from bacl.detectors.backbone import Backbone
+from bacl.detectors.cast_weights import CastWeights
 from bacl.detectors.each_alone import Maps, each_alone
 from bacl.detectors.fpn import Pyramid
 from bacl.detectors.levels import Level
@@ -65,6 +66,7 @@ class RegionDetector(Detector, ABC):
         self.fpn = fpn(backbone.channels)
         self.rpn = rpn(self.fpn.channels)
         self.pooling = pooling
+        self.cast = CastWeights()
         self._each_alone = each_alone
         self.features: Features = COMPUTED
         self.extract: Extract | None = None
@@ -197,7 +199,7 @@ def _compute(detector: RegionDetector, images: Tensor) -> Maps:
 
 
 def _layer_by_layer(detector: RegionDetector, images: Tensor) -> Maps:
-    return detector.fpn(detector.backbone(images))
+    return detector.cast.call(detector.fpn, detector.backbone(images))
 
 
 COMPUTED: Features = _compute

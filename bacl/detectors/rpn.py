@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from bacl.data.batch import Target
 from bacl.detectors.anchors import AnchorGenerator
 from bacl.detectors.boxes import BoxCoder
+from bacl.detectors.cast_weights import CastWeights, call_with
 from bacl.detectors.matching import BalancedSampler, IoUMatcher
 from bacl.detectors.proposals import Proposals, ProposalSelection
 from bacl.detectors.rpn_head import Neighbourhoods, RPNHead
@@ -55,6 +56,7 @@ class RegionProposalNetwork(nn.Module):
         layers: Layers = 1,
     ) -> None:
         super().__init__()
+        self.cast = CastWeights()
         self.beta = beta
         self.anchors = anchors
         self.head = RPNHead(in_channels, channels, anchors.per_position, layers)
@@ -105,7 +107,9 @@ class RegionProposalNetwork(nn.Module):
         awaited: Awaited | None,
     ) -> Proposals:
         anchors = self.anchors.placed(_shapes(pyramid)).boxes
-        objectness, deltas = zip(*(self.head(features) for features in pyramid), strict=True)
+        weights = self.cast.of(self.head)
+        dense = [call_with(self.head, weights, features) for features in pyramid]
+        objectness, deltas = zip(*dense, strict=True)
         found = objectness, deltas, self.coder
         selected = selection(anchors, *found, sizes, targets, awaited)
         boxes, logits = zip(*selected, strict=True)

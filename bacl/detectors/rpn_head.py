@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bacl.detectors.cast_weights import in_step
 from bacl.detectors.full_precision import in_float32, precisely
 from bacl.detectors.transfers import Awaited, sent
 
@@ -129,8 +130,8 @@ class RPNHead(nn.Module):
         for layer in before:
             pyramid = [F.relu(layer(x), inplace=True) for x in pyramid]
         patches = found.patches(pyramid)
-        weight = last.weight.permute(0, 2, 3, 1).flatten(1)
-        hidden = F.relu(F.linear(patches, weight, last.bias))
+        weight, bias = in_step(*last.parameters())
+        hidden = F.relu(F.linear(patches, weight.permute(0, 2, 3, 1).flatten(1), bias))
         hidden = in_float32(hidden)
         logits, deltas = (
             precisely(partial(_at_positions, layer), hidden)
