@@ -15,8 +15,8 @@ from bacl.data.batch import Detections
 from bacl.detectors.boxes import clipped, large_enough, limits
 from bacl.detectors.candidates import Candidates
 from bacl.detectors.class_suppression import free, greatest_tolerated, survivors
-from bacl.detectors.ranking import Ranking
-from bacl.detectors.transfers import Awaited, sent
+from bacl.detectors.ranking import Ranked, blocks_of_each
+from bacl.detectors.transfers import sent
 from bacl.options.ranges import Count, NotNegative, PositiveShare, ShareBelowOne
 
 FIRST = 2
@@ -108,15 +108,14 @@ class Postprocess:
             [each[:, :-1].float() for each in probabilities],
             FIRST * self.max_detections,
         )
-        ranking = Ranking(scores, self.score_threshold, first, Awaited())
         images, classes = list(range(len(scores))), scores[0].shape[1]
-        blocks = [ranking.blocks(image, BLOCK) for image in images]
+        blocks = blocks_of_each(scores, self.score_threshold, first, BLOCK)
         kept = [_nothing(scores[0].device)] * len(scores)
         while images:
             ranks = {image: block for image in images for block in islice(blocks[image], 1)}
             images = list(ranks)
             if images:
-                taken = _taken(proposals, deltas, ranking.scores, ranks, classes)
+                taken = _taken(proposals, deltas, ranks, classes)
                 found = self._decoded(*taken, [sizes[image] for image in images])
                 left = self._suppressed([kept[i] for i in images], found, classes)
                 for image, own in zip(images, left, strict=True):
@@ -153,27 +152,20 @@ class Postprocess:
 
 
 def _taken(
-    proposals: Sequence[Tensor],
-    deltas: Sequence[Tensor],
-    scores: Tensor,
-    ranks: Mapping[int, Tensor],
-    classes: int,
+    proposals: Sequence[Tensor], deltas: Sequence[Tensor], ranks: Mapping[int, Ranked], classes: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[int]]:
     """Deltas, proposals (·, 4), scores and labels (·,) of each image's `ranks` in (P, C).
 
-    Images lie one after the other, each with as many as the last of these says; `scores` are
-    (B, N), of all images.
+    Images lie one after the other, each with as many as the last of these says.
     """
-    counts = [len(own) for own in ranks.values()]
-    every = torch.cat(list(ranks.values()))
-    row, label = every // classes, every % classes
-    before = np.cumsum([0, *map(len, proposals)])
-    firsts = np.array([(before[image], image * scores.shape[1]) for image in ranks])
-    of_rows, of_scores = sent(firsts.repeat(counts, axis=0).T.copy(), every.device)
+    index, scores = (torch.cat(part) for part in zip(*ranks.values(), strict=True))
+    counts = [len(own) for own, _ in ranks.values()]
+    row, label = index // classes, index % classes
+    firsts = np.cumsum([0, *map(len, proposals)])[list(ranks)].repeat(counts)
     parts = zip(ranks, row.split(counts), label.split(counts), strict=True)
     of_deltas = [_per_class(deltas[image], classes)[own, of] for image, own, of in parts]
-    boxes = torch.cat(list(proposals))[row + of_rows]
-    return torch.cat(of_deltas), boxes, scores.flatten()[every + of_scores], label, counts
+    boxes = torch.cat(list(proposals))[row + sent(firsts, row.device)]
+    return torch.cat(of_deltas), boxes, scores, label, counts
 
 
 def _nothing(device: torch.device) -> Detections:

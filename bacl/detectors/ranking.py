@@ -12,6 +12,21 @@ from bacl.detectors.transfers import EXPONENT, Awaited
 
 GROWTH = 4
 """Factor by which the ranked part grows while too few candidates survive."""
+ALONE_ON = ("cpu",)
+"""Devices on which the candidates of each image are ranked by themselves: sums and counts of rows
+side by side take longer there."""
+Ranked = tuple[Tensor, Tensor]
+"""Indices (·,) int64 of candidates, and their scores (·,)."""
+
+
+def blocks_of_each(
+    scores: Sequence[Tensor], threshold: float, wanted: int, size: int
+) -> list[Iterator[Ranked]]:
+    """For each image its candidates, best first, at most `size` at a time (see `Ranking`)."""
+    alone, awaited = scores[0].device.type in ALONE_ON, Awaited()
+    parts = [[own] for own in scores] if alone else [scores]
+    rankings = [Ranking(part, threshold, wanted, awaited) for part in parts]
+    return [each.blocks(image, size) for each in rankings for image in range(each.images)]
 
 
 class Ranking:
@@ -31,43 +46,44 @@ class Ranking:
     def __init__(
         self, scores: Sequence[Tensor], threshold: float, wanted: int, awaited: Awaited
     ) -> None:
-        self.scores = _side_by_side(scores)
-        """(B, N), zero where an image has fewer regions than another."""
-        self._above, self._wanted = self.scores > threshold, wanted
-        bits = self.scores.sum(dim=1).view(torch.int32)
+        self.images = len(scores)
+        self._scores = _side_by_side(scores)
+        self._above, self._wanted = self._scores > threshold, wanted
+        bits = self._scores.sum(dim=1).view(torch.int32)
         self._numbers = awaited.later(torch.cat((self._above.sum(dim=1), bits)))
         self._first = self._best(slice(None), wanted, awaited)
 
-    def blocks(self, image: int, size: int) -> Iterator[Tensor]:
-        """Indices (·,) in [0, N) of an image's candidates, at most `size` at a time.
+    def blocks(self, image: int, size: int) -> Iterator[Ranked]:
+        """An image's candidates, at most `size` at a time.
 
         Raises:
             ValueError: a score of the image is not finite.
         """
-        count, bits = self._numbers()[image :: len(self.scores)]
+        count, bits = self._numbers()[image :: self.images]
         if bits & EXPONENT == EXPONENT:
             raise ValueError("probabilities hold values that are not finite: the model diverged")
-        taken, wanted, ranked = 0, self._wanted, self._first()[image]
+        taken, wanted, (index, ranked) = 0, self._wanted, self._first()[image]
         while taken < count:
-            yield from ranked[taken:].split(size)
-            taken, wanted = len(ranked), min(GROWTH * wanted, count)
+            parts = (each[taken:].split(size) for each in (index, ranked))
+            yield from zip(*parts, strict=True)
+            taken, wanted = len(index), min(GROWTH * wanted, count)
             if taken < count:
-                (ranked,) = self._best(slice(image, image + 1), wanted, Awaited())()
+                ((index, ranked),) = self._best(slice(image, image + 1), wanted, Awaited())()
 
-    def _best(self, images: slice, count: int, awaited: Awaited) -> Callable[[], list[Tensor]]:
-        """Indices of each image's `count` best, or of all above the threshold if these are fewer.
+    def _best(self, images: slice, count: int, awaited: Awaited) -> Callable[[], list[Ranked]]:
+        """Each image's `count` best, or all above the threshold if these are fewer.
 
         They are numbered among the chosen in their order, and found by their numbers.
         """
-        scores, chosen = self.scores[images], self._above[images]
+        scores, chosen = self._scores[images], self._above[images]
         if count < scores.shape[1]:
             worst = scores.topk(count, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
             chosen = chosen & (scores >= worst)
         counted = chosen.cumsum(1, dtype=torch.int32)
         number = awaited.later(counted[:, -1])
-        made: list[Tensor] = []
+        made: list[Ranked] = []
 
-        def best() -> list[Tensor]:
+        def best() -> list[Ranked]:
             made[:] = made or _ordered(scores, counted, number(), count)
             return made
 
@@ -76,6 +92,8 @@ class Ranking:
 
 def _side_by_side(scores: Sequence[Tensor]) -> Tensor:
     """(B, N) of (P, C) of each image, with zeros behind where there are fewer rows than most."""
+    if len(scores) == 1 and len(scores[0]) > 0:
+        return scores[0].reshape(1, -1)
     most = max(1, *(len(own) for own in scores))
     missing = [most - len(own) for own in scores]
     filler = scores[0].new_zeros(max(missing), scores[0].shape[1])
@@ -85,8 +103,8 @@ def _side_by_side(scores: Sequence[Tensor]) -> Tensor:
     return torch.cat(parts).view(len(scores), -1)
 
 
-def _ordered(scores: Tensor, counted: Tensor, numbers: list[int], count: int) -> list[Tensor]:
-    """Indices (·,) of each image's chosen ones, best first, `count` at most.
+def _ordered(scores: Tensor, counted: Tensor, numbers: list[int], count: int) -> list[Ranked]:
+    """Each image's chosen ones, best first, `count` at most.
 
     Args:
         scores: (b, N).
@@ -101,5 +119,7 @@ def _ordered(scores: Tensor, counted: Tensor, numbers: list[int], count: int) ->
     values = scores.gather(1, indices)
     if min(numbers) < max(numbers):
         values = values.masked_fill_(every > counted[:, -1:], -torch.inf)
-    ranked = indices.gather(1, values.argsort(dim=1, descending=True, stable=True))
-    return [own[: min(number, count)] for own, number in zip(ranked, numbers, strict=True)]
+    ranked, order = values.sort(dim=1, descending=True, stable=True)
+    lengths = [min(number, count) for number in numbers]
+    rows = zip(indices.gather(1, order), ranked, lengths, strict=True)
+    return [(index[:length], own[:length]) for index, own, length in rows]

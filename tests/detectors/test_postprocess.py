@@ -7,7 +7,7 @@ import torchvision
 from torch import Tensor
 
 from bacl.data.batch import Detections
-from bacl.detectors import postprocess
+from bacl.detectors import postprocess, ranking
 from bacl.detectors.class_suppression import greatest_tolerated
 from bacl.detectors.postprocess import Postprocess
 
@@ -241,11 +241,13 @@ def test_recorded_detections_stay(shared: Path, model: str, image: int) -> None:
 
 
 @pytest.mark.parametrize("block", [7, 2048])
+@pytest.mark.parametrize("ranked_alone_on", [("cpu",), ()])
 def test_images_together_give_what_each_gives_alone(
-    block: int, monkeypatch: pytest.MonkeyPatch
+    block: int, ranked_alone_on: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of different numbers of proposals, with ties; some have too few candidates, or none."""
     monkeypatch.setattr(postprocess, "BLOCK", block)
+    monkeypatch.setattr(ranking, "ALONE_ON", ranked_alone_on)
     rule = Postprocess(0.3, 0.5, 25, shifted)
     cases = [random_case(count, 5, levels=4) for count in (200, 0, 30, 1, 90)]
     cases[2][2].mul_(0.2)  # below the threshold
@@ -259,7 +261,11 @@ def test_images_together_give_what_each_gives_alone(
         assert_same(each, plain_loop(*case, size, 0.3, 0.5, 25))
 
 
-def test_a_broken_image_is_told_beside_others() -> None:
+@pytest.mark.parametrize("ranked_alone_on", [("cpu",), ()])
+def test_a_broken_image_is_told_beside_others(
+    ranked_alone_on: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "ALONE_ON", ranked_alone_on)
     cases = [random_case(20, 3) for _ in range(3)]
     rule, sizes = Postprocess(1e-4, 0.5, 9, shifted), [SIZE] * 3
     cases[1][2][3, 1] = torch.inf

@@ -41,4 +41,14 @@ def test_inference_launches_few_operators_and_few_more_for_each_image():
     of_suppression = {"nms", "equal"}  # the latter by the longest chain, too
     few, more = (sum(n for name, n in x.waits.items() if name not in of_suppression)
                  for x in (one, six))  # fmt: skip
-    assert few == more == 6
+    assert (few, more) == (6, 7)  # the last: how many boxes the levels have left
+
+
+def test_under_autocast_a_step_launches_few_casts_more():
+    with operators.as_on_a_gpu():
+        first, second, *_ = operators.steps(bf16=True).values()
+        representation, classifier = (operators.counted(x).launched for x in (first, second))
+    assert representation.total() <= 750
+    assert classifier.total() <= 622
+    # A list for each use of weights that learn, forward and back; those that do not are kept.
+    assert representation["_foreach_copy_"] == 2 * (3 + 1 + 1 + 1) + 1
