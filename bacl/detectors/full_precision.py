@@ -1,8 +1,7 @@
 """What is computed in float32 under autocast, too: the last layers, whose results are judged.
 
-Rounding of a last layer's weights, bias and results is no noise: it is the same for all rows, and
-shifts every logit of a class. With trained weights of the demo the mean gradient of a classifier's
-bias was a tenth of its length off (docs/programs.md).
+Rounding of a last layer's weights and bias is no noise: it is the same for all rows, and shifts
+every logit of a class alike. Gradients were off by it on average, too (docs/results.md).
 """
 
 from collections.abc import Callable
