@@ -97,7 +97,8 @@ def _blank_figures():
         yield
 
 
-def _put_together(patch: pytest.MonkeyPatch) -> None:
+def _render(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Figure, "savefig", SAVEFIG)
     for (module, name), drawing in DRAWN_BY_RUNS.items():
         patch.setattr(module, name, drawing)
 
@@ -105,8 +106,7 @@ def _put_together(patch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def rendered(monkeypatch):
     """Figures are put together and rendered, for tests of what they look like."""
-    monkeypatch.setattr(Figure, "savefig", SAVEFIG)
-    _put_together(monkeypatch)
+    _render(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -150,10 +150,10 @@ def tiny(compose_config, tiny_overrides) -> Callable[..., DictConfig]:
 
 @pytest.fixture(scope="session")
 def finished(tiny, tmp_path_factory) -> Path:
-    """The folder of a finished run; tests leave it as it is. Its figures are not rendered."""
+    """The folder of a finished run; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
     with pytest.MonkeyPatch.context() as patch:
-        _put_together(patch)
+        _render(patch)
         fit.run(tiny("report.html=true"), folder)
     return folder
 
