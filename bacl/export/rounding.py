@@ -21,6 +21,10 @@ IN_FLOAT32 = AnchorGenerator, BoxCoder
 """Boxes are float32 whatever the network computes in."""
 FIGURES = "box", "score", "unmatched", "mask"
 """Of an agreement, that are limited."""
+SHARES = FIGURES[1:]
+"""Of these, in [0, 1]."""
+MOST = 0.5
+"""Of a share: a model that comes to something else by more says nothing of its file."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,12 @@ class Rounding:
         return cls(compared(exact, model), compared(exact, file))
 
     def limits(self, asked: Tolerance) -> Tolerance:
-        """Of the file: what is asked, or what the model itself has, times `asked.rounding`."""
+        """Of the file: what is asked, or what the model itself has, times `asked.rounding`.
+
+        Of shares that is half at most, so that a file that finds something else never passes.
+        """
         own = {name: asked.rounding * getattr(self.model, name) for name in FIGURES}
+        own |= {name: min(own[name], MOST) for name in SHARES}
         return replace(asked, **{name: max(getattr(asked, name), own[name]) for name in FIGURES})
 
     def problems(self, asked: Tolerance) -> list[str]:

@@ -12,6 +12,7 @@ import torch
 import torchvision
 
 from bacl.data.images.image_folder import FoundImages
+from bacl.data.images.video import DECODER
 from bacl.files.digests import read_digest
 
 PACKAGE = Path(__file__).parents[1]
@@ -39,6 +40,6 @@ def prediction_key(found: FoundImages, model: str, options: Mapping[str, Any]) -
 
 
 def _program() -> list[str]:
-    """Every line of this package, and the libraries that read pictures and do the sums."""
+    """Every line of this package, and the libraries that read pictures, videos and do the sums."""
     libraries = [library.__version__ for library in (torch, torchvision, PIL)]
-    return [read_digest(sorted(PACKAGE.rglob("*.py"))), *libraries]
+    return [read_digest(sorted(PACKAGE.rglob("*.py"))), *libraries, DECODER]

@@ -64,13 +64,14 @@ def test_places_of_levels_and_the_way_back():
 
 
 @pytest.mark.parametrize("min_side", [0, 4])
+@pytest.mark.parametrize("iou", [0.3, 0.7])  # the former lies below its float32
 @pytest.mark.parametrize(("per_level", "total"), [(1000, 1000), (30, 20)])
-def test_selections_are_equal_to_the_bit_ties_included(every_way, per_level, total, min_side):
+def test_selections_are_equal_to_the_bit_ties_included(every_way, per_level, total, min_side, iou):
     images = 3
     anchors = whole_boxes(sum(LEVELS)) + torch.tensor([0.0, 0, 1, 1])
     objectness = [torch.randint(4, (images, number)).float() for number in LEVELS]
     deltas = [torch.randint(3, (images, number, 4)) / 8 for number in LEVELS]
-    selection = ProposalSelection(per_level, total, 0.7, min_side)
+    selection = ProposalSelection(per_level, total, iou, min_side)
     sizes = [(14, 17)] * images
     arguments = anchors, objectness, deltas, BoxCoder((1, 1, 1, 1)), sizes
     alone, together = every_way(selection, *arguments)

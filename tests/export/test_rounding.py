@@ -2,14 +2,16 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 
+from bacl.assembly.rebuilt import Restored
 from bacl.data.batch import Detections
 from bacl.export.detection_agreement import Tolerance
-from bacl.export.rounding import Rounding
-from bacl.export.trial_batch import trials
+from bacl.export.rounding import Rounding, in_double_precision
+from bacl.export.trial_batch import compared, trials
 from bacl.export.tried import TRIED, DisagreementError, write_tried
 
 LIMITS = Tolerance(box=0.5, score=1e-3, unmatched=0.0, mask=0.01, rounding=2.0)
@@ -49,6 +51,33 @@ def test_a_model_that_rounding_does_not_touch_lends_nothing():
     more = [[found(EXACT, (0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 30.0, 10.0))]]
     (problem,) = Rounding.of(exact, model, more).problems(LIMITS)
     assert "only of one of the two" in problem
+
+
+def test_a_model_that_comes_to_something_else_lends_no_more_than_half():
+    """Else the file of such a model would pass whatever it finds, even nothing."""
+    exact, model = [[found(EXACT)]], [[found(EXACT, (50.0, 0.0, 60.0, 10.0))]]
+    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())
+    for file in (nothing, found(EXACT, (90.0, 0.0, 99.0, 9.0))):
+        (problem,) = Rounding.of(exact, model, [[file]]).problems(LIMITS)
+        assert problem == "1 of the detections are only of one of the two (tolerated: 0.5)"
+    assert not Rounding.of(exact, model, exact).problems(LIMITS)
+
+
+def test_a_model_computes_in_double_precision_and_finds_the_same(stage):
+    seen = []
+    model = Restored(Path("x.ckpt"), "classifier", stage, None, None)
+    exact = in_double_precision(model).stage
+    exact.heads["bacl"].classifiers[0].predictor.register_forward_hook(
+        lambda _, inputs, logits: seen.extend((inputs[0].dtype, logits.dtype))
+    )
+    assert {each.dtype for each in stage.parameters()} == {torch.float32}  # as it was
+    picture = torch.randint(255, (3, 64, 96), dtype=torch.uint8)
+    single, own = trials([picture], None)[0], []
+    for each in (stage, exact):
+        own.append(single.expected(each.detector, each.heads["bacl"], None))
+    assert set(seen) == {torch.float64}
+    assert compared([own[0]], [own[1]]).problems(Tolerance(0.1, 1e-3, 0.05, 0.0)) == []
+    assert len(own[1][0].labels) > 10
 
 
 def test_numbers_that_are_none_are_never_near():

@@ -128,6 +128,26 @@ def test_an_interrupted_video_goes_on_and_ends_the_same(command, tmp_path, monke
     assert not (out / ".kept").exists()
 
 
+def test_a_video_that_was_killed_when_all_was_known_is_not_detected_again(
+    command, tmp_path, monkeypatch, capsys
+):
+    clip, out = moving_video(tmp_path / "clip.mp4", 4), tmp_path / "out"
+    options = (*QUICK, "datamodule.val_batch_size=2", "predict.pictures=0")
+    predict.run(command(clip, *options), tmp_path)
+    out.rename(tmp_path / "straight")
+    with monkeypatch.context() as patch:
+        patch.setattr(Outputs, "finish", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            predict.run(command(clip, *options), tmp_path)
+    monkeypatch.setattr(BatchDetector, "detect", None)  # is not reached
+    capsys.readouterr()
+    predict.run(command(clip, *options), tmp_path)
+    said = capsys.readouterr().out
+    assert "2 of its batches, found by an interrupted command" in said
+    assert "it is cut off or broken" not in said
+    assert files_in(out) == files_in(tmp_path / "straight")
+
+
 def test_an_interrupted_video_of_another_model_is_not_written_over(command, tmp_path, monkeypatch):
     clip, out = write_video(tmp_path / "clip.mp4", 4, size=(96, 96)), tmp_path / "out"
     options = (*QUICK, "datamodule.val_batch_size=2", "predict.pictures=0")

@@ -80,3 +80,6 @@ def test_a_prediction_is_another_where_the_program_changed(tmp_path, monkeypatch
     assert prediction_key(found, "model", {}) == key
     (tmp_path / "bacl/a.py").write_text("2")
     assert prediction_key(found, "model", {}) != key
+    key = prediction_key(found, "model", {})
+    monkeypatch.setattr(kept_key, "DECODER", "another")
+    assert prediction_key(found, "model", {}) != key

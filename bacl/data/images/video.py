@@ -18,6 +18,8 @@ from bacl.data.images.picture_file import PictureError
 from bacl.data.images.video_source import Frame, is_address, without_password
 from bacl.files.kinds import file_kind
 
+DECODER = f"OpenCV {cv2.__version__}"
+"""What decodes frames: another version may give other pixels."""
 PATIENCE = 10_000
 """Milliseconds in which an address answers."""
 NEXT = 5_000
