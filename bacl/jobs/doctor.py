@@ -5,7 +5,7 @@ It writes nothing but the annotation tables that a first training would build.
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -30,7 +30,7 @@ from bacl.options.composed import plain
 from bacl.reporting.inspection_lines import cost_lines
 from bacl.reporting.inspection_report import headline
 from bacl.runs.folder import environment
-from bacl.runs.timed_steps import time_steps
+from bacl.runs.timed_steps import TooFewStepsError, time_steps
 from bacl.speed.head_memory import HeadMemory, large_matrices
 from bacl.stages import DetectionStage
 
@@ -40,25 +40,31 @@ class NotReadyError(UserError):
 
 
 def run(config: DictConfig, folder: Path) -> None:
-    """Print versions, device, data and a self-test of the evaluation; OK, or what to mend.
+    """Print versions, device, data, a self-test of the evaluation and the cost; OK, or the mends.
+
+    Steps are timed once nothing else is to be mended: they would stumble over the same.
 
     Raises:
         NotReadyError: lists everything that a run would stumble over.
     """
     prepare_process()
-    checks: tuple[Callable[[DictConfig], str], ...] = (
-        versions, options, memory, device, data, backbone, evaluation, cost,
-    )  # fmt: skip
-    problems = []
-    for check in checks:
-        try:
-            print(f"{check.__name__}: {check(config)}")
-        except UserError as error:
-            print(f"{check.__name__}: see below")
-            problems.append(f"{check.__name__}: {error}")
+    checks = versions, options, memory, device, data, backbone, evaluation
+    problems = _problems(config, checks) or _problems(config, (cost,))
     if problems:
         raise NotReadyError("not ready:\n" + "\n".join(problems))
     print("OK")
+
+
+def _problems(config: DictConfig, checks: Sequence[Callable[[DictConfig], str]]) -> list[str]:
+    """What the checks stumble over, each by its name; what they found is printed."""
+    problems = []
+    for check in checks:
+        try:
+            print(f"{check.__name__}: {check(config)}", flush=True)
+        except UserError as error:
+            print(f"{check.__name__}: see below", flush=True)
+            problems.append(f"{check.__name__}: {error}")
+    return problems
 
 
 def versions(config: DictConfig) -> str:
@@ -150,27 +156,25 @@ def evaluation(config: DictConfig) -> str:
 
 
 def cost(config: DictConfig) -> str:
-    """Time and memory of each stage, by a few of its steps; not on a CPU, where they take minutes.
+    """Time and memory of each stage, by a few of its steps; a stage of a single step has none.
 
     Raises:
         TooLargeError: the largest batch of the data will not fit into the memory of the device.
+        UserError: whatever else stops a training: a picture that cannot be read, an option.
     """
-    if single_device_trainer(config).strategy.root_device.type == "cpu":
-        return "steps of a CPU may take minutes; job=data times some, and measures their memory"
-    return _of_steps(config)
-
-
-def _of_steps(config: DictConfig) -> str:
     if not config.inspection.steps:
         return "nothing was timed (inspection.steps=0)"
     if "builder" in config.data and not Path(config.data.train.annotations).is_file():
         return "measured once the data are there"
     config = config.copy()
     open_data(config)
-    stages = chosen_stages(config)
-    return "; ".join(
-        cost_lines([time_steps(config, name, config.inspection.steps) for name in stages])
-    )
+    times, untimed = [], []
+    for name in chosen_stages(config):
+        try:
+            times.append(time_steps(config, name, config.inspection.steps))
+        except TooFewStepsError as error:  # which such a training does not stumble over
+            untimed.append(f"{name}: not timed: {error}")
+    return "; ".join([*cost_lines(times), *untimed])
 
 
 def _truth(boxes: list[list[float]]) -> dict:

@@ -106,11 +106,6 @@ def _time_stages(
             config.datamodule.leave_out = [*sorted(data.train.selection.choice.leave_out), *bad]
     steps, untimed = [], []
     for name in chosen_stages(config):
-        _LOG.info(
-            "timing %d steps of the %s stage, %d images each, after one to warm up: "
-            "minutes for a large detector without a GPU (inspection.steps=0 times none)",
-            count, name, config.datamodule.batch_size,
-        )  # fmt: skip
         try:
             steps.append(time_steps(config, name, count))
         except UserError as error:

@@ -113,7 +113,7 @@ class Cost(TypedDict):
 
 
 class Inspection(TypedDict):
-    """job=data."""
+    """job=data, and the steps of job=doctor."""
 
     pictures: bool
     steps: Annotated[int, Interval(ge=0, le=1000)]

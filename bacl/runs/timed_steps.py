@@ -1,5 +1,6 @@
 """A few real steps of a stage, with what its training will take of time and memory."""
 
+import logging
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +17,8 @@ from bacl.callbacks.step_clock import StepClock
 from bacl.messages.errors import UserError
 from bacl.speed.step_times import StepTimes
 from bacl.stages import DetectionStage
+
+_LOG = logging.getLogger(__name__)
 
 WARM_UP = 1
 MIB = 2**20
@@ -43,7 +46,12 @@ def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
     config, processes = config.copy(), configured_processes(config)
     with open_dict(config):
         config.datamodule.batch_size = max(1, config.datamodule.batch_size // processes)
-        config.datamodule.check_pictures = False  # all have been looked at
+        config.datamodule.check_pictures = False  # a step tells of those that it reads
+    _LOG.info(
+        "timing %d steps of the %s stage, %d images each, after one to warm up: "
+        "minutes for a large detector without a GPU (inspection.steps=0 times none)",
+        steps, name, config.datamodule.batch_size,
+    )  # fmt: skip
     seed_everything(config.seed, verbose=False)
     stage, data = build_stage(config, name, False), build_data(config, config.stages[name])
     clock = StepClock(WARM_UP, steps)

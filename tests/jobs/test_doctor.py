@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,22 @@ from bacl.callbacks import memory_watch
 from bacl.callbacks.smaller_batch import TooLargeError
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.jobs import doctor
+from bacl.messages.errors import UserError
 
 CPU = "trainer=cpu"
 
 
 def test_a_machine_that_is_ready(finished, tiny, tmp_path, capsys):
-    doctor.run(tiny(CPU), tmp_path)
+    doctor.run(tiny(CPU, "inspection.steps=1"), tmp_path)
     printed = capsys.readouterr().out
     assert printed.endswith("OK\n")
     assert f"torch {torch.__version__.split('+')[0]}" in printed
     assert "16 training, 6 validation images, 12 categories; in their annotations 0 err" in printed
     assert "job=data" in printed
+    for stage in ("representation", "classifier"):
+        step = r"\d+\.\d\d s a step of 4 images .* 4 steps × 2 epochs = .* minutes; .* MiB \(CPU, "
+        assert re.search(f"{stage}: {step}", printed)
+    assert "all stages: " in printed
     assert "case known by hand as expected" in printed
     assert "convolution as on the CPU" in printed
     assert not list(tmp_path.iterdir())
@@ -63,6 +69,7 @@ def test_everything_that_is_wrong_is_told_at_once(compose_config, tmp_path, caps
         "BACL_DATA",
     ):
         assert part in str(caught.value)
+    assert "\ncost: " not in str(caught.value)  # nothing is timed that cannot run
     assert "OK\n" not in capsys.readouterr().out
 
 
@@ -96,13 +103,28 @@ def test_what_a_fit_would_stop_at_is_told(finished, tiny, tmp_path):
     assert "category 999 ('elsewhere'): is not a category of the training" in str(caught.value)
 
 
-def test_what_a_run_costs_is_told_by_steps_of_each_stage(finished, tiny):
-    told = doctor._of_steps(tiny(CPU, "inspection.steps=1"))
-    for stage in ("representation", "classifier"):
-        assert re.search(rf"{stage}: \d+\.\d\d s a step of 4 images .* epochs = .* MiB", told)
-    assert "all stages: " in told
-    assert "job=data" in doctor.cost(tiny(CPU))
-    assert "inspection.steps=0" in doctor._of_steps(tiny(CPU, "inspection.steps=0"))
+def test_a_cost_that_is_not_asked_for_is_not_measured(finished, tiny, monkeypatch):
+    monkeypatch.setattr(doctor, "time_steps", None)
+    assert "inspection.steps=0" in doctor.cost(tiny(CPU, "inspection.steps=0"))
+
+
+def test_a_stage_of_a_single_step_is_no_problem(finished, tiny, tmp_path, capsys):
+    short = "stages.representation.schedule={epochs:1,milestones:[],warmup_steps:0}"
+    config = tiny(CPU, "stage=representation", short, "datamodule.batch_size=16")
+    doctor.run(config, tmp_path)
+    printed = capsys.readouterr().out
+    assert "cost: representation: not timed: the representation stage has a single step" in printed
+    assert printed.endswith("OK\n")
+
+
+def test_pictures_that_only_a_step_finds_broken_are_told(finished, tiny, tmp_path):
+    config = tiny(CPU)
+    pictures = shutil.copytree(config.data.train.images, tmp_path / "train")
+    config.data.train.images = str(pictures)
+    for picture in pictures.iterdir():  # their headers are as they were
+        picture.write_bytes(picture.read_bytes()[: picture.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"train.*\.jpg.*truncated"):
+        doctor.cost(config)
 
 
 def test_what_will_not_fit_is_a_problem(finished, tiny, monkeypatch):
@@ -120,4 +142,4 @@ def test_what_will_not_fit_is_a_problem(finished, tiny, monkeypatch):
 
     monkeypatch.setattr(memory_watch, "memory_of", lambda device: Small())
     with pytest.raises(TooLargeError, match=r"will not fit.*datamodule\.batch_size=1 "):
-        doctor._of_steps(tiny(CPU))
+        doctor.cost(tiny(CPU))
