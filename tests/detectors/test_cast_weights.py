@@ -101,6 +101,16 @@ def test_layers_derived_of_others_and_float64_keep_their_weights():
         assert CastWeights().of(layers) == {}
 
 
+def test_weights_of_inference_mode_which_no_version_counts_are_cast_anew():
+    with torch.inference_mode():
+        layer = nn.Linear(4, 2).requires_grad_(False)
+    cast, rows = CastWeights(), torch.ones(3, 4)
+    for _ in range(2):
+        with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+            assert torch.equal(cast.call(layer, rows), layer(rows))
+            layer.weight.mul_(2)
+
+
 def test_copies_and_other_processes_keep_none(pyramid, maps):
     cast = CastWeights()
     pyramid.requires_grad_(False)
