@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bacl.files.atomic import telling_refusal
 from bacl.messages.errors import BUSY, UserError
 
 try:
@@ -66,6 +67,36 @@ def lock(handle: int, folder: Path, patience: float = PATIENCE) -> None:
                     f"{folder}: another process is at work in this folder; wait for it, or end it"
                 ) from None
         time.sleep(0.2)
+
+
+@contextmanager
+def alone_in(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep a folder, which is made where it is missing, to this process while the block runs.
+
+    Where the system locks no folders (Windows, some network disks) nobody is kept out. A folder
+    that is left empty is removed.
+
+    Args:
+        folder: to be kept.
+        patience: seconds that it is waited for.
+
+    Raises:
+        BusyFolderError: another process has it.
+        UnwritableError: it cannot be made.
+    """
+    with telling_refusal(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY) if LOCKS else None
+    try:
+        if handle is not None:
+            with suppress(OSError):
+                lock(handle, folder, patience)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def use(handle: int) -> None:

@@ -16,6 +16,7 @@ from bacl.data.images.tiles import Tiling
 from bacl.data.images.video_source import names_video, without_password
 from bacl.detectors.programs import learns_no_more
 from bacl.files.digests import Memory, known_digest
+from bacl.files.lock import alone_in
 from bacl.messages.errors import OptionError
 from bacl.options.composed import flat, plain
 from bacl.prediction.batch_detector import BatchDetector
@@ -45,6 +46,7 @@ def run(config: DictConfig, folder: Path) -> None:
     not grow with their number.
 
     Raises:
+        BusyFolderError: another prediction is written into the same folder.
         OptionError: an option of `predict` has no such value, or is missing.
         PictureError: a video cannot be opened, or gives no frame.
         UnreadableError: no picture can be read.
@@ -60,8 +62,9 @@ def run(config: DictConfig, folder: Path) -> None:
     if config.predict.head is not None:
         keep_head(model.stage, model.only_head(config.predict.head, "predict.head"))
     print(source.told())
-    prediction = _prediction(config, model, source, output)
-    account = prediction.carry_out(hidden=not config.trainer.enable_progress_bar)
+    with alone_in(output):
+        prediction = _prediction(config, model, source, output)
+        account = prediction.carry_out(hidden=not config.trainer.enable_progress_bar)
     written = prediction.written
     for line in (
         *account.lines(without_password(images), prediction.watch.summary()),

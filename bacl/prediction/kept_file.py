@@ -15,7 +15,10 @@ from bacl.data.images.traits import Trait
 from bacl.files.atomic import replacing
 from bacl.prediction.detected_batch import DetectedBatch
 
-DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile)
+DAMAGED = (
+    *(OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile),
+    RuntimeError,  # of a single byte that says how the file is packed
+)
 """What a file that is not one of these is refused with, one cut off among them."""
 _COLUMNS = ("boxes", "scores", "labels")
 

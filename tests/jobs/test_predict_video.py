@@ -5,6 +5,7 @@ import errno
 import json
 import shutil
 from contextlib import contextmanager
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from bacl.data.images.picture_file import PictureError
 from bacl.data.images.video import Video, VideoFacts
 from bacl.data.images.video_source import names_video
 from bacl.files.atomic import UnwritableError
+from bacl.files.lock import BusyFolderError, alone_in
 from bacl.jobs import predict
 from bacl.messages.errors import OptionError
 from bacl.prediction import frame_source
@@ -163,6 +165,20 @@ def test_an_interrupted_video_of_another_model_is_not_written_over(command, tmp_
     with pytest.raises(OptionError, match=r"frames_bacl\.jsonl holds"):
         predict.run(command(clip, *options), tmp_path)
     assert files_in(out) == left
+
+
+def test_a_second_command_keeps_its_hands_off_the_folder_of_a_first_one(
+    command, tmp_path, monkeypatch
+):
+    clip, out = write_video(tmp_path / "clip.mp4", 2, size=(96, 96)), tmp_path / "out"
+    monkeypatch.setattr(predict, "alone_in", partial(alone_in, patience=0))
+    with alone_in(out):
+        (out / "frames_bacl.jsonl").write_text("")  # where the first one has just begun
+        with pytest.raises(BusyFolderError, match="another process is at work in this folder"):
+            predict.run(command(clip, *QUICK), tmp_path)
+        assert files_in(out) == {"frames_bacl.jsonl": b""}
+    predict.run(command(clip, *QUICK), tmp_path)
+    assert frames_of(out / "clip.mp4") == 2
 
 
 def test_a_live_source_keeps_its_lines_alone(command, tmp_path, monkeypatch):

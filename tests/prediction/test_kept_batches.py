@@ -83,3 +83,17 @@ def test_a_prediction_is_another_where_the_program_changed(tmp_path, monkeypatch
     key = prediction_key(found, "model", {})
     monkeypatch.setattr(kept_key, "DECODER", "another")
     assert prediction_key(found, "model", {}) != key
+
+
+@pytest.mark.parametrize(("place", "value"), [(8, 9), (6, 1), (4, 255)])
+def test_a_byte_that_says_how_a_file_is_packed_ends_what_is_known(tmp_path, place, value):
+    """Its method, that it is encrypted, and the version that reads it."""
+    kept = KeptBatches(tmp_path, "key")
+    for number in range(3):
+        keep(kept, number)
+    file = sorted((tmp_path / ".kept").glob("*.npz"))[1]
+    content = bytearray(file.read_bytes())
+    listed = content.index(b"PK\x01\x02") + 2  # of the list of files, which has a field before
+    content[listed + place] = value
+    file.write_bytes(bytes(content))
+    assert boxes(kept) == [0]
