@@ -204,6 +204,26 @@ def test_what_differs_is_not_written_and_an_earlier_file_stays(command, tmp_path
     assert [each.name for each in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+@pytest.mark.slow
+def test_a_program_with_one_wrong_weight_is_no_matter_of_rounding(command, tmp_path, monkeypatch):
+    def with_one_wrong(*given):
+        program = traced(*given)
+        (name,) = (x for x in program.state_dict if x.endswith("box_regression.fc.weight"))
+        weight = program.state_dict[name].detach().clone()
+        weight[0, weight[0].abs().argmax()] += 1.0
+        program.state_dict[name] = torch.nn.Parameter(weight, requires_grad=False)
+        return program
+
+    traced = sys.modules["bacl.export.program"].traced
+    monkeypatch.setattr("bacl.export.program.traced", with_one_wrong)
+    path = tmp_path / "model.pt2"
+    chosen = ["export.head=bacl", "export.format=torch", f"export.output={path}", FIXED]
+    told = r"not written.*\(from the model in double precision differ the file by boxes"
+    with pytest.raises(DisagreementError, match=told):
+        export.run(command(*chosen), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_pictures_without_anything_are_not_enough(command, tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     chosen = ["export.head=bacl", "export.format=safetensors", f"export.output={path}"]
