@@ -117,4 +117,5 @@ def test_inductor(narrow, frozen, caplog):
     found = computed(narrow) if frozen else gradients(narrow).values()
     for value, other in zip(found, expected, strict=True):
         torch.testing.assert_close(value, other, rtol=1e-3, atol=1e-4)
-    assert not caplog.messages
+    told = [each.getMessage() for each in caplog.records if each.name.startswith("bacl.")]
+    assert not told  # torch's compiler may log what it likes
