@@ -109,7 +109,7 @@ def _prediction(config: DictConfig, model: Restored, source: Source, output: Pat
     kept = _kept(config, model, source, output)
     accept = {h: acceptance(model, h, *words, "predict.score_threshold") for h in heads}
     written = written_of(
-        source, output, heads, (model.categories.ids, model.categories.names), in_words(*words),
+        source, output, heads, model.categories, in_words(*words),
         _notes(config, model), options.outputs, options.pictures, model.reading,
         kept is not None and kept.of_this,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from bacl.data.batch import Detections
 from bacl.evaluation.json_list import JsonListWriter
-from bacl.prediction.output import Predicted
+from bacl.prediction.output import Predicted, Vocabulary
 
 
 class CocoFiles(ExitStack):
@@ -21,18 +21,15 @@ class CocoFiles(ExitStack):
     Args:
         output: the folder.
         heads: names.
-        category_ids: of the training file, by label.
-        names: of the categories, by label.
+        categories: of the training file.
     """
 
-    def __init__(
-        self, output: Path, heads: Sequence[str], category_ids: Sequence[int], names: Sequence[str]
-    ) -> None:
+    def __init__(self, output: Path, heads: Sequence[str], categories: Vocabulary) -> None:
         super().__init__()
-        self._ids = [int(number) for number in category_ids]
-        named = zip(self._ids, names, strict=True)
-        categories = [{"id": number, "name": name} for number, name in named]
-        before = f'{{"categories": {json.dumps(categories)}, "annotations": '
+        self._ids = list(categories.ids)
+        named = zip(self._ids, categories.names, strict=True)
+        told = json.dumps([{"id": number, "name": name} for number, name in named])
+        before = f'{{"categories": {told}, "annotations": '
         self._files = {
             head: JsonListWriter(output / f"coco_{head}.json", before, self._after)
             for head in heads

@@ -10,7 +10,7 @@ from bacl.data.batch import Detections
 from bacl.data.images.video_source import Frame
 from bacl.files.atomic import telling_refusal
 from bacl.messages.errors import OptionError
-from bacl.prediction.output import Predicted
+from bacl.prediction.output import Predicted, Vocabulary
 
 
 class FrameLines(ExitStack):
@@ -22,8 +22,7 @@ class FrameLines(ExitStack):
     Args:
         output: the folder.
         heads: names.
-        category_ids: of the training file, by label.
-        names: of the categories, by label.
+        categories: of the training file.
         again: whether lines of an interrupted prediction are its own, and written again.
 
     Raises:
@@ -31,18 +30,13 @@ class FrameLines(ExitStack):
     """
 
     def __init__(
-        self,
-        output: Path,
-        heads: Sequence[str],
-        category_ids: Sequence[int],
-        names: Sequence[str],
-        again: bool,
+        self, output: Path, heads: Sequence[str], categories: Vocabulary, again: bool
     ) -> None:
         super().__init__()
         if not again:
             _refuse_earlier(output)
         self._paths = {head: output / f"frames_{head}.jsonl" for head in heads}
-        self._categories = list(zip(map(int, category_ids), names, strict=True))
+        self._categories = list(zip(categories.ids, categories.names, strict=True))
         self._files: dict[str, IO[str]] = {}
 
     def __enter__(self) -> Self:

@@ -22,7 +22,7 @@ from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.drawn import Look
 from bacl.prediction.drawn_video import DrawnVideo
 from bacl.prediction.frame_lines import FrameLines
-from bacl.prediction.output import Named, Output
+from bacl.prediction.output import Named, Output, Vocabulary
 from bacl.prediction.source_names import video_stem
 from bacl.processes.interruption import INTERRUPTION
 
@@ -136,15 +136,10 @@ class FrameSource:
         ]
 
     def lines(
-        self,
-        output: Path,
-        heads: Sequence[str],
-        category_ids: Sequence[int],
-        names: Sequence[str],
-        again: bool,
+        self, output: Path, heads: Sequence[str], categories: Vocabulary, again: bool
     ) -> Sequence[Output]:
         """A line for each frame."""
-        return [FrameLines(output, heads, category_ids, names, again)]
+        return [FrameLines(output, heads, categories, again)]
 
     def drawing(self, output: Path, look: Look, most: int | None, reading: Reading) -> DrawnVideo:
         """All frames are one file."""

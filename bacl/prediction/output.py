@@ -11,6 +11,18 @@ from bacl.detectors.acceptance import Acceptance
 from bacl.prediction.detected_batch import DetectedBatch
 
 
+class Vocabulary(Protocol):
+    """The categories of a training file, by label."""
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """As in the file."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """As in the file."""
+
+
 @dataclass(frozen=True)
 class Named:
     """How a picture is called in files."""

@@ -16,7 +16,7 @@ from bacl.data.images.video_source import Frame
 from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.drawn import Look
 from bacl.prediction.drawn_pictures import DrawnPictures
-from bacl.prediction.output import Named, Output
+from bacl.prediction.output import Named, Output, Vocabulary
 from bacl.prediction.yolo_files import label_names
 
 
@@ -74,12 +74,7 @@ class PictureSource:
         return [Named(name, self._labels[name], {}) for name in names]
 
     def lines(
-        self,
-        output: Path,
-        heads: Sequence[str],
-        category_ids: Sequence[int],
-        names: Sequence[str],
-        again: bool,
+        self, output: Path, heads: Sequence[str], categories: Vocabulary, again: bool
     ) -> Sequence[Output]:
         """None: what is found in pictures is written as a whole."""
         return []

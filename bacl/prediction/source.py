@@ -13,7 +13,7 @@ from bacl.data.images.read_pictures import Collated
 from bacl.data.images.video_source import Frame
 from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.drawn import Drawing, Look
-from bacl.prediction.output import Named, Output
+from bacl.prediction.output import Named, Output, Vocabulary
 
 
 class Source(Protocol):
@@ -51,20 +51,14 @@ class Source(Protocol):
         """Names of the pictures of a batch."""
 
     def lines(
-        self,
-        output: Path,
-        heads: Sequence[str],
-        category_ids: Sequence[int],
-        names: Sequence[str],
-        again: bool,
+        self, output: Path, heads: Sequence[str], categories: Vocabulary, again: bool
     ) -> Sequence[Output]:
         """What is written of them besides, in the open, as soon as it is known.
 
         Args:
             output: folder of the results.
             heads: names.
-            category_ids: of the training file, by label.
-            names: of the categories, by label.
+            categories: of the training file.
             again: whether what an interrupted command wrote is written again.
         """
 

@@ -8,7 +8,7 @@ from typing import Any
 from bacl.data.images.picture_file import Reading
 from bacl.prediction.coco_file import CocoFiles
 from bacl.prediction.drawn import Drawing, Look
-from bacl.prediction.output import Output
+from bacl.prediction.output import Output, Vocabulary
 from bacl.prediction.result_files import ResultFiles
 from bacl.prediction.source import Source
 from bacl.prediction.tally import Tally
@@ -35,7 +35,7 @@ def written_of(
     source: Source,
     output: Path,
     heads: Sequence[str],
-    categories: tuple[Sequence[int], Sequence[str]],
+    categories: Vocabulary,
     taken: str,
     notes: Mapping[str, Any],
     kinds: Collection[str],
@@ -49,7 +49,7 @@ def written_of(
         source: of the pictures.
         output: the folder.
         heads: names.
-        categories: their ids and names, by label.
+        categories: of the training file.
         taken: by what detections are accepted, in words.
         notes: of the model, for images.json.
         kinds: of files: "lvis", "coco", "yolo".
@@ -60,15 +60,15 @@ def written_of(
     Raises:
         OptionError: there are results in the folder.
     """
-    ids, names = categories
+    names = categories.names
     wanted = heads if "lvis" in kinds else []
-    results = ResultFiles(output, wanted, source.folder, ids, names, notes)
+    results = ResultFiles(output, wanted, source.folder, categories.ids, names, notes)
     others: list[Output] = []
     if "coco" in kinds:
-        others.append(CocoFiles(output, heads, ids, names))
+        others.append(CocoFiles(output, heads, categories))
     if "yolo" in kinds:
         others.append(YoloFiles(output, heads, names))
-    others += source.lines(output, heads, ids, names, again)
+    others += source.lines(output, heads, categories, again)
     drawing = None
     if most != 0:
         drawing = source.drawing(output, Look(names, taken), most, reading)

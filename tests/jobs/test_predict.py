@@ -141,13 +141,8 @@ def test_batches_and_workers_change_nothing(command, pictures, tmp_path):
         np.testing.assert_allclose(*pair, rtol=0, atol=1e-3)
 
 
-def test_an_interrupted_prediction_goes_on_and_ends_the_same(
-    command, pictures, tmp_path, monkeypatch, capsys
-):
-    (pictures / "broken.jpg").write_bytes(b"no picture")
-    options = ["datamodule.val_batch_size=2", "datamodule.num_workers=0"]
-    predict.run(command(pictures, *options), tmp_path)
-    (tmp_path / "out").rename(tmp_path / "straight")
+def cut_off_at_third(monkeypatch):
+    """The third batch that is detected ends the command; how many pictures each has, so far."""
     detect, seen = BatchDetector.detect, []
 
     def counted(detector, batch):
@@ -157,6 +152,17 @@ def test_an_interrupted_prediction_goes_on_and_ends_the_same(
         return detect(detector, batch)
 
     monkeypatch.setattr(BatchDetector, "detect", counted)
+    return seen
+
+
+def test_an_interrupted_prediction_goes_on_and_ends_the_same(
+    command, pictures, tmp_path, monkeypatch, capsys
+):
+    (pictures / "broken.jpg").write_bytes(b"no picture")
+    options = ["datamodule.val_batch_size=2", "datamodule.num_workers=0"]
+    predict.run(command(pictures, *options), tmp_path)
+    (tmp_path / "out").rename(tmp_path / "straight")
+    seen = cut_off_at_third(monkeypatch)
     with pytest.raises(KeyError, match="power"):
         predict.run(command(pictures, *options), tmp_path)
     assert not (tmp_path / "out/images.json").exists()

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bacl.checkpoints.handover import Categories
 from bacl.data.images.picture_file import PictureError
 from bacl.data.images.video import Video, VideoFacts
 from bacl.data.images.video_source import names_video
@@ -26,7 +27,12 @@ from bacl.prediction.result_files import ResultFiles
 from bacl.prediction.source_names import results_name
 from bacl.processes.interruption import Interruption
 from bacl.reporting.video_file import VideoFile
-from tests.jobs.test_predict import checkpoint, command, pictures  # noqa: F401  (fixtures)
+from tests.jobs.test_predict import (
+    checkpoint,  # noqa: F401  (fixtures)
+    command,  # noqa: F401
+    cut_off_at_third,
+    pictures,  # noqa: F401
+)
 from tests.videos import write_video
 
 QUICK = ("datamodule.num_workers=0", "predict.head=bacl")
@@ -110,15 +116,7 @@ def test_an_interrupted_video_goes_on_and_ends_the_same(command, tmp_path, monke
     options = (*QUICK, "datamodule.val_batch_size=2", "predict.outputs=[lvis,coco,yolo]", accepted)
     predict.run(command(clip, *options), tmp_path)
     out.rename(tmp_path / "straight")
-    detect, seen = BatchDetector.detect, []
-
-    def counted(detector, batch):
-        seen.append(len(batch.targets))
-        if len(seen) == 3:
-            raise KeyError("the power is out")
-        return detect(detector, batch)
-
-    monkeypatch.setattr(BatchDetector, "detect", counted)
+    seen = cut_off_at_third(monkeypatch)
     with pytest.raises(KeyError, match="power"):
         predict.run(command(clip, *options), tmp_path)
     assert len((out / "frames_bacl.jsonl").read_text().splitlines()) <= 4
@@ -390,6 +388,6 @@ def test_frames_that_a_kill_left_are_kept(command, tmp_path, monkeypatch):
 
 def test_empty_files_of_frames_are_no_results(tmp_path):
     for _ in range(2):
-        with FrameLines(tmp_path, ["bacl"], [1], ["cat"], again=False):
+        with FrameLines(tmp_path, ["bacl"], Categories([1], ["cat"]), again=False):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["frames_bacl.jsonl"]

@@ -9,6 +9,7 @@ import yaml
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from bacl.checkpoints.handover import Categories
 from bacl.data.batch import Detections, Target
 from bacl.data.images.video_source import Frame
 from bacl.files.atomic import UnwritableError
@@ -22,7 +23,8 @@ from bacl.prediction.yolo_files import YoloFiles
 from bacl.reporting.video_file import VideoFile
 from tests.videos import write_video
 
-IDS, NAMES = [7, 3], ["cup", "lämp: 2"]
+NAMES = ["cup", "lämp: 2"]
+CATEGORIES = Categories([7, 3], NAMES)
 
 
 def target(image_id: int) -> Target:
@@ -54,7 +56,7 @@ def test_coco_files_are_read_by_the_package_of_coco(tmp_path):
     area[20:60, 10:15] = 1
     masks = [coco_mask.encode(np.asfortranarray(area))]
     masked = found((10, 20, 30, 60, 0.75, 0), masks=masks)
-    with CocoFiles(tmp_path, ["bacl"], IDS, NAMES) as files:
+    with CocoFiles(tmp_path, ["bacl"], CATEGORIES) as files:
         files.write(batch(TWO, NOTHING))
         files.write(batch(masked, first=3))
     read = COCO(str(tmp_path / "coco_bacl.json"))
@@ -94,7 +96,7 @@ def test_names_of_categories_come_back_from_yaml_whatever_is_in_them(tmp_path):
 def test_each_frame_is_a_line_at_once(tmp_path):
     path = tmp_path / "frames_bacl.jsonl"
     frames = [Frame(0, 0.0, torch.zeros(3, 80, 40)), Frame(4, 0.4567, torch.zeros(3, 80, 40))]
-    with FrameLines(tmp_path, ["bacl"], IDS, NAMES, again=False) as lines:
+    with FrameLines(tmp_path, ["bacl"], CATEGORIES, again=False) as lines:
         lines.write(batch(TWO, NOTHING, frames=frames))
         first, second = map(json.loads, path.read_text().splitlines())  # while it is written
     box = {"category_id": 3, "name": "lämp: 2", "score": 0.5, "bbox": [10, 20, 20, 40]}
