@@ -1,7 +1,8 @@
 """A trained model from its final.ckpt alone: the file holds its configuration and categories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -95,28 +96,37 @@ def _described(
     composed = config.copy()
     with open_dict(composed):
         composed.data.num_classes = len(names)
-    values = plain(composed, resolve=False)
-    described: DictConfig = OmegaConf.create(values)
+    described: DictConfig = OmegaConf.create(plain(composed, resolve=False))
     keys = [key_of(text) for text in overrides]
     if content.get("config") and not set(options_with(DESCRIBES_ALL)) & set(keys):
         counts = {"_target_": f"{COUNTS}.load", "annotations": composed.data.train.annotations}
-        stored = taken(content["config"], path, keys, counts, len(names))
-        of_model = {path.split(".")[0] for path in paths_of_model()}
-        del described.head  # of which stages make heads; the file has those that were made
-        for node, value in stored.items():
-            OmegaConf.update(described, node, value, merge=False, force_add=True)
-        for key, text in zip(keys, overrides, strict=True):
-            if key.split(".")[0] in of_model:
-                _take(described, key, composed, removed=text.startswith("~"))
-            if key.split(".")[0] == CALIBRATION:
-                calibrate_alike(described)
-        there = plain(described, resolve=False)
-        for key in referring(values, keys):
-            if select(there, key) is not MISSING:
-                _take(described, key, composed, removed=False)
+        _take_stored(described, taken(content["config"], path, keys, counts, len(names)))
+        _take_said(described, composed, overrides)
         if config.checkpoint:
             require_used(overrides, described, path)
     return OmegaConf.create(plain(described))
+
+
+def _take_stored(described: DictConfig, stored: Mapping[str, Any]) -> None:
+    """Describe the model as the checkpoint does."""
+    del described.head  # of which stages make heads; the file has those that were made
+    for node, value in stored.items():
+        OmegaConf.update(described, node, value, merge=False, force_add=True)
+
+
+def _take_said(described: DictConfig, composed: DictConfig, overrides: Sequence[str]) -> None:
+    """Change a description by what the command says of the model, and by what refers to that."""
+    keys = [key_of(text) for text in overrides]
+    of_model = {path.split(".")[0] for path in paths_of_model()}
+    for key, text in zip(keys, overrides, strict=True):
+        if key.split(".")[0] in of_model:
+            _take(described, key, composed, removed=text.startswith("~"))
+        if key.split(".")[0] == CALIBRATION:
+            calibrate_alike(described)
+    there = plain(described, resolve=False)
+    for key in referring(plain(composed, resolve=False), keys):
+        if select(there, key) is not MISSING:
+            _take(described, key, composed, removed=False)
 
 
 def _take(described: DictConfig, key: str, composed: DictConfig, removed: bool) -> None:

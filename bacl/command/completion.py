@@ -31,34 +31,47 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if {"--help", "-h"} & set(arguments):
         print(overview())
         raise SystemExit
+    _refuse_dashes(arguments)
+    given = [_with_its_signs(text) for text in arguments]
+    for text in filter(is_override, given):
+        require_understood(text)
+    job = _job(given)
+    if job == "rebalance" and not any(text.lstrip("+").startswith("experiment=") for text in given):
+        given = ["+experiment=rebalance", *given]  # what it trains on is said there
+    if job != "report" and any(text.startswith("+sweep=") for text in given):
+        return _as_multirun(given)  # the sweep's file says how it is launched
+    if MULTIRUN & set(given):
+        check_multirun([text for text in given if is_override(text)])
+        launched = any(text.startswith("hydra/launcher=") for text in given)
+        return [*_as_multirun(given), *([] if launched else ["hydra/launcher=process"])]
+    if check_command(given) and "--cfg" in given and "--resolve" not in given:
+        given.append("--resolve")  # what the data decide is shown, not how it is found
+    return given if job is None or job in TRAINING else [*given, *LEAVES_NOTHING]
+
+
+def _refuse_dashes(arguments: Sequence[str]) -> None:
     for text in arguments:
         key, equals, _ = text.partition("=")
         if equals and key.startswith("-") and key not in FLAGS:
             raise SystemExit(f"{text}: options have no dashes: {text.lstrip('-')}")
+
+
+def _with_its_signs(text: str) -> str:
+    """An argument with the signs that Hydra wants, as a user may leave them out."""
     # No experiment or sweep is chosen by default, so Hydra wants the plus; both are welcome.
-    chosen = ("experiment=", "sweep=")
-    given = [f"+{text}" if text.startswith(chosen) else text for text in arguments]
+    plus = "+" if text.startswith(("experiment=", "sweep=")) else ""
     # `augment` is the group of what a stage is given; the word for both stages is another one.
-    given = [WORD.sub("augmentation=", text) for text in given]
+    named = WORD.sub("augmentation=", plus + text)
     # Several sweeps are one multirun of all their rows, not a multirun over sweeps.
-    given = [SEVERAL.sub(r"+sweep=[\1]", text) for text in given]
-    for text in filter(is_override, given):
-        require_understood(text)
-    sweeps = any(text.startswith("+sweep=") for text in given)
-    keyed = [text.lstrip("+") for text in given]
-    jobs = [text.removeprefix("job=") for text in keyed if text.startswith("job=")]
-    if jobs[-1:] == ["rebalance"] and not any(text.startswith("experiment=") for text in keyed):
-        given = ["+experiment=rebalance", *given]  # what it trains on is said there
-    if sweeps and "report" not in jobs[-1:]:
-        # The sweep's file says how it is launched.
-        return ["--multirun", *[text for text in given if text not in MULTIRUN]]
-    if MULTIRUN & set(given):
-        check_multirun([text for text in given if is_override(text)])
-        # Hydra wants it before all overrides.
-        given = ["--multirun", *[text for text in given if text not in MULTIRUN]]
-        if any(text.startswith("hydra/launcher=") for text in given):
-            return given
-        return [*given, "hydra/launcher=process"]
-    if check_command(given) and "--cfg" in given and "--resolve" not in given:
-        given.append("--resolve")  # what the data decide is shown, not how it is found
-    return given if {*jobs[-1:]} <= TRAINING else [*given, *LEAVES_NOTHING]
+    return SEVERAL.sub(r"+sweep=[\1]", named)
+
+
+def _job(given: Sequence[str]) -> str | None:
+    """The job that is asked for, the last one where there are several."""
+    jobs = [text.lstrip("+") for text in given if text.lstrip("+").startswith("job=")]
+    return jobs[-1].removeprefix("job=") if jobs else None
+
+
+def _as_multirun(given: Sequence[str]) -> list[str]:
+    """With Hydra's word for it before all overrides, where it has to stand."""
+    return ["--multirun", *[text for text in given if text not in MULTIRUN]]

@@ -10,8 +10,8 @@ B: images. R: sampled RoIs of a level. P: proposals of an image. C: foreground c
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ from bacl.detectors.any_detector import FIRST, NOTHING_ELSE, ImageRegions, Regio
 from bacl.detectors.backbone import Backbone
 from bacl.detectors.box_head import BoxHead
 from bacl.detectors.box_regression import BoxRegression
-from bacl.detectors.boxes import BoxCoder, clipped, limits
+from bacl.detectors.boxes import BoxCoder, clipped
 from bacl.detectors.fpn import Pyramid
 from bacl.detectors.levels import (
     ExtraBoxes,
@@ -32,10 +32,16 @@ from bacl.detectors.levels import (
 )
 from bacl.detectors.matching import RoISampler, SampledRoIs
 from bacl.detectors.postprocess import Postprocess
+from bacl.detectors.refined_boxes import (
+    not_objects_own,
+    objectness_by_image,
+    refined,
+    require_finite,
+)
 from bacl.detectors.region_detector import Pool, RegionDetector
 from bacl.detectors.roi_pooling import Cuts, RoIPooling, with_image_index
 from bacl.detectors.rpn import RegionProposalNetwork
-from bacl.detectors.transfers import Awaited, sent
+from bacl.detectors.transfers import Awaited
 from bacl.messages.errors import OptionError
 from bacl.options.marks import AfterTraining, NamesFile, Trains
 from bacl.options.ranges import (
@@ -141,30 +147,35 @@ class CascadeRCNN(RegionDetector):
         """
         awaited = Awaited()
         proposals, rpn_losses = self.rpn.begin(pyramid, targets, awaited)
-        proposed: Callable[[], Sequence[Tensor]] = proposals.objectness
-        sizes = [target.size for target in targets]
-        plans = {
-            key: self._plan(asked.boxes, awaited, asked.joined) for key, asked in extra.items()
-        }
+        plans = {key: self._plan(own.boxes, awaited, own.joined) for key, own in extra.items()}
         rois = self.samplers[FIRST](proposals.boxes, targets, self.num_classes, None, awaited)
         losses = rpn_losses()
         pooled = {key: self._pooled_extra(pyramid, cuts) for key, cuts in plans.items()}
+        objectness: Callable[[], Sequence[Tensor]] = proposals.objectness
         levels, box_losses, names = [], [], [*self.samplers]
         for name, following in zip(names, (*names[1:], None), strict=True):
-            cut = partial(self.pooled, pyramid, rois.boxes)
-            cuts = self._plan(rois.boxes, awaited)
-            features = self.cast.call(self.box_head[name], self.pooling(pyramid, cuts))
+            features = self._encoded(name, pyramid, rois.boxes, awaited)
             loss = self.box_regression[name].loss(features, rois)  # type: ignore[operator]
             box_losses.append(self.level_weights[name] * loss)
+            cut = partial(self.pooled, pyramid, rois.boxes)
+            made_by = cut, self.box_head[name], self.box_regression[name], objectness
             found = {key: self._encoded_extra(name, pooled[key], extra[key]) for key in extra}
-            made_by = cut, self.box_head[name], self.box_regression[name], proposed
-            levels.append(TrainingLevel(features, rois.boxes, *made_by, rois, targets, found))
+            level = TrainingLevel(features, rois.boxes, *made_by, rois, targets, found)
+            levels.append(level)
             if following is not None:
-                proposed, usable = partial(_objectness, levels[-1]), _usable(rois)
-                boxes = self._refined(name, features, rois.boxes, sizes, awaited)
-                sampler = self.samplers[following]
-                rois = sampler(boxes, targets, self.num_classes, usable, awaited)
+                rois = self._following_rois(name, following, level, awaited)
+                objectness = partial(objectness_by_image, level)
         return Regions(levels, losses | {"box": torch.stack(box_losses).sum()})
+
+    def _following_rois(
+        self, name: str, following: str, level: TrainingLevel, awaited: Awaited
+    ) -> SampledRoIs:
+        """Sampled among the boxes that a level has refined."""
+        rois, targets = level.rois, level.targets
+        sizes = [target.size for target in targets]
+        usable = not_objects_own(rois)
+        boxes = self._refined(name, level.features, rois.boxes, sizes, awaited)
+        return self.samplers[following](boxes, targets, self.num_classes, usable, awaited)
 
     @torch.no_grad()
     def inference_regions(
@@ -176,7 +187,7 @@ class CascadeRCNN(RegionDetector):
         boxes, counts = proposals.boxes, [len(image) for image in proposals.boxes]
         levels: list[list[Level]] = [[] for _ in sizes]
         for name, head in self.box_head.items():
-            features = self.cast.call(head, self.pooling(pyramid, self._plan(boxes, awaited)))
+            features = self._encoded(name, pyramid, boxes, awaited)
             for image, rows in enumerate(features.split(counts)):
                 own = boxes[image], rows, head, self.box_regression[name]
                 level = self.image_level(pyramid, proposals, image, *own)
@@ -230,37 +241,21 @@ class CascadeRCNN(RegionDetector):
         sizes: Sequence[tuple[int, int]],
         awaited: Awaited,
     ) -> list[Tensor]:
-        """Boxes (·, 4) per image moved by a level's regression of their features (·, D).
-
-        Where one is not finite, as when training diverged, the next fetch of `awaited` raises a
-        FloatingPointError.
-        """
-        regression = self.box_regression[name]
+        """Boxes (·, 4) per image moved by a level's regression; see `refined`."""
+        regression: Any = self.box_regression[name]
         deltas = regression(features)
-        awaited.check_finite(
-            deltas,
-            f"boxes of the cascade's {name} level are not finite: where training diverged, lower "
-            "the learning rate",
-        )
-        counts = [len(image) for image in boxes]
-        moved = regression.coder.decode(deltas, torch.cat(list(boxes)))  # type: ignore[operator, union-attr]
-        owners = sent(np.repeat(np.arange(len(sizes)), counts), moved.device)
-        return list(clipped(moved, limits(sizes, moved.device)[owners]).split(counts))
+        require_finite(deltas, name, awaited)
+        return refined(regression.coder, deltas, boxes, sizes)
+
+    def _encoded(
+        self, name: str, pyramid: Sequence[Tensor], boxes: Sequence[Tensor], awaited: Awaited
+    ) -> Tensor:
+        """Features (·, D) of a level's RoIs."""
+        pooled = self.pooling(pyramid, self._plan(boxes, awaited))
+        features: Tensor = self.cast.call(self.box_head[name], pooled)
+        return features
 
     def _plan(
         self, boxes: Sequence[Tensor], awaited: Awaited, joined: Tensor | None = None
     ) -> Cuts:
         return self.pooling.plan(with_image_index(boxes, joined), awaited)
-
-
-def _usable(rois: SampledRoIs) -> tuple[Tensor, ...]:
-    """(·,) bool per image: RoIs that are not an object's own box.
-
-    The next sampler adds these boxes itself; refined ones would be proposals that no test has.
-    """
-    return rois.added.logical_not().split([len(image) for image in rois.boxes])
-
-
-def _objectness(level: TrainingLevel) -> Sequence[Tensor]:
-    """Of the next level's proposals: each is an RoI of this one."""
-    return level.objectness.split([len(boxes) for boxes in level.boxes])

@@ -75,18 +75,8 @@ class Contenders:
         """
         objects = np.flatnonzero(~(truth.ignored | truth.crowd))
         images, labels = np.divmod(truth.keys[objects], truth.num_categories)
-        if verdicts is None:
-            judged = JudgedRows.of(truth, detections, detections.areas, rules)
-            rows, owners = judged.rows, judged.images
-        else:
-            ranked = (verdicts.rows, verdicts.images)
-            rows, owners = (each.take(verdicts.ranking) for each in ranked)
-        order = ascending(owners)
-        rows, owners = rows.take(order), owners.take(order)
+        rows, owners = _rows_by_image(truth, detections, rules, verdicts)
         found = detections.labels.take(rows)
-        true_corner, true_size = np.split(truth.boxes[objects].T, 2)
-        slack = _SLACK * (1 + true_size)
-        outside = np.concatenate([true_corner - slack, true_corner + true_size + slack])
         return cls(
             images,
             labels,
@@ -98,7 +88,7 @@ class Contenders:
             rows,
             objects,
             _centres(detections.boxes, rows),
-            outside,
+            _corners(truth.boxes[objects]),
             box_overlap(detections.boxes, truth.boxes, truth.crowd),
         )
 
@@ -137,6 +127,27 @@ class Contenders:
         near = np.flatnonzero((middle >= left.take(who)) & (middle <= right.take(who)))
         who, middle = who[near], y.take(what[near])  # few are left
         return near[(middle >= top.take(who)) & (middle <= bottom.take(who))]
+
+
+def _rows_by_image(
+    truth: GroundTruth, detections: DetectionColumns, rules: Rules, verdicts: Verdicts | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) rows of the detections and positions of their images, each image's best one first."""
+    if verdicts is None:
+        judged = JudgedRows.of(truth, detections, detections.areas, rules)
+        rows, owners = judged.rows, judged.images
+    else:
+        ranked = (verdicts.rows, verdicts.images)
+        rows, owners = (each.take(verdicts.ranking) for each in ranked)
+    order = ascending(owners)
+    return rows.take(order), owners.take(order)
+
+
+def _corners(boxes: np.ndarray) -> np.ndarray:
+    """(4, G) float64 x, y, x, y of boxes (G, 4) xywh, a little outside."""
+    corner, size = np.split(boxes.T, 2)
+    slack = _SLACK * (1 + size)
+    return np.concatenate([corner - slack, corner + size + slack])
 
 
 def _centres(boxes: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Every measure of a benchmark, and how it is read off what was found."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -27,9 +27,17 @@ def summary(rules: Rules, grouping: Grouping) -> dict[Measure, Reading]:
     Raises:
         ValueError: two measures would have one name, as of a group that is called "50".
     """
+    measures = [*_benchmarks_own(rules, grouping), *_by_other_limits(rules, grouping)]
+    names = Counter(measure.name for measure, _ in measures)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"groups: the measures {twice} are not new names")
+    return dict(measures)
+
+
+def _benchmarks_own(rules: Rules, grouping: Grouping) -> list[tuple[Measure, Reading]]:
+    """Those that the benchmark itself names."""
     ap, ar, best = Curves.average_precision, Curves.average_recall, f"@{rules.max_detections}"
-    groups, limit = grouping.groups, rules.fitting_limit(grouping.num_categories)
-    members = [None, *(group.members for group in groups)]
+    groups = grouping.groups
     official: list[tuple[Measure, Callable[[Curves], float]]] = [
         (Measure("AP", "AP", "main"), ap),
         (Measure("AP50", "AP50", "more"), partial(ap, iou=0.5)),
@@ -39,42 +47,38 @@ def summary(rules: Rules, grouping: Grouping) -> dict[Measure, Reading]:
         (Measure(f"AR{best}", "AR", "all"), ar),
         *((Measure(f"AR{s}{best}", f"AR_{s}", "none"), partial(ar, area=SIZES[s])) for s in SIZES),
     ]
-    fitting, pool = [partial(_fitting, own) for own in members], range(len(members))
-    measures: list[tuple[Measure, Reading]] = [
-        *((measure, partial(_official, of)) for measure, of in official),
-        *(
-            _family(f"AP@{limit}", f"AP@{limit}", ("all", "all"), grouping, fitting)
-            if limit
-            else []
-        ),
-        *_family(
-            "AP_pool", "AP_pool", ("all", "none"), grouping, [partial(_pool, i) for i in pool]
-        ),
-        *_family(
-            "AP_fixed", "AP_fixed", ("all", "none"), grouping, [partial(_fixed, m) for m in members]
-        ),
-    ]
-    names = Counter(measure.name for measure, _ in measures)
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise ValueError(f"groups: the measures {twice} are not new names")
-    return dict(measures)
+    return [(measure, partial(_official, of)) for measure, of in official]
+
+
+def _by_other_limits(rules: Rules, grouping: Grouping) -> Iterator[tuple[Measure, Reading]]:
+    """Average precision with other detections than the benchmark's limit leaves, or pooled."""
+    members = _members(grouping)
+    if limit := rules.fitting_limit(grouping.num_categories):
+        readings = [partial(_fitting, own) for own in members]
+        yield from _family(f"AP@{limit}", f"AP@{limit}", ("all", "all"), grouping, readings)
+    readings = [partial(_pool, position) for position in range(len(members))]
+    yield from _family("AP_pool", "AP_pool", ("all", "none"), grouping, readings)
+    readings = [partial(_fixed, own) for own in members]
+    yield from _family("AP_fixed", "AP_fixed", ("all", "none"), grouping, readings)
 
 
 def label_summary(grouping: Grouping) -> dict[Measure, LabelReading]:
     """The measures of boxes that compare categories with each other, after the others."""
-    members = [None, *(group.members for group in grouping.groups)]
-    shares = [partial(RightLabels.share, members=own) for own in members]
+    shares = [partial(RightLabels.share, members=own) for own in _members(grouping)]
     return dict(_family("right_label", "right label", ("main", "main"), grouping, shares))
 
 
 def boundary_summary(grouping: Grouping) -> dict[Measure, Reading]:
     """The measures of masks by their outlines, read off what was judged by `boundary_overlap`."""
-    members = [None, *(group.members for group in grouping.groups)]
-    readings = [
-        partial(_official, partial(Curves.average_precision, categories=own)) for own in members
-    ]
+    precisions = [partial(Curves.average_precision, categories=own) for own in _members(grouping)]
+    readings = [partial(_official, each) for each in precisions]
     found = _family("AP_boundary", "AP_boundary", ("all", "none"), grouping, readings)
     return {measure.as_masks(): reading for measure, reading in found}
+
+
+def _members(grouping: Grouping) -> list[np.ndarray | None]:
+    """Of all categories, None; then those of each group, (C,) bool."""
+    return [None, *(group.members for group in grouping.groups)]
 
 
 def _family(

@@ -55,16 +55,6 @@ class GroundTruth:
         rows = rows[np.argsort(keys[rows], kind="stable")]
         # A file without federated lists is annotated in full, as COCO is: nothing is unverified.
         federated = rules.federated and not table.exhaustive
-        known = np.uint8(0) if federated else _EVALUATED
-        knowledge = np.full(table.num_images * table.num_categories, known)
-        if federated:
-            knowledge[keys[rows]] |= _EVALUATED
-            for pairs, flag in (
-                (table.negative_pairs(), _EVALUATED),
-                (table.not_exhaustive_pairs(), _NOT_EXHAUSTIVE),
-            ):
-                row, labels = pairs
-                knowledge[image[row] * table.num_categories + labels] |= flag
         return cls(
             np.asarray(table.image_ids)[order],
             table.num_categories,
@@ -74,7 +64,7 @@ class GroundTruth:
             areas[rows],
             np.asarray(table.ignore)[rows],
             np.asarray(table.crowd)[rows],
-            knowledge,
+            _federated(table, image, keys[rows]) if federated else _in_full(table),
             np.arange(len(order)),
         )
 
@@ -116,3 +106,26 @@ class GroundTruth:
         position = self.image_index(np.array([image_id]))
         keys = position * self.num_categories + np.arange(self.num_categories)
         return self.evaluated(keys) & self.exhaustive(keys)
+
+
+def _in_full(table: AnnotationTable) -> np.ndarray:
+    """(I * C,) uint8 flags where every category is verified in every image."""
+    return np.full(table.num_images * table.num_categories, _EVALUATED)
+
+
+def _federated(table: AnnotationTable, image: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """(I * C,) uint8 flags by the federated lists of a file.
+
+    Args:
+        table: the annotations.
+        image: (I,) int64, by row of the table the image's position by id.
+        present: keys of the objects.
+    """
+    knowledge = np.zeros(table.num_images * table.num_categories, np.uint8)
+    knowledge[present] |= _EVALUATED
+    for (row, labels), flag in (
+        (table.negative_pairs(), _EVALUATED),
+        (table.not_exhaustive_pairs(), _NOT_EXHAUSTIVE),
+    ):
+        knowledge[image[row] * table.num_categories + labels] |= flag
+    return knowledge

@@ -123,14 +123,7 @@ def find_verdicts(
     ranking = np.empty_like(order)
     ranking[order] = np.arange(len(order))
     rows, keys = judged.rows.take(order), judged.keys.take(order)
-    with_objects = np.flatnonzero(truth.present(keys))
-    by_key = with_objects.take(ascending(keys.take(with_objects)))
-    matches = match(truth, rows.take(by_key), keys.take(by_key), overlap)
-    right = np.zeros(len(rows), np.uint64)
-    right[by_key] = matches.right
-    wrong = area_conditions(areas.take(rows))
-    wrong[~truth.exhaustive(keys)] = 0
-    wrong[by_key] &= ~(matches.right | matches.ignored)
+    right, wrong, taken = _conditions(truth, rows, keys, areas.take(rows), overlap)
     fitting = rules.fitting_limit(truth.num_categories)
     return Verdicts(
         detections.labels.take(rows),
@@ -142,10 +135,40 @@ def find_verdicts(
         _count_objects(truth),
         judged.num_detections,
         rows,
-        matches.taken,
+        taken,
         ranking,
         _foremost(truth, detections, judged, rows),
     )
+
+
+def _conditions(
+    truth: GroundTruth,
+    rows: np.ndarray,
+    keys: np.ndarray,
+    areas: np.ndarray,
+    overlap: PairOverlap,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Match detections with the objects of their keys.
+
+    Args:
+        truth: the objects.
+        rows: (N,) int64, by score.
+        keys: (N,) int64, of their categories in their images.
+        areas: (N,) float64.
+        overlap: of detections and objects.
+
+    Returns:
+        `right`, `wrong` and `taken` of `Verdicts`.
+    """
+    with_objects = np.flatnonzero(truth.present(keys))
+    by_key = with_objects.take(ascending(keys.take(with_objects)))
+    matches = match(truth, rows.take(by_key), keys.take(by_key), overlap)
+    right = np.zeros(len(rows), np.uint64)
+    right[by_key] = matches.right
+    wrong = area_conditions(areas)
+    wrong[~truth.exhaustive(keys)] = 0
+    wrong[by_key] &= ~(matches.right | matches.ignored)
+    return right, wrong, matches.taken
 
 
 def _foremost(

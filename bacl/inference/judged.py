@@ -73,21 +73,14 @@ def evaluate(
     restored, stage = model.restored, model.restored.stage
     _check(variants or {}, restored)
     table = _table(restored, Path(annotations))
-    folders = [images] if isinstance(images, str | PathLike) else list(images)
-    dataset = DetectionDataset(
-        table,
-        [Path(folder) for folder in folders],
-        restored.augmentation.test,
-        keep_empty=True,
-        reading=restored.reading,
-    )
+    folders = [images] if isinstance(images, str | PathLike) else images
+    dataset = _dataset(restored, table, [Path(folder) for folder in folders])
     tell_pictures(dataset)
     loader = batch_loader(dataset, EvaluationBatches(dataset, size), num_workers)
-    metric: Callable[..., Any] = instantiate(restored.config.metric)
-    counted = partial(metric, **_counted(restored))
+    make_metric = _metric(restored)
     try:
         stage.variants = variants or {}
-        stage.judge_on(table, counted)
+        stage.judge_on(table, make_metric)
         with as_in_a_job():
             for number, batch in enumerate(loader):
                 stage.validation_step(batch.to(model.device), number)
@@ -115,6 +108,20 @@ def _table(restored: Restored, annotations: Path) -> AnnotationTable:
     groups = trained.training.frequency if trained.training else _own_groups(table, restored)
     view = CategoryView(np.array(trained.ids, dtype=np.int64), trained.names, groups)
     return as_trained(table, view, restored.path)
+
+
+def _dataset(
+    restored: Restored, table: AnnotationTable, folders: Sequence[Path]
+) -> DetectionDataset:
+    """The pictures, those without objects among them, as the model looks at them."""
+    transform, reading = restored.augmentation.test, restored.reading
+    return DetectionDataset(table, folders, transform, keep_empty=True, reading=reading)
+
+
+def _metric(restored: Restored) -> Callable[..., Any]:
+    """Makes the metric that the model was trained with."""
+    metric: Callable[..., Any] = instantiate(restored.config.metric)
+    return partial(metric, **_counted(restored))
 
 
 def _counted(restored: Restored) -> dict[str, Any]:

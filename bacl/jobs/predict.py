@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -30,7 +29,7 @@ from bacl.prediction.source import Source
 from bacl.prediction.source_names import results_name
 from bacl.prediction.tiled import TileBatches
 from bacl.prediction.watch import Watch
-from bacl.prediction.written import written_of
+from bacl.prediction.written import DescribedModel, WantedFiles, written_of
 
 MADE_OF_IT = {
     *("predict.output", "predict.pictures", "predict.outputs", "predict.score_threshold"),
@@ -65,13 +64,12 @@ def run(config: DictConfig, folder: Path) -> None:
     with alone_in(output):
         prediction = _prediction(config, model, source, output)
         account = prediction.carry_out(hidden=not config.trainer.enable_progress_bar)
-    written = prediction.written
     for line in (
-        *account.lines(without_password(images), prediction.watch.summary()),
-        *written.tally.lines(source.unit),
+        *account.lines(without_password(images), prediction.batches.watch.summary()),
+        *prediction.written.tally.lines(source.unit),
     ):
         print(line)
-    drawn = written.drawing.done if written.drawing else 0
+    drawn = prediction.written.num_drawn
     print(f"Detections{f' and {drawn} drawn {source.unit}' if drawn else ''}: {output}")
 
 
@@ -104,16 +102,37 @@ def _tiling(config: DictConfig) -> Tiling | None:
 
 
 def _prediction(config: DictConfig, model: Restored, source: Source, output: Path) -> Prediction:
-    options, heads = config.predict, list(model.stage.heads)
+    options = config.predict
     words = options.score_threshold, options.one_label
     kept = _kept(config, model, source, output)
-    accept = {h: acceptance(model, h, *words, "predict.score_threshold") for h in heads}
-    written = written_of(
-        source, output, heads, model.categories, in_words(*words),
-        _notes(config, model), options.outputs, options.pictures, model.reading,
-        kept is not None and kept.of_this,
-    )  # fmt: skip
-    fabric, watch = build_fabric(config), Watch()
+    accept = {
+        head: acceptance(model, head, *words, "predict.score_threshold")
+        for head in model.stage.heads
+    }
+    again = kept is not None and kept.of_this
+    wanted = WantedFiles(output, options.outputs, options.pictures, again)
+    written = written_of(source, wanted, _described(config, model))
+    return Prediction(source, _batches(config, model, source, kept), accept, written)
+
+
+def _described(config: DictConfig, model: Restored) -> DescribedModel:
+    words = {name: config.predict[name] for name in ("score_threshold", "one_label")}
+    heads = list(model.stage.heads)
+    notes = {
+        "checkpoint": str(model.path.absolute()),
+        "stage": model.name,
+        "heads": heads,
+        "accepted": words,
+    }
+    taken = in_words(*words.values())
+    return DescribedModel(heads, model.categories, taken, model.reading, notes)
+
+
+def _batches(
+    config: DictConfig, model: Restored, source: Source, kept: KeptBatches | None
+) -> DetectedBatches:
+    """What the network finds, where it is not known already."""
+    fabric = build_fabric(config)
     stage = fabric.setup_module(model.stage)
     stage.mark_forward_method("detect")
     tiling, transform = _tiling(config), model.augmentation.test
@@ -121,18 +140,7 @@ def _prediction(config: DictConfig, model: Restored, source: Source, output: Pat
     tiles = None if tiling is None else TileBatches(tiling, transform, size)
     detect = BatchDetector(stage, fabric.device, tiles)
     read = partial(source.batches, transform, model.reading)
-    batches = DetectedBatches(read, source.again, detect, kept, watch)
-    return Prediction(source, batches, accept, written, kept, watch)
-
-
-def _notes(config: DictConfig, model: Restored) -> dict[str, Any]:
-    """Of the model, for images.json."""
-    return {
-        "checkpoint": str(model.path.absolute()),
-        "stage": model.name,
-        "heads": list(model.stage.heads),
-        "accepted": {name: config.predict[name] for name in ("score_threshold", "one_label")},
-    }
+    return DetectedBatches(read, source.again, detect, kept, Watch())
 
 
 def _kept(config: DictConfig, model: Restored, source: Source, output: Path) -> KeptBatches | None:

@@ -5,6 +5,8 @@ variants.yaml lists the jobs. They differ in calibrations and suppression alone.
 """
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -40,36 +42,54 @@ def run(config: DictConfig, folder: Path) -> None:
     """
     began = time.monotonic()
     prepare_process()
-    tests = read_variants(folder)
+    planned = read_variants(folder)
     restored = restore_on_data(config, folder, command_overrides())
     last, report = Run.of(restored), plain(restored.config)["report"]
-    annotations = Path(restored.config.data.val.annotations)
-    places = [last.folder / test_folder(annotations, test.overrides) for test in tests]
-    owned, gathering = {}, {}
-    for number, (test, place) in enumerate(zip(tests, places, strict=True)):
-        try:
-            owned[place] = variants(test, restored, number)
-            if waiting(last.stage.live_heads, owned[place]):
-                gathering[place] = test.described(restored.config)
-        except UserError as error:
-            note_failed(place, str(error))
-    together = {name: each for own in owned.values() for name, each in own.items()}
+    tests = _possible(planned, restored, last)
+    together = {name: each for test in tests.values() for name, each in test.variants.items()}
     objective = instantiate(restored.config.thresholds, Objective)
-    last.stage.failed_variants.tolerated = len(owned) > 1
+    last.stage.failed_variants.tolerated = len(tests) > 1
     found = evaluate(last, report, together, objective=objective) if together else {}
     seconds = time.monotonic() - began
-    for place, own in owned.items():
-        if reasons := last.stage.failed_variants.told_of(own):
+    for place, test in tests.items():
+        if reasons := last.stage.failed_variants.told_of(test.variants):
             note_failed(place, reasons)
             continue
-        results = {each.head: found[name] for name, each in own.items()}
+        results = {each.head: found[name] for name, each in test.variants.items()}
         conclusion = Conclusion.of(last, results, report, place)
         conclusion.write()
-        if place in gathering:
-            keep_gathered(place, restored, own, gathering[place])
+        if test.gathering is not None:
+            keep_gathered(place, restored, test.variants, test.gathering)
             keep_thresholds(place / CALIBRATED, results)
         conclusion.write_page()
         conclusion.note_done(place, restored.name, seconds)
+
+
+@dataclass(frozen=True)
+class _PossibleTest:
+    """A test whose parts could be made."""
+
+    variants: Mapping[str, Variant]
+    """By their names in the evaluation of all."""
+    gathering: DictConfig | None
+    """The configuration of a model whose calibrations have yet to gather; None where none has."""
+
+
+def _possible(
+    planned: Sequence[PlannedTest], restored: Restored, last: Run
+) -> dict[Path, _PossibleTest]:
+    """Tests by their folders; the folder of one that cannot be says why."""
+    annotations, possible = Path(restored.config.data.val.annotations), {}
+    for number, test in enumerate(planned):
+        place = last.folder / test_folder(annotations, test.overrides)
+        try:
+            own = variants(test, restored, number)
+            gathers = waiting(last.stage.live_heads, own)
+            gathering = test.described(restored.config) if gathers else None
+            possible[place] = _PossibleTest(own, gathering)
+        except UserError as error:
+            note_failed(place, str(error))
+    return possible
 
 
 def variants(test: PlannedTest, restored: Restored, number: int) -> dict[str, Variant]:

@@ -7,11 +7,10 @@ from bacl.detectors.acceptance import Acceptance
 from bacl.prediction.account import Account
 from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.detected_batches import DetectedBatches
-from bacl.prediction.kept_batches import KeptBatches
 from bacl.prediction.output import Predicted
 from bacl.prediction.outputs import Outputs
 from bacl.prediction.source import Source
-from bacl.prediction.watch import PARTS, Watch
+from bacl.prediction.watch import PARTS
 from bacl.prediction.written import Written
 from bacl.processes.progress import count_progress
 
@@ -25,8 +24,6 @@ class Prediction:
     accept: Mapping[str, Acceptance]
     """By head."""
     written: Written
-    kept: KeptBatches | None
-    watch: Watch
 
     def carry_out(self, hidden: bool) -> Account:
         """Do all of it.
@@ -45,7 +42,7 @@ class Prediction:
                     account.add(batch)
                     self._hand_over(batch, outputs)
                     count(len(batch))
-            with self.watch.part(PARTS[2]):
+            with self.batches.watch.part(PARTS[2]):
                 outputs.finish()
             if not account.read:
                 self._forget()  # the next command looks again
@@ -57,9 +54,9 @@ class Prediction:
         self.written.results.leave_out(batch.unreadable)
         if batch.targets:
             named = self.source.named(batch.targets, batch.frames)
-            with self.watch.part(PARTS[2]):
+            with self.batches.watch.part(PARTS[2]):
                 outputs.write(Predicted.of(batch, named, self.accept))
 
     def _forget(self) -> None:
-        if self.kept is not None:
-            self.kept.remove()
+        if self.batches.kept is not None:
+            self.batches.kept.remove()

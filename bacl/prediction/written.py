@@ -16,6 +16,35 @@ from bacl.prediction.yolo_files import YoloFiles
 
 
 @dataclass(frozen=True)
+class WantedFiles:
+    """What a command wants to be written, and where."""
+
+    folder: Path
+    kinds: Collection[str]
+    """Of files: "lvis", "coco", "yolo"."""
+    pictures: int | None
+    """That are drawn; None draws all, and of a video any number but 0 does."""
+    again: bool
+    """Whether the folder has what an interrupted command kept of this very prediction."""
+
+
+@dataclass(frozen=True)
+class DescribedModel:
+    """What is said of a model in files and on pictures."""
+
+    heads: Sequence[str]
+    """Names."""
+    categories: Vocabulary
+    """Of the training file."""
+    taken: str
+    """By what detections are accepted, in words."""
+    reading: Reading
+    """How its pictures are read."""
+    notes: Mapping[str, Any]
+    """More, for images.json."""
+
+
+@dataclass(frozen=True)
 class Written:
     """What a prediction writes and counts."""
 
@@ -30,46 +59,35 @@ class Written:
         drawing = [] if self.drawing is None else [self.drawing]
         return [self.results, *self.others, *drawing, self.tally]
 
+    @property
+    def num_drawn(self) -> int:
+        """Pictures or frames with detections on them."""
+        return 0 if self.drawing is None else self.drawing.done
 
-def written_of(
-    source: Source,
-    output: Path,
-    heads: Sequence[str],
-    categories: Vocabulary,
-    taken: str,
-    notes: Mapping[str, Any],
-    kinds: Collection[str],
-    most: int | None,
-    reading: Reading,
-    again: bool,
-) -> Written:
+
+def written_of(source: Source, wanted: WantedFiles, model: DescribedModel) -> Written:
     """All outputs.
 
     Args:
         source: of the pictures.
-        output: the folder.
-        heads: names.
-        categories: of the training file.
-        taken: by what detections are accepted, in words.
-        notes: of the model, for images.json.
-        kinds: of files: "lvis", "coco", "yolo".
-        most: pictures that are drawn; None draws all, and of a video any number but 0 does.
-        reading: how pictures are read.
-        again: whether the folder has what an interrupted command kept of this very prediction.
+        wanted: which.
+        model: that detects.
 
     Raises:
         OptionError: there are results in the folder.
     """
+    folder, heads, categories = wanted.folder, model.heads, model.categories
     names = categories.names
-    wanted = heads if "lvis" in kinds else []
-    results = ResultFiles(output, wanted, source.folder, categories.ids, names, notes)
+    of_lvis = heads if "lvis" in wanted.kinds else []
+    results = ResultFiles(folder, of_lvis, source.folder, categories.ids, names, model.notes)
     others: list[Output] = []
-    if "coco" in kinds:
-        others.append(CocoFiles(output, heads, categories))
-    if "yolo" in kinds:
-        others.append(YoloFiles(output, heads, names))
-    others += source.lines(output, heads, categories, again)
+    if "coco" in wanted.kinds:
+        others.append(CocoFiles(folder, heads, categories))
+    if "yolo" in wanted.kinds:
+        others.append(YoloFiles(folder, heads, names))
+    others += source.lines(folder, heads, categories, wanted.again)
     drawing = None
-    if most != 0:
-        drawing = source.drawing(output, Look(names, taken), most, reading)
-    return Written(results, others, drawing, Tally(heads, names, taken))
+    if wanted.pictures != 0:
+        look = Look(names, model.taken)
+        drawing = source.drawing(folder, look, wanted.pictures, model.reading)
+    return Written(results, others, drawing, Tally(heads, names, model.taken))

@@ -64,6 +64,21 @@ def draw(
         Each picture's path once it is written; one that cannot be drawn is told and left out.
     """
     pictures = folder / "figures"
+    with Dispensable(f"{pictures}: not drawn") as figures:
+        for metrics_csv in folder.glob("metrics.csv"):
+            yield from _draw_curves(pictures, metrics_csv, evaluations, figures)
+        for name, drawing in _drawings(evaluations, heads, data, report).items():
+            with figures.part(name):
+                yield drawing(pictures / name)
+
+
+def _drawings(
+    evaluations: Evaluations,
+    heads: Mapping[str, Head],
+    data: DetectionDataModule,
+    report: Report,
+) -> dict[str, Callable[[Path], Path]]:
+    """What there is to be drawn of the evaluations, by the files' names."""
     drawings: dict[str, Callable[[Path], Path]] = {
         "ap_by_count.png": partial(_draw_precision, evaluations, data),
         "weight_norms.png": partial(_draw_norms, evaluations, heads, data),
@@ -81,12 +96,7 @@ def draw(
     if operating_points(evaluations):
         drawings["thresholds.png"] = partial(_draw_thresholds, evaluations, data)
         drawings["reliability.png"] = partial(_draw_reliability, evaluations)
-    with Dispensable(f"{pictures}: not drawn") as figures:
-        for metrics_csv in folder.glob("metrics.csv"):
-            yield from _draw_curves(pictures, metrics_csv, evaluations, figures)
-        for name, drawing in drawings.items():
-            with figures.part(name):
-                yield drawing(pictures / name)
+    return drawings
 
 
 def _draw_curves(

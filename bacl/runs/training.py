@@ -1,7 +1,9 @@
 """Trains the stages of a run in order, once all of them are known to be possible."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig
@@ -48,35 +50,55 @@ def train_stages(
             out with a line, as long as there is another one.
     """
     prepare_process()
-    names = chosen_stages(config)
-    # What can be refused before data are read, which may take minutes, is.
-    starts = {name: Start.of(config, folder, name) for name in names}
-    check_starts(config, starts)
-    schedules = {name: instantiate(config.stages[name].schedule, WarmUpSchedule) for name in names}
-    check_validations(config, schedules)
-    processes = build_trainer(config, folder / names[0], schedules[names[0]], logs=False).world_size
+    planned = _Planned.of(config, folder)
     seed_everything(config.seed, verbose=False)
     categories = Categories.of(open_data(config))
-    given: DictConfig = config
-    left_out: dict[str, str] = {}
-    if leaves_out:
-        config, left_out = buildable(config)
+    trained, left_out = buildable(config) if leaves_out else (config, {})
     # Every stage is built before the first one trains: a bad option fails now, not in hours.
-    stages = {name: build_stage(config, name, _is_new(config, folder, name)) for name in names}
+    stages = {
+        name: build_stage(trained, name, _is_new(trained, folder, name)) for name in planned.starts
+    }
     _prepare(stages, drops_heads, variants or {}, left_out)
-    data = {name: build_data(config, config.stages[name]) for name in names}
-    _check(config, starts, stages, data, processes)
-    record(given, folder)
-    for name in names:
+    data = {name: build_data(trained, trained.stages[name]) for name in stages}
+    _check(trained, planned, stages, data)
+    record(config, folder)
+    for name, stage in stages.items():
         INTERRUPTION.take_place()
         INTERRUPTION.place = f"in the {name} stage, before its first step"
-        itinerary = Itinerary(names.index(name), [each.epochs for each in schedules.values()])
-        trainer = _trainer(config, folder, name, stages[name], itinerary)
-        run = Run(stages[name], data[name], trainer, categories, folder / name)
-        finish_stage(run, starts[name], config)
+        trainer = _trainer(trained, folder, name, stage, planned.itinerary(name))
+        run = Run(stage, data[name], trainer, categories, folder / name)
+        finish_stage(run, planned.starts[name], trained)
     # What is evaluated is what was saved, on every process: batch norms follow their own images.
     restore(run, drops_heads)
     return run
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """The stages of a command by what is known before data are read."""
+
+    starts: Mapping[str, Start]
+    """By the stages' names, in order."""
+    schedules: Mapping[str, WarmUpSchedule]
+    processes: int
+    """That train together."""
+
+    @classmethod
+    def of(cls, config: DictConfig, folder: Path) -> Self:
+        """Refuses what can be refused now: to read data may take minutes."""
+        names = chosen_stages(config)
+        starts = {name: Start.of(config, folder, name) for name in names}
+        check_starts(config, starts)
+        schedules = {
+            name: instantiate(config.stages[name].schedule, WarmUpSchedule) for name in names
+        }
+        check_validations(config, schedules)
+        first = build_trainer(config, folder / names[0], schedules[names[0]], logs=False)
+        return cls(starts, schedules, first.world_size)
+
+    def itinerary(self, name: str) -> Itinerary:
+        """Where a stage stands among all of them."""
+        return Itinerary([*self.starts].index(name), [x.epochs for x in self.schedules.values()])
 
 
 def _prepare(
@@ -95,16 +117,15 @@ def _prepare(
 
 def _check(
     config: DictConfig,
-    starts: Mapping[str, Start],
+    planned: _Planned,
     stages: Mapping[str, DetectionStage],
     data: Mapping[str, DetectionDataModule],
-    processes: int,
 ) -> None:
     """Refuse stages that do not follow each other, or cannot be trained with these data."""
-    for start in starts.values():
+    for start in planned.starts.values():
         check_hand_over(start, stages)
     for of_stage in data.values():
-        of_stage.check(processes)
+        of_stage.check(planned.processes)
     _check_caching(config, stages, data)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from bacl.reporting.figures.letters import label
@@ -40,17 +42,10 @@ def draw_instances_by_category(
     trained, judged = np.asarray(train), np.asarray(val)
     order = np.argsort(-trained, kind="stable")
     figure, [[axes]] = new_figure(12, 5)
-    places, groups = np.arange(len(order)), np.asarray(frequency)[order]
-    for key, (name, shade) in GROUPS.items():
-        own = groups == key
-        if own.any():
-            heights = trained[order][own].clip(NONE)
-            text = f"{name} · {int(own.sum())} categories"
-            axes.bar(places[own], heights, width=0.9, color=shade.colour, label=text)
-    axes.plot(
-        places, judged[order].clip(NONE), linestyle="", marker="o", color=INK, markersize=4,
-        markerfacecolor="white", label="validation",
-    )  # fmt: skip
+    _draw_bars(axes, trained[order].clip(NONE), np.asarray(frequency)[order])
+    mark: dict[str, Any] = {"marker": "o", "markersize": 4, "markerfacecolor": "white"}
+    heights = judged[order].clip(NONE)
+    axes.plot(np.arange(len(order)), heights, linestyle="", color=INK, label="validation", **mark)
     axes.set_yscale("log")
     written_out(axes.yaxis)
     axes.set_ylim(bottom=NONE)
@@ -60,8 +55,17 @@ def draw_instances_by_category(
     axes.grid(axis="x", visible=False)
     if len(order) <= MAX_NAMED:
         texts = [label(names[each], 18) for each in order.tolist()]
-        axes.set_xticks(places, texts, rotation=90, fontsize=7.5)
+        axes.set_xticks(np.arange(len(order)), texts, rotation=90, fontsize=7.5)
     else:
         axes.set_xlabel("categories by their training objects")
     axes.legend()
     return save(figure, path)
+
+
+def _draw_bars(axes: Axes, heights: np.ndarray, groups: np.ndarray) -> None:
+    """Bars side by side, each in the colour of its group."""
+    for key, (name, shade) in GROUPS.items():
+        own = np.flatnonzero(groups == key)
+        if own.size:
+            text = f"{name} · {own.size} categories"
+            axes.bar(own, heights[own], width=0.9, color=shade.colour, label=text)
