@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bacl.files.atomic import telling_refusal
@@ -84,19 +84,31 @@ def alone_in(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         BusyFolderError: another process has it.
         UnwritableError: it cannot be made.
     """
-    with telling_refusal(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY) if LOCKS else None
+    handle = _locked(folder, patience)
     try:
-        if handle is not None:
-            with suppress(OSError):
-                lock(handle, folder, patience)
         yield
     finally:
+        with suppress(OSError):
+            folder.rmdir()  # while it is this process's own; who waits for it makes another one
         if handle is not None:
             os.close(handle)
-        with suppress(OSError):
-            folder.rmdir()
+
+
+def _locked(folder: Path, patience: float) -> int | None:
+    """An open folder, which is locked and in its place; None where the system locks none."""
+    while True:
+        with telling_refusal(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not LOCKS:
+            return None
+        with suppress(FileNotFoundError), ExitStack() as opened:
+            handle = os.open(folder, os.O_RDONLY)
+            opened.callback(os.close, handle)
+            with suppress(OSError):
+                lock(handle, folder, patience)
+            if os.path.samestat(os.fstat(handle), folder.stat()):
+                opened.pop_all()
+                return handle
 
 
 def use(handle: int) -> None:

@@ -28,7 +28,8 @@ class DrawnVideo(ExitStack):
     Args:
         path: of the file.
         rate: frames a second.
-        live: whether frames are as far apart as their moments say; each stands until the next one.
+        live: whether frames are as far apart as their moments say, and not as their numbers; what
+            lies between two of them is filled, so that the video lasts as long as what it shows.
         look: of the detections.
     """
 
@@ -63,8 +64,8 @@ class DrawnVideo(ExitStack):
         return figures.drawn(picture, own, look.names, look.taken, VIDEO_SIDES)
 
     def _encode(self, frame: Frame, drawing: Future[Any]) -> None:
-        due = round(frame.seconds * self._rate) + 1 - self._file.written
-        self._file.write(drawing.result(), max(1, due) if self._live else 1)
+        place = round(frame.seconds * self._rate) if self._live else frame.number
+        self._file.write(drawing.result(), max(1, place + 1 - self._file.written))
 
     def _finish(self, kind: type[BaseException] | None, *rest: object) -> None:
         while kind is None and self._drawn:

@@ -59,7 +59,7 @@ class FrameSource:
         with Video(source) as video:
             self.name, self.facts = video.name, video.facts
         self.total = self.facts.count
-        self._seen = 0
+        self._seen = self._end = 0
         self.stem = video_stem(self.name)
         text = str(source)
         file = not is_address(text) and not text.isdecimal()
@@ -83,12 +83,22 @@ class FrameSource:
         """
         batches = self._live(transform) if self.facts.live else self._all(transform, start)
         for collated in batches:
-            self._seen += len(collated.frames)
+            self._count(collated.frames)
             yield collated
         if not self._seen:
             raise VideoError(f"{self.name}: not a single frame can be decoded")
-        if self.total is not None and self._seen < SURELY * self.total:
-            told = f"ended after {self._seen} of {self.total} frames; it is cut off or broken"
+        self._tell_missing()
+
+    def _count(self, frames: Sequence[Frame]) -> None:
+        self._seen += len(frames)
+        self._end = frames[-1].number + 1
+
+    def _tell_missing(self) -> None:
+        lost = self._end - self._seen
+        if lost and not self.facts.live:
+            print(f"{self.name}: {lost} of its frames cannot be decoded and are left out")
+        if self.total is not None and self._end < SURELY * self.total:
+            told = f"ended after {self._end} of {self.total} frames; it is cut off or broken"
             print(f"{self.name}: {told}")
 
     def again(self, known: Iterable[DetectedBatch]) -> Iterator[DetectedBatch]:
@@ -99,7 +109,7 @@ class FrameSource:
                 own = list(islice(frames, len(batch.targets)))
                 if len(own) < len(batch.targets):
                     return  # the file changed under our hands
-                self._seen += len(own)
+                self._count(own)
                 yield replace(batch, frames=own)
 
     def _all(self, transform: nn.Module, start: int) -> Iterator[Collated]:

@@ -12,7 +12,7 @@ from bacl.data.images.tiles import Tiling
 from bacl.data.images.video import Video, VideoError, rgb_of
 from bacl.data.images.video_frames import NewestFrame, VideoFrames
 from bacl.data.images.video_source import Frame
-from tests.videos import number_of, write_video
+from tests.videos import number_of, write_damaged_video, write_video
 
 
 class AsIs(torch.nn.Module):
@@ -59,6 +59,25 @@ def test_batches_that_are_known_are_passed_over(tmp_path, workers):
     assert [frame.number for frame in own] == [6, 7, 8, 9, 10]
     assert [number_of(frame.picture) for frame in own] == [6, 7, 8, 9, 10]
     assert own[0].seconds == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_frame_that_cannot_be_decoded_is_left_out_and_the_others_keep_their_places(
+    tmp_path, workers
+):
+    path = write_damaged_video(tmp_path / "a.avi", 9, damaged=4)
+    loader = DataLoader(
+        VideoFrames(str(path), AsIs(), 3), 3, num_workers=workers, collate_fn=collate_readable
+    )
+    batches = list(loader)
+    assert [len(each.frames) for each in batches] == [3, 3, 2]
+    frames = [frame for each in batches for frame in each.frames]
+    there = [0, 1, 2, 3, 5, 6, 7, 8]
+    assert [frame.number for frame in frames] == there
+    assert [number_of(frame.picture) for frame in frames] == there
+    assert frames[4].seconds == pytest.approx(0.5)
+    rest = VideoFrames(str(path), AsIs(), 3, start=2)
+    assert [read.frame.number for read in rest] == [7, 8]
 
 
 @pytest.mark.parametrize(("side", "divided"), [(64, False), (63, True)])

@@ -33,7 +33,7 @@ from tests.jobs.test_predict import (
     cut_off_at_third,
     pictures,  # noqa: F401
 )
-from tests.videos import write_video
+from tests.videos import write_damaged_video, write_video
 
 QUICK = ("datamodule.num_workers=0", "predict.head=bacl")
 
@@ -206,6 +206,18 @@ def test_a_video_that_is_cut_off_is_told_and_what_there_is_is_written(
     predict.run(command(clip, *QUICK), tmp_path)
     assert "ended after 4 of 6 frames; it is cut off or broken" in capsys.readouterr().out
     assert frames_of(tmp_path / "out/clip.mp4") == 4
+
+
+def test_a_frame_that_cannot_be_decoded_ends_no_video(command, tmp_path, capsys):
+    clip = write_damaged_video(tmp_path / "clip.avi", 6, damaged=3)
+    predict.run(command(clip, *QUICK, "datamodule.val_batch_size=2"), tmp_path)
+    said = capsys.readouterr().out
+    assert "clip.avi: 1 of its frames cannot be decoded and are left out" in said
+    assert "5 frames in" in said
+    assert "cut off" not in said
+    lines = (tmp_path / "out/frames_bacl.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == [0, 1, 2, 4, 5]
+    assert frames_of(tmp_path / "out/clip.mp4") == 6
 
 
 def test_a_video_without_a_frame_leaves_nothing(command, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +26,9 @@ PATIENCE = 10_000
 NEXT = 5_000
 """Milliseconds in which its next frame comes: else it has ended. Fewer than a command that was told
 to end has (`bacl.processes.interruption.GRACE`)."""
+LOST = 1000
+"""Frames of a file in a row that cannot be decoded, after which none is looked for any more: at the
+end of a file, too, which takes no time."""
 USUAL_RATE = 25.0
 """Frames a second of what does not say its own."""
 
@@ -58,11 +62,11 @@ class Video:
     def __init__(self, source: str | int) -> None:
         text = str(source)
         self.name = without_password(text)
-        self._camera = text.isdecimal()
-        if not self._camera and not is_address(text) and not Path(text).is_file():
+        self._camera, address = text.isdecimal(), is_address(text)
+        self._file = not self._camera and not address
+        if self._file and not Path(text).is_file():
             raise VideoError(f"{self.name}: there is no such file")
         waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv2.CAP_PROP_READ_TIMEOUT_MSEC, NEXT]
-        address = is_address(text)
         with _quiet():  # what is wrong is told below
             self._capture = (
                 cv2.VideoCapture(int(text))
@@ -75,19 +79,22 @@ class Video:
     @property
     def facts(self) -> VideoFacts:
         """Count, rate and whether it is live."""
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
         sane = 0 < rate <= 1000
         return VideoFacts(
-            count if count > 0 and not self._camera else None,
+            frames if frames > 0 and not self._camera else None,
             rate if sane else USUAL_RATE,
-            self._camera or (count <= 0 and is_address(self.name)),
+            self._camera or (frames <= 0 and is_address(self.name)),
         )
 
     def frames(
         self, wanted: slice = slice(None), every: int = 1, start: int = 0
     ) -> Iterator[Frame]:
-        """Frames in order, until the end or until one cannot be decoded.
+        """Frames in order, until the end; those of a file that cannot be decoded are left out.
+
+        They count in the numbers of those after them. A camera or an address ends with the first
+        that does not come.
 
         Args:
             wanted: of each `every` frames in a row those that are decoded to pixels.
@@ -95,15 +102,26 @@ class Video:
             start: frames that are passed over, before the first row.
         """
         rate, live, begun = self.facts.rate, self.facts.live, time.monotonic()
-        chosen, number = set(range(every)[wanted]), 0
-        while self._capture.grab():
-            if number >= start and (number - start) % every in chosen:
+        chosen = set(range(every)[wanted])
+        for place, number in enumerate(self._grabbed()):
+            if place >= start and (place - start) % every in chosen:
                 whole, picture = self._capture.retrieve()
                 if not whole:
                     return
                 seconds = time.monotonic() - begun if live else number / rate
                 yield Frame(number, seconds, rgb_of(picture))
-            number += 1
+
+    def _grabbed(self) -> Iterator[int]:
+        """Numbers of the frames that can be decoded, as each is the one to retrieve."""
+        lost, most = 0, LOST if self._file else 0
+        for number in count():
+            if self._capture.grab():
+                lost = 0
+                yield number
+            elif lost == most:
+                return
+            else:
+                lost += 1
 
     def close(self) -> None:
         """Let go of the file, camera or connection."""
