@@ -32,7 +32,7 @@ from bacl.heads import Calibration, classifiers_by_name
 from bacl.messages.errors import OptionError, UserError, in_one_line
 from bacl.options.comparison import wrong_options
 from bacl.options.composed import plain
-from bacl.options.sections import StoredModel
+from bacl.options.model_sections import StoredModel
 from bacl.stages import DetectionStage
 
 MISFITS = (

@@ -24,6 +24,11 @@ def class_balanced_weights(statistics: Counts, num_classes: int, beta: float) ->
     return weights / weights.mean()
 
 
+def _of_rows(weights: Tensor, limits: FloatRange) -> Tensor:
+    """(C + 1,): weights of rows by their classes, within limits; those of background weigh 1."""
+    return functional.pad(weights.clamp(*limits), (0, 1), value=1.0)
+
+
 class ClassBalancedSoftmax(SoftmaxCrossEntropy):
     """Softmax over C + 1 classes; a row's loss is weighted by its class, background's by 1.
 
@@ -52,8 +57,8 @@ class ClassBalancedSoftmax(SoftmaxCrossEntropy):
         indicator: LongTermIndicator | None = None,
     ) -> None:
         super().__init__(num_classes, indicator)
-        weights = class_balanced_weights(statistics, num_classes, beta).clamp(*limits)
-        self.register_buffer("weights", functional.pad(weights, (0, 1), value=1.0))
+        weights = class_balanced_weights(statistics, num_classes, beta)
+        self.register_buffer("weights", _of_rows(weights, limits))
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Weighted cross-entropy of logits (R, C + 1), summed over rows, divided by R."""
@@ -91,8 +96,8 @@ class ClassBalancedSigmoid(BinaryCrossEntropy):
         indicator: LongTermIndicator | None = None,
     ) -> None:
         super().__init__(num_classes, prior, indicator)
-        weights = class_balanced_weights(statistics, num_classes, beta).clamp(*limits)
-        self.register_buffer("weights", functional.pad(weights, (0, 1), value=1.0))
+        weights = class_balanced_weights(statistics, num_classes, beta)
+        self.register_buffer("weights", _of_rows(weights, limits))
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Weighted Eq. 2 of logits (R, C), summed over channels and rows, divided by R."""

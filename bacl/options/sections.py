@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal, Never, NotRequired, TypedDict
 
 from annotated_types import Interval, Len, Predicate
 
+from bacl.options.job_sections import Cost, Export, Inspection, Predict
 from bacl.options.marks import (
-    AfterTraining,
     DescribesAll,
     Free,
     InCommon,
-    NamesFile,
     NamesNoFolder,
     OfJob,
     OfModel,
@@ -20,33 +19,22 @@ from bacl.options.marks import (
     Trains,
     WordFor,
 )
+from bacl.options.model_sections import CLASSIFIER, DATAMODULE, Model
 from bacl.options.parts import Part
 from bacl.options.ranges import (
-    ClassifierInit,
     Count,
-    HeadName,
     Name,
-    NotNegative,
-    Parents,
     Pixels,
     Positive,
     Probability,
-    Seed,
     Share,
     Text,
-    Threshold,
     Whole,
 )
 
-Size = Annotated[Sequence[Pixels], Len(2, 2)]
-"""Height and width."""
-DATAMODULE = "bacl.data.datamodule.DetectionDataModule"
-CLASSIFIER = "bacl.heads.Classifier"
-AUGMENTATION = "bacl.data.augmentation.transforms.Augmentation"
 BUILDERS = ("bacl.data.builtin.data_set.build", "bacl.data.coco_lt.COCOLTBuilder")
-DETECTORS = ("bacl.detectors.faster_rcnn.FasterRCNN", "bacl.detectors.cascade_rcnn.CascadeRCNN")
-"""Classes, as which of them a node is made by is not known of a path alone. What else makes data,
-or is a detector, has no option with a mark for a configuration as a whole."""
+"""Classes, as which of them a node is made by is not known of a path alone. What else makes data
+has no option with a mark for a configuration as a whole."""
 TRAINER = "lightning.pytorch.Trainer"
 
 
@@ -100,116 +88,6 @@ class Report(TypedDict):
     html: bool
     errors: bool
     label_errors: Whole
-
-
-class Cost(TypedDict):
-    """job=cost."""
-
-    size: Size
-    rois: Count
-    candidates: Annotated[Sequence[Annotated[int, Interval(ge=1, le=10**8)]], Len(1)]
-    images: Count
-    warm_up: Whole
-
-
-class Inspection(TypedDict):
-    """job=data, and the steps of job=doctor."""
-
-    pictures: bool
-    steps: Annotated[int, Interval(ge=0, le=1000)]
-    examples: Annotated[int, Interval(ge=1, le=1000)]
-
-
-class Predict(TypedDict):
-    """job=predict."""
-
-    images: Text | int | None
-    output: Text | None
-    head: Text | None
-    pictures: Whole | None
-    outputs: Sequence[Literal["lvis", "coco", "yolo"]]
-    score_threshold: Threshold
-    one_label: bool
-    tile: Annotated[int, Interval(ge=32, le=16_384)] | None
-    overlap: Annotated[float, Interval(ge=0, le=0.9)]
-
-
-class ExportTolerance(TypedDict):
-    """Of what a file finds, beside what its model finds."""
-
-    box: NotNegative
-    score: Share
-    unmatched: Share
-    mask: Share
-    rounding: NotNegative
-
-
-class Export(TypedDict):
-    """job=export."""
-
-    format: Literal["onnx", "torch", "openvino", "tensorrt", "safetensors", "mmdet", "trees"]
-    output: Text | None
-    head: Text | None
-    image_size: Size | None
-    max_batch: Annotated[int, Interval(ge=1, le=1000)]
-    candidates: Count
-    score_threshold: Threshold | None
-    one_label: bool
-    pictures: Text | None
-    tried: Annotated[int, Interval(ge=1, le=1000)]
-    tolerance: ExportTolerance
-    parents: Parents
-
-
-class Init(TypedDict):
-    """What a stage starts from."""
-
-    detector: NamesFile[Text | None]
-    classifier: ClassifierInit
-
-
-class Stage(TypedDict):
-    """One of `stages`."""
-
-    module: Trains[Annotated[Any, Part("bacl.stages.stage.DetectionStage", factory=True)]]
-    heads: Mapping[HeadName, Annotated[Any, Part(CLASSIFIER, marked=(CLASSIFIER,))]]
-    schedule: Trains[Annotated[Any, Part("bacl.stages.WarmUpSchedule")]]
-    augment: Annotated[Any, Part(AUGMENTATION, marked=(AUGMENTATION,))]
-    init: Trains[Init]
-    sampler: Samples[Annotated[Any, Part("bacl.data.samplers.RandomBatches", factory=True)]]
-
-
-class Model(TypedDict):
-    """What a model is built from."""
-
-    detector: OfModel[
-        Annotated[Any, Part("bacl.detectors.any_detector.Detector", marked=DETECTORS)]
-    ]
-    metric: OfModel[
-        Annotated[Any, Part("bacl.evaluation.average_precision.AveragePrecision", factory=True)]
-    ]
-    stages: OfModel[Mapping[Name, Stage]]
-    stage: InCommon[Free[Text | None]]
-    seed: InCommon[Free[OfModel[Seed]]]
-    masks: OfModel[bool]
-    calibration: NotRequired[
-        OfJob[AfterTraining[OfModel[Annotated[Any, Part("bacl.heads.Calibration")] | None]]]
-    ]
-    """Of every head that has none of its own."""
-
-
-class Counted(TypedDict):
-    """All that a model knows of its data."""
-
-    num_classes: Count
-
-
-class StoredModel(Model):
-    """What a checkpoint says of its model."""
-
-    data: Counted
-    datamodule: NotRequired[Annotated[Any, Part(DATAMODULE, named=False)]]
-    report: NotRequired[Any]
 
 
 class Fitted(TypedDict):

@@ -31,8 +31,8 @@ from bacl.options.marks import (
     bare,
     marks_of,
 )
+from bacl.options.model_sections import DETECTORS
 from bacl.options.ranges import Count, Text
-from bacl.options.sections import DETECTORS
 from bacl.options.signatures import options_of
 from tests.assembly.test_allowed import allowed_classes, modules
 

@@ -10,26 +10,12 @@ from torch import Tensor
 
 from bacl.detectors.levels import Level
 from bacl.heads.calibration import TrainingStatistics
-from bacl.heads.calibrations.counted import CountedCalibration, renormalised
-from bacl.options.ranges import Classes, NotNegative, ShareBelowOne
+from bacl.heads.calibrations.counted import renormalised
+from bacl.heads.calibrations.shift import ScoreShift
+from bacl.options.ranges import Classes, ShareBelowOne
 
 
-class FactorCalibration(CountedCalibration):
-    """Scores of foreground classes times a factor of the class; background's as it is."""
-
-    factors: Tensor
-    """(C,)."""
-
-    def forward(
-        self, logits: Tensor, probabilities: Callable[[Tensor], Tensor], level: Level
-    ) -> Tensor:
-        """See `Calibration`."""
-        scores = probabilities(logits)
-        foreground, background = scores[:, : self.num_classes], scores[:, self.num_classes :]
-        return torch.cat((foreground * self.factors, background), dim=1)
-
-
-class NorCal(FactorCalibration):
+class NorCal(ScoreShift):
     """Probabilities over n^gamma, normalised anew over classes and background.
 
     Of a softmax that is e^z / n^gamma over the sum of all these and background's e^z (Eq. 5). Of
@@ -40,17 +26,6 @@ class NorCal(FactorCalibration):
         statistics: of the training annotations.
         gamma: 0 for no calibration.
     """
-
-    def __init__(
-        self, num_classes: Classes, statistics: TrainingStatistics, gamma: NotNegative
-    ) -> None:
-        super().__init__(num_classes)
-        self.gamma = gamma
-        self.take(statistics)
-
-    def numbers(self, statistics: TrainingStatistics) -> dict[str, Tensor]:
-        """See `CountedCalibration`."""
-        return {"factors": self.counts(statistics, "images").pow(-self.gamma)}
 
     def forward(
         self, logits: Tensor, probabilities: Callable[[Tensor], Tensor], level: Level
