@@ -52,6 +52,10 @@ class CocoFiles(ExitStack):
             for target, found in pairs:
                 file.write_texts(self._records(head, target.image_id, found))
 
+    def files(self, batch: Predicted) -> list[Path]:
+        """See `Output`."""
+        return [file.path for file in self._files.values()]
+
     def _records(self, head: str, image: int, found: Detections) -> Iterator[str]:
         columns = zip(
             found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True

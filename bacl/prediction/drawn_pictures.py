@@ -59,6 +59,11 @@ class DrawnPictures(ExitStack):
             own = {head: each[place] for head, each in batch.accepted.items()}
             self._threads.do(self._draw, named.name, own)
 
+    def files(self, batch: Predicted) -> list[Path]:
+        """See `Output`."""
+        wanted = batch.named[: self._left]
+        return [self._folder / drawn_name(named.name, self._names) for named in wanted]
+
     def _draw(self, name: str, own: Mapping[str, Detections]) -> None:
         with self._drawings.part(name):
             picture = read_picture(self._source / name, self._reading).permute(1, 2, 0).numpy()

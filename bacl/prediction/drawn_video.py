@@ -58,6 +58,10 @@ class DrawnVideo(ExitStack):
             while len(self._drawn) > AHEAD:
                 self._encode(*self._drawn.popleft())
 
+    def files(self, batch: Predicted) -> list[Path]:
+        """See `Output`."""
+        return [self._file.path]
+
     def _draw(self, frame: Frame, own: Mapping[str, Detections]) -> NDArray[np.uint8]:
         picture = frame.picture.permute(1, 2, 0).numpy()
         look = self._look

@@ -55,6 +55,10 @@ class FrameLines(ExitStack):
                 file.write(text)
                 file.flush()
 
+    def files(self, batch: Predicted) -> Sequence[Path]:
+        """None: lines are looked for by themselves."""
+        return []
+
     def _line(self, frame: Frame, found: Detections) -> str:
         columns = zip(
             found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bacl.files.atomic import replacing
+from bacl.prediction.begun_files import BegunFiles
 from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.kept_file import DAMAGED, read_batch, write_batch
 
-FOLDER, KEY = ".kept", "of.txt"
+FOLDER, KEY, BEGUN = ".kept", "of.txt", "begun.txt"
 
 
 class KeptBatches:
@@ -23,6 +24,8 @@ class KeptBatches:
 
     def __init__(self, output: Path, key: str) -> None:
         self._folder, self._key = output / FOLDER, key
+        self.begun = BegunFiles(output, self._folder / BEGUN)
+        """What is written of the batches, until it is whole."""
 
     def known(self) -> Iterator[DetectedBatch]:
         """The batches of an earlier command, in order; what follows a damaged one is left out."""

@@ -1,8 +1,9 @@
 """What is written of pictures, by one thread, batch by batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 from bacl.data.batch import Detections, Target
@@ -70,3 +71,6 @@ class Output(AbstractContextManager["Output"], Protocol):
 
     def write(self, batch: Predicted) -> None:
         """Take in a batch; batches come in order."""
+
+    def files(self, batch: Predicted) -> Iterable[Path]:
+        """Which files there may be in the end because of a batch, all that are not live lines."""

@@ -36,6 +36,8 @@ class Prediction:
             UnwritableError: a file of results cannot be written.
         """
         account = Account(self.source.unit)
+        if self.batches.kept is not None:
+            self.batches.kept.begun.remove()
         with Outputs(self.written.outputs) as outputs:
             with count_progress("predicting", self.source.total, self.source.unit, hidden) as count:
                 for batch in self.batches:
@@ -55,7 +57,14 @@ class Prediction:
         if batch.targets:
             named = self.source.named(batch.targets, batch.frames)
             with self.batches.watch.part(PARTS[2]):
-                outputs.write(Predicted.of(batch, named, self.accept))
+                predicted = Predicted.of(batch, named, self.accept)
+                self._note(predicted)
+                outputs.write(predicted)
+
+    def _note(self, predicted: Predicted) -> None:
+        if self.batches.kept is not None:
+            outputs = self.written.outputs
+            self.batches.kept.begun.note(x for each in outputs for x in each.files(predicted))
 
     def _forget(self) -> None:
         if self.batches.kept is not None:

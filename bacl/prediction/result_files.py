@@ -93,6 +93,10 @@ class ResultFiles(ExitStack):
             writer.write_columns(DetectionColumns.from_detections(of_heads[head], numbers))
         self._images.write_texts(json.dumps(record) for record in batch.records())
 
+    def files(self, batch: Predicted) -> list[Path]:
+        """See `Output`."""
+        return [each.path for each in (self._images, *self._writers.values())]
+
     def leave_out(self, unreadable: Sequence[Unreadable]) -> None:
         """Note files that gave no picture."""
         self._unreadable += unreadable

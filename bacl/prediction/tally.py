@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -46,6 +47,10 @@ class Tally:
                 if len(found.scores):
                     own = float(found.scores[0]), int(found.labels[0]), named.name
                     self._best[head] = max(self._best.get(head, own), own)
+
+    def files(self, batch: Predicted) -> Sequence[Path]:
+        """It has no files."""
+        return []
 
     def lines(self, unit: str) -> Iterator[str]:
         """Lines for all heads.

@@ -12,6 +12,8 @@ from bacl.data.batch import Detections
 from bacl.files.atomic import replacing
 from bacl.prediction.output import Predicted
 
+DATA, LABELS = "data.yaml", "labels"
+
 
 class YoloFiles(ExitStack):
     """labels/<picture>.txt with "class x y width height score" of each box, and data.yaml.
@@ -35,7 +37,7 @@ class YoloFiles(ExitStack):
         said = {"names": dict(enumerate(self._names))}
         text = yaml.safe_dump(said, allow_unicode=True, width=float("inf"))
         for folder in self._folders.values():
-            with replacing(folder / "data.yaml") as path:
+            with replacing(folder / DATA) as path:
                 path.write_text(text, encoding="utf-8")
         return self
 
@@ -44,8 +46,13 @@ class YoloFiles(ExitStack):
         for head, folder in self._folders.items():
             of_pictures = zip(batch.targets, batch.named, batch.accepted[head], strict=True)
             for target, named, found in of_pictures:
-                with replacing(folder / "labels" / named.label) as path:
+                with replacing(folder / LABELS / named.label) as path:
                     path.write_text(yolo_lines(found, target.original_size), encoding="ascii")
+
+    def files(self, batch: Predicted) -> list[Path]:
+        """See `Output`."""
+        names = [DATA, *(f"{LABELS}/{named.label}" for named in batch.named)]
+        return [folder / name for folder in self._folders.values() for name in names]
 
 
 def yolo_lines(found: Detections, size: tuple[int, int]) -> str:

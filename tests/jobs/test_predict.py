@@ -220,6 +220,27 @@ def test_tiles_find_in_a_mosaic_what_pictures_have_and_change_no_smaller_one(
     assert best in wide
 
 
+def test_nothing_of_an_interrupted_prediction_stays_among_another_ones_files(
+    command, pictures, tmp_path, monkeypatch
+):
+    quick = ["datamodule.num_workers=0", "datamodule.val_batch_size=2", "predict.head=bacl"]
+    own = tmp_path / "out/pictures/of_the_user.jpg"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"own")
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultFiles, "__exit__", lambda self, *rest: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            predict.run(command(pictures, *quick, "predict.outputs=[coco,yolo]"), tmp_path)
+    left = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert {"coco_bacl.json", "data.yaml", "00000001.txt", "00000001.jpg"} <= left
+    (pictures / "00000001.jpg").unlink()
+    predict.run(command(pictures, *quick, "predict.pictures=1"), tmp_path)
+    found = {str(x.relative_to(tmp_path / "out")) for x in (tmp_path / "out").rglob("*")}
+    results = {"images.json", "detections_bacl.json", "accepted_bacl.json", "pictures"}
+    assert found == results | {"pictures/00000002.jpg", "pictures/of_the_user.jpg"}
+    assert own.read_bytes() == b"own"
+
+
 @pytest.mark.usefixtures("rendered")
 def test_broken_files_are_named_and_every_other_picture_is_drawn(
     command, pictures, tmp_path, capsys

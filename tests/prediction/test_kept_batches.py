@@ -1,5 +1,7 @@
 """What an interrupted prediction left is taken only where it is whole, and of the same command."""
 
+import json
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from bacl.data.images.image_folder import FoundImages
 from bacl.data.images.read_pictures import Unreadable
 from bacl.data.images.traits import Trait
 from bacl.prediction import kept_key
+from bacl.prediction.begun_files import BegunFiles
 from bacl.prediction.detected_batch import DetectedBatch
 from bacl.prediction.kept_batches import KeptBatches
 from bacl.prediction.kept_key import prediction_key
@@ -97,3 +100,20 @@ def test_a_byte_that_says_how_a_file_is_packed_ends_what_is_known(tmp_path, plac
     content[listed + place] = value
     file.write_bytes(bytes(content))
     assert boxes(kept) == [0]
+
+
+def test_listed_files_are_removed_and_no_others(tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other.jpg"
+    files = [out / name for name in ("a.jpg", "sub/line\nend.jpg", "\udcff.jpg", "gone.jpg")]
+    begun = BegunFiles(out, out / ".kept/begun.txt")
+    begun.note(files)
+    begun.note(files[:1])
+    assert len((out / ".kept/begun.txt").read_text().splitlines()) == 4
+    (out / "sub").mkdir()
+    for path in (*files[:3], out / "own.jpg", other):
+        path.touch()
+    with (out / ".kept/begun.txt").open("a") as file:  # not by this program; and cut off
+        file.write(f'"../other.jpg"\n{json.dumps(str(other))}\n"."\n"own')
+    BegunFiles(out, out / ".kept/begun.txt").remove()
+    assert sorted(path.name for path in out.rglob("*")) == [".kept", "own.jpg"]
+    assert other.exists()
