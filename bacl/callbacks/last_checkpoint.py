@@ -126,7 +126,8 @@ class LastCheckpoint(Checkpoint):
             return
         before = self._rows_before
         self._rows = _count_rows(trainer) if before is None else before
-        trainer.save_checkpoint(self.path)
+        # the state of the optimiser, too; where it is not said, Lightning tells so at each time
+        trainer.save_checkpoint(self.path, weights_only=False)
         self._agreement.saved()
 
 

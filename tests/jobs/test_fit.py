@@ -1,5 +1,6 @@
 import csv
 import json
+import logging
 import os
 import shutil
 import signal
@@ -287,9 +288,10 @@ class Crash(Callback):
     ],
 )
 def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
-    finished, tiny, differing, tmp_path, monkeypatch, stage, step, at_epoch_end
+    finished, tiny, differing, tmp_path, monkeypatch, caplog, stage, step, at_epoch_end
 ):
     folder = tmp_path / "run"
+    caplog.set_level(logging.INFO, "lightning")
     often = "checkpoint_every_minutes=0.0001"
     watchers = trainer_module.callbacks
     monkeypatch.setattr(
@@ -312,6 +314,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     assert not differing(folder, finished)
     assert results(folder) == results(finished)
     assert len(steps) == (2 if stage == "representation" else 1)
+    assert "weights_only" not in caplog.text  # Lightning tells of it, where it is unsaid
 
 
 def test_an_evaluation_that_was_interrupted_is_logged_where_the_training_ended(
