@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from bacl.processes.cores import limit_threads
 from bacl.processes.interruption import INTERRUPTION
 
 if __name__ == "__main__":
@@ -28,6 +29,7 @@ from bacl.runs.naming import variant
 # Threads that wait for work sleep, instead of spinning: on cores that others use too, training is
 # several times faster. Read when torch is imported, which is later; other processes inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+limit_threads(os.environ)
 
 OmegaConf.register_new_resolver("variant", variant)
 

@@ -1,12 +1,12 @@
 """Who waits: how much of the training's time goes by until the loader has a batch, and the mend."""
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
 from lightning.pytorch import Trainer
 
+from bacl.processes.cores import usable_cores
 from bacl.processes.distributed import num_processes
 
 WAITING_HINT = 0.2
@@ -41,7 +41,7 @@ class Waits:
         """
         if self.share <= WAITING_HINT:
             return ""
-        loader, cores = trainer.train_dataloader, os.cpu_count() or 1
+        loader, cores = trainer.train_dataloader, usable_cores()
         workers = getattr(loader, "num_workers", 0)
         return f"{self.share:.0%} waiting for data ({mend(self, workers, cores, num_processes())})"
 
@@ -68,7 +68,7 @@ def mend(waits: Waits, workers: int, cores: int, processes: int) -> str:
     Args:
         waits: some were waited for.
         workers: processes that load for this one.
-        cores: of this machine.
+        cores: that processes here may compute on.
         processes: that train; on this machine, at most.
 
     >>> mend(Waits(4.0, 3.0), 2, 16, 1)

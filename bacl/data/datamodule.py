@@ -1,6 +1,5 @@
 """Training and validation data for Lightning, resumable at any batch."""
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
@@ -24,6 +23,7 @@ from bacl.data.split_messages import listed_names, require_named, tell_pictures,
 from bacl.data.statistics import CategoryStatistics
 from bacl.options.marks import Free, OfModel, Samples
 from bacl.options.ranges import Count, Pixels, Seed, Text
+from bacl.processes.cores import usable_cores
 from bacl.processes.distributed import num_processes, process_rank
 
 
@@ -88,7 +88,7 @@ class DetectionDataModule(LightningDataModule):
         self.sampler = sampler
         self.batch_size = batch_size
         self.val_batch_size = val_batch_size
-        self.num_workers = min(num_workers, os.cpu_count() or 1)
+        self.num_workers = min(num_workers, usable_cores())
         self.seed = seed
         self.load_masks = load_masks
         self.choice = Choice(min_side, negatives, listed_names(leave_out))

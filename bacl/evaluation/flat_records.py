@@ -8,13 +8,14 @@ asks reads it record by record, and says what is wrong in which.
 """
 
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from bacl.evaluation.number_lists import NumberReader
 from bacl.evaluation.record_layout import SPACES, OtherLayoutError, Piece, RecordLayout
 
 _PIECE = 1 << 18  # bytes: what is made of them stays in the caches of a processor
-_LONGEST = 1 << 20  # bytes of a record
+LONGEST = 1 << 20
+"""Bytes of a record, at most."""
 
 
 def read_pieces(read: Callable[[int], bytes]) -> Iterator[Piece]:
@@ -26,16 +27,55 @@ def read_pieces(read: Callable[[int], bytes]) -> Iterator[Piece]:
     Raises:
         OtherLayoutError: the file is written in another way, or is no list of such records.
     """
-    more = read(_PIECE).removeprefix(codecs.BOM_UTF8).lstrip(SPACES)
-    if not more.startswith(b"["):
+    rest = yield from _records(read, without_opening(read(_PIECE)), None)
+    if rest.strip(SPACES) != b"]":
         raise OtherLayoutError
-    more, rest, layout = more[1:].lstrip(SPACES), b"", None
+
+
+def read_part(read: Callable[[int], bytes], layout: RecordLayout) -> Iterator[Piece]:
+    """Records from the inside of a file, each with the separator in front of it.
+
+    Args:
+        read: gives so many bytes of them more, none at their end.
+        layout: of the file.
+
+    Raises:
+        OtherLayoutError: they are written in another way.
+    """
+    rest = yield from _records(read, read(_PIECE), layout)
+    if rest:
+        raise OtherLayoutError
+
+
+def without_opening(text: bytes) -> bytes:
+    """The beginning of a file without what stands before its first record.
+
+    Raises:
+        OtherLayoutError: it begins with no list.
+    """
+    text = text.removeprefix(codecs.BOM_UTF8).lstrip(SPACES)
+    if not text.startswith(b"["):
+        raise OtherLayoutError
+    return text[1:].lstrip(SPACES)
+
+
+def _records(
+    read: Callable[[int], bytes], more: bytes, layout: RecordLayout | None
+) -> Generator[Piece, None, bytes]:
+    """Records, and then what is behind the last.
+
+    Args:
+        read: see `read_pieces`.
+        more: what was read already.
+        layout: of records with a separator in front of each; None finds it, and the first record
+            has none in front.
+    """
+    rest, expected = b"", layout.separator if layout else b""
     reader = NumberReader()
     while more:
         end = more.rfind(b"}") + 1
         if end:
-            if layout is None:
-                layout, expected = RecordLayout.of(rest + more), b""
+            layout = layout or RecordLayout.of(rest + more)
             text = rest + more[:end]
             if not text.startswith(expected):
                 raise OtherLayoutError
@@ -43,8 +83,7 @@ def read_pieces(read: Callable[[int], bytes]) -> Iterator[Piece]:
             rest, expected = more[end:], layout.separator
         else:
             rest += more
-        if len(rest) > _LONGEST:
+        if len(rest) > LONGEST:
             raise OtherLayoutError
         more = read(_PIECE)
-    if rest.strip(SPACES) != b"]":
-        raise OtherLayoutError
+    return rest

@@ -16,6 +16,8 @@ from bacl.data.annotations.validation import (
     check_identifier,
 )
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.flat_columns import FlatColumns, labels_by_id
+from bacl.evaluation.flat_parts import num_readers, read_parts
 from bacl.evaluation.flat_records import read_pieces
 from bacl.evaluation.mask_codes import no_masks
 from bacl.evaluation.mask_reader import MaskReader
@@ -24,7 +26,6 @@ from bacl.evaluation.results_writer import ResultsWriter as ResultsWriter
 from bacl.messages.shown import written
 
 _CHUNK = 1 << 20  # characters
-_LARGEST_ID = 1 << 20
 _PLACE = "record %d"
 
 
@@ -32,8 +33,9 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
     """Read a results file, any tool's, for `LVISAveragePrecision.update`.
 
     Memory holds the numbers and one piece of text. Records that are all written alike, as tools
-    write them, are read as columns (`flat_records`), others and masks record by record. Fields
-    other than the four, or five with `masks`, are skipped.
+    write them, are read as columns (`flat_records`), large files by as many processes as torch has
+    threads (`flat_parts`); others, and masks, record by record. Fields other than the four, or five
+    with `masks`, are skipped.
 
     Args:
         path: the file.
@@ -75,42 +77,23 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
 
 def _flat(path: Path, table: AnnotationTable) -> DetectionColumns | None:
     """What a file holds whose records are all written alike, and nothing is wrong with them."""
-    images, labels, boxes, scores = array("q"), array("i"), array("d"), array("d")
-    label_of = _labels_by_id(np.asarray(table.category_ids))
     try:
-        with open_bytes(path) as file:
-            for piece in read_pieces(file.read):
-                found = label_of.take(piece.categories.clip(-1, _LARGEST_ID) + 1, mode="clip")
-                if (found < 0).any():
-                    return None
-                images.frombytes(piece.images.tobytes())
-                labels.frombytes(found.tobytes())
-                boxes.frombytes(piece.boxes.tobytes())
-                scores.frombytes(piece.scores.tobytes())
+        found = _read_flat(path, labels_by_id(np.asarray(table.category_ids)))
     except (OtherLayoutError, OSError, EOFError, zlib.error):
         return None
-    columns = _columns(
-        np.frombuffer(images, np.int64),
-        np.frombuffer(labels, np.int32),
-        np.frombuffer(boxes).reshape(-1, 4),
-        np.frombuffer(scores),
-        None,
-    )
+    boxes = found.boxes.reshape(-1, 4)
+    columns = _columns(found.images, found.labels, boxes, found.scores, None)
     known = np.isin(columns.image_ids, table.image_ids).all()
     finite = np.isfinite(columns.scores).all() and np.isfinite(columns.boxes).all()
     return columns if known and finite else None
 
 
-def _labels_by_id(category_ids: np.ndarray) -> np.ndarray:
-    """(n,) int32: at place id + 1 its label, -1 for others, which the ends stand for too.
-
-    Ids beyond a million have none here.
-    """
-    own = (category_ids >= 0) & (category_ids < _LARGEST_ID)
-    known = category_ids[own]
-    labels = np.full(int(known.max(initial=0)) + 3, -1, np.int32)
-    labels[known + 1] = np.flatnonzero(own)
-    return labels
+def _read_flat(path: Path, label_of: np.ndarray) -> FlatColumns:
+    readers = num_readers(path)
+    if readers:
+        return FlatColumns.joined(read_parts(path, label_of, readers))
+    with open_bytes(path) as file:
+        return FlatColumns.of(read_pieces(file.read), label_of)
 
 
 def _columns(

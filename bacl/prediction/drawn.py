@@ -1,13 +1,13 @@
 """What draws detections, whatever it draws them on."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from bacl.prediction.output import Output
+from bacl.processes.cores import usable_cores
 
-WORKERS = min(4, os.cpu_count() or 1)
+WORKERS = min(4, usable_cores())
 """Threads that draw."""
 AHEAD = 2 * WORKERS
 """Pictures that may wait to be drawn: more would only fill the memory."""

@@ -1,6 +1,5 @@
 """Frames of a video file, a camera or an address."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -24,6 +23,7 @@ from bacl.prediction.drawn_video import DrawnVideo
 from bacl.prediction.frame_lines import FrameLines
 from bacl.prediction.output import Named, Output, Vocabulary
 from bacl.prediction.source_names import video_stem
+from bacl.processes.cores import usable_cores
 from bacl.processes.interruption import INTERRUPTION
 
 SURELY = 0.95
@@ -117,7 +117,7 @@ class FrameSource:
         yield from DataLoader(
             VideoFrames(self._source, transform, self._batch_size, start, self._tiling),
             batch_size=self._batch_size,
-            num_workers=min(self._workers, count, os.cpu_count() or 1),
+            num_workers=min(self._workers, count, usable_cores()),
             collate_fn=collate_readable,
         )
 

@@ -1,6 +1,5 @@
 """Picture files: those of a folder, of a pattern, or one."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bacl.prediction.drawn import Look
 from bacl.prediction.drawn_pictures import DrawnPictures
 from bacl.prediction.output import Named, Output, Vocabulary
 from bacl.prediction.yolo_files import label_names
+from bacl.processes.cores import usable_cores
 
 
 class PictureSource:
@@ -46,7 +46,7 @@ class PictureSource:
         self._given, self._tiling, self._batch_size = given, tiling, batch_size
         self.total: int | None = len(found.names)
         self.folder = str(found.folder.absolute())
-        self._workers = min(num_workers, -(-self.total // batch_size), os.cpu_count() or 1)
+        self._workers = min(num_workers, -(-self.total // batch_size), usable_cores())
         self._labels = label_names(found.names)
 
     def told(self) -> str:

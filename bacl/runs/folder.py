@@ -23,6 +23,7 @@ from bacl.files.lock import LOCKS, lock
 from bacl.files.plain_values import read_yaml
 from bacl.messages.errors import UserError
 from bacl.options.composed import plain
+from bacl.processes.cores import usable_cores
 from bacl.runs.earlier_version import read_record
 
 PACKAGES = (
@@ -122,7 +123,7 @@ def environment() -> dict[str, Any]:
         "git_changes": _git("status", "--porcelain", "--untracked-files=no").splitlines(),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "cpus": os.cpu_count(),
+        "cpus": usable_cores(),
         "packages": {name: _version(name) for name in PACKAGES},
     }
 

@@ -31,7 +31,7 @@ def test_a_slow_loader_is_told_with_the_mend(fit, stage, caplog, monkeypatch):
         return loader
 
     monkeypatch.setattr(tiny_stage.TinyData, "train_dataloader", slow)
-    monkeypatch.setattr(waits.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(waits, "usable_cores", lambda: 64)
     with caplog.at_level(logging.INFO):
         fit(StepTimer(), ProgressBar(line_seconds=0), enable_progress_bar=True)
     told = r" s/step, \d\d% waiting for data \(datamodule\.num_workers=\d+\), \d:"
@@ -59,7 +59,7 @@ def trainer(workers):
 
 
 def test_shares_are_those_of_the_last_interval(monkeypatch):
-    monkeypatch.setattr(waits.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(waits, "usable_cores", lambda: 8)
     before, now = Waits(100.0, 0.0), Waits(110.0, 6.0)
     assert (now - before).told(trainer(1)) == "60% waiting for data (datamodule.num_workers=3)"
     assert now.told(trainer(1)) == ""
