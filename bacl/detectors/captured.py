@@ -37,6 +37,8 @@ class CapturedExtractor(Programs):
         super().__init__(shapes, canvases)
         self._memory: Any = None
         """Torch's handle of the memory that graphs share."""
+        self._stream: Any = None
+        """Where all are captured, with the working memory that libraries keep for a stream."""
 
     def serves(self, images: Tensor, live: bool) -> bool:
         """Images on a GPU, where no gradient of the extractor is asked for."""
@@ -70,25 +72,34 @@ class CapturedExtractor(Programs):
     def forget(self) -> None:
         """Let all graphs and their memory go."""
         super().forget()
-        self._memory = None
+        self._memory = self._stream = None
 
     def record(
         self, compute: Callable[[], Maps], device: torch.device
     ) -> tuple[Callable[[], None], Maps]:
         """What computes once more, and where its levels are found each time."""
         with torch.cuda.device(device):
-            beside, current = torch.cuda.Stream(), torch.cuda.current_stream()
+            beside, current = self._stream or torch.cuda.Stream(), torch.cuda.current_stream()
+            self._stream = beside
+            if not len(self._kept):  # torch refuses memory of graphs that are all gone
+                self._memory = torch.cuda.graph_pool_handle()
             beside.wait_stream(current)
+            # Left at the end whatever happens: torch stays in it when a capture fails.
             with torch.cuda.stream(beside):
                 for _ in range(WARM_UP):
                     compute()
+                graph, levels = self._captured(compute)
             current.wait_stream(beside)
-            self._memory = self._memory or torch.cuda.graph_pool_handle()
-            graph = torch.cuda.CUDAGraph()
-            # Other threads may use the GPU meanwhile, as one that pins the memory of batches does.
-            with torch.cuda.graph(graph, pool=self._memory, capture_error_mode="thread_local"):
-                levels = compute()
         return graph.replay, levels
+
+    def _captured(self, compute: Callable[[], Maps]) -> tuple[torch.cuda.CUDAGraph, Maps]:
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may use the GPU meanwhile, as one that pins the memory of batches does.
+        with torch.cuda.graph(
+            graph, pool=self._memory, stream=self._stream, capture_error_mode="thread_local"
+        ):
+            levels = compute()
+        return graph, levels
 
 
 def _casts_kept_nowhere(images: Tensor) -> torch.autocast:

@@ -1,17 +1,21 @@
 """Pyramids from programs that torch.compile makes of the extractor."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import FunctionType
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch._functorch import config as functorch
 
 from bacl.detectors.canvases import Canvas
 from bacl.detectors.each_alone import Maps
 from bacl.detectors.extractors import Extractor
 from bacl.detectors.kept_programs import Program
 from bacl.detectors.programs import Programs, Shapes
+
+NOT_LATER = "force_non_lazy_backward_lowering"
 
 
 class CompiledExtractor(Programs):
@@ -44,12 +48,23 @@ class CompiledExtractor(Programs):
         return True
 
     def make(self, extractor: Extractor, inputs: Sequence[Tensor]) -> tuple[Program, Maps]:
-        """See `Programs.make`; torch compiles when the first inputs come."""
+        """See `Programs.make`; torch compiles when the first inputs come, gradients included."""
         program = torch.compile(_own(extractor), dynamic=False, backend=self.backend)
-        return program, program(*inputs)
+        with _gradients_at_once():
+            return program, program(*inputs)
 
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"backend": self.backend}
+
+
+def _gradients_at_once() -> AbstractContextManager[Any]:
+    """Have torch compile what makes gradients with what makes levels, not when one is asked for.
+
+    What fails there would end the step then; here the step can go on layer by layer.
+    """
+    if hasattr(functorch, NOT_LATER):  # a switch of torch's own, not in every version
+        return functorch.patch(NOT_LATER, True)
+    return nullcontext()
 
 
 def _own(extractor: Extractor) -> Program:

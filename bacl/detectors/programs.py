@@ -44,7 +44,7 @@ class Programs(ABC):
     What learns is computed by programs of the layers themselves. Of layers that do not, programs
     are made of a copy (`FrozenExtractor`) until a weight is written or moved; then all are made
     anew. What fails while a program is made is told once, and all is computed as without programs
-    from then on; what makes gradients torch compiles later, and an error there is raised.
+    from then on.
 
     Args:
         shapes: programs that are kept. One that is asked for beyond these is made once its shape

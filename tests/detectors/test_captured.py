@@ -3,10 +3,13 @@
 import copy
 import logging
 import pickle
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from bacl.detectors import captured
 from bacl.detectors.captured import CapturedExtractor
 
 TINY = ("detector.backbone.width=8", "detector.fpn.channels=16", "detector.rpn.channels=16")
@@ -207,3 +210,88 @@ def test_nothing_is_made_where_layers_are_traced_or_only_counted(replayed, froze
     torch.jit.trace(lambda x: frozen.pyramid(x)[0], images(FIRST), check_trace=False)
     copy.deepcopy(frozen).to("meta").pyramid(torch.empty(1, 3, *FIRST, device="meta"))
     assert frozen.extract.recorded == []
+
+
+class Streams:
+    """What of torch.cuda a capture uses, on a CPU: streams are names, and all is written down."""
+
+    def __init__(self, fails=False):
+        self.current, self.told, self.fails, self.made = "theirs", [], fails, 0
+
+    def current_stream(self):
+        return Stream(self, self.current)
+
+    def Stream(self):  # as torch calls it
+        self.made += 1
+        return Stream(self, f"ours {self.made}")
+
+    @contextmanager
+    def device(self, device):
+        yield
+
+    @contextmanager
+    def stream(self, stream):
+        before, self.current = self.current, stream.name
+        try:
+            yield
+        finally:
+            self.current = before
+
+    def graph_pool_handle(self):
+        self.told.append("new memory")
+        return object()
+
+    def CUDAGraph(self):  # as torch calls it
+        return SimpleNamespace(replay=lambda: None)
+
+    @contextmanager
+    def graph(self, graph, pool, stream, capture_error_mode):
+        assert pool is not None
+        assert capture_error_mode == "thread_local"
+        self.current = stream.name
+        self.told.append("capture")
+        yield
+        if self.fails:  # as of torch 2.14: the end of a broken capture raises, and the stream stays
+            raise RuntimeError("operation failed due to a previous error during capture")
+        self.told.append("end")
+
+
+class Stream:
+    def __init__(self, streams, name):
+        self.streams, self.name = streams, name
+
+    def wait_stream(self, other):
+        self.streams.told.append(f"{self.name} waits for {other.name}")
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """(streams, extractor) -> what was told while a graph was recorded."""
+
+    def record(streams, extractor):
+        monkeypatch.setattr(captured, "torch", SimpleNamespace(cuda=streams))
+        streams.told.clear()
+        extractor.record(lambda: streams.told.append(f"on {streams.current}"), None)
+        return streams.told
+
+    return record
+
+
+def test_warm_up_and_capture_are_on_one_stream_that_all_else_waits_for(recorded):
+    streams, extractor = Streams(), CapturedExtractor(2)
+    expected = ["ours 1 waits for theirs", *["on ours 1"] * 3, "capture", "on ours 1", "end"]
+    expected.append("theirs waits for ours 1")
+    assert recorded(streams, extractor) == ["new memory", *expected]
+    extractor._kept._made["a shape"] = None
+    assert recorded(streams, extractor) == expected  # in the memory of the other graph
+    extractor._kept._made.clear()
+    assert recorded(streams, extractor) == ["new memory", *expected]
+    extractor.forget()
+    assert "on ours 2" in recorded(streams, extractor)
+
+
+def test_a_capture_that_fails_leaves_its_stream(recorded):
+    streams = Streams(fails=True)
+    with pytest.raises(RuntimeError, match="previous error"):
+        recorded(streams, CapturedExtractor(2))
+    assert streams.current == "theirs"

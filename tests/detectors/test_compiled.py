@@ -4,8 +4,11 @@ import logging
 
 import pytest
 import torch
+from torch._dynamo.backends.common import aot_autograd
+from torch._dynamo.exc import BackendCompilerFailed
+from torch._functorch import config as functorch
 
-from bacl.detectors.compiled import CompiledExtractor
+from bacl.detectors.compiled import NOT_LATER, CompiledExtractor
 
 SIDES = (64, 96)
 TINY = ("detector.backbone.depth=10", "detector.backbone.width=8", "detector.fpn.channels=16")
@@ -38,6 +41,11 @@ def computed(detector):
     """Levels that need no gradient."""
     with torch.no_grad():
         return detector.pyramid(images())
+
+
+def told(caplog):
+    """By us; torch's compiler may log what it likes."""
+    return [each.getMessage() for each in caplog.records if each.name.startswith("bacl.")]
 
 
 def assert_close(found, expected):
@@ -108,6 +116,34 @@ def test_a_compiler_that_fails_is_told_once(narrow, monkeypatch, caplog):
     ]
 
 
+def fails_at_gradients(graph, inputs):
+    raise NotImplementedError("no such gradient")
+
+
+NO_GRADIENTS = aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=fails_at_gradients)
+at_once = pytest.mark.skipif(not hasattr(functorch, NOT_LATER), reason="torch does so later")
+
+
+@at_once
+def test_gradients_are_compiled_before_one_is_asked_for():
+    weight = torch.ones(3, requires_grad=True)
+    programs = CompiledExtractor(1, backend=NO_GRADIENTS)
+    with pytest.raises(BackendCompilerFailed, match="no such gradient"):
+        programs.make(lambda x: (x * weight,), [torch.zeros(3)])
+
+
+@at_once
+@pytest.mark.slow
+def test_a_step_whose_gradients_cannot_be_compiled_goes_on_layer_by_layer(narrow, caplog):
+    expected = gradients(narrow.train())
+    narrow.extract = CompiledExtractor(1, backend=NO_GRADIENTS)
+    found = gradients(narrow)
+    assert all(torch.equal(found[name], gradient) for name, gradient in expected.items())
+    (message,) = told(caplog)
+    assert "no program could be made (BackendCompilerFailed" in message
+    assert "no such gradient" in message
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
 def test_inductor(narrow, frozen, caplog):
@@ -117,5 +153,4 @@ def test_inductor(narrow, frozen, caplog):
     found = computed(narrow) if frozen else gradients(narrow).values()
     for value, other in zip(found, expected, strict=True):
         torch.testing.assert_close(value, other, rtol=1e-3, atol=1e-4)
-    told = [each.getMessage() for each in caplog.records if each.name.startswith("bacl.")]
-    assert not told  # torch's compiler may log what it likes
+    assert not told(caplog)

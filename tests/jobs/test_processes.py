@@ -1,40 +1,13 @@
 """Runs on several processes that have few images, or come to an early end."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from bacl.jobs import fit
 from bacl.messages.errors import OptionError
-
-REPOSITORY = Path(__file__).parents[2]
-CHILD = Path(__file__).with_name("signalled_in_step.py")
-AT_ONCE = "checkpoint_every_minutes=1000"
-
-
-def processes(number: int) -> list[str]:
-    return ["trainer=ddp", "trainer.accelerator=cpu", f"trainer.devices={number}"]
-
-
-def start(folder: Path, *overrides: str, signalled: Sequence[str] = ()) -> subprocess.Popen:
-    """Start a run; `signalled` says in which step it signals which process."""
-    before = [str(CHILD), *signalled] if signalled else []
-    command = [sys.executable, *before, "run.py", *overrides, f"hydra.run.dir={folder}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    return subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, encoding="utf-8", start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def results(folder: Path) -> dict:
-    return json.loads((folder / "classifier/results.json").read_text())
+from tests.jobs.started import AT_ONCE, processes, results, start
 
 
 def test_a_batch_that_processes_cannot_share_leaves_nothing_behind(tiny, tmp_path):
