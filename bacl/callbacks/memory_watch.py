@@ -1,27 +1,26 @@
 """Says after the first steps what a training takes of its device's memory, and ends what won't fit.
 
 Measured is the peak of a few steps, with the shapes that they happened to have. The largest shape
-that the data can give may come hours later; what a step takes beyond what lies there all the time
-(weights, statistics, gradients, the optimiser's) is taken to grow with the pixels of its batch. As
-that is about right only, a training is ended if it misses by more than a tenth, and warned of if it
-might miss.
+that the data can give may come hours later, and is estimated (`step_memory`). As that is about
+right only, a training is ended if it misses by more than a tenth, and warned of if it might miss.
 """
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.utilities.types import STEP_OUTPUT
-from torch import Tensor
+from torch import Tensor, nn
 
-from bacl.callbacks.smaller_batch import TooLargeError, images_of, mends
+from bacl.callbacks.roi_memory import RoIMemory
+from bacl.callbacks.smaller_batch import TooLargeError, mends
+from bacl.callbacks.step_memory import Shape, StepMemory
 from bacl.data.datamodule import DetectionDataModule
 from bacl.data.largest_batch import largest_sides
 from bacl.processes.distributed import gather_objects
-from bacl.speed.device_memory import GIB, DeviceMemory, memory_of
+from bacl.speed.device_memory import DeviceMemory, memory_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,61 +29,6 @@ WARM_UP, MEASURED = 1, 2
 REFUSED, WARNED = 1.1, 0.95
 """Of the memory there is."""
 
-Shape = tuple[int, int, int]
-"""Images, height and width of a padded batch."""
-
-
-@dataclass(frozen=True)
-class StepMemory:
-    """Of a process, in bytes."""
-
-    base: int
-    """What is taken between steps."""
-    peak: int
-    """In the steps that were measured."""
-    limit: int
-    shape: Shape
-    """Of their largest batch."""
-    largest: Shape | None
-    """Of the largest one to come; None where that is not known."""
-
-    @property
-    def growth(self) -> float:
-        """Pixels of the largest batch over those that were measured, at least 1."""
-        _, height, width = self.shape
-        _, most_height, most_width = self.largest or self.shape
-        return max(1.0, most_height * most_width / (height * width))
-
-    @property
-    def expected(self) -> float:
-        """The peak with the largest batch."""
-        return self.base + self.growth * (self.peak - self.base)
-
-    @property
-    def share(self) -> float:
-        """The expected peak, of what there is."""
-        return self.expected / self.limit
-
-    @property
-    def fitting(self) -> int:
-        """Images of which the largest batch fits."""
-        each = self.growth * (self.peak - self.base) / self.shape[0]
-        return int((self.limit - self.base) / each) if each > 0 else self.shape[0]
-
-    def told(self, device: str) -> str:
-        """In words, what is measured and what is estimated."""
-        images, *sides = self.shape
-        text = (
-            f"{self.peak / GIB:.1f} GiB on {device}, measured with {images_of(images)} of "
-            f"{_sides(sides)}"
-        )
-        if self.growth > 1 and self.largest:
-            text += (
-                f"; about {self.expected / GIB:.1f} with {_sides(self.largest[1:])}, the largest "
-                "that the data can give (estimated)"
-            )
-        return f"{text}; there are {self.limit / GIB:.1f}"
-
 
 class MemoryWatch(Callback):
     """Measures the memory of the first steps, once in a training.
@@ -92,11 +36,17 @@ class MemoryWatch(Callback):
     Args:
         refuses: end a training that will not fit; else it is warned of, and goes on.
         processes: that will share a batch, if they are others than the trainer's.
+        share: images of a process in the training that is meant, where fewer are measured: then
+            only what will not fit, or may not, is told.
     """
 
-    def __init__(self, refuses: bool = True, processes: int | None = None) -> None:
+    def __init__(
+        self, refuses: bool = True, processes: int | None = None, share: int | None = None
+    ) -> None:
         self._refuses = refuses
         self._processes = processes
+        self._share = share
+        self._rois: RoIMemory | None = None
         self._memory: DeviceMemory | None = None
         self._first = 0
         self._batches: int | None = None
@@ -117,6 +67,14 @@ class MemoryWatch(Callback):
         done = trainer.global_step - self._first
         if self._memory is not None and self._batches is None and done >= WARM_UP:
             self._base, self._batches = self._memory.start(), 0
+            self._rois = RoIMemory(pl_module, self._memory, self._base)
+
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
+        """Look at what the losses took, of the first step that is measured."""
+        if self._rois is not None:
+            self._rois.losses_are_there()
 
     def on_train_batch_end(
         self,
@@ -144,15 +102,18 @@ class MemoryWatch(Callback):
             self._tell(trainer, self._memory)
 
     def _tell(self, trainer: Trainer, memory: DeviceMemory) -> None:
+        rois = self._rois or RoIMemory(nn.Module(), memory, self._base)
         own = StepMemory(
-            self._base, memory.peak(), memory.limit(), self._shape, self._largest(trainer)
-        )
+            self._base, memory.peak(), memory.limit(), self._shape, self._largest(trainer),
+            rois.of_images, rois.of_rois,
+        )  # fmt: skip
         self.found = worst = max(gather_objects(own), key=lambda each: each.share)
         told = worst.told(memory.name)
         if worst.share <= WARNED:
-            _inform(f"memory: {told}")
+            if self._share is None:
+                _inform(f"memory: {told}")
             return
-        fitting = mends(trainer, worst.fitting, self._processes)
+        fitting = mends(trainer, worst.fitting, self._processes, self._share)
         if worst.share > REFUSED and self._refuses:
             raise TooLargeError(
                 f"a step will not fit into memory: {told}. Take {fitting}; or go on all the same "
@@ -164,8 +125,9 @@ class MemoryWatch(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, DetectionDataModule):
             return None
-        sides = largest_sides(data.train_set, self._shape[0])
-        return sides and (self._shape[0], *sides)
+        images = self._share or self._shape[0]
+        sides = largest_sides(data.train_set, images)
+        return sides and (images, *sides)
 
 
 @rank_zero_only
@@ -176,8 +138,3 @@ def _inform(text: str) -> None:
 @rank_zero_only
 def _warn(text: str) -> None:
     _LOG.warning("%s", text)
-
-
-def _sides(sides: Any) -> str:
-    height, width = sides
-    return f"{height} x {width} pixels"

@@ -15,16 +15,19 @@ def images_of(count: int) -> str:
     return f"{count} {'image' if count == 1 else 'images'}"
 
 
-def mends(trainer: Trainer, most: int, processes: int | None = None) -> str:
+def mends(
+    trainer: Trainer, most: int, processes: int | None = None, share: int | None = None
+) -> str:
     """What makes a step smaller, the best first.
 
     Args:
         trainer: of the stage.
         most: images of a process that fit, as far as is known; fewer than there are.
         processes: that will share a batch; None: those of the trainer.
+        share: images of a process; None: of the trainer's batch.
     """
     processes = processes or trainer.world_size
-    share = data_of(trainer).batch_size // trainer.world_size
+    share = share or data_of(trainer).batch_size // trainer.world_size
     gathered = trainer.accumulate_grad_batches
     found = ["trainer.precision=bf16-mixed", "smaller images"]
     if share > 1:

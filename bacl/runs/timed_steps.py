@@ -11,8 +11,13 @@ from omegaconf import DictConfig, open_dict
 
 from bacl.assembly.build import build_stage
 from bacl.assembly.data import build_data
-from bacl.assembly.trainer import configured_processes, measuring_trainer
-from bacl.callbacks.memory_watch import MemoryWatch
+from bacl.assembly.trainer import (
+    configured_processes,
+    measuring_trainer,
+    single_device_trainer,
+)
+from bacl.callbacks.memory_watch import MEASURED, MemoryWatch
+from bacl.callbacks.memory_watch import WARM_UP as MEMORYS_WARM_UP
 from bacl.callbacks.step_clock import StepClock
 from bacl.messages.errors import UserError
 from bacl.speed.step_times import StepTimes
@@ -31,7 +36,8 @@ class TooFewStepsError(UserError):
 def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
     """Train a stage for a step to warm up and a few more, from random weights, on one device.
 
-    Of a batch that several processes share, this one takes its share. Nothing is written.
+    Of a batch that several processes share, this one takes its share. Nothing is written. On a CPU
+    an image at a time is tried before: a system may end a process that takes too much.
 
     Args:
         config: with the number of categories.
@@ -52,18 +58,43 @@ def time_steps(config: DictConfig, name: str, steps: int) -> StepTimes:
         "minutes for a large detector without a GPU (inspection.steps=0 times none)",
         steps, name, config.datamodule.batch_size,
     )  # fmt: skip
-    seed_everything(config.seed, verbose=False)
-    stage, data = build_stage(config, name, False), build_data(config, config.stages[name])
+    share = config.datamodule.batch_size
+    if share > 1 and config.check_memory:
+        _try_one_image(config, name, processes)
     clock = StepClock(WARM_UP, steps)
     watch = MemoryWatch(config.check_memory, processes)
+    stage, trainer = _trained(config, name, clock, watch)
+    if not clock.timed:
+        raise TooFewStepsError(f"the {name} stage has a single step; more data, or more epochs")
+    return _times(name, stage, trainer, clock, share, trainer.strategy.root_device)
+
+
+def _try_one_image(config: DictConfig, name: str, processes: int) -> None:
+    """Steps of an image each, to see whether one of as many as are meant can fit.
+
+    Raises:
+        TooLargeError: it cannot.
+    """
+    alone = config.copy()
+    with open_dict(alone):
+        alone.datamodule.batch_size = alone.trainer.accumulate_grad_batches = 1
+    if single_device_trainer(alone).strategy.root_device.type == "cpu":
+        watch = MemoryWatch(True, processes, config.datamodule.batch_size)
+        _trained(alone, name, StepClock(MEMORYS_WARM_UP, MEASURED), watch)
+
+
+def _trained(
+    config: DictConfig, name: str, clock: StepClock, watch: MemoryWatch
+) -> tuple[DetectionStage, Trainer]:
+    """A stage after the steps that a clock counts, and what trained it."""
+    seed_everything(config.seed, verbose=False)
+    stage, data = build_stage(config, name, False), build_data(config, config.stages[name])
     trainer = measuring_trainer(config, stage.schedule, [clock, watch])
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     trainer.fit(stage, datamodule=data)
-    if not clock.timed:
-        raise TooFewStepsError(f"the {name} stage has a single step; more data, or more epochs")
-    return _times(name, stage, trainer, clock, data.batch_size, device)
+    return stage, trainer
 
 
 def _times(

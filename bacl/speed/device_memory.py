@@ -22,6 +22,9 @@ class DeviceMemory(Protocol):
     def start(self) -> int:
         """Begin to look for the peak; what is taken now."""
 
+    def taken(self) -> int:
+        """What is taken now."""
+
     def peak(self) -> int:
         """The most that was taken since."""
 
@@ -39,6 +42,10 @@ class CudaMemory:
     def start(self) -> int:
         """Begin to look for the peak; what is taken now."""
         torch.cuda.reset_peak_memory_stats(self._device)
+        return self.taken()
+
+    def taken(self) -> int:
+        """What is taken now."""
         return torch.cuda.memory_allocated(self._device)
 
     def peak(self) -> int:
@@ -67,12 +74,16 @@ class ProcessMemory:
         with suppress(OSError):
             _CLEAR.write_text(_PEAK, encoding="ascii")
         self._before = _kilobytes(_STATUS, "VmHWM")
+        return self.taken()
+
+    def taken(self) -> int:
+        """What is taken now."""
         return _kilobytes(_STATUS, "VmRSS") * 1024
 
     def peak(self) -> int:
         """The most that was taken since."""
         most = _kilobytes(_STATUS, "VmHWM")
-        return 1024 * (most if most > self._before else _kilobytes(_STATUS, "VmRSS"))
+        return 1024 * most if most > self._before else self.taken()
 
     def limit(self) -> int:
         """Of the machine or, if that is less, of the container."""

@@ -8,8 +8,11 @@ import torch
 
 from bacl.assembly.data import open_data
 from bacl.callbacks import memory_watch
-from bacl.callbacks.memory_watch import MEASURED, WARM_UP, MemoryWatch, StepMemory
+from bacl.callbacks.memory_watch import MEASURED, WARM_UP, MemoryWatch
+from bacl.callbacks.roi_memory import RoIMemory
 from bacl.callbacks.smaller_batch import TooLargeError
+from bacl.callbacks.step_memory import StepMemory
+from bacl.detectors.roi_pooling import RoIPooling
 from bacl.jobs import fit as fit_job
 from bacl.runs.timed_steps import time_steps
 from bacl.speed import device_memory
@@ -26,6 +29,9 @@ class Device:
 
     def start(self):
         self.starts += 1
+        return 1 * GIB
+
+    def taken(self):
         return 1 * GIB
 
     def peak(self):
@@ -47,9 +53,10 @@ def device(monkeypatch):
     return given
 
 
-def found(limit, peak, largest):
-    base = 2 * GIB
-    return StepMemory(base, peak * GIB, limit * GIB, (8, 800, 1000), largest)
+def found(limit, peak, largest, of_images=0, of_rois=0):
+    sizes = (each * GIB for each in (2, peak, limit))
+    more = (each * GIB for each in (of_images, of_rois))
+    return StepMemory(*sizes, (8, 800, 1000), largest, *more)
 
 
 def test_what_a_step_takes_grows_with_its_pixels():
@@ -61,6 +68,61 @@ def test_what_a_step_takes_grows_with_its_pixels():
         "22.0 GiB on cuda:0, measured with 8 images of 800 x 1000 pixels; about 32.0 with "
         "1200 x 1000 pixels, the largest that the data can give (estimated); there are 40.0"
     )
+
+
+@pytest.mark.parametrize(
+    ("of_images", "of_rois", "expected"),
+    [
+        (10, 4, 2 + 1.5 * (20 - 4) + 4),  # the peak is with the RoIs
+        (20, 4, 2 + 1.5 * 20),  # it is where there are no RoIs yet, as of a frozen extractor
+        (0, 20, 2 + 20),
+        (0, 30, 2 + 20),  # what was freed in between counts once
+    ],
+)
+def test_what_rois_give_does_not_grow_with_pixels(of_images, of_rois, expected):
+    step = found(40, 22, (8, 1200, 1000), of_images, of_rois)
+    assert step.expected == expected * GIB
+    assert step.fitting == int(38 / ((expected - 2) / 8))
+
+
+def test_all_that_a_step_takes_grows_with_its_images():
+    step = found(40, 10, (24, 1200, 1000), 2, 4)  # (1.5 · 4 + 4) / 8 each
+    assert step.expected == (2 + 24 * 1.25) * GIB
+    assert step.fitting == 30
+    assert "; about 32.0 with 24 images of 1200 x 1000 pixels, the largest" in step.told("cuda:0")
+    one = found(40, 10, (1, 800, 1000))
+    assert "about 3.0 with 1 image of 800 x 1000 pixels" in one.told("cuda:0")
+
+
+def test_rois_are_measured_from_the_first_pooling_to_the_losses():
+    class Readings:
+        """What is taken: when RoIs are first pooled, and at the losses; and the peak then."""
+
+        def __init__(self):
+            self.left = [7, 12]
+
+        def taken(self):
+            return self.left.pop(0)
+
+        def peak(self):
+            return 9
+
+    pooling = RoIPooling(2, [4], 8, 1, True)
+    levels, rois = [torch.zeros(1, 3, 8, 8)], torch.tensor([[0.0, 0, 0, 8, 8]])
+    measured = RoIMemory(torch.nn.Sequential(pooling), Readings(), 4)
+    for _ in range(2):  # as a cascade does, and a mask branch
+        pooling(levels, rois)
+    measured.losses_are_there()
+    pooling(levels, rois)  # of the next step
+    measured.losses_are_there()
+    assert (measured.of_images, measured.of_rois) == (5, 5)
+    assert not pooling._forward_pre_hooks
+
+
+def test_a_step_without_rois_takes_nothing_for_them():
+    measured = RoIMemory(torch.nn.Linear(1, 1), None, 4)
+    measured.losses_are_there()
+    assert (measured.of_images, measured.of_rois) == (0, 0)
 
 
 def test_a_canvas_is_measured_and_not_estimated():
@@ -87,6 +149,24 @@ def test_steps_that_are_timed_name_the_batch_of_all_processes(tiny, device):
     open_data(config)
     with pytest.raises(TooLargeError, match=r"batch_size=2 trainer.accumulate_grad_batches=2, "):
         time_steps(config, "representation", 2)
+
+
+def test_a_batch_far_too_large_is_refused_before_it_is_tried(tiny, device, monkeypatch):
+    """With an image a step takes 2 GiB; with four, that would be 8, it is never asked."""
+    device(limit=6, peak=3)
+    config, batches = tiny("data.num_classes=12", "trainer.accumulate_grad_batches=2"), []
+    open_data(config)
+    seen = MemoryWatch.on_train_batch_end
+
+    def noted(watch, trainer, stage, outputs, batch, index):
+        batches.append(len(batch.images))
+        seen(watch, trainer, stage, outputs, batch, index)
+
+    monkeypatch.setattr(MemoryWatch, "on_train_batch_end", noted)
+    with pytest.raises(TooLargeError, match=r"about 9\.0 with 4 images of .*batch_size=2 ") as told:
+        time_steps(config, "representation", 2)
+    assert "3.0 GiB on cuda:0, measured with 1 image of" in str(told.value)
+    assert set(batches) == {1}
 
 
 def test_a_run_that_may_not_fit_is_warned_of(tiny, tmp_path, device, caplog):

@@ -134,6 +134,9 @@ def test_what_will_not_fit_is_a_problem(finished, tiny, monkeypatch):
         def start(self):
             return 1 << 30
 
+        def taken(self):
+            return 1 << 30
+
         def peak(self):
             return 9 << 30
 
