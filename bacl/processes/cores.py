@@ -7,13 +7,8 @@ starts a process or thread for each of them gets many that are stopped in turn.
 import math
 import os
 from collections.abc import Iterator, MutableMapping
-from contextlib import suppress
-from pathlib import Path
 
-GROUPS = Path("/sys/fs/cgroup")
-"""Where Linux shows control groups."""
-MEMBERSHIP = Path("/proc/self/cgroup")
-"""In which of them this process is."""
+from bacl.processes.control_groups import settings
 
 
 def usable_cores() -> int:
@@ -40,31 +35,7 @@ def _allowed() -> int:
 
 
 def _quotas() -> Iterator[float]:
-    """In cores, of the groups that this process is in and those around them, where there are some.
-
-    Of both versions of control groups: docs.kernel.org/admin-guide/cgroup-v2.html, `cpu.max`, and
-    docs.kernel.org/scheduler/sched-bwc.html, `cpu.cfs_quota_us`. A container may be told its path
-    on the host, of which it sees the last folder as the first: the groups around are looked at too.
-    """
-    try:
-        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
-    except OSError:  # no Linux, or one that does not show it
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        below = Path(path.lstrip("/"))
-        for group in (below, *below.parents):
-            with suppress(OSError, ValueError):  # no such group here, or no limit is set
-                if not controllers:
-                    yield _share(*(GROUPS / group / "cpu.max").read_text(encoding="ascii").split())
-                elif "cpu" in controllers.split(","):
-                    folder = GROUPS / "cpu" / group
-                    names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-                    yield _share(*((folder / name).read_text(encoding="ascii") for name in names))
-
-
-def _share(quota: str, period: str) -> float:
-    """Raises ValueError where there is no limit: "max", or -1."""
-    if int(quota) <= 0:
-        raise ValueError
-    return int(quota) / int(period)
+    """In cores; "max", or -1, is none."""
+    for quota, period in settings("cpu", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"):
+        if quota.isdecimal():
+            yield int(quota) / int(period)

@@ -7,11 +7,12 @@ from typing import Protocol
 
 import torch
 
+from bacl.processes.control_groups import settings
+
 GIB = 2**30
 _STATUS, _MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
 _CLEAR, _PEAK = Path("/proc/self/clear_refs"), "5"
 """Where a process may write that its peak is to begin anew (`man 5 proc_pid_clear_refs`)."""
-_GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 class DeviceMemory(Protocol):
@@ -87,9 +88,9 @@ class ProcessMemory:
 
     def limit(self) -> int:
         """Of the machine or, if that is less, of the container."""
-        machine = _kilobytes(_MACHINE, "MemTotal") * 1024
-        allowed = _GROUP.read_text(encoding="ascii").strip() if _GROUP.is_file() else "max"
-        return min(machine, int(allowed)) if allowed.isdecimal() else machine
+        found = settings("memory", "memory.max", "memory.limit_in_bytes")
+        allowed = [int(text) for (text,) in found if text.isdecimal()]
+        return min([_kilobytes(_MACHINE, "MemTotal") * 1024, *allowed])
 
 
 def memory_of(device: torch.device) -> DeviceMemory | None:

@@ -14,6 +14,7 @@ from bacl.callbacks.smaller_batch import TooLargeError
 from bacl.callbacks.step_memory import StepMemory
 from bacl.detectors.roi_pooling import RoIPooling
 from bacl.jobs import fit as fit_job
+from bacl.processes import control_groups
 from bacl.runs.timed_steps import time_steps
 from bacl.speed import device_memory
 from bacl.speed.device_memory import GIB, CudaMemory, ProcessMemory, memory_of
@@ -259,3 +260,19 @@ def test_the_memory_of_this_process():
 def test_devices_by_their_kind():
     assert isinstance(memory_of(torch.device("cuda", 0)), CudaMemory)
     assert memory_of(torch.device("meta")) is None
+
+
+@pytest.mark.skipif(not TOLD, reason="the system does not tell")
+@pytest.mark.parametrize(
+    ("membership", "file"),
+    [("0::/job", "job/memory.max"), ("3:memory:/job\n0::/", "memory/job/memory.limit_in_bytes")],
+)
+def test_a_container_limits_the_memory(tmp_path, monkeypatch, membership, file):
+    monkeypatch.setattr(control_groups, "GROUPS", tmp_path)
+    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "membership")
+    (tmp_path / "membership").write_text(f"5:cpu:/job\n{membership}\n")
+    whole = ProcessMemory().limit()
+    (tmp_path / file).parent.mkdir(parents=True)
+    for text, expected in (("max", whole), (str(3 * GIB), 3 * GIB), (str(1 << 62), whole)):
+        (tmp_path / file).write_text(f"{text}\n")
+        assert ProcessMemory().limit() == expected

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bacl.processes import cores
+from bacl.processes import control_groups
 from bacl.processes.cores import limit_threads, usable_cores
 
 V2, V1 = "0::/{}\n", "4:memory:/elsewhere\n3:cpu,cpuacct:/{}\n0::/\n"
@@ -14,8 +14,8 @@ V2, V1 = "0::/{}\n", "4:memory:/elsewhere\n3:cpu,cpuacct:/{}\n0::/\n"
 def machine(tmp_path, monkeypatch):
     """Of 16 cores; (membership, group, its files) -> cores that may be used."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    monkeypatch.setattr(cores, "GROUPS", tmp_path / "groups")
-    monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(control_groups, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "membership")
 
     def usable(membership, files):
         (tmp_path / "membership").write_text(membership)
@@ -57,7 +57,7 @@ def test_a_quota_beyond_the_affinity_adds_no_core(machine, monkeypatch):
 
 
 def test_without_control_groups(machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "none")
+    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "none")
     assert usable_cores() == 16
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
