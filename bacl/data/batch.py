@@ -4,7 +4,9 @@ B: images of a batch. N: objects of an image. K: detections of an image. C: fore
 Boxes are float32 xyxy, x2 > x1 and y2 > y1, in pixels; labels are int64 in [0, C), background is C.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -12,9 +14,12 @@ from torch import Tensor
 
 from bacl.data.annotations.run_lengths import RunLengths
 from bacl.data.mask_edges import MaskEdges
+from bacl.data.uploads import uploaded
 
 AnyRecord = TypeVar("AnyRecord", "Target", "Detections")
 
+TENSORS = ("boxes", "labels", "negative", "not_exhaustive")
+"""Fields of a target that are tensors."""
 STRIDE = 32
 """Pixels of the image that one position of the coarsest backbone level stands for."""
 
@@ -56,9 +61,9 @@ class Target:
         y = boxes[:, 1::2] * (original_height / height)
         return torch.stack((x, y), dim=2).flatten(1)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Target":
+    def to(self, device: torch.device | str) -> "Target":
         """The same target with every tensor on `device`."""
-        return _to(self, device, non_blocking)
+        return _to(self, device)
 
 
 @dataclass(slots=True)
@@ -82,10 +87,16 @@ class Batch:
         """Height and width of each image with its own padding, multiples of `STRIDE`."""
         return [target.padded_size for target in self.targets]
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """The same batch on `device` (Lightning moves batches through this)."""
-        targets = [target.to(device, non_blocking) for target in self.targets]
-        return Batch(self.images.to(device, non_blocking=non_blocking), targets)
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on `device`: on a GPU by a few transfers that the host does not wait for.
+
+        Lightning moves batches through this, and asks for nothing but the device.
+        """
+        place = torch.device(device)
+        if place.type != "cuda":
+            return Batch(self.images.to(place), [target.to(place) for target in self.targets])
+        move = partial(uploaded, device=place)
+        return Batch(self.images.to(place, non_blocking=True), packed(self.targets, move))
 
     def pin_memory(self) -> "Batch":
         """The batch with pinned images, for asynchronous copies to a GPU."""
@@ -105,18 +116,52 @@ class Detections:
     masks: list[RunLengths] | None = None
     """K masks in the size of the original file, where the detector has a mask branch."""
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Detections":
+    def to(self, device: torch.device | str) -> "Detections":
         """The same detections on `device`."""
-        return _to(self, device, non_blocking)
+        return _to(self, device)
 
     def rescaled(self, target: Target) -> "Detections":
         """The boxes in pixels of the original file instead of the network's input."""
         return replace(self, boxes=target.to_original(self.boxes))
 
 
-def _to(value: AnyRecord, device: torch.device | str, non_blocking: bool) -> AnyRecord:
+def packed(
+    targets: Sequence[Target], move: Callable[[Tensor], Tensor] | None = None
+) -> list[Target]:
+    """The same targets, their tensors of each kind as views of one.
+
+    Workers then hand over four blocks of shared memory, each a file descriptor, not four per image,
+    and a device is sent four tensors; with masks, five.
+
+    Args:
+        targets: of a batch.
+        move: what is done to the one of which they are views, if anything is.
+    """
+    columns: dict[str, Any] = {
+        name: _views([getattr(each, name) for each in targets], move) for name in TENSORS
+    }
+    masks = [each.masks for each in targets if each.masks is not None]
+    edges = iter(_views([each.edges for each in masks], move))
+    return [
+        replace(
+            target,
+            masks=None if target.masks is None else replace(target.masks, edges=next(edges)),
+            **{name: views[index] for name, views in columns.items()},
+        )
+        for index, target in enumerate(targets)
+    ]
+
+
+def _views(parts: Sequence[Tensor], move: Callable[[Tensor], Tensor] | None) -> Sequence[Tensor]:
+    if not parts:
+        return ()
+    joined = torch.cat(list(parts))
+    return (move(joined) if move else joined).split([len(part) for part in parts])
+
+
+def _to(value: AnyRecord, device: torch.device | str) -> AnyRecord:
     moved = {
-        field.name: getattr(value, field.name).to(device, non_blocking=non_blocking)
+        field.name: getattr(value, field.name).to(device)
         for field in fields(value)
         if isinstance(getattr(value, field.name), Tensor | MaskEdges)
     }

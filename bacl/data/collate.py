@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bacl.data.batch import Batch, Target, padded_sides
+from bacl.data.batch import Batch, Target, packed, padded_sides
 
 IMAGENET_MEAN = torch.tensor([123.675, 116.28, 103.53])
 """(3,) RGB, of pixels in 0..255: what all our backbones were trained with."""
@@ -28,26 +28,4 @@ def collate(samples: Sequence[tuple[Tensor, Target]]) -> Batch:
         part.copy_(image).sub_(IMAGENET_MEAN.view(3, 1, 1)).mul_(scale)
         if target.masks is not None:
             target.masks = target.masks.padded(height, width)
-    return Batch(images, _packed([target for _, target in samples]))
-
-
-def _packed(targets: list[Target]) -> list[Target]:
-    """The same targets, their tensors of each kind as views of one.
-
-    Workers then hand over four blocks of shared memory, each a file descriptor, not four per image;
-    with masks, five.
-    """
-    for field in ("boxes", "labels", "negative", "not_exhaustive"):
-        views = _views([getattr(target, field) for target in targets])
-        for target, view in zip(targets, views, strict=True):
-            setattr(target, field, view)
-    masks = [target.masks for target in targets if target.masks is not None]
-    views = _views([each.edges for each in masks])
-    for each, view in zip(masks, views, strict=True):
-        each.edges = view
-    return targets
-
-
-def _views(parts: list[Tensor]) -> Sequence[Tensor]:
-    """Tensors of the same content, as views of one."""
-    return torch.cat(parts).split([len(part) for part in parts]) if parts else []
+    return Batch(images, packed([target for _, target in samples]))

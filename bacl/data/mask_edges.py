@@ -93,9 +93,9 @@ class MaskEdges:
     def __len__(self) -> int:
         return len(self.counts)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+    def to(self, device: torch.device | str) -> Self:
         """The same with the edges on `device`."""
-        return replace(self, edges=self.edges.to(device, non_blocking=non_blocking))
+        return replace(self, edges=self.edges.to(device))
 
     def padded(self, height: int, width: int) -> Self:
         """The same in a frame that is larger to the right and below."""

@@ -1,4 +1,4 @@
 """From images to pyramids, regions, boxes and levels; a detector knows no classifier.
 
-Imports: data.batch, options.
+Imports: data.batch, data.uploads, options.
 """

@@ -10,19 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bacl.data.uploads import uploaded
+
 EXPONENT = 0x7F800000
 """Bits of a float32 that are all set in infinity and NaN, and in no other number."""
 
 
 def sent(numbers: np.ndarray, device: torch.device) -> Tensor:
-    """What the host knows as a tensor on `device`, without waiting for the device.
-
-    From page-locked memory a GPU fetches it when its turn has come.
-    """
-    tensor = torch.from_numpy(numbers)
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    """What the host knows as a tensor on `device`, without waiting for the device."""
+    return uploaded(torch.from_numpy(numbers), device)
 
 
 class Awaited:

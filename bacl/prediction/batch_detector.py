@@ -1,5 +1,7 @@
 """What a network finds in a batch of pictures, and in the tiles of large ones."""
 
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -34,5 +36,21 @@ class BatchDetector:
 
     def detect(self, batch: Batch) -> Found:
         """Detections of pictures that are tensors."""
-        found = self._stage.detect(batch.to(self._device, non_blocking=True))
-        return {head: [each.to("cpu") for each in own] for head, own in found.items()}
+        return downloaded(self._stage.detect(batch.to(self._device)))
+
+
+def downloaded(found: Found) -> Found:
+    """The same on the host, by three transfers, whatever the number of heads and pictures."""
+    every = [each for own in found.values() for each in own]
+    if not every:
+        return found
+    counts = [len(each.scores) for each in every]
+    columns = [
+        torch.cat([getattr(each, name) for each in every]).to("cpu").split(counts)
+        for name in ("boxes", "scores", "labels")
+    ]
+    here = (
+        replace(each, boxes=boxes, scores=scores, labels=labels)
+        for each, boxes, scores, labels in zip(every, *columns, strict=True)
+    )
+    return {head: list(islice(here, len(own))) for head, own in found.items()}

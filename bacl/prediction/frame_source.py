@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -119,6 +120,7 @@ class FrameSource:
             batch_size=self._batch_size,
             num_workers=min(self._workers, count, usable_cores()),
             collate_fn=collate_readable,
+            pin_memory=torch.cuda.is_available(),
         )
 
     def _live(self, transform: nn.Module) -> Iterator[Collated]:

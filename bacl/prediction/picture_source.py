@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
@@ -62,6 +63,7 @@ class PictureSource:
             batch_size=self._batch_size,
             num_workers=self._workers,
             collate_fn=collate_readable,
+            pin_memory=torch.cuda.is_available(),
         )
 
     def again(self, known: Iterable[DetectedBatch]) -> Iterator[DetectedBatch]:

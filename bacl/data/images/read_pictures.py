@@ -1,7 +1,7 @@
 """Pictures without annotations, read for detection; what cannot be read is told beside them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -89,6 +89,10 @@ class Collated:
     """Where they are of a video."""
     stored: list[Tensor | None] = field(default_factory=list)
     """Each picture of the batch, as it is, if it is looked at in tiles, too."""
+
+    def pin_memory(self) -> "Collated":
+        """The same with the batch's images pinned, for asynchronous copies to a GPU."""
+        return replace(self, batch=None if self.batch is None else self.batch.pin_memory())
 
 
 def collate_readable(samples: Sequence[ReadPicture | Unreadable]) -> Collated:
