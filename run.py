@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.command.completion import completed
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
+from bacl.command.once_composed import composed_once
 from bacl.command.settled import settle_command
 from bacl.messages.errors import UserError
 from bacl.messages.shown import accept_all_letters, visible_lines
@@ -75,5 +76,6 @@ def remove_empty(folder: Path) -> None:
 
 if __name__ == "__main__":
     accept_all_letters()
-    sys.argv[1:] = completed(sys.argv[1:])
-    main()
+    with composed_once():
+        sys.argv[1:] = completed(sys.argv[1:])
+        main()

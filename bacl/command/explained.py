@@ -107,5 +107,6 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         HydraException: an override cannot be meant.
     """
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    # Under the name that Hydra gives the program, so that it need not compose the same again.
+    with initialize_config_dir(str(CONF), job_name="run", version_base="1.3"):
         return compose("config", overrides=list(overrides))
