@@ -26,36 +26,41 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from bacl.data.batch import Batch
-from bacl.detectors import proposals, ranking, roi_pooling
+from bacl.detectors import class_suppression, proposals, ranking, roi_pooling
 from bacl.heads import Head, together
 from bacl.stages.detection import detect
 
 CLASSES = 60
 SIDE = 96
 HEADS = (2, 9)
-AS_ON_A_CPU: tuple[Any, ...] = (together, proposals, ranking)
-"""Modules that compute one by one on a CPU what a GPU computes at once."""
+AS_ON_A_CPU: tuple[tuple[Any, str], ...] = (
+    (together, "ALONE_ON"),
+    (proposals, "ALONE_ON"),
+    (ranking, "ALONE_ON"),
+    (class_suppression, "ON_HOST"),
+)
+"""Modules that compute otherwise on a CPU than on a GPU, and what says so there."""
 
 
 @contextmanager
 def as_on_a_gpu() -> Iterator[None]:
     """RoIAlign is torchvision's, SGD is fused, heads and levels are computed together."""
     own = roi_pooling.roi_align, training_step.optimiser, one_pass.optimiser
-    alone = [module.ALONE_ON for module in AS_ON_A_CPU]
+    otherwise = [getattr(*each) for each in AS_ON_A_CPU]
 
     def align(features: Tensor, rois: Tensor, side: int, scale: float, ratio: int) -> Tensor:
         return torchvision.ops.roi_align(features, rois, side, scale, ratio, aligned=True)
 
     roi_pooling.roi_align = align
     training_step.optimiser = one_pass.optimiser = partial(own[1], fused=True)
-    for module in AS_ON_A_CPU:
-        module.ALONE_ON = ()
+    for module, name in AS_ON_A_CPU:
+        setattr(module, name, ())
     try:
         yield
     finally:
         roi_pooling.roi_align, training_step.optimiser, one_pass.optimiser = own
-        for module, devices in zip(AS_ON_A_CPU, alone, strict=True):
-            module.ALONE_ON = devices
+        for (module, name), devices in zip(AS_ON_A_CPU, otherwise, strict=True):
+            setattr(module, name, devices)
 
 
 def counted(step: Callable[[], Any]) -> Operators:

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from bacl.data.batch import Detections
+from bacl.detectors import host_pairs
 
+ON_HOST = ("cpu",)
+"""Devices whose pairs are looked at by `host_pairs`."""
 ROUNDS = 2
 """Rounds of suppression between two looks at whether anything changes, for which a GPU is waited
 for."""
@@ -74,6 +77,8 @@ def _pairs_within(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def _members(begin: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     """Every member of the ranges [`begin`, `end`) with the number of its range, in order."""
+    if begin.device.type in ON_HOST:
+        return host_pairs.members(begin, end)
     count = end - begin
     owner = torch.arange(len(count), device=count.device).repeat_interleave(count)
     before = count.cumsum(0) - count
@@ -85,6 +90,8 @@ def _iou(boxes: Tensor, others: Tensor, i: Tensor, j: Tensor) -> Tensor:
 
     Operations and their order are those of the usual kernels, so that borderline pairs agree.
     """
+    if boxes.device.type in ON_HOST:
+        return host_pairs.overlaps(boxes, others, i, j)
     left, top, right, bottom = boxes.t().contiguous().index_select(1, i)
     other_left, other_top, other_right, other_bottom = others.t().contiguous().index_select(1, j)
     width = torch.minimum(right, other_right).sub_(torch.maximum(left, other_left))

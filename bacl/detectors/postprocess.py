@@ -162,8 +162,8 @@ def _taken(
     counts = [len(own) for own, _ in ranks.values()]
     row, label = index // classes, index % classes
     firsts = np.cumsum([0, *map(len, proposals)])[list(ranks)].repeat(counts)
-    parts = zip(ranks, row.split(counts), label.split(counts), strict=True)
-    of_deltas = [_per_class(deltas[image], classes)[own, of] for image, own, of in parts]
+    parts = zip(ranks, index.split(counts), row.split(counts), strict=True)
+    of_deltas = [_of_each(deltas[image], *own) for image, *own in parts]
     boxes = torch.cat(list(proposals))[row + sent(firsts, row.device)]
     return torch.cat(of_deltas), boxes, scores, label, counts
 
@@ -176,9 +176,17 @@ def _nothing(device: torch.device) -> Detections:
     )
 
 
-def _per_class(deltas: Tensor, classes: int) -> Tensor:
-    """(P, C, 4) of deltas (P, 4C), or of (P, 4) for all classes."""
-    return deltas.unflatten(1, (-1, 4)).expand(-1, classes, -1)
+def _of_each(deltas: Tensor, index: Tensor, row: Tensor) -> Tensor:
+    """(n, 4) deltas of candidates, which `index` counts in (P, C), and `row` in P.
+
+    Args:
+        deltas: (P, 4C), or (P, 4) for all classes.
+        index: (n,) int64.
+        row: (n,) int64.
+    """
+    if deltas.shape[1] == 4:
+        return deltas.index_select(0, row)
+    return deltas.reshape(-1, 4).index_select(0, index)
 
 
 def _chain(first: Detections, second: Detections) -> Detections:

@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from bacl.detectors.host_ranking import GROWTH, best_first
 from bacl.detectors.transfers import EXPONENT, Awaited
 
-GROWTH = 4
-"""Factor by which the ranked part grows while too few candidates survive."""
 ALONE_ON = ("cpu",)
-"""Devices on which the candidates of each image are ranked by themselves: sums and counts of rows
-side by side take longer there."""
+"""Devices on which each image's candidates are ranked by themselves, by `host_ranking`."""
 Ranked = tuple[Tensor, Tensor]
 """Indices (·,) int64 of candidates, and their scores (·,)."""
 
@@ -23,10 +21,10 @@ def blocks_of_each(
     scores: Sequence[Tensor], threshold: float, wanted: int, size: int
 ) -> list[Iterator[Ranked]]:
     """For each image its candidates, best first, at most `size` at a time (see `Ranking`)."""
-    alone, awaited = scores[0].device.type in ALONE_ON, Awaited()
-    parts = [[own] for own in scores] if alone else [scores]
-    rankings = [Ranking(part, threshold, wanted, awaited) for part in parts]
-    return [each.blocks(image, size) for each in rankings for image in range(each.images)]
+    if scores[0].device.type in ALONE_ON:
+        return [best_first(own, threshold, wanted, size) for own in scores]
+    ranking = Ranking(scores, threshold, wanted, Awaited())
+    return [ranking.blocks(image, size) for image in range(ranking.images)]
 
 
 class Ranking:

@@ -7,7 +7,7 @@ import torchvision
 from torch import Tensor
 
 from bacl.data.batch import Detections
-from bacl.detectors import postprocess, ranking
+from bacl.detectors import class_suppression, postprocess, ranking
 from bacl.detectors.class_suppression import greatest_tolerated
 from bacl.detectors.postprocess import Postprocess
 
@@ -241,13 +241,14 @@ def test_recorded_detections_stay(shared: Path, model: str, image: int) -> None:
 
 
 @pytest.mark.parametrize("block", [7, 2048])
-@pytest.mark.parametrize("ranked_alone_on", [("cpu",), ()])
+@pytest.mark.parametrize("by_numpy_on", [("cpu",), ()])
 def test_images_together_give_what_each_gives_alone(
-    block: int, ranked_alone_on: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    block: int, by_numpy_on: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of different numbers of proposals, with ties; some have too few candidates, or none."""
     monkeypatch.setattr(postprocess, "BLOCK", block)
-    monkeypatch.setattr(ranking, "ALONE_ON", ranked_alone_on)
+    monkeypatch.setattr(ranking, "ALONE_ON", by_numpy_on)
+    monkeypatch.setattr(class_suppression, "ON_HOST", by_numpy_on)
     rule = Postprocess(0.3, 0.5, 25, shifted)
     cases = [random_case(count, 5, levels=4) for count in (200, 0, 30, 1, 90)]
     cases[2][2].mul_(0.2)  # below the threshold

@@ -11,7 +11,7 @@ from counting import Operators
 from lightning.pytorch import Callback
 
 from bacl.data.batch import Batch
-from bacl.detectors import roi_pooling
+from bacl.detectors import class_suppression, ranking, roi_pooling
 
 SUPPRESSION = 5
 """Non-maximum suppressions of an image, one on each pyramid level; nothing else waits per image."""
@@ -137,6 +137,8 @@ def test_waits_of_the_detector_do_not_grow_with_the_images(waits, images):
 @pytest.mark.parametrize("images", [1, 4])
 def test_waits_at_inference_do_not_grow_with_the_images(bench, monkeypatch, images):
     monkeypatch.setattr(roi_pooling, "roi_align", align)
+    monkeypatch.setattr(ranking, "ALONE_ON", ())
+    monkeypatch.setattr(class_suppression, "ON_HOST", ())
     score = "detector.postprocess.score_threshold=0"
     table = bench("classifier", *heads("cross_entropy", 1), score)
     batch = next(iter(table.data.val_dataloader()))
