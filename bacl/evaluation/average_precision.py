@@ -86,6 +86,8 @@ class AveragePrecision(CollectedDetections):
         self.judgement: Judgement | None = None
         self.mask_judgement: Judgement | None = None
         self.right_labels: RightLabels | None = None
+        self.unrounded: dict[str, float] = {}
+        """What the last `compute` gave, in double precision."""
         self._known_images = np.sort(table.image_ids)
 
     def update(
@@ -134,6 +136,7 @@ class AveragePrecision(CollectedDetections):
         if self.masks:
             of_masks, self.mask_judgement = judge.masks(self.boundary)
             found |= of_masks
+        self.unrounded = {measure.name: float(value) for measure, value in found.items()}
         seconds = time.perf_counter() - began
         _log.debug("AP of %d detections took %.2f s", len(detections.scores), seconds)
         return {

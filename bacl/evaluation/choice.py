@@ -70,7 +70,7 @@ class Choice:
         Args:
             image_ids: (n,) int64, what is judged; None takes all images.
         """
-        return self._leading({name: self._of(name, image_ids) for name in self.samples})
+        return self._leading(self._values(image_ids))
 
     def best(self, image_ids: np.ndarray | None = None, among: Iterable[str] = ()) -> str:
         """The variant with the largest value of those within the price.
@@ -81,17 +81,17 @@ class Choice:
             image_ids: (n,) int64, what is judged; None takes all images.
             among: the variants to choose from; all by default.
         """
-        samples = {name: self._of(name, image_ids) for name in self.samples}
-        leading = self._leading(samples)
-        known = [name for name in (among or samples) if self._head(name) == name]
-        more = [name for name in (among or samples) if self._head(name) in leading]
-        least = self._frequent(samples[self.reference]) - (self.price or 0)
+        values = self._values(image_ids)
+        leading = self._leading(values)
+        known = [name for name in (among or values) if self._head(name) == name]
+        more = [name for name in (among or values) if self._head(name) in leading]
+        least = values[self.reference].frequent - (self.price or 0)
         allowed = [
             name
             for name in dict.fromkeys([self.reference, *known, *more])
-            if self.price is None or self._frequent(samples[name]) >= least
+            if self.price is None or values[name].frequent >= least
         ]
-        return max(allowed, key=lambda name: self.criterion.value(samples[name]))
+        return max(allowed, key=lambda name: values[name].mean)
 
     @property
     def halves(self) -> list[np.ndarray]:
@@ -128,11 +128,25 @@ class Choice:
         fitted = self.cross_fitted()
         return Decision(self.best(), self.reference, fitted, *self.difference(fitted))
 
-    def _leading(self, samples: Mapping[str, Sample]) -> list[str]:
-        heads = [name for name in samples if self._head(name) == name]
-        values = {name: self.criterion.value(samples[name]) for name in heads}
-        best = sorted(values, key=lambda name: -values[name])[: self.calibrated]
+    def _leading(self, values: Mapping[str, "_Values"]) -> list[str]:
+        heads = [name for name in values if self._head(name) == name]
+        best = sorted(heads, key=lambda name: -values[name].mean)[: self.calibrated]
         return list(dict.fromkeys([self.reference, *best]))
+
+    def _values(self, image_ids: np.ndarray | None) -> dict[str, "_Values"]:
+        """Of every variant; what was told once is kept, as halves are asked about several times."""
+        key = None if image_ids is None else image_ids.tobytes()
+        if key not in self._told:
+            self._told[key] = {
+                name: _Values(self.criterion.value(own), self._frequent(own))
+                for name, own in ((name, self._of(name, image_ids)) for name in self.samples)
+            }
+        return self._told[key]
+
+    @cached_property
+    def _told(self) -> dict[bytes | None, dict[str, "_Values"]]:
+        """By the images."""
+        return {}
 
     def _of(self, name: str, image_ids: np.ndarray | None) -> Sample:
         return self.samples[name] if image_ids is None else self.samples[name].only(image_ids)
@@ -145,6 +159,16 @@ class Choice:
         values = self.criterion.of_groups(sample)
         known = [values[g.key] for g in sample.grouping.present if values[g.key] >= 0]
         return known[-1] if known else -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Of a variant, in some images, by the criterion."""
+
+    mean: float
+    """What is compared."""
+    frequent: float
+    """Of the group with the most training data."""
 
 
 @dataclass(frozen=True, eq=False)

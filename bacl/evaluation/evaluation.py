@@ -56,6 +56,8 @@ class Evaluation:
     """Whether scores are probabilities: of all categories ("all"), of each group by its key."""
     protocol: str = ""
     """How it was measured, see `protocol`; where that is known."""
+    unrounded: Mapping[str, float] | None = None
+    """`values` in double precision; where they are known."""
 
     @classmethod
     def of(
@@ -104,6 +106,7 @@ class Evaluation:
             _operating_points(metric, scored, judged, found, objective),
             reliabilities(scored, metric.grouping),
             protocol(metric.table, metric.rules),
+            metric.unrounded,
         )
 
 

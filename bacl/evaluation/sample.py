@@ -18,6 +18,10 @@ from bacl.evaluation.rules import Rules
 from bacl.evaluation.summary import label_summary, summary
 from bacl.evaluation.thresholds.scored import Scored
 from bacl.evaluation.truth import GroundTruth
+from bacl.evaluation.verdicts import find_verdicts
+
+Numbers = tuple[Mapping[str, float], Mapping[str, Reliability]]
+"""What is measured of boxes, and whether scores are probabilities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +33,25 @@ class Sample:
     detections: DetectionColumns
     rules: Rules
     grouping: Grouping
+    whole: "Sample | None" = None
+    """That these images are a part of: which objects have their right label is known from it."""
+    known_labels: RightLabels | None = None
+    """Which objects have their right label, where that was found before."""
+    known_numbers: Numbers | None = None
+    """What was found before."""
 
     @classmethod
     def of(cls, found: Evaluation, rules: Rules) -> Self:
-        """Of the images whose detections an evaluation kept."""
-        return cls(found.truth, found.detections, rules, found.grouping)
+        """Of all images that were judged, whose detections an evaluation kept.
+
+        What it found of them is not looked for again.
+        """
+        numbers = None
+        if found.unrounded and found.reliabilities is not None:
+            boxes = [each.name for each in found.measures if not each.of_masks]
+            numbers = {name: found.unrounded[name] for name in boxes}, found.reliabilities
+        columns, labels = found.detections, found.right_labels
+        return cls(found.truth, columns, rules, found.grouping, None, labels, numbers)
 
     @property
     def image_ids(self) -> np.ndarray:
@@ -42,8 +60,8 @@ class Sample:
 
     def only(self, image_ids: np.ndarray) -> Self:
         """Of these of its images, (n,) int64."""
-        kept = np.isin(self.image_ids, image_ids)
-        return replace(self, detections=self.detections.only(kept))
+        own = self.detections.only(np.isin(self.image_ids, image_ids))
+        return replace(self, detections=own, whole=self, known_labels=None, known_numbers=None)
 
     @cached_property
     def truth(self) -> GroundTruth:
@@ -52,8 +70,10 @@ class Sample:
 
     @cached_property
     def right_labels(self) -> RightLabels:
-        """Which objects have their right label."""
-        return right_labels(self.truth, self.detections, self.rules)
+        """Which objects have their right label; it is a matter of each image by itself."""
+        if self.whole is not None:
+            return self.whole.right_labels.only(self.truth.judged_images)
+        return self.known_labels or right_labels(self.truth, self.detections, self.rules)
 
     def judgement(self) -> Judgement:
         """Of boxes, by the benchmark's rules.
@@ -66,7 +86,9 @@ class Sample:
 
     def scored(self) -> Scored:
         """Its judged detections, for thresholds of scores; judged anew with every call."""
-        return Scored.of(self.judgement().verdicts, self.truth)
+        truth, own = self.truth, self.detections
+        boxes = box_overlap(own.boxes, truth.boxes, truth.crowd)
+        return Scored.of(find_verdicts(truth, own, own.areas, boxes, self.rules), truth)
 
     @property
     def measures(self) -> Mapping[str, float]:
@@ -79,7 +101,9 @@ class Sample:
         return self._numbers[1]
 
     @cached_property
-    def _numbers(self) -> tuple[dict[str, float], dict[str, Reliability]]:
+    def _numbers(self) -> Numbers:
+        if self.known_numbers is not None:
+            return self.known_numbers
         found, read = self.judgement(), summary(self.rules, self.grouping)
         labels = label_summary(self.grouping)
         values = {measure.name: float(of(found)) for measure, of in read.items()}

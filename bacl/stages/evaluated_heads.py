@@ -120,13 +120,23 @@ class EvaluatedHeads(LightningModule):
                 values = metric.compute()
             values = {} if name in self.failed_variants else values
             found = {Quantity("val", name, part): value for part, value in values.items()}
-            if not self.trainer.sanity_checking:  # one batch, that errors come before the training
+            if self._logs:
                 self.log_dict(named(found), sync_dist=True)  # equal on all processes
             if self.trainer.state.fn == TrainerFn.FITTING:
                 metric.reset()  # it holds all detections
         self.failed_variants.tell("not evaluated any more; the others are")
         if self.trainer.state.fn == TrainerFn.FITTING:
             self.failed_variants.let_go()  # the training goes on
+
+    @property
+    def _logs(self) -> bool:
+        """Whether what is logged is written, or looked at within a training.
+
+        A sanity check is of one batch, that errors come before the training.
+        """
+        trainer = self.trainer
+        read = trainer.state.fn == TrainerFn.FITTING or bool(trainer.loggers)
+        return read and not trainer.sanity_checking
 
     def on_validation_epoch_start(self) -> None:
         """Start from empty metrics; after the epoch they keep their per-category values."""
