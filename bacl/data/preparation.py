@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bacl.data.annotations.table import AnnotationTable
 from bacl.data.categories import check_categories
-from bacl.data.download import download, unpack
+from bacl.data.download import download
 from bacl.data.lvis import RELEASES, Archive, Release, Split
 from bacl.data.missing_files import SplitPaths, image_folders, require_files
+from bacl.data.unpacking import unpack
 
 _LOG = logging.getLogger(__name__)
 

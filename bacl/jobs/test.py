@@ -11,16 +11,14 @@ from bacl.assembly.restored_on_data import restore_on_data
 from bacl.assembly.trainer import prepare_process
 from bacl.detectors.programs import learns_no_more
 from bacl.evaluation.thresholds.objectives import Objective
-from bacl.files.kinds import CALIBRATED
 from bacl.messages.errors import OptionError
 from bacl.options.comparison import unknown
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
-from bacl.runs.gathered import keep_gathered
-from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.naming import test_folder
 from bacl.runs.run import Run
+from bacl.runs.written_test import write_test
 from bacl.stages.gathering import waiting
 
 
@@ -42,16 +40,12 @@ def run(config: DictConfig, folder: Path) -> float:
     if "report.reference" in {text.partition("=")[0] for text in overrides}:
         _check_reference(report["reference"], set(last.stage.heads))
     variants = last.stage.variants
-    gathers = waiting(last.stage.live_heads, variants)
+    gathering = restored.config if waiting(last.stage.live_heads, variants) else None
     objective = instantiate(restored.config.thresholds, Objective)
     found = evaluate(last, report, objective=objective)
     own = last.folder / test_folder(Path(restored.config.data.val.annotations), overrides)
     conclusion = Conclusion.of(last, found, report, own)
-    conclusion.write()
-    if gathers:
-        keep_gathered(own, restored, variants, restored.config)
-        keep_thresholds(own / CALIBRATED, found)
-    conclusion.write_page()
+    write_test(conclusion, restored, variants, gathering)
     conclusion.note_done(own, restored.name, time.monotonic() - began)
     return next(iter(found.values())).values["AP"]
 

@@ -19,18 +19,16 @@ from bacl.assembly.trainer import prepare_process
 from bacl.assembly.trial import try_calibration
 from bacl.detectors.postprocess import Postprocess
 from bacl.evaluation.thresholds.objectives import Objective
-from bacl.files.kinds import CALIBRATED
 from bacl.heads.calibration import Uncalibrated
 from bacl.messages.errors import UserError
 from bacl.one_pass.variants import PlannedTest, read_variants
 from bacl.options.composed import plain
 from bacl.runs.conclusion import Conclusion
 from bacl.runs.evaluated import evaluate
-from bacl.runs.gathered import keep_gathered
-from bacl.runs.kept_thresholds import keep_thresholds
 from bacl.runs.lost_heads import note_failed
 from bacl.runs.naming import test_folder
 from bacl.runs.run import Run
+from bacl.runs.written_test import write_test
 from bacl.stages.detection import Variant
 from bacl.stages.gathering import waiting
 
@@ -57,11 +55,7 @@ def run(config: DictConfig, folder: Path) -> None:
             continue
         results = {each.head: found[name] for name, each in test.variants.items()}
         conclusion = Conclusion.of(last, results, report, place)
-        conclusion.write()
-        if test.gathering is not None:
-            keep_gathered(place, restored, test.variants, test.gathering)
-            keep_thresholds(place / CALIBRATED, results)
-        conclusion.write_page()
+        write_test(conclusion, restored, test.variants, test.gathering)
         conclusion.note_done(place, restored.name, seconds)
 
 

@@ -53,6 +53,11 @@ def read_trained(source: str) -> TrainedDetector:
         return _ours(load_stage(path), path)
     if kind == LAST:
         raise CheckpointError(f"{OPTION}={path}: {kind}")
+    return _published(content, path)
+
+
+def _published(content: Any, path: Path) -> TrainedDetector:
+    """Of a file of another program, whose name may carry its digest."""
     try:
         check_digest(path)
     except WeightsError as error:

@@ -19,10 +19,11 @@ from bacl.data import missing_files as missing_files_module
 from bacl.data import preparation
 from bacl.data.annotations.image_names import candidate_names, find_image
 from bacl.data.annotations.table import AnnotationTable
-from bacl.data.download import DownloadError, download, unpack
+from bacl.data.download import DownloadError, download
 from bacl.data.lvis import RELEASES, Archive, Release, Split
 from bacl.data.missing_files import MissingDataError, missing_files, require_files
 from bacl.data.preparation import check_counts, prepare
+from bacl.data.unpacking import unpack
 from bacl.files.disk_space import NotEnoughSpaceError, require_space
 
 BODY = bytes(range(256)) * 40

@@ -120,6 +120,18 @@ class SegmentationWriter:
 
     def _run_lengths(self, number: int, segmentation: dict[str, Any]) -> int:
         height, width = self._code_size(number, segmentation.get("size"))
+        code = self._code(number, segmentation, height, width)
+        self.code_owner.append(number)
+        self.code_height.append(height)
+        self.code_width.append(width)
+        self._codes.waiting.extend(code)
+        self._codes.written()
+        self._code_ends.waiting.append(len(self._codes))
+        self._code_ends.written()
+        return len(self.code_owner) - 1
+
+    def _code(self, number: int, segmentation: dict[str, Any], height: int, width: int) -> bytes:
+        """Compressed run lengths of a mask, whose sum is the picture's pixels."""
         counts = segmentation.get("counts")
         if isinstance(counts, list):
             if not {int}.issuperset(map(type, counts)) or (counts and min(counts) < 0):
@@ -133,17 +145,7 @@ class SegmentationWriter:
         except ValueError as error:
             raise self._error(number, f"{written(counts)}, {error}", ".counts") from None
         self._check_sum(number, int(runs.sum()), height, width)
-        for column, value in zip(
-            (self.code_owner, self.code_height, self.code_width),
-            (number, height, width),
-            strict=True,
-        ):
-            column.append(value)
-        self._codes.waiting.extend(counts.encode())
-        self._codes.written()
-        self._code_ends.waiting.append(len(self._codes))
-        self._code_ends.written()
-        return len(self.code_owner) - 1
+        return counts.encode()
 
     def _check_sum(self, number: int, total: int, height: int, width: int) -> None:
         # The decoder of pycocotools gives uninitialised pixels where the runs are too short.
