@@ -49,14 +49,7 @@ def classifier_exhibits(
         f"classifier/{name}/norms": partial(histogram, values) for name, values in norms.items()
     }
     for name, classifier in classifiers.items():
-        if any_margins(classifier):
-            for group in grouping.present:
-                key = f"classifier/{name}/margins_{group.key}"
-                makers[key] = partial(margin_histogram, classifier, group)
-        added = classifier.hallucination
-        if added is not None and (draws := added.class_draws) is not None:
-            drawn = draws.cpu().numpy()
-            makers[f"classifier/{name}/drawn"] = partial(draw_histogram, drawn, statistics)
+        makers |= _of_classifier(name, classifier, statistics, grouping)
     if matrices := row_makers(classifiers):
         counts = statistics.instance_counts.numpy()
         path = folder / "indicators.png"
@@ -64,6 +57,22 @@ def classifier_exhibits(
             draw_indicator_maps(path, matrices, counts)
         )
         makers["classifier/indicator_pairs"] = partial(pair_table, matrices, statistics, grouping)
+    return makers
+
+
+def _of_classifier(
+    name: str, classifier: Classifier, statistics: CategoryStatistics, grouping: Grouping
+) -> Makers:
+    """Margins of the groups, and drawn classes, where it has them."""
+    makers: Makers = {}
+    if any_margins(classifier):
+        for group in grouping.present:
+            key = f"classifier/{name}/margins_{group.key}"
+            makers[key] = partial(margin_histogram, classifier, group)
+    added = classifier.hallucination
+    if added is not None and (draws := added.class_draws) is not None:
+        drawn = draws.cpu().numpy()
+        makers[f"classifier/{name}/drawn"] = partial(draw_histogram, drawn, statistics)
     return makers
 
 

@@ -104,12 +104,9 @@ class Postprocess:
         """Each image's detections; a GPU is waited for about as often as for one image alone."""
         if not probabilities:
             return []
-        scores, first = (
-            [each[:, :-1].float() for each in probabilities],
-            FIRST * self.max_detections,
-        )
+        scores = [each[:, :-1].float() for each in probabilities]
         images, classes = list(range(len(scores))), scores[0].shape[1]
-        blocks = blocks_of_each(scores, self.score_threshold, first, BLOCK)
+        blocks = blocks_of_each(scores, self.score_threshold, FIRST * self.max_detections, BLOCK)
         kept = [_nothing(scores[0].device)] * len(scores)
         while images:
             ranks = {image: block for image in images for block in islice(blocks[image], 1)}

@@ -10,10 +10,11 @@ import numpy as np
 from bacl.evaluation.box_overlap import PairOverlap
 from bacl.evaluation.curves import Curves
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.finding_verdicts import find_verdicts
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.rules import Rules
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import Verdicts, find_verdicts
+from bacl.evaluation.verdicts import Verdicts
 
 
 @dataclass(slots=True, frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from bacl.evaluation.box_overlap import box_overlap
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.evaluation import Evaluation
+from bacl.evaluation.finding_verdicts import find_verdicts
 from bacl.evaluation.groups import Grouping
 from bacl.evaluation.judging import Judgement, judge
 from bacl.evaluation.reliability import Reliability, reliabilities
@@ -18,7 +19,6 @@ from bacl.evaluation.rules import Rules
 from bacl.evaluation.summary import label_summary, summary
 from bacl.evaluation.thresholds.scored import Scored
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import find_verdicts
 
 Numbers = tuple[Mapping[str, float], Mapping[str, Reliability]]
 """What is measured of boxes, and whether scores are probabilities."""

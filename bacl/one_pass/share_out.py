@@ -77,10 +77,7 @@ def _share(
     _prepare(group.folder, job, names)
     heads = {name: group.stage.live_heads[each.head] for name, each in names.items()}
     save(own, group.stage.detector, heads, group.categories, job.config)
-    loggers = build_loggers(job.config, own)
-    _replay(group.folder / "metrics.csv", names, loggers, plain(job.config))
-    for logger in loggers:
-        logger.save()
+    loggers = _replayed(group.folder / "metrics.csv", job, names, own)
     evaluations = {name: found[each.variant] for name, each in names.items()}
     report, step = plain(job.config)["report"], group.trainer.global_step
     if not report["errors"]:
@@ -145,6 +142,15 @@ def _link_checkpoints(source: str, target: str) -> None:
         copy(source, target)
     except OSError:  # a link to another file system, or on one without links
         shutil.copy2(source, target)
+
+
+def _replayed(metrics_csv: Path, job: PlannedJob, names: Names, folder: Path) -> list[Logger]:
+    """A job's own loggers, to which the group's training was told as if it were theirs."""
+    loggers = build_loggers(job.config, folder)
+    _replay(metrics_csv, names, loggers, plain(job.config))
+    for logger in loggers:
+        logger.save()
+    return loggers
 
 
 @rank_zero_only

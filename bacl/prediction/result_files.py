@@ -59,11 +59,7 @@ class ResultFiles(ExitStack):
     ) -> None:
         super().__init__()
         images = output / "images.json"
-        if images.exists():
-            raise OptionError(
-                f"{output} holds the results of an earlier prediction: name another folder with "
-                "predict.output=…, or delete this one"
-            )
+        _refuse_earlier(images)
         ids = PredictedIds(np.asarray(category_ids))
         self._writers = {
             (kind, head): ResultsWriter(output / f"{kind}_{head}.json", ids)
@@ -109,3 +105,11 @@ class ResultFiles(ExitStack):
     def _after_images(self) -> str:
         rest = [asdict(each) for each in self._unreadable]
         return f', "unreadable": {json.dumps(rest)}}}'
+
+
+def _refuse_earlier(images: Path) -> None:
+    if images.exists():
+        raise OptionError(
+            f"{images.parent} holds the results of an earlier prediction: name another folder with "
+            "predict.output=…, or delete this one"
+        )

@@ -9,9 +9,10 @@ import pytest
 from bacl.evaluation.box_overlap import box_overlap
 from bacl.evaluation.close_look import CASES, close_look, threshold_curves
 from bacl.evaluation.detection_columns import DetectionColumns
+from bacl.evaluation.finding_verdicts import find_verdicts
 from bacl.evaluation.results_json import load_results
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import Verdicts, find_verdicts
+from bacl.evaluation.verdicts import Verdicts
 from tests.evaluations import RULES
 
 

@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from bacl.evaluation import verdicts
+from bacl.evaluation import finding_verdicts
 from bacl.evaluation.lvis_ap import LVISAveragePrecision
 from bacl.evaluation.results_json import load_results
 
@@ -51,7 +51,7 @@ def test_it_is_ap_of_the_best_of_each_category(measured, random_case, monkeypatc
         each["score"] = score  # no equals
     limit = int(np.random.default_rng(seed).choice([1, 4, 15]))
     expected = measured(annotations, foremost(results, limit), max_detections=10**4)
-    monkeypatch.setattr(verdicts, "FIXED_LIMIT", limit)
+    monkeypatch.setattr(finding_verdicts, "FIXED_LIMIT", limit)
     found = measured(annotations, results, max_detections=of_image)
     assert found["AP_fixed"] == expected["AP"]
     for key in "rcf":
@@ -74,7 +74,7 @@ def test_it_is_the_official_ap_of_a_list_cut_before(
     annotations, results = random_case(seed)
     kept = foremost(results, limit)
     assert (len(kept) < len(results)) == (limit == 5)
-    monkeypatch.setattr(verdicts, "FIXED_LIMIT", limit)
+    monkeypatch.setattr(finding_verdicts, "FIXED_LIMIT", limit)
     found = measured(annotations, results, max_detections=3)
     reference = official(tmp_path / "annotations.json", kept, max_detections=-1)
     assert reference.results["AP"] > 0
@@ -92,7 +92,7 @@ def test_it_is_the_official_ap_of_real_annotations_too(
     results = json.loads((folder / "synthetic_results.json").read_text())
     kept = foremost(results, limit)
     assert (len(kept) < len(results)) == (limit == 5)
-    monkeypatch.setattr(verdicts, "FIXED_LIMIT", limit)
+    monkeypatch.setattr(finding_verdicts, "FIXED_LIMIT", limit)
     found = measured(annotations, results, max_detections=10)
     assert_official(found, official(folder / "lvis_val_100.json", kept, max_detections=-1))
 
@@ -111,7 +111,7 @@ def test_of_equals_the_same_count_in_whichever_order_images_come(
     file = tmp_path / "results.json"
     file.write_text(json.dumps([{**each, "score": 0.5} for each in results]))
     columns = load_results(file, table)
-    monkeypatch.setattr(verdicts, "FIXED_LIMIT", 2)
+    monkeypatch.setattr(finding_verdicts, "FIXED_LIMIT", 2)
     values = []
     for order in (columns.image_ids, columns.image_ids[::-1]):
         metric = LVISAveragePrecision(table)

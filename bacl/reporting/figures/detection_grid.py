@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from torch import Tensor
@@ -97,9 +98,7 @@ def draw_detection_grid(
     for row, sample in zip(axes, samples, strict=True):
         _draw_row(row, sample, names, colours, thresholds)
     legend = _legend(grouping, any(sample.judged is not None for sample in samples))
-    # Two lines where one would be wider than the panels.
-    wide = -(-len(legend) // 2) if len(legend) > 2.5 * columns else len(legend)
-    figure.legend(handles=legend, loc="outside lower center", ncols=wide, frameon=False)
+    _add_legend(figure, legend, columns)
     return save(figure, path, dpi=130)
 
 
@@ -171,6 +170,12 @@ def outlines_of(boxes: Tensor, labels: Tensor, sample: DetectionSample) -> list[
         Outline.SOLID if right else Outline.DASHED if wrong else Outline.THIN
         for right, wrong in zip(matched, judged, strict=True)
     ]
+
+
+def _add_legend(figure: Figure, handles: Sequence[Line2D], columns: int) -> None:
+    """Below the panels; in two lines where one would be wider than they are."""
+    wide = -(-len(handles) // 2) if len(handles) > 2.5 * columns else len(handles)
+    figure.legend(handles=handles, loc="outside lower center", ncols=wide, frameon=False)
 
 
 def _legend(grouping: Grouping, federated: bool) -> list[Line2D]:

@@ -150,6 +150,15 @@ def _label_axes(axes: Axes, counts: NDArray[np.float64], grouping: Grouping) -> 
     axes.set_ylabel("AP of the category (%)")
 
 
+def _most_changed(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Categories to name, those first whose values (heads, C) differ most; all of a few."""
+    top = values.max(axis=0)
+    spread = np.where((values >= 0).all(axis=0), top - values.min(axis=0), -1.0)
+    limit = len(top) if len(top) <= MAX_NAMED else MOST_CHANGED
+    chosen = np.argsort(-spread, kind="stable")[:limit]
+    return chosen[top[chosen] >= 0]
+
+
 def _name_categories(
     axes: Axes,
     values: list[NDArray[np.float64]],
@@ -160,11 +169,8 @@ def _name_categories(
     top = stacked.max(axis=0)
     limit_y = 1.08 * max(float(top.max()), 0.05)
     axes.set_ylim(-0.02 * 100 * limit_y, 100 * limit_y)
-    spread = np.where((stacked >= 0).all(axis=0), top - stacked.min(axis=0), -1.0)
-    limit = len(names) if len(names) <= MAX_NAMED else MOST_CHANGED
-    candidates = np.argsort(-spread, kind="stable")[:limit]
     placed: list[tuple[float, float]] = []
-    for category in candidates[top[candidates] >= 0]:
+    for category in _most_changed(stacked):
         # Points: 11 x 6 inches hold about 700 x 380 of them inside the axes.
         x = 700 * float(axes.transAxes.inverted().transform(
             axes.transData.transform((counts[category], 0)))[0])  # fmt: skip

@@ -6,9 +6,9 @@ import pytest
 from bacl.evaluation.box_overlap import box_overlap
 from bacl.evaluation.detection_columns import DetectionColumns
 from bacl.evaluation.errors.error_findings import ErrorFindings
+from bacl.evaluation.finding_verdicts import find_verdicts
 from bacl.evaluation.results_json import load_results
 from bacl.evaluation.truth import GroundTruth
-from bacl.evaluation.verdicts import find_verdicts
 
 
 def find(truth: GroundTruth, detections: DetectionColumns, rules, **options) -> ErrorFindings:
