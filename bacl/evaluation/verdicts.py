@@ -41,8 +41,8 @@ class Verdicts:
     """(N,) int64 in [0, N), of all categories together, the best score first; among equals by image
     id, then as given."""
     foremost: np.ndarray | None
-    """(N,) bool: among the best of its category, so many as `finding_verdicts.FIXED_LIMIT` says; None
-    where all are."""
+    """(N,) bool: among the best of its category, as many as `finding_verdicts.FIXED_LIMIT` says;
+    None where all are."""
 
     def curves(self) -> Curves:
         """By the benchmark's own rules."""
