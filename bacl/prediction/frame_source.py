@@ -91,8 +91,9 @@ class FrameSource:
         self._tell_missing()
 
     def _count(self, frames: Sequence[Frame]) -> None:
-        self._seen += len(frames)
-        self._end = frames[-1].number + 1
+        for frame in frames:
+            self._seen += 1
+            self._end = frame.number + 1
 
     def _tell_missing(self) -> None:
         lost = self._end - self._seen

@@ -73,4 +73,4 @@ class Output(AbstractContextManager["Output"], Protocol):
         """Take in a batch; batches come in order."""
 
     def files(self, batch: Predicted) -> Iterable[Path]:
-        """Which files there may be in the end because of a batch, all that are not live lines."""
+        """Files that there are of a batch, or of all: a kill may leave them (`BegunFiles`)."""

@@ -93,8 +93,8 @@ class _Planned:
             name: instantiate(config.stages[name].schedule, WarmUpSchedule) for name in names
         }
         check_validations(config, schedules)
-        first = build_trainer(config, folder / names[0], schedules[names[0]], logs=False)
-        return cls(starts, schedules, first.world_size)
+        trainer = build_trainer(config, folder / names[0], schedules[names[0]], logs=False)
+        return cls(starts, schedules, trainer.world_size)
 
     def itinerary(self, name: str) -> Itinerary:
         """Where a stage stands among all of them."""
