@@ -1,6 +1,6 @@
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,12 +211,14 @@ def mark_done(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def differing() -> Callable[[Path, Path], list[str]]:
+def differing() -> Callable[..., list[str]]:
     """Names of what differs, to the bit, between the final checkpoints of two runs."""
 
-    def compared(first: Path, second: Path) -> list[str]:
+    def compared(
+        first: Path, second: Path, stages: Sequence[str] = ("representation", "classifier")
+    ) -> list[str]:
         names = []
-        for stage in ("representation", "classifier"):
+        for stage in stages:
             parts = [_flat(torch.load(run / stage / "final.ckpt")) for run in (first, second)]
             assert parts[0].keys() == parts[1].keys()
             names += [f"{stage}/{k}" for k, v in parts[0].items() if not _same(v, parts[1][k])]

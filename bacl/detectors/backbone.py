@@ -96,6 +96,10 @@ class Backbone(nn.Module, ABC):
         kept, pairs = self._folds, self.pairs[index]
         return kept.of(index, pairs) if self._keeps_folds else FoldedNorms(pairs)
 
+    def folded_layers(self) -> list[nn.Module]:
+        """Convolutions whose weights are folded now, and cast with that."""
+        return [conv for pairs in self.pairs for conv, norm in pairs if not norm.training]
+
     @contextmanager
     def folding_anew(self) -> Iterator[None]:
         """Within it nothing that was folded before is used, and nothing is kept."""

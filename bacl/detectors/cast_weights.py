@@ -4,7 +4,9 @@ Autocast casts weight and bias of each layer by an operator of its own, and thei
 another. Over a list of tensors both are one. What is computed is the same, to the bit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -13,41 +15,65 @@ from torch.autograd.function import Function, once_differentiable
 from torch.func import functional_call
 
 from bacl.detectors.full_precision import casts
+from bacl.detectors.low_rank import LowRankLinear
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 Fingerprint = tuple[object, ...]
-LAYERS = (nn.Conv2d, nn.Linear)
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, LowRankLinear)
 """Layers that autocast casts weights of; not those derived of them, which may read them too."""
+
+_MADE: ContextVar[dict[int, dict[str, Tensor]] | None] = ContextVar("made", default=None)
+"""Weights of modules, where they are cast once for several calls; each thread has its own."""
 
 
 class CastWeights:
     """Modules whose weights are cast at once, and kept from step to step where they do not learn.
 
-    A frozen module costs its cast once, and from then on the memory of its cast weights. Torch does
+    What is frozen costs its cast once, and from then on the memory of its cast weights. Torch does
     not count what fused optimisers write: what learns is cast in each step.
     """
 
     def __init__(self) -> None:
         self._kept: dict[int, tuple[Fingerprint, list[Tensor], dict[str, Tensor]]] = {}
 
-    def call(self, module: nn.Module, *inputs: Any) -> Any:
-        """`module(*inputs)`, under autocast with its weights cast at once."""
-        return call_with(module, self.of(module), *inputs)
+    def call(self, module: nn.Module, *inputs: Any, but: Collection[nn.Module] = ()) -> Any:
+        """`module(*inputs)`, under autocast with its weights cast at once; see `of`."""
+        return call_with(module, self.of(module, but), *inputs)
 
-    def of(self, module: nn.Module) -> dict[str, Tensor]:
-        """Cast weights of a module's layers by name; none where autocast is off."""
-        weights = _weights(module)
+    def of(self, module: nn.Module, but: Collection[nn.Module] = ()) -> dict[str, Tensor]:
+        """Cast weights of a module's layers by name; none where autocast is off.
+
+        Args:
+            module: whose layers compute with weights in one precision.
+            but: layers whose weights the module casts itself.
+        """
+        made = _MADE.get()
+        if made is None:
+            return self._made(module, but)
+        if id(module) not in made:
+            made[id(module)] = self._made(module, but)
+        return made[id(module)]
+
+    def _made(self, module: nn.Module, but: Collection[nn.Module]) -> dict[str, Tensor]:
+        weights = _weights(module, but)
+        learn = {name: each for name, each in weights.items() if _changes(each)}
+        stay = {name: each for name, each in weights.items() if name not in learn}
+        made = self._constant(module, stay)
+        if learn:
+            made |= zip(learn, cast_for_step([*learn.values()], _precision(learn)), strict=True)
+        return made
+
+    def _constant(self, module: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A copy of what is kept of the module, made anew if something was written."""
         if not weights:
-            return {}
-        precision = torch.get_autocast_dtype(next(iter(weights.values())).device.type)
-        if any(each.requires_grad or each.is_inference() for each in weights.values()):
             self._kept.pop(id(module), None)
-            return dict(zip(weights, cast_for_step([*weights.values()], precision), strict=True))
+            return {}
+        precision = _precision(weights)
         state: Fingerprint = (precision, *weights)
         state += tuple((each.data_ptr(), each._version) for each in weights.values())
         if id(module) not in self._kept or self._kept[id(module)][0] != state:
             self._kept[id(module)] = state, [*weights.values()], _for_good(weights, precision)
-        return self._kept[id(module)][2]
+        return dict(self._kept[id(module)][2])
 
     def __deepcopy__(self, memo: dict[int, object]) -> "CastWeights":
         """None are kept for a copy, nor for a model in another process: they are quickly made."""
@@ -55,6 +81,19 @@ class CastWeights:
 
     def __reduce__(self) -> tuple[type["CastWeights"], tuple[()]]:
         return CastWeights, ()
+
+
+@contextmanager
+def cast_once() -> Iterator[None]:
+    """Within it a module's weights are cast once, however often it is called.
+
+    Their gradients are summed before they are cast back, as with autocast's own casts.
+    """
+    token = _MADE.set({})
+    try:
+        yield
+    finally:
+        _MADE.reset(token)
 
 
 def call_with(module: nn.Module, weights: dict[str, Tensor], *inputs: Any) -> Any:
@@ -73,8 +112,14 @@ def in_step(*weights: Tensor) -> Tensors:
 
 
 def cast_for_step(tensors: Sequence[Tensor], precision: torch.dtype) -> Tensors:
-    """Float32 tensors in another precision, by one operator; gradients come back by one, too."""
+    """Tensors of one type in another precision, by one operator; gradients come back by one."""
     return tuple(_Cast.apply(precision, *tensors))
+
+
+def precise(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Tensors of one type in float32 at least, by one operator; gradients come back by one."""
+    precision = torch.promote_types(tensors[0].dtype, torch.float32)
+    return tensors if precision == tensors[0].dtype else cast_for_step(tensors, precision)
 
 
 def cast_together(tensors: Tensors, precision: torch.dtype) -> Tensors:
@@ -103,15 +148,29 @@ class _Cast(Function):
         return None, *(None if gradient is None else next(back) for gradient in gradients)
 
 
-def _weights(module: nn.Module) -> dict[str, Tensor]:
+def _weights(module: nn.Module, but: Collection[nn.Module]) -> dict[str, Tensor]:
     """Float32 weights and biases of a module's layers by name, if autocast is on for them."""
+    first = next(module.parameters(), None)
+    if first is None or not casts(first.device):
+        return {}
+    own = set(but)
     return {
-        f"{name}.{own}" if name else own: parameter
+        f"{name}.{part}" if name else part: parameter
         for name, layer in module.named_modules()
-        if type(layer) in LAYERS
-        for own, parameter in layer.named_parameters(recurse=False)
-        if parameter.dtype == torch.float32 and casts(parameter.device)
+        if type(layer) in LAYERS and layer not in own
+        for part, parameter in layer.named_parameters(recurse=False)
+        if parameter.dtype == torch.float32
     }
+
+
+def _precision(weights: dict[str, Tensor]) -> torch.dtype:
+    """What autocast casts weights to, where they lie."""
+    return torch.get_autocast_dtype(next(iter(weights.values())).device.type)
+
+
+def _changes(weight: Tensor) -> bool:
+    """Whether a weight may be written without torch's counting it."""
+    return weight.requires_grad or weight.is_inference()
 
 
 @torch.inference_mode(False)

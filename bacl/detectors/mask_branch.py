@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bacl.data.batch import Detections, RunLengths, Target
+from bacl.detectors.cast_weights import CastWeights, call_with
 from bacl.detectors.mask_head import MaskHead
 from bacl.detectors.mask_paste import run_lengths
 from bacl.detectors.mask_targets import mask_targets, positive_rois
@@ -44,6 +45,7 @@ class MaskBranch(nn.Module):
         threshold: Share,
     ) -> None:
         super().__init__()
+        self.cast = CastWeights()
         self.pooling = pooling
         self.head = head(channels, num_classes)
         self.threshold = threshold
@@ -71,7 +73,7 @@ class MaskBranch(nn.Module):
         boxes, objects, labels = positive_rois(rois)
         truth = mask_targets(boxes, objects, targets, 2 * self.pooling.side)
         pooled = self.pooling(pyramid, cuts or self.plan(rois, Awaited()))
-        logits = self.head(pooled, labels)
+        logits = self.cast.call(self.head, pooled, labels)
         total = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
         return total / max(logits.numel(), 1)
 
@@ -93,8 +95,9 @@ class MaskBranch(nn.Module):
             labels: of all boxes, the class whose mask is wanted.
         """
         rois, own = with_image_index(boxes).split(ROIS_AT_ONCE), labels.split(ROIS_AT_ONCE)
+        weights = self.cast.of(self.head)
         logits = [
-            self.head(self.pooling(pyramid, part), classes)
+            call_with(self.head, weights, self.pooling(pyramid, part), classes)
             for part, classes in zip(rois, own, strict=True)
         ]
         return torch.cat(logits).sigmoid()

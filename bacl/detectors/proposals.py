@@ -91,11 +91,13 @@ class ProposalSelection:
         Raises:
             FloatingPointError: a proposal is not finite, as when training diverged.
         """
-        found = [self._best(*level) for level in zip(objectness, deltas, strict=True)]
-        scores, index, chosen = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
-        counts = [level.shape[1] for level, _, _ in found]
+        found = [level.topk(min(self.per_level, level.shape[1]), dim=1) for level in objectness]
+        scores = torch.cat([best.values for best in found], dim=1).float()
+        counts = [best.values.shape[1] for best in found]
         starts = accumulate((level.shape[1] for level in objectness[:-1]), initial=0)
+        index = torch.cat([best.indices for best in found], dim=1)
         index = index + sent(np.repeat(list(starts), counts), index.device)
+        chosen = torch.cat(list(deltas), dim=1).gather(1, index.unsqueeze(2).expand(-1, -1, 4))
         boxes = coder.decode(chosen.flatten(0, 1), anchors[index.flatten()])
         checks = Awaited() if awaited is None else awaited
         for values in (boxes, scores):
@@ -128,11 +130,6 @@ class ProposalSelection:
             return self.kept(boxes, scores, target)
         large = large_enough(boxes, self.min_side).nonzero().squeeze(1)
         return large[self.kept(boxes[large], scores[large], target)]
-
-    def _best(self, objectness: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits, indices (B, K) and deltas (B, K, 4) of a level's best anchors, best first."""
-        scores, index = objectness.float().topk(min(self.per_level, objectness.shape[1]), dim=1)
-        return scores, index, deltas.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
 
     def _suppressed(
         self,

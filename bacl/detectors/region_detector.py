@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bacl.detectors.any_detector import Detector, ImageRegions
 from bacl.detectors.backbone import Backbone
-from bacl.detectors.cast_weights import CastWeights
+from bacl.detectors.cast_weights import CastWeights, cast_once
 from bacl.detectors.each_alone import Maps, each_alone
 from bacl.detectors.fpn import Pyramid
 from bacl.detectors.levels import Level
@@ -97,7 +97,8 @@ class RegionDetector(Detector, ABC):
         if sizes is None or not self.each_alone:
             return _compute(self, images)
         together = images.is_cuda and self.features is COMPUTED
-        return each_alone(partial(self.features, self), images, sizes, together)
+        with cast_once():
+            return each_alone(partial(self.features, self), images, sizes, together)
 
     @property
     def each_alone(self) -> bool:
@@ -199,7 +200,9 @@ def _compute(detector: RegionDetector, images: Tensor) -> Maps:
 
 
 def _layer_by_layer(detector: RegionDetector, images: Tensor) -> Maps:
-    return detector.cast.call(detector.fpn, detector.backbone(images))
+    folded = detector.backbone.folded_layers()
+    maps = detector.cast.call(detector.backbone, images, but=folded)
+    return detector.cast.call(detector.fpn, maps)
 
 
 COMPUTED: Features = _compute

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bacl.detectors.cast_weights import precise
 from bacl.detectors.roi_align import roi_align
 from bacl.detectors.transfers import Awaited, sent
 from bacl.messages.errors import OptionError
@@ -104,6 +105,7 @@ class RoIPooling(nn.Module):
         """
         cuts = self.plan(rois, Awaited()) if isinstance(rois, Tensor) else rois
         parts = starmap(slice, pairwise((0, *cuts.below())))
+        levels = precise(pyramid[: len(self.strides)])
         pooled = [
             roi_align(
                 features,
@@ -112,9 +114,9 @@ class RoIPooling(nn.Module):
                 1 / stride,
                 self.sampling_ratio,
             )
-            for features, stride, part in zip(pyramid, self.strides, parts, strict=False)
+            for features, stride, part in zip(levels, self.strides, parts, strict=True)
         ]
-        return torch.cat(pooled)[cuts.back]
+        return torch.cat(pooled).to(pyramid[0].dtype)[cuts.back]
 
     def placed(self, rois: Tensor, stride: int) -> Tensor:
         """RoIs (R, 5) as an aligned RoIAlign on a level of `stride` is to cut them out."""

@@ -278,6 +278,14 @@ class Crash(Callback):
             raise KeyError("the power is out")
 
 
+def interrupt(patch, config, folder: Path, crash: Crash) -> None:
+    """Begin a run, and end it where `crash` says."""
+    watchers = trainer_module.callbacks
+    patch.setattr(trainer_module, "callbacks", lambda *args: [*watchers(*args), crash])
+    with pytest.raises(KeyError, match="the power is out"):
+        fit.run(config, folder)
+
+
 @pytest.mark.parametrize(
     ("stage", "step", "at_epoch_end"),
     [
@@ -293,17 +301,10 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     folder = tmp_path / "run"
     caplog.set_level(logging.INFO, "lightning")
     often = "checkpoint_every_minutes=0.0001"
-    watchers = trainer_module.callbacks
-    monkeypatch.setattr(
-        trainer_module,
-        "callbacks",
-        lambda *args: [*watchers(*args), Crash(stage, step, at_epoch_end)],
-    )
-    with pytest.raises(KeyError, match="the power is out"):
-        fit.run(tiny(often), folder)
+    with monkeypatch.context() as patch:
+        interrupt(patch, tiny(often), folder, Crash(stage, step, at_epoch_end))
     assert (folder / stage / "last.ckpt").exists()
     assert not (folder / stage / "final.ckpt").exists()
-    monkeypatch.setattr(trainer_module, "callbacks", watchers)
     steps = []
     monkeypatch.setattr(
         stage_training,
@@ -315,6 +316,19 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     assert results(folder) == results(finished)
     assert len(steps) == (2 if stage == "representation" else 1)
     assert "weights_only" not in caplog.text  # Lightning tells of it, where it is unsaid
+
+
+def test_in_bf16_an_interrupted_run_ends_like_an_uninterrupted_one_too(
+    tiny, differing, tmp_path, monkeypatch
+):
+    stage, quick = "representation", ["report.errors=false", "checkpoint_every_minutes=0.0001"]
+    config = tiny(f"stage={stage}", "trainer.precision=bf16-mixed", *quick)
+    folders = [tmp_path / name for name in ("whole", "interrupted")]
+    with monkeypatch.context() as patch:
+        interrupt(patch, config.copy(), folders[1], Crash(stage, 3, False))
+    for folder in folders:
+        fit.run(config.copy(), folder)
+    assert not differing(*folders, stages=[stage])
 
 
 def test_an_evaluation_that_was_interrupted_is_logged_where_the_training_ended(

@@ -117,11 +117,12 @@ OTHERS = (
 )
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("head", ["bacl", "baseline"])
-def test_a_head_ends_bit_for_bit_the_same_alone_and_beside_others(bench, head):
-    others = [ALONE] if head == "bacl" else [WITHOUT_BACL]
-    alone = bench("classifier", *others).fit()
-    together = bench("classifier", *OTHERS).fit()
+def test_a_head_ends_bit_for_bit_the_same_alone_and_beside_others(bench, head, precision):
+    others, computed = ALONE if head == "bacl" else WITHOUT_BACL, f"trainer.precision={precision}"
+    alone = bench("classifier", others, computed).fit()
+    together = bench("classifier", *OTHERS, computed).fit()
     assert len(together.heads) == 5
     assert len(alone.heads) == 1
     assert not changed(alone.heads[head].state_dict(), together.heads[head].state_dict())
