@@ -1,6 +1,7 @@
 """How far gradients under bf16 autocast are from those of float32, as noise and as a bias.
 
     python benchmarks/bf16_gradients.py --checkpoint runs/bacl_demo/representation/final.ckpt
+    python benchmarks/bf16_gradients.py --checkpoint … --rounded-weights
 
 Batches of the demo's representation stage, with the weights of a checkpoint of it, each computed
 both ways with the same draws and the same proposals. Of each group of parameters:
@@ -9,7 +10,9 @@ both ways with the same draws and the same proposals. Of each group of parameter
     bias   |mean g' - mean g| / |mean g| over all steps
     chance what the bias would be if steps were off independently of each other
 
-A bias far above chance does not average out in training.
+A bias far above chance does not average out in training. With `--rounded-weights` those of all
+convolutions and linear layers are rounded to bf16 before both: what then is left is due to
+activations and gradients alone.
 """
 
 import argparse
@@ -20,7 +23,7 @@ from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
-from torch import Tensor
+from torch import Tensor, nn
 
 from bacl.assembly.build import build_stage
 from bacl.assembly.data import build_data, open_data
@@ -73,6 +76,15 @@ def prepared(checkpoint: Path | None) -> tuple[DetectionStage, DetectionDataModu
     return stage.train(), data
 
 
+@torch.no_grad()
+def round_weights(stage: DetectionStage) -> None:
+    """To numbers that bf16 has, so that casting them changes nothing."""
+    for layer in stage.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            for weight in layer.parameters(recurse=False):
+                weight.copy_(weight.bfloat16())
+
+
 def measured(stage: DetectionStage, batches: Iterable[Batch]) -> dict[str, tuple[float, ...]]:
     """Noise, bias and chance of each group, from one step of each batch."""
     precise, half = defaultdict(list), defaultdict(list)
@@ -98,9 +110,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, help="of the stage; without it, fresh weights")
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounded-weights", action="store_true", help="to bf16, before both")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     stage, data = prepared(arguments.checkpoint)
+    if arguments.rounded_weights:
+        round_weights(stage)
     batches = islice(data.train_dataloader(), arguments.steps)
     print(f"{'parameters':18}{'noise':>8}{'bias':>8}{'chance':>8}")
     for group, values in measured(stage, batches).items():
