@@ -73,7 +73,7 @@ class Batch:
     images: Any
     """(B, 3, H, W) float32, normalised; H and W are multiples of `STRIDE`; zero in the padding. For
     a detector that sees no pictures, what its `pyramid` takes, with a tensor's `to`, `cpu` and
-    `pin_memory`."""
+    `pin_memory`. On the way to a GPU they may be `Uint8Images`."""
     targets: list[Target]
     """One per image, in order."""
 

@@ -2,18 +2,18 @@
 
 import atexit
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import Any
 from weakref import WeakSet
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bacl.data.batch import Batch, Target
-from bacl.data.collate import collate
+from bacl.data.batch import Batch
+from bacl.data.collate import Samples, collate, collate_here
 from bacl.messages.errors import UserError
 from bacl.processes.interruption import INTERRUPTION, SIGNALS
 
@@ -44,9 +44,11 @@ class BatchLoader(DataLoader[Any]):
             yield batch
 
 
-def collate_or_error(samples: Sequence[tuple[Tensor, Target]] | UserError) -> Batch | UserError:
+def collate_or_error(
+    samples: Samples | UserError, put_together: Callable[[Samples], Batch] = collate
+) -> Batch | UserError:
     """The batch of the samples, or the error that came instead of them."""
-    return samples if isinstance(samples, UserError) else collate(samples)
+    return samples if isinstance(samples, UserError) else put_together(samples)
 
 
 def batch_loader(
@@ -56,7 +58,7 @@ def batch_loader(
     pin_memory: bool = False,
     persistent: bool = False,
     multiprocessing_context: str | None = None,
-    collate_fn: Callable[[Any], Any] = collate_or_error,
+    collate_fn: Callable[[Any], Any] | None = None,
 ) -> BatchLoader:
     """A loader of `Batch`es, from so many worker processes or from this one.
 
@@ -67,17 +69,20 @@ def batch_loader(
         pin_memory: load into pinned memory; nothing without CUDA.
         persistent: keep the workers after the last batch, for the next epoch.
         multiprocessing_context: how workers start; None takes the platform's way.
-        collate_fn: makes one thing of the items of a batch.
+        collate_fn: makes one thing of the items of a batch; None: a `Batch`, whose images travel
+            to pinned memory as bytes.
     """
     # Workers run torch on one thread, which is torch's own doing. A generator of its own keeps
     # the loader from drawing from the training's.
+    pinned = pin_memory and torch.cuda.is_available()
+    put_together = partial(collate_or_error, put_together=collate_here() if pinned else collate)
     return BatchLoader(
         dataset,
         batch_sampler=batches,
         num_workers=num_workers,
-        collate_fn=collate_fn,
+        collate_fn=collate_fn or put_together,
         generator=torch.Generator(),
-        pin_memory=pin_memory and torch.cuda.is_available(),
+        pin_memory=pinned,
         persistent_workers=persistent,
         worker_init_fn=_leave_signals if INTERRUPTION.listens else None,
         multiprocessing_context=multiprocessing_context if num_workers else None,

@@ -24,18 +24,23 @@ from bacl.processes.cores import usable_cores
 
 LARGE = 1 << 26
 """Bytes from which on a file is shared out: one core reads as many in a third of a second."""
+_OF_EACH = 1 << 25
+"""Bytes that a reader has at least: to start one costs as much time as to read a few MB."""
+MOST = 8
+"""Readers: as many hand over what one process can join."""
 _PART = 1 << 23  # bytes: few enough that what waits to be joined is small
 
 
 def num_readers(path: Path) -> int:
-    """Processes to read a file: one for each thread that torch may compute with, or none.
+    """Processes to read a file: one for each thread that torch may compute with, up to 8, or none.
 
     None for small files and packed ones, and where processes cannot be forked: on other systems
     than Linux, and in a process that loads data.
     """
-    readers = min(torch.get_num_threads(), usable_cores())
+    size = path.stat().st_size
+    readers = min(torch.get_num_threads(), usable_cores(), MOST, size // _OF_EACH)
     forks = sys.platform == "linux" and not multiprocessing.current_process().daemon
-    large = path.suffix != ".gz" and path.stat().st_size >= LARGE
+    large = path.suffix != ".gz" and size >= LARGE
     return readers if forks and large and readers > 1 else 0
 
 

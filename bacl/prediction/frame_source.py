@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from bacl.data.batch import Target
+from bacl.data.collate import collate_here
 from bacl.data.images.image_folder import FoundImages
 from bacl.data.images.picture_file import Reading
 from bacl.data.images.read_pictures import Collated, collate_readable
@@ -120,7 +122,7 @@ class FrameSource:
             VideoFrames(self._source, transform, self._batch_size, start, self._tiling),
             batch_size=self._batch_size,
             num_workers=min(self._workers, count, usable_cores()),
-            collate_fn=collate_readable,
+            collate_fn=partial(collate_readable, put_together=collate_here()),
             pin_memory=torch.cuda.is_available(),
         )
 

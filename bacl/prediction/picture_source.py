@@ -1,6 +1,7 @@
 """Picture files: those of a folder, of a pattern, or one."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from bacl.data.batch import Target
+from bacl.data.collate import collate_here
 from bacl.data.images.image_folder import FoundImages
 from bacl.data.images.picture_file import Reading
 from bacl.data.images.read_pictures import Collated, PictureDataset, collate_readable
@@ -62,7 +64,7 @@ class PictureSource:
             Subset(data, rest),
             batch_size=self._batch_size,
             num_workers=self._workers,
-            collate_fn=collate_readable,
+            collate_fn=partial(collate_readable, put_together=collate_here()),
             pin_memory=torch.cuda.is_available(),
         )
 

@@ -1,5 +1,6 @@
 """What a process takes of its device's memory, and how much there is; nothing waits for a GPU."""
 
+import ctypes
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -71,7 +72,12 @@ class ProcessMemory:
         self._before = 0
 
     def start(self) -> int:
-        """Begin to look for the peak; what is taken now."""
+        """Begin to look for the peak; what is taken now, without what was freed before.
+
+        The C library keeps that for later, so that a step would seem to take next to nothing.
+        """
+        with suppress(OSError, AttributeError):  # of another C library
+            ctypes.CDLL(None).malloc_trim(0)
         with suppress(OSError):
             _CLEAR.write_text(_PEAK, encoding="ascii")
         self._before = _kilobytes(_STATUS, "VmHWM")

@@ -7,9 +7,13 @@ import torch
 from lightning.pytorch.utilities import move_data_to_device
 
 from bacl.data import batch as batch_module
+from bacl.data import uint8_images
 from bacl.data.batch import Batch, Target
+from bacl.data.collate import collate, collate_here, collate_uint8
 from bacl.data.images.read_pictures import Collated
+from bacl.data.loading import batch_loader
 from bacl.data.mask_edges import MaskEdges
+from bacl.data.uint8_images import Uint8Images
 from bacl.data.uploads import uploaded
 
 GPU = torch.device("cuda", 0)
@@ -97,6 +101,44 @@ def test_what_is_sent_is_pinned_before():
     assert tensor.told == ["pinned", (GPU, True)]
     there = SimpleNamespace(is_cuda=True, to=lambda device: "there")
     assert uploaded(there, GPU) == "there"
+
+
+@pytest.mark.parametrize("sides", [[(32, 64)], [(40, 50), (64, 33), (1, 7)]])
+def test_bytes_become_the_images_that_float32_would_have_been(sides):
+    draw = torch.Generator().manual_seed(0)
+
+    def samples():
+        for number, (height, width) in enumerate(sides):
+            pixels = torch.randint(256, (3, height, width), generator=draw, dtype=torch.uint8)
+            yield pixels, target(number, 2)
+
+    given = list(samples())
+    expected, bytes_ = collate(given), collate_uint8(given)
+    assert bytes_.images.pixels.dtype == torch.uint8
+    moved = bytes_.to("cpu")
+    assert torch.equal(moved.images, expected.images)
+    assert moved.images.is_contiguous()
+    assert all(map(equal, moved.targets, expected.targets))
+
+
+def test_bytes_are_what_is_sent(monkeypatch):
+    pixels, small = Images(), []
+    pixels.float = lambda: torch.ones(1, 3, 32, 32)
+    monkeypatch.setattr(uint8_images, "uploaded", lambda value, to: small.append(value) or value)
+    Uint8Images(pixels, torch.tensor([[32, 32]])).to(GPU, non_blocking=True)
+    assert pixels.told == [(GPU, True)]
+    assert [value.numel() for value in small] == [3, 3, 2]
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_loaders_send_bytes_where_there_is_a_gpu(monkeypatch, gpu):
+    pixels = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    loader = batch_loader([pixels], [[0]], 0, pin_memory=True)
+    batch = loader.collate_fn([(pixels, target(0, 1))])
+    assert isinstance(batch.images, Uint8Images) is gpu
+    assert loader.pin_memory is gpu
+    assert collate_here() is (collate_uint8 if gpu else collate)
 
 
 def test_pictures_without_annotations_are_pinned_too():

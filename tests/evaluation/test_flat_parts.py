@@ -52,6 +52,7 @@ def table(open_table):
 def small(monkeypatch):
     """Parts of a few records, read in pieces of fewer."""
     monkeypatch.setattr(flat_parts, "LARGE", 0)
+    monkeypatch.setattr(flat_parts, "_OF_EACH", 1)
     monkeypatch.setattr(flat_parts, "_PART", 700)
     monkeypatch.setattr(flat_records, "_PIECE", 300)
     for module in (flat_parts, flat_records):
@@ -163,8 +164,13 @@ def test_readers_are_threads_within_the_cores(tmp_path, threads, monkeypatch):
     threads(8, cores=4)
     assert num_readers(file) == 0
     monkeypatch.setattr(flat_parts, "LARGE", 100)
+    monkeypatch.setattr(flat_parts, "_OF_EACH", 1)
     assert num_readers(file) == 4
     threads(3, cores=4)
+    assert num_readers(file) == 3
+    threads(64, cores=64)
+    assert num_readers(file) == flat_parts.MOST
+    monkeypatch.setattr(flat_parts, "_OF_EACH", 30)
     assert num_readers(file) == 3
     threads(1, cores=4)
     assert num_readers(file) == 0
@@ -175,9 +181,10 @@ def test_readers_are_threads_within_the_cores(tmp_path, threads, monkeypatch):
 def test_none_where_none_can_start_and_of_packed_files(tmp_path, threads, monkeypatch):
     threads(4)
     monkeypatch.setattr(flat_parts, "LARGE", 0)
+    monkeypatch.setattr(flat_parts, "_OF_EACH", 1)
     packed, plain = tmp_path / "results.json.gz", tmp_path / "results.json"
     packed.write_bytes(gzip.compress(os.urandom(50)))
-    plain.write_bytes(b"x")
+    plain.write_bytes(b"x" * 9)
     assert num_readers(packed) == 0
     assert num_readers(plain) == 4
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)

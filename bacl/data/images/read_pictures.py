@@ -1,6 +1,6 @@
 """Pictures without annotations, read for detection; what cannot be read is told beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from bacl.data.batch import Batch, Target
-from bacl.data.collate import collate
+from bacl.data.collate import Samples, collate
 from bacl.data.images.image_folder import FoundImages
 from bacl.data.images.picture_file import PictureError, Reading, read_with_traits
 from bacl.data.images.tiles import Tiling
@@ -95,11 +95,14 @@ class Collated:
         return replace(self, batch=None if self.batch is None else self.batch.pin_memory())
 
 
-def collate_readable(samples: Sequence[ReadPicture | Unreadable]) -> Collated:
+def collate_readable(
+    samples: Sequence[ReadPicture | Unreadable],
+    put_together: Callable[[Samples], Batch] = collate,
+) -> Collated:
     """Put together what could be read of some pictures."""
     good = [sample for sample in samples if isinstance(sample, ReadPicture)]
     bad = [sample for sample in samples if isinstance(sample, Unreadable)]
-    batch = collate([(sample.image, sample.target) for sample in good]) if good else None
+    batch = put_together([(sample.image, sample.target) for sample in good]) if good else None
     frames = [sample.frame for sample in good if sample.frame is not None]
     traits, stored = [sample.traits for sample in good], [sample.stored for sample in good]
     return Collated(batch, traits, bad, frames, stored)
