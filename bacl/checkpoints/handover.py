@@ -73,10 +73,19 @@ def save_stage(
     heads: Mapping[str, nn.Module],
     categories: Categories,
     config: dict[str, Any],
+    thresholds: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a stage's weights and buffers; readable with `torch.load(weights_only=True)`.
 
     A kill leaves the earlier file or the new one, never half of one.
+
+    Args:
+        path: of the file.
+        detector: everything but the heads.
+        heads: by name.
+        categories: that it was trained on.
+        config: its own, plain.
+        thresholds: of scores by head, plain, where they are known by now; see `score_thresholds`.
     """
     content = {
         "detector": detector.state_dict(),
@@ -86,6 +95,8 @@ def save_stage(
     }
     if categories.training is not None:
         content[TRAINING] = categories.training.plain()
+    if thresholds:
+        content[THRESHOLDS] = dict(thresholds)
     save(content, path)
 
 

@@ -1,6 +1,6 @@
 """What a variant found in some of the images, and what is there: all that can be judged of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -39,9 +39,11 @@ class Sample:
     """Which objects have their right label, where that was found before."""
     known_numbers: Numbers | None = None
     """What was found before."""
+    names: Sequence[str] = ()
+    """Of the categories, by label, where they are known."""
 
     @classmethod
-    def of(cls, found: Evaluation, rules: Rules) -> Self:
+    def of(cls, found: Evaluation, rules: Rules, names: Sequence[str] = ()) -> Self:
         """Of all images that were judged, whose detections an evaluation kept.
 
         What it found of them is not looked for again.
@@ -51,7 +53,7 @@ class Sample:
             boxes = [each.name for each in found.measures if not each.of_masks]
             numbers = {name: found.unrounded[name] for name in boxes}, found.reliabilities
         columns, labels = found.detections, found.right_labels
-        return cls(found.truth, columns, rules, found.grouping, None, labels, numbers)
+        return cls(found.truth, columns, rules, found.grouping, None, labels, numbers, names)
 
     @property
     def image_ids(self) -> np.ndarray:

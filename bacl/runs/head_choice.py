@@ -28,7 +28,7 @@ from bacl.options.ranges import Share, Whole
 from bacl.reporting.choice_table import ChoiceResults
 from bacl.runs.evaluated import evaluate
 from bacl.runs.folder import write_text
-from bacl.runs.kept_thresholds import keep_thresholds
+from bacl.runs.kept_thresholds import chosen_thresholds
 from bacl.runs.lost_heads import lost
 from bacl.runs.run import Run
 from bacl.stages import DetectionStage
@@ -106,7 +106,8 @@ class HeadChoice:
         heads: Mapping[str, str] | None = None,
     ) -> Choice:
         rules: Any = next(iter(run.stage.metrics.values())).rules
-        samples = {name: Sample.of(each, rules) for name, each in found.items()}
+        names = run.data.val_table.category_names
+        samples = {name: Sample.of(each, rules, names) for name, each in found.items()}
         asked = config.report.reference
         reference = asked if asked in found else next(iter(found))
         heads = {name: name for name in found} | dict(heads or {})
@@ -136,8 +137,7 @@ class HeadChoice:
     ) -> None:
         folder, chosen = run.folder.parent, results.decision.chosen
         remove(folder / "choice.json")  # it comes last, and never beside another one's checkpoint
-        save_alone(folder / "final.ckpt", run, config, chosen)
-        keep_thresholds(folder / "final.ckpt", {chosen.partition(WITH)[0]: best})
+        save_alone(folder / "final.ckpt", run, config, chosen, best)
         write_text(folder / "choice.md", results.markdown())
         results.write_json(folder / "choice.json")
         with Dispensable("not shown") as shown, shown.part("table of the choice"):
@@ -154,8 +154,12 @@ def misfit(stage: DetectionStage, head: str, calibration: Calibration) -> str:
     return ""
 
 
-def save_alone(path: Path, run: Run, config: DictConfig, variant: str) -> None:
-    """Write the detector and the variant's head alone, with a configuration that says so."""
+def save_alone(path: Path, run: Run, config: DictConfig, variant: str, found: Evaluation) -> None:
+    """Write the detector and the variant's head alone, with a configuration that says so.
+
+    Its thresholds of scores, which are of `found`, are in it from the beginning: a file that is
+    left by a kill, beside an earlier DONE, can be used.
+    """
     said, stage = plain(config), run.folder.name
     head, _, calibration = variant.partition(WITH)
     node = said["stages"][stage]["heads"][head]
@@ -164,7 +168,8 @@ def save_alone(path: Path, run: Run, config: DictConfig, variant: str) -> None:
     said["stages"][stage]["heads"] = {head: node}
     said["report"]["reference"] = said["choice"] = None
     heads = {head: run.stage.live_heads[head]}
-    save_stage(path, run.stage.detector, heads, run.categories, said)
+    thresholds = {name: own.plain() for name, own in chosen_thresholds({head: found}).items()}
+    save_stage(path, run.stage.detector, heads, run.categories, said, thresholds)
 
 
 def chooses(config: DictConfig) -> bool:

@@ -17,11 +17,16 @@ def keep_thresholds(checkpoint: Path, evaluations: Mapping[str, Evaluation]) -> 
         checkpoint: of these heads, with the calibrations that they were evaluated with.
         evaluations: by head.
     """
+    if found := chosen_thresholds(evaluations):
+        add_thresholds(checkpoint, found)
+
+
+def chosen_thresholds(evaluations: Mapping[str, Evaluation]) -> dict[str, ScoreThresholds]:
+    """What was chosen by all images, by head; without those for which nothing was."""
     found = {}
     for head, each in evaluations.items():
         if (points := each.operating_points) is not None:
             chosen = points.thresholds
             lists = chosen.per_group.tolist(), chosen.per_category.tolist()
             found[head] = ScoreThresholds(points.objective, chosen.of_all, *lists)
-    if found:
-        add_thresholds(checkpoint, found)
+    return found

@@ -40,7 +40,9 @@ def test_wrong_values_are_told(compose_config, name, override, told):
 
 
 def test_f1_is_a_criterion_of_a_choice(compose_config):
-    chosen = ["balance=auto", "criterion@choice.criterion=f1"]
+    """At the thresholds that the command asks for, whatever they are best for."""
+    chosen = ["balance=auto", "criterion@choice.criterion=f1", "thresholds=precision"]
     config = compose_config("+experiment=bacl_demo", *chosen)
     assert not wrong_options(config)
-    assert instantiate(config.choice.criterion, Criterion).title.startswith("F1 at thresholds")
+    title = instantiate(config.choice.criterion, Criterion).title
+    assert title.startswith("F1 at thresholds per category (precision of at least 0.9)")

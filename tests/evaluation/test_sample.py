@@ -7,6 +7,7 @@ import pytest
 
 from bacl.evaluation.judging import Judgement
 from bacl.evaluation.thresholds.f1_criterion import F1AtThresholds
+from bacl.evaluation.thresholds.objectives import BestF1
 from bacl.evaluation.thresholds.scored import Scored
 from tests.evaluation.samples import IMAGES, sample, share
 
@@ -16,7 +17,7 @@ def test_numbers_are_kept_and_what_was_judged_is_not():
     one = sample(share(IMAGES), scores=0.9)
     assert one.measures["AP50"] == pytest.approx(1)
     assert one.reliabilities["all"].error == pytest.approx(0.1)
-    assert F1AtThresholds().value(one) == 1
+    assert F1AtThresholds(BestF1()).value(one) == 1
     assert one.measures is one.measures
     assert not any(isinstance(each, Judgement | Scored) for each in vars(one).values())
 

@@ -8,6 +8,8 @@ import torch
 
 from bacl.assembly.rebuilt import restore_alone
 from bacl.assembly.trial import try_to_build
+from bacl.checkpoints.handover import load_stage
+from bacl.checkpoints.score_thresholds import saved_thresholds
 from bacl.heads.calibration import Uncalibrated
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
@@ -67,6 +69,9 @@ def test_the_winner_alone_is_the_runs_checkpoint_and_scores_as_told(
     assert list(restored.stage.heads) == [head]
     own = restored.stage.live_heads[head].calibration
     assert isinstance(own, Uncalibrated) != bool(calibration)
+    (thresholds,) = saved_thresholds(load_stage(path)).items()
+    assert thresholds[0] == head
+    assert thresholds[1].objective == "best F1"
     monkeypatch.setattr(test_job, "command_overrides", lambda: ["data=builtin"])
     test_job.run(tiny(f"checkpoint={path}"), tmp_path)
     (results,) = chosen.glob("test_val_*/results.json")

@@ -8,28 +8,27 @@ from bacl.evaluation.bootstrap import ratios, standard_error
 from bacl.evaluation.criteria import Criterion, mean_of_known
 from bacl.evaluation.sample import Sample
 from bacl.evaluation.thresholds.choosing import Chooser
-from bacl.evaluation.thresholds.objectives import BestF1
+from bacl.evaluation.thresholds.objectives import Objective
 from bacl.evaluation.thresholds.operating_points import Fitted, OperatingPoints, halves_in
-from bacl.options.ranges import Count
 
 
 class F1AtThresholds(Criterion):
     """The mean over the groups of F1 at thresholds per category, cross-fitted.
 
-    It sees what a variant can be had for once every category has its threshold: scores that are
+    The thresholds are those that a checkpoint is handed on with: best for the same objective. It
+    sees what a variant can be had for once every category has its threshold: scores that are
     too low for rare categories cost nothing, detections that cannot be told apart do. Thresholds
     are chosen within the sample, each half of its images for the other, and F1 of a group is of all
     its detections and objects together, see `OperatingPoints`. Its error is by bootstrap over
     images, the same resamples for both variants.
 
     Args:
-        least_objects: see `Objective`.
+        objective: what thresholds are best for.
     """
 
-    title = "F1 at thresholds per category, mean of groups"
-
-    def __init__(self, least_objects: Count = 3) -> None:
-        self._objective = BestF1(least_objects)
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self.title = f"F1 at thresholds per category ({objective.title}), mean of groups"
         self._known: WeakKeyDictionary[Sample, Fitted] = WeakKeyDictionary()
 
     def of_groups(self, sample: Sample) -> dict[str, float]:
@@ -61,7 +60,7 @@ class F1AtThresholds(Criterion):
 
     def _fitted(self, sample: Sample) -> Fitted:
         if sample not in self._known:
-            chooser = Chooser(self._objective, sample.grouping)
+            chooser = Chooser(self._objective, sample.grouping, sample.names)
             halves = halves_in(sample.truth, sample.image_ids)
             self._known[sample] = OperatingPoints.of(sample.scored(), halves, chooser).fine
         return self._known[sample]
