@@ -25,15 +25,18 @@ class BegunFiles:
         self._known: set[Path] = set()
 
     def note(self, files: Iterable[Path]) -> None:
-        """List files that are about to be written, each once.
+        """List files that are about to be written, each once, but for those that are there.
+
+        These are a user's: a prediction that comes to nothing is no reason to remove them.
 
         Raises:
             UnwritableError: the list cannot be written.
         """
-        new = [path for path in files if path not in self._known]
-        self._known.update(new)
-        lines = [json.dumps(path.relative_to(self._output).as_posix()) for path in new]
+        asked = [path for path in files if path not in self._known]
+        self._known.update(asked)
         with telling_refusal(self._path):
+            new = [path for path in asked if not path.exists()]
+            lines = [json.dumps(path.relative_to(self._output).as_posix()) for path in new]
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="ascii") as file:
                 file.write("".join(f"{line}\n" for line in lines))

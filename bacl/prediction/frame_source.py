@@ -21,7 +21,7 @@ from bacl.data.images.video import Video, VideoError
 from bacl.data.images.video_frames import NewestFrame, VideoFrames, read_frame
 from bacl.data.images.video_source import Frame, is_address
 from bacl.prediction.detected_batch import DetectedBatch
-from bacl.prediction.drawn import Look
+from bacl.prediction.drawn import Look, require_elsewhere
 from bacl.prediction.drawn_video import DrawnVideo
 from bacl.prediction.frame_lines import FrameLines
 from bacl.prediction.output import Named, Output, Vocabulary
@@ -158,4 +158,7 @@ class FrameSource:
 
     def drawing(self, output: Path, look: Look, most: int | None, reading: Reading) -> DrawnVideo:
         """All frames are one file."""
-        return DrawnVideo(output / f"{self.stem}.mp4", self.facts.rate, self.facts.live, look)
+        path = output / f"{self.stem}.mp4"
+        if self.files is not None:
+            require_elsewhere(path, Path(self.folder))
+        return DrawnVideo(path, self.facts.rate, self.facts.live, look)

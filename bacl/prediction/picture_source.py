@@ -16,7 +16,7 @@ from bacl.data.images.read_pictures import Collated, PictureDataset, collate_rea
 from bacl.data.images.tiles import Tiling
 from bacl.data.images.video_source import Frame
 from bacl.prediction.detected_batch import DetectedBatch
-from bacl.prediction.drawn import Look
+from bacl.prediction.drawn import Look, require_elsewhere
 from bacl.prediction.drawn_pictures import DrawnPictures
 from bacl.prediction.output import Named, Output, Vocabulary
 from bacl.prediction.yolo_files import label_names
@@ -87,5 +87,6 @@ class PictureSource:
         self, output: Path, look: Look, most: int | None, reading: Reading
     ) -> DrawnPictures:
         """Each picture is a file of its own."""
-        found = self.found
-        return DrawnPictures(output / "pictures", found.folder, found.names, reading, look, most)
+        found, folder = self.found, output / "pictures"
+        require_elsewhere(folder, found.folder)
+        return DrawnPictures(folder, found.folder, found.names, reading, look, most)

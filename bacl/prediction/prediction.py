@@ -64,7 +64,7 @@ class Prediction:
     def _note(self, predicted: Predicted) -> None:
         if self.batches.kept is not None:
             outputs = self.written.outputs
-            self.batches.kept.begun.note(x for each in outputs for x in each.files(predicted))
+            self.batches.kept.begun.note(path for each in outputs for path in each.files(predicted))
 
     def _forget(self) -> None:
         if self.batches.kept is not None:

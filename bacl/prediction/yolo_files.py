@@ -16,7 +16,7 @@ DATA, LABELS = "data.yaml", "labels"
 
 
 class YoloFiles(ExitStack):
-    """labels/<picture>.txt with "class x y width height score" of each box, and data.yaml.
+    """labels/<picture>.txt with "class x y width height score" of each box; data.yaml at the end.
 
     The class is the category's place in data.yaml, from 0; centre and sides are parts of the
     picture's, in [0, 1]. A picture without detections has an empty file. Masks are left out.
@@ -33,13 +33,18 @@ class YoloFiles(ExitStack):
         self._names = names
 
     def __enter__(self) -> Self:
+        self.push(self._finish)
+        return self
+
+    def _finish(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            return
         # Not json's escapes, which YAML mostly shares: it makes no emoji of two halves.
         said = {"names": dict(enumerate(self._names))}
         text = yaml.safe_dump(said, allow_unicode=True, width=float("inf"))
         for folder in self._folders.values():
             with replacing(folder / DATA) as path:
                 path.write_text(text, encoding="utf-8")
-        return self
 
     def write(self, batch: Predicted) -> None:
         """A file for each picture of a batch."""

@@ -224,9 +224,10 @@ def test_nothing_of_an_interrupted_prediction_stays_among_another_ones_files(
     command, pictures, tmp_path, monkeypatch
 ):
     quick = ["datamodule.num_workers=0", "datamodule.val_batch_size=2", "predict.head=bacl"]
-    own = tmp_path / "out/pictures/of_the_user.jpg"
-    own.parent.mkdir(parents=True)
-    own.write_bytes(b"own")
+    own = [tmp_path / "out" / name for name in ("pictures/of_the_user.jpg", "detections_bacl.json")]
+    own[0].parent.mkdir(parents=True)
+    for path in own:
+        path.write_bytes(b"own")
     with monkeypatch.context() as patch:
         patch.setattr(ResultFiles, "__exit__", lambda self, *rest: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -238,7 +239,17 @@ def test_nothing_of_an_interrupted_prediction_stays_among_another_ones_files(
     found = {str(x.relative_to(tmp_path / "out")) for x in (tmp_path / "out").rglob("*")}
     results = {"images.json", "detections_bacl.json", "accepted_bacl.json", "pictures"}
     assert found == results | {"pictures/00000002.jpg", "pictures/of_the_user.jpg"}
-    assert own.read_bytes() == b"own"
+    assert own[0].read_bytes() == b"own"
+
+
+def test_a_picture_is_not_replaced_by_its_drawing(command, pictures, tmp_path):
+    (tmp_path / "out").mkdir()
+    own = pictures.rename(tmp_path / "out/pictures") / "00000001.jpg"
+    content = own.read_bytes()
+    with pytest.raises(OptionError, match=r"would take the place of .*; name another folder"):
+        predict.run(command(own, "datamodule.num_workers=0", "predict.head=bacl"), tmp_path)
+    assert own.read_bytes() == content
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pictures"]
 
 
 @pytest.mark.usefixtures("rendered")

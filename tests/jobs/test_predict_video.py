@@ -220,6 +220,16 @@ def test_a_frame_that_cannot_be_decoded_ends_no_video(command, tmp_path, capsys)
     assert frames_of(tmp_path / "out/clip.mp4") == 6
 
 
+def test_a_video_is_not_replaced_by_its_drawing(command, tmp_path):
+    clip = write_video(tmp_path / "out/clip.mp4", 3, size=(96, 96))
+    content = clip.read_bytes()
+    with pytest.raises(OptionError, match=r"would take the place of .*clip\.mp4; name another"):
+        predict.run(command(clip, *QUICK), tmp_path)
+    assert files_in(tmp_path / "out") == {"clip.mp4": content}
+    predict.run(command(clip, *QUICK, "predict.pictures=0"), tmp_path)
+    assert clip.read_bytes() == content
+
+
 def test_a_video_without_a_frame_leaves_nothing(command, tmp_path, monkeypatch):
     clip = write_video(tmp_path / "clip.mp4", 6, size=(96, 96))
     monkeypatch.setattr(frame_source.VideoFrames, "__iter__", lambda self: iter(()))

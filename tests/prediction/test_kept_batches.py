@@ -106,8 +106,11 @@ def test_listed_files_are_removed_and_no_others(tmp_path):
     out, other = tmp_path / "out", tmp_path / "other.jpg"
     files = [out / name for name in ("a.jpg", "sub/line\nend.jpg", "\udcff.jpg", "gone.jpg")]
     begun = BegunFiles(out, out / ".kept/begun.txt")
+    out.mkdir()
+    (out / "own.jpg").touch()
     begun.note(files)
-    begun.note(files[:1])
+    files[0].touch()
+    begun.note([files[0], out / "own.jpg"])  # one is a user's
     assert len((out / ".kept/begun.txt").read_text().splitlines()) == 4
     (out / "sub").mkdir()
     for path in (*files[:3], out / "own.jpg", other):

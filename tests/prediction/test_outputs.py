@@ -89,7 +89,8 @@ ODD = ["🦄", "null", "1", " lead", "new\nline", "\x7f\x01", 'a "b" \\c', "\u20
 def test_names_of_categories_come_back_from_yaml_whatever_is_in_them(tmp_path):
     """An emoji is one letter, not two halves that no file can hold."""
     with YoloFiles(tmp_path, ["bacl"], ODD):
-        text = (tmp_path / "yolo_bacl/data.yaml").read_text(encoding="utf-8")
+        pass
+    text = (tmp_path / "yolo_bacl/data.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(text) == {"names": dict(enumerate(ODD))}
 
 
