@@ -54,6 +54,9 @@ def read_parts(path: Path, label_of: np.ndarray, readers: int) -> Iterator[FlatC
 
     Raises:
         OtherLayoutError: the file is written in another way, a category has no label.
+        RuntimeError: the system has ended a process, as for its memory; it may come at any moment
+            until the last record is there.
+        OSError: no process can be started, or the file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(2 * LONGEST)

@@ -1,5 +1,6 @@
 """Reads LVIS results files (`results_writer.py` says what they are), any tool's."""
 
+import logging
 import zlib
 from array import array
 from pathlib import Path
@@ -25,6 +26,7 @@ from bacl.evaluation.record_layout import OtherLayoutError
 from bacl.evaluation.results_writer import ResultsWriter as ResultsWriter
 from bacl.messages.shown import written
 
+_LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 20  # characters
 _PLACE = "record %d"
 
@@ -91,7 +93,10 @@ def _flat(path: Path, table: AnnotationTable) -> DetectionColumns | None:
 def _read_flat(path: Path, label_of: np.ndarray) -> FlatColumns:
     readers = num_readers(path)
     if readers:
-        return FlatColumns.joined(read_parts(path, label_of, readers))
+        try:
+            return FlatColumns.joined(read_parts(path, label_of, readers))
+        except (RuntimeError, OSError) as error:
+            _LOG.warning("%s: read by one process, as several could not (%s)", path, error)
     with open_bytes(path) as file:
         return FlatColumns.of(read_pieces(file.read), label_of)
 

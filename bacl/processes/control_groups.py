@@ -29,7 +29,7 @@ def settings(controller: str, unified: str, *earlier: str) -> Iterator[list[str]
         Words of each group's setting, or settings; none where there are no control groups.
     """
     try:
-        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
+        lines = MEMBERSHIP.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:  # no Linux, or one that does not show it
         return
     for line in lines:

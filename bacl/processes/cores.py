@@ -36,6 +36,6 @@ def _allowed() -> int:
 
 def _quotas() -> Iterator[float]:
     """In cores; "max", or -1, is none."""
-    for quota, period in settings("cpu", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"):
-        if quota.isdecimal():
-            yield int(quota) / int(period)
+    for words in settings("cpu", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"):
+        if len(words) == 2 and all(map(str.isdecimal, words)):
+            yield int(words[0]) / int(words[1])

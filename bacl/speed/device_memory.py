@@ -95,7 +95,7 @@ class ProcessMemory:
     def limit(self) -> int:
         """Of the machine or, if that is less, of the container."""
         found = settings("memory", "memory.max", "memory.limit_in_bytes")
-        allowed = [int(text) for (text,) in found if text.isdecimal()]
+        allowed = [int(text) for words in found for text in words if text.isdecimal()]
         return min([_kilobytes(_MACHINE, "MemTotal") * 1024, *allowed])
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import multiprocessing
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -156,6 +157,28 @@ def test_a_file_is_read_so_and_its_errors_are_the_same(
     file.write_text(json.dumps(wrong), encoding="utf-8")
     with pytest.raises(AnnotationError, match="record 23: category_id 5 is not in the annotations"):
         load_results(file, table)
+
+
+def test_a_reader_that_the_system_ends_leaves_the_file_to_one_process(
+    table, tmp_path, small, threads, monkeypatch, caplog
+):
+    file, test = tmp_path / "results.json", os.getpid()
+    file.write_text(json.dumps(records(60)), encoding="utf-8")
+    threads(1)
+    alone = load_results(file, table)
+    threads(2)
+    read = flat_parts.read_part
+
+    def ended(*arguments):
+        if os.getpid() != test:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(*arguments)
+
+    monkeypatch.setattr(flat_parts, "read_part", ended)
+    monkeypatch.setattr(results_json, "stream_list", None)
+    found = load_results(file, table)
+    assert found.scores.tobytes() == alone.scores.tobytes()
+    assert "results.json: read by one process, as several could not (DataLoader" in caplog.text
 
 
 def test_readers_are_threads_within_the_cores(tmp_path, threads, monkeypatch):

@@ -30,7 +30,14 @@ def machine(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("limit", "expected"),
-    [("max 100000", 16), ("400000 100000", 4), ("150000 100000", 2), ("10000 100000", 1)],
+    [
+        *(("max 100000", 16), ("400000 100000", 4), ("150000 100000", 2), ("10000 100000", 1)),
+        *(
+            ("", 16),
+            ("max", 16),
+            ("200000", 16),
+        ),  # as no kernel writes it, but a stand-in for one may
+    ],
 )
 def test_a_containers_quota_counts(machine, limit, expected):
     assert machine(V2.format(""), {"cpu.max": f"{limit}\n"}) == expected
