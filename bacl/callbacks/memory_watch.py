@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.utilities.types import STEP_OUTPUT
-from torch import Tensor, nn
+from torch import Tensor
 
 from bacl.callbacks.roi_memory import RoIMemory
 from bacl.callbacks.smaller_batch import TooLargeError, mends
@@ -49,7 +49,7 @@ class MemoryWatch(Callback):
         self._rois: RoIMemory | None = None
         self._memory: DeviceMemory | None = None
         self._first = 0
-        self._batches: int | None = None
+        self._batches = 0
         self._base = 0
         self._shape: Shape = (0, 0, 0)
         self.found: StepMemory | None = None
@@ -65,8 +65,8 @@ class MemoryWatch(Callback):
     ) -> None:
         """Begin to measure after the steps to warm up, of several batches each, perhaps."""
         done = trainer.global_step - self._first
-        if self._memory is not None and self._batches is None and done >= WARM_UP:
-            self._base, self._batches = self._memory.start(), 0
+        if self._memory is not None and self._rois is None and done >= WARM_UP:
+            self._base = self._memory.start()
             self._rois = RoIMemory(pl_module, self._memory, self._base)
 
     def on_before_backward(
@@ -91,7 +91,7 @@ class MemoryWatch(Callback):
                 is refused.
         """
         images = batch.images
-        if self._memory is None or self._batches is None or self._batches == MEASURED:
+        if self._memory is None or self._rois is None or self._batches == MEASURED:
             return
         if not isinstance(images, Tensor) or images.ndim != 4:
             return  # a detector that is given other things than pictures
@@ -99,10 +99,9 @@ class MemoryWatch(Callback):
         shape = images.shape[0], images.shape[2], images.shape[3]
         self._shape = max(self._shape, shape, key=lambda sides: sides[0] * sides[1] * sides[2])
         if self._batches == MEASURED:
-            self._tell(trainer, self._memory)
+            self._tell(trainer, self._memory, self._rois)
 
-    def _tell(self, trainer: Trainer, memory: DeviceMemory) -> None:
-        rois = self._rois or RoIMemory(nn.Module(), memory, self._base)
+    def _tell(self, trainer: Trainer, memory: DeviceMemory, rois: RoIMemory) -> None:
         own = StepMemory(
             self._base, memory.peak(), memory.limit(), self._shape, self._largest(trainer),
             rois.of_images, rois.of_rois,

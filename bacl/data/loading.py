@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from bacl.data.batch import Batch
-from bacl.data.collate import Samples, collate, collate_here
+from bacl.data.collate import Samples, collate, collate_uint8
 from bacl.messages.errors import UserError
 from bacl.processes.interruption import INTERRUPTION, SIGNALS
 
@@ -75,7 +75,7 @@ def batch_loader(
     # Workers run torch on one thread, which is torch's own doing. A generator of its own keeps
     # the loader from drawing from the training's.
     pinned = pin_memory and torch.cuda.is_available()
-    put_together = partial(collate_or_error, put_together=collate_here() if pinned else collate)
+    put_together = partial(collate_or_error, put_together=collate_uint8 if pinned else collate)
     return BatchLoader(
         dataset,
         batch_sampler=batches,

@@ -98,7 +98,9 @@ class _Planned:
 
     def itinerary(self, name: str) -> Itinerary:
         """Where a stage stands among all of them."""
-        return Itinerary([*self.starts].index(name), [x.epochs for x in self.schedules.values()])
+        return Itinerary(
+            [*self.starts].index(name), [own.epochs for own in self.schedules.values()]
+        )
 
 
 def _prepare(
