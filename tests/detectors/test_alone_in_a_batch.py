@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from counting import Operators
 
 from bacl.data.batch import padded_sides
 
@@ -56,6 +57,15 @@ def test_a_picture_gets_the_same_pyramid_to_the_bit_in_every_batch(request, buil
         assert torch.equal(late[1], wide[0])
         assert not wide[0, :, height:].any()
         assert not wide[0, :, :, width:].any()
+
+
+def test_under_autocast_weights_are_cast_once_for_all_pictures(build, picture):
+    detector, casts = build(*SMALL).train(), []
+    for pictures in ([picture], [picture, torch.randn(3, *LARGER), picture]):
+        with torch.autocast("cpu", torch.bfloat16), Operators() as seen:
+            detector.pyramid(*batch(*pictures))
+        casts.append(seen.launched["_foreach_copy_"])
+    assert casts[0] == casts[1] > 0
 
 
 def test_without_its_size_a_picture_is_taken_as_wide_as_the_batch(vit, picture):
