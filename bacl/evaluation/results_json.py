@@ -35,9 +35,9 @@ def load_results(path: str | Path, table: AnnotationTable, masks: bool = False) 
     """Read a results file, any tool's, for `LVISAveragePrecision.update`.
 
     Memory holds the numbers and one piece of text. Records that are all written alike, as tools
-    write them, are read as columns (`flat_records`), large files by as many processes as torch has
-    threads (`flat_parts`); others, and masks, record by record. Fields other than the four, or five
-    with `masks`, are skipped.
+    write them, are read as columns (`flat_records`), large files by several processes
+    (`flat_parts.num_readers`); others, and masks, record by record. Fields other than the four, or
+    five with `masks`, are skipped.
 
     Args:
         path: the file.
