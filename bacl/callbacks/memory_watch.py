@@ -5,6 +5,7 @@ that the data can give may come hours later, and is estimated (`step_memory`). A
 right only, a training is ended if it misses by more than a tenth, and warned of if it might miss.
 """
 
+import gc
 import logging
 from typing import Any
 
@@ -38,14 +39,19 @@ class MemoryWatch(Callback):
         processes: that will share a batch, if they are others than the trainer's.
         share: images of a process in the training that is meant, where fewer are measured: then
             only what will not fit, or may not, is told.
+        gathered: batches of a step in that training.
     """
 
     def __init__(
-        self, refuses: bool = True, processes: int | None = None, share: int | None = None
+        self,
+        refuses: bool = True,
+        processes: int | None = None,
+        share: int | None = None,
+        gathered: int | None = None,
     ) -> None:
         self._refuses = refuses
         self._processes = processes
-        self._share = share
+        self._share, self._gathered = share, gathered
         self._rois: RoIMemory | None = None
         self._memory: DeviceMemory | None = None
         self._first = 0
@@ -56,7 +62,8 @@ class MemoryWatch(Callback):
         """Once it was measured."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look for the device."""
+        """Look for the device, and let earlier stages go, which their trainers refer to."""
+        gc.collect()
         self._memory = memory_of(pl_module.device)
         self._first = trainer.global_step
 
@@ -112,7 +119,7 @@ class MemoryWatch(Callback):
             if self._share is None:
                 _inform(f"memory: {told}")
             return
-        fitting = mends(trainer, worst.fitting, self._processes, self._share)
+        fitting = mends(trainer, worst.fitting, self._processes, self._share, self._gathered)
         if worst.share > REFUSED and self._refuses:
             raise TooLargeError(
                 f"a step will not fit into memory: {told}. Take {fitting}; or go on all the same "

@@ -16,7 +16,11 @@ def images_of(count: int) -> str:
 
 
 def mends(
-    trainer: Trainer, most: int, processes: int | None = None, share: int | None = None
+    trainer: Trainer,
+    most: int,
+    processes: int | None = None,
+    share: int | None = None,
+    gathered: int | None = None,
 ) -> str:
     """What makes a step smaller, the best first.
 
@@ -25,10 +29,11 @@ def mends(
         most: images of a process that fit, as far as is known; fewer than there are.
         processes: that will share a batch; None: those of the trainer.
         share: images of a process; None: of the trainer's batch.
+        gathered: batches of a step; None: the trainer's.
     """
     processes = processes or trainer.world_size
     share = share or data_of(trainer).batch_size // trainer.world_size
-    gathered = trainer.accumulate_grad_batches
+    gathered = gathered or trainer.accumulate_grad_batches
     found = ["trainer.precision=bf16-mixed", "smaller images"]
     if share > 1:
         fewer = max(part for part in range(1, share) if share % part == 0 and part <= max(most, 1))

@@ -29,7 +29,12 @@ def collate(samples: Samples) -> Batch:
 
 
 def collate_uint8(samples: Samples) -> Batch:
-    """The same batch, but for its images, which are normalised where the batch is sent to."""
+    """The same batch, but for its images, which are normalised where the batch is sent to.
+
+    Images that a data set or a transform gives as other than bytes are normalised here.
+    """
+    if any(image.dtype != torch.uint8 for image, _ in samples):
+        return collate(samples)
     images = Uint8Images.of([image for image, _ in samples], *_sides(samples))
     return _batch(images, samples)
 

@@ -19,8 +19,15 @@ from bacl.detectors.low_rank import LowRankLinear
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 Fingerprint = tuple[object, ...]
-LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, LowRankLinear)
-"""Layers that autocast casts weights of; not those derived of them, which may read them too."""
+_OWN = ("weight", "bias")
+LAYERS: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Conv2d: _OWN,
+    nn.ConvTranspose2d: _OWN,
+    nn.Linear: _OWN,
+    LowRankLinear: ("frozen", "bias", "a", "b"),
+}
+"""Layers that autocast casts weights of, and which; not those derived of them, which may read them
+too, nor what weight norm, say, makes a layer's weight of in float32."""
 
 _MADE: ContextVar[dict[int, dict[str, Tensor]] | None] = ContextVar("made", default=None)
 """Weights of modules, where they are cast once for several calls; each thread has its own."""
@@ -29,8 +36,9 @@ _MADE: ContextVar[dict[int, dict[str, Tensor]] | None] = ContextVar("made", defa
 class CastWeights:
     """Modules whose weights are cast at once, and kept from step to step where they do not learn.
 
-    What is frozen costs its cast once, and from then on the memory of its cast weights. Torch does
-    not count what fused optimisers write: what learns is cast in each step.
+    What is frozen costs its cast once, and from then on the memory of its cast weights, until torch
+    counts that it is written: not through `.data` or NumPy. Nor does it count what fused optimisers
+    write: what learns is cast in each step.
     """
 
     def __init__(self) -> None:
@@ -59,8 +67,12 @@ class CastWeights:
         learn = {name: each for name, each in weights.items() if _changes(each)}
         stay = {name: each for name, each in weights.items() if name not in learn}
         made = self._constant(module, stay)
+        # One that several layers share is cast once: their gradients are summed before the cast.
+        distinct = dict.fromkeys(learn.values())
         if learn:
-            made |= zip(learn, cast_for_step([*learn.values()], _precision(learn)), strict=True)
+            cast = cast_for_step([*distinct], _precision(learn))
+            of_each = dict(zip(distinct, cast, strict=True))
+            made |= {name: of_each[each] for name, each in learn.items()}
         return made
 
     def _constant(self, module: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -157,9 +169,10 @@ def _weights(module: nn.Module, but: Collection[nn.Module]) -> dict[str, Tensor]
     return {
         f"{name}.{part}" if name else part: parameter
         for name, layer in module.named_modules()
-        if type(layer) in LAYERS and layer not in own
-        for part, parameter in layer.named_parameters(recurse=False)
-        if parameter.dtype == torch.float32
+        if layer not in own
+        for part in LAYERS.get(type(layer), ())
+        if (parameter := layer._parameters.get(part)) is not None
+        and parameter.dtype == torch.float32
     }
 
 

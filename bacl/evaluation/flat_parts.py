@@ -22,8 +22,8 @@ from bacl.evaluation.number_lists import NumberReader
 from bacl.evaluation.record_layout import SPACES, OtherLayoutError, RecordLayout
 from bacl.processes.cores import usable_cores
 
-LARGE = 1 << 26
-"""Bytes from which on a file is shared out: one core reads as many in a third of a second."""
+LARGE = 1 << 27
+"""Bytes from which on a file is shared out: one core reads as many in two thirds of a second."""
 _OF_EACH = 1 << 25
 """Bytes that a reader has at least: to start one costs as much time as to read a few MB."""
 MOST = 8

@@ -29,10 +29,10 @@ def settings(controller: str, unified: str, *earlier: str) -> Iterator[list[str]
         Words of each group's setting, or settings; none where there are no control groups.
     """
     try:
-        lines = MEMBERSHIP.read_text("utf-8", "surrogateescape").splitlines()
+        lines = MEMBERSHIP.read_text("utf-8", "surrogateescape").split("\n")
     except OSError:  # no Linux, or one that does not show it
         return
-    for line in lines:
+    for line in (each for each in lines if each.count(":") > 1):
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
@@ -40,5 +40,5 @@ def settings(controller: str, unified: str, *earlier: str) -> Iterator[list[str]
         own = Path(path.lstrip("/"))
         for group in (own, *own.parents):
             with suppress(OSError):  # not here, or nothing is set
-                texts = [(root / group / name).read_text(encoding="ascii") for name in names]
+                texts = [(root / group / name).read_text("ascii", "replace") for name in names]
                 yield " ".join(texts).split()

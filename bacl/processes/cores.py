@@ -37,5 +37,5 @@ def _allowed() -> int:
 def _quotas() -> Iterator[float]:
     """In cores; "max", or -1, is none."""
     for words in settings("cpu", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"):
-        if len(words) == 2 and all(map(str.isdecimal, words)):
+        if len(words) == 2 and all(map(str.isdecimal, words)) and int(words[1]) > 0:
             yield int(words[0]) / int(words[1])

@@ -79,7 +79,8 @@ def _try_one_image(config: DictConfig, name: str, processes: int) -> None:
     with open_dict(alone):
         alone.datamodule.batch_size = alone.trainer.accumulate_grad_batches = 1
     if single_device_trainer(alone).strategy.root_device.type == "cpu":
-        watch = MemoryWatch(True, processes, config.datamodule.batch_size)
+        gathered = config.trainer.accumulate_grad_batches
+        watch = MemoryWatch(True, processes, config.datamodule.batch_size, gathered)
         _trained(alone, name, StepClock(MEMORYS_WARM_UP, MEASURED), watch)
 
 

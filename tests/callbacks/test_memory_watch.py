@@ -2,6 +2,7 @@
 
 import logging
 import mmap
+import weakref
 
 import pytest
 import torch
@@ -164,10 +165,26 @@ def test_a_batch_far_too_large_is_refused_before_it_is_tried(tiny, device, monke
         seen(watch, trainer, stage, outputs, batch, index)
 
     monkeypatch.setattr(MemoryWatch, "on_train_batch_end", noted)
-    with pytest.raises(TooLargeError, match=r"about 9\.0 with 4 images of .*batch_size=2 ") as told:
+    with pytest.raises(TooLargeError, match=r"about 9\.0 with 4 images of .*") as told:
         time_steps(config, "representation", 2)
+    assert "datamodule.batch_size=2 trainer.accumulate_grad_batches=4, which" in str(told.value)
     assert "3.0 GiB on cuda:0, measured with 1 image of" in str(told.value)
     assert set(batches) == {1}
+
+
+def test_the_trial_of_an_image_leaves_nothing_to_the_steps_that_are_timed(tiny, monkeypatch):
+    config, stages = tiny("data.num_classes=12"), []
+    open_data(config)
+    begin = MemoryWatch.on_train_start
+
+    def noted(watch, trainer, stage):
+        begin(watch, trainer, stage)
+        assert not any(earlier() for earlier in stages)
+        stages.append(weakref.ref(stage))
+
+    monkeypatch.setattr(MemoryWatch, "on_train_start", noted)
+    time_steps(config, "representation", 2)
+    assert len(stages) == 2
 
 
 def test_a_run_that_may_not_fit_is_warned_of(tiny, tmp_path, device, caplog):

@@ -121,6 +121,15 @@ def test_bytes_become_the_images_that_float32_would_have_been(sides):
     assert all(map(equal, moved.targets, expected.targets))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int32, torch.uint16])
+def test_images_of_other_numbers_than_bytes_keep_them(dtype):
+    pixels = (torch.arange(3 * 8 * 8).reshape(3, 8, 8) * 1.5).to(dtype)
+    bytes_ = torch.zeros(3, 40, 8, dtype=torch.uint8)
+    samples = [(bytes_, target(0, 1)), (pixels, target(1, 2))]
+    assert pixels.float().amax() > 255
+    assert torch.equal(collate_uint8(samples).images, collate(samples).images)
+
+
 def test_bytes_are_what_is_sent(monkeypatch):
     pixels, small = Images(), []
     pixels.float = lambda: torch.ones(1, 3, 32, 32)

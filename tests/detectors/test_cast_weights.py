@@ -101,6 +101,32 @@ def test_layers_derived_of_others_and_float64_keep_their_weights():
         assert CastWeights().of(layers) == {}
 
 
+def gradients_of(module, call):
+    module.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = call()
+    found.float().square().sum().backward()
+    return [found, *(each.grad for each in module.parameters())]
+
+
+def test_gradients_of_a_shared_weight_are_summed_as_by_autocast():
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16))
+    layers[2].weight, rows = layers[0].weight, torch.randn(64, 16)
+    alone = gradients_of(layers, lambda: layers(rows))
+    at_once = gradients_of(layers, lambda: CastWeights().call(layers, rows))
+    assert all(map(torch.equal, alone, at_once))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+def test_a_weight_that_is_computed_of_others_is_computed_in_float32():
+    torch.manual_seed(0)
+    layers, rows = nn.Sequential(nn.utils.weight_norm(nn.Linear(16, 16))), torch.randn(64, 16)
+    alone = gradients_of(layers, lambda: layers(rows))
+    at_once = gradients_of(layers, lambda: CastWeights().call(layers, rows))
+    assert all(map(torch.equal, alone, at_once))
+
+
 def test_weights_of_inference_mode_which_no_version_counts_are_cast_anew():
     with torch.inference_mode():
         layer = nn.Linear(4, 2).requires_grad_(False)

@@ -181,6 +181,21 @@ def test_a_reader_that_the_system_ends_leaves_the_file_to_one_process(
     assert "results.json: read by one process, as several could not (DataLoader" in caplog.text
 
 
+def test_where_no_reader_can_start_one_process_reads(
+    table, tmp_path, small, threads, monkeypatch, caplog
+):
+    def none_more(*_):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(records(30)), encoding="utf-8")
+    threads(2)
+    monkeypatch.setattr(os, "fork", none_more)
+    monkeypatch.setattr(results_json, "stream_list", None)
+    assert len(load_results(file, table).scores) == 30
+    assert "could not ([Errno 11] Resource temporarily" in caplog.text
+
+
 def test_readers_are_threads_within_the_cores(tmp_path, threads, monkeypatch):
     file = tmp_path / "results.json"
     file.write_bytes(b"x" * 100)

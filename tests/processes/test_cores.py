@@ -22,7 +22,7 @@ def machine(tmp_path, monkeypatch):
         for name, text in files.items():
             file = tmp_path / "groups" / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            file.write_text(text, encoding="latin-1", errors="replace")
         return usable_cores()
 
     return usable
@@ -61,6 +61,24 @@ def test_the_first_version_of_control_groups(machine, quota, expected):
 def test_a_quota_beyond_the_affinity_adds_no_core(machine, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
     assert machine(V2.format(""), {"cpu.max": "800000 100000"}) == 2
+
+
+@pytest.mark.parametrize("limit", ["", "400000", "400000 0", "400000 max", "4 5 6", "\xff \u00b2"])
+def test_what_cannot_be_read_as_a_quota_is_none(machine, limit):
+    assert machine(V2.format(""), {"cpu.max": limit}) == 16
+
+
+def test_lines_that_name_no_group_are_passed_over(machine, tmp_path):
+    files = {"cpu.max": "300000 100000"}
+    assert machine("\nnonsense\n1:name=systemd:/x:y\n" + V2.format("a"), files) == 3
+    membership = tmp_path / "membership"
+    membership.write_bytes(b"0::/\xff\x1c\n")
+    assert usable_cores() == 3
+
+
+def test_files_that_may_not_be_read_are_passed_over(machine, tmp_path):
+    (tmp_path / "groups" / "cpu.max").mkdir(parents=True)  # an error of the system for anybody
+    assert machine(V2.format(""), {}) == 16
 
 
 def test_without_control_groups(machine, tmp_path, monkeypatch):
