@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bacl.command.explained import composed, explanation, key_of
 from bacl.command.known_jobs import JOBS, STARTED_BY_LAUNCHERS
-from bacl.command.overview import CONF, overview
+from bacl.command.overview import CONF, names, overview
 from bacl.command.settled import chosen_by_data
 from bacl.options.comparison import unknown, wrong_options
 from bacl.options.marked import readers, stands_for
@@ -76,7 +76,18 @@ def wrong_command(
     lines = lines or _unknown_choices(config)
     lines = lines or list(_unread(overrides, config.job))
     lines = lines or list(_unfollowed(overrides, config))
-    return lines or (wrong_options(config) if classes else [])
+    lines = lines or (wrong_options(config) if classes else [])
+    return [_with_choice(line, overrides) for line in lines]
+
+
+def _with_choice(line: str, overrides: Sequence[str]) -> str:
+    """A line with the word that chooses a part, where the command names a choice as an option."""
+    for text in overrides:
+        path, _, name = text.lstrip("+").partition("=")
+        group = path.rpartition(".")[2]
+        if line.startswith(f"{path}={name}: expected options") and name in names(group):
+            return f"{line}; to choose it: {group}@{path}={name}"
+    return line
 
 
 def _with_source(line: str) -> str:

@@ -44,9 +44,11 @@ def completed(arguments: Sequence[str]) -> list[str]:
         check_multirun([text for text in given if is_override(text)])
         launched = any(text.startswith("hydra/launcher=") for text in given)
         return [*_as_multirun(given), *([] if launched else ["hydra/launcher=process"])]
+    if job is not None and job not in TRAINING:
+        given = _with_overrides(given, LEAVES_NOTHING)
     if check_command(given) and "--cfg" in given and "--resolve" not in given:
         given.append("--resolve")  # what the data decide is shown, not how it is found
-    return given if job is None or job in TRAINING else [*given, *LEAVES_NOTHING]
+    return given
 
 
 def _refuse_dashes(arguments: Sequence[str]) -> None:
@@ -70,6 +72,12 @@ def _job(given: Sequence[str]) -> str | None:
     """The job that is asked for, the last one where there are several."""
     jobs = [text.lstrip("+") for text in given if text.lstrip("+").startswith("job=")]
     return jobs[-1].removeprefix("job=") if jobs else None
+
+
+def _with_overrides(given: Sequence[str], more: Sequence[str]) -> list[str]:
+    """With `more` behind the last override: Hydra takes overrides in one piece, no flag between."""
+    last = max(place for place, text in enumerate(given) if is_override(text))
+    return [*given[: last + 1], *more, *given[last + 1 :]]
 
 
 def _as_multirun(given: Sequence[str]) -> list[str]:

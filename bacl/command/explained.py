@@ -31,7 +31,7 @@ def explanation(overrides: Sequence[str], error: HydraException) -> str:
             composed([*accepted, text])
             accepted.append(text)
         except HydraException as reason:
-            return _explain_one(text, composed(accepted), reason)
+            return _explain_one(text, accepted, reason)
     return in_one_line(error)
 
 
@@ -56,9 +56,12 @@ def require_understood(text: str) -> None:
         ) from None
 
 
-def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
+def _explain_one(text: str, accepted: Sequence[str], reason: HydraException) -> str:
     require_understood(text)
+    config = composed(accepted)
     override = OverridesParser.create().parse_override(text)
+    if override.is_sweep_override():
+        return f"{text}: one run has one value; with -m there is a run for each of several"
     group = override.key_or_group
     value = override.get_value_element_as_str()
     if (CONF / group).is_dir() and override.value() is not None and value not in names(group):
@@ -67,10 +70,21 @@ def _explain_one(text: str, config: DictConfig, reason: HydraException) -> str:
         return line
     if override.is_add() or "Could not override" not in str(reason):
         return f"{text}: {in_one_line(reason)}"
+    if (CONF / group).is_dir():
+        return _unchosen(text, group, accepted)
     for path in flat(override.value(), group):
         if line := _explain_path(text, path.split("."), config):
             return line
     return f"{text}: {in_one_line(reason)}"
+
+
+def _unchosen(text: str, group: str, accepted: Sequence[str]) -> str:
+    """A line about a choice of a group for a place that is not chosen from it."""
+    choices = composed(accepted, with_hydras=True).hydra.runtime.choices
+    value = text.partition("=")[2]
+    places = [f"{place}={value}" for place in choices if place.partition("@")[0] == group]
+    meant_here = f"; did you mean {' or '.join(places)}?" if places else ""
+    return f"{text}: nothing here is chosen by this word{meant_here}"
 
 
 def _explain_path(text: str, keys: Sequence[str], config: DictConfig) -> str:
@@ -100,8 +114,12 @@ def _is_null(text: str, path: str) -> str:
     return f"{text}: {path} is null here{f'; it is set by {choices}' if choices else ''}"
 
 
-def composed(overrides: Sequence[str]) -> DictConfig:
+def composed(overrides: Sequence[str], with_hydras: bool = False) -> DictConfig:
     """The configuration of a command.
+
+    Args:
+        overrides: of the command.
+        with_hydras: with `hydra`, which says what was chosen of which group.
 
     Raises:
         HydraException: an override cannot be meant.
@@ -109,4 +127,4 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     # Under the name that Hydra gives the program, so that it need not compose the same again.
     with initialize_config_dir(str(CONF), job_name="run", version_base="1.3"):
-        return compose("config", overrides=list(overrides))
+        return compose("config", overrides=list(overrides), return_hydra_config=with_hydras)

@@ -33,6 +33,21 @@ from bacl.options.comparison import require_right_options
             ["+experiment=bacl_demo", "choice.price=0.1"],
             "^choice.price=0.1: choice is null here; it is set by balance=auto, balance=rebalance$",
         ),
+        (["seed=1,2"], "^seed=1,2: one run has one value; with -m there is a run for each of"),
+        (["data=builtin,photos", "hydra.mode=MULTIRUN"], "^data=builtin,photos: .*with -m"),
+        (
+            ["+experiment=bacl_demo", "balance=auto", "criterion=f1"],
+            r"^criterion=f1: nothing here .*did you mean criterion@choice\.criterion=f1\?$",
+        ),
+        (
+            ["+experiment=bacl_demo", "balance=auto", "criterion@choice.criteron=f1"],
+            r"^criterion@choice\.criteron=f1: .*did you mean criterion@choice\.criterion=f1\?$",
+        ),
+        (["criterion=f1"], "^criterion=f1: nothing here is chosen by this word$"),
+        (
+            ["+experiment=bacl_demo", "balance=auto", "choice.criterion=f1"],
+            r"^choice\.criterion=f1: expected.*; to choose it: criterion@choice\.criterion=f1$",
+        ),
         (
             ["+experiment=bacl_demo", "pipeline=end_to_end"],
             r"(?s)^\+experiment=bacl_demo: (?!.*known here).*stages\.representation\.schedule",

@@ -38,6 +38,7 @@ def left(folder: Path) -> set[str]:
         (["job=rebalance", "seed=1"], ["+experiment=rebalance", "job=rebalance", "seed=1"]),
         (["job=rebalance", "experiment=rebalance"], ["job=rebalance", "+experiment=rebalance"]),
         (["++job=doctor"], ["++job=doctor", *QUIET]),
+        (["job=test", "--cfg", "job"], ["job=test", *QUIET, "--cfg", "job"]),
         (["seed=0,1", "-m"], ["--multirun", "seed=0,1", "hydra/launcher=process"]),
         (
             ["seed=0,1", "-m", "hydra/launcher=one_pass"],
