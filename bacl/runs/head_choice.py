@@ -136,7 +136,8 @@ class HeadChoice:
         self, run: Run, config: DictConfig, results: ChoiceResults, best: Evaluation
     ) -> None:
         folder, chosen = run.folder.parent, results.decision.chosen
-        remove(folder / "choice.json")  # it comes last, and never beside another one's checkpoint
+        for name in ("choice.json", "choice.md"):  # never beside another choice's checkpoint
+            remove(folder / name)
         save_alone(folder / "final.ckpt", run, config, chosen, best)
         write_text(folder / "choice.md", results.markdown())
         results.write_json(folder / "choice.json")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from bacl.assembly.rebuilt import restore_alone
 from bacl.assembly.trial import try_to_build
 from bacl.checkpoints.handover import load_stage
 from bacl.checkpoints.score_thresholds import saved_thresholds
+from bacl.evaluation.criteria import RightLabelShare
 from bacl.heads.calibration import Uncalibrated
 from bacl.jobs import fit
 from bacl.jobs import test as test_job
@@ -17,7 +19,8 @@ from bacl.losses import BAGS, SoftmaxCrossEntropy
 from bacl.messages.errors import OptionError
 from bacl.messages.shown import as_markdown
 from bacl.one_pass.plan import can_be_planned
-from bacl.runs.head_choice import chooser
+from bacl.runs import head_choice
+from bacl.runs.head_choice import HeadChoice, chooser
 
 LEFT_OUT = ("bacl_few", "margin_fhm", "eqlv2", "loce", "seesaw", "balms", "balanced_softmax")
 UNTRIED = ("shift_02", "shift_06", "shift_08", "logit_adjustment", "fracal", "fracal_sigmoid")
@@ -91,6 +94,18 @@ def test_why_is_told(chosen):
     assert f"{choice['verdict']}. Chosen: {choice['chosen']}." in text
     untried = [line.split(": ")[1] for line in text.splitlines() if line.startswith("- Not tried")]
     assert not set(untried) & set(choice["variants"])
+
+
+def test_a_new_checkpoint_is_never_beside_what_was_told_of_another(tmp_path, monkeypatch):
+    for name in ("choice.md", "choice.json"):
+        (tmp_path / name).write_text("of an earlier criterion")
+    left = []
+    monkeypatch.setattr(head_choice, "save_alone", lambda *_: left.extend(tmp_path.iterdir()))
+    results = Mock(**{"markdown.return_value": "why", "console_table.return_value": ""})
+    choice = HeadChoice(RightLabelShare(), {})
+    choice._conclude(Mock(folder=tmp_path / "classifier"), Mock(), results, Mock())
+    assert left == []
+    assert (tmp_path / "choice.md").read_text() == "why"
 
 
 @pytest.mark.slow
