@@ -26,10 +26,11 @@ def members(begin: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(found), torch.from_numpy(np.repeat(np.arange(len(count)), count))
 
 
+@np.errstate(all="ignore")
 def overlaps(boxes: Tensor, others: Tensor, i: Tensor, j: Tensor) -> Tensor:
     """IoU (E,) of `boxes`[i] (·, 4) with `others`[j] (·, 4), NaN where both are empty.
 
-    Operations and their order are those of `class_suppression`.
+    Operations and their order are those of `class_suppression`, which warns of nothing either.
     """
     own, theirs = (each.detach().numpy().T.copy() for each in (boxes, others))
     left, top, right, bottom = (each.take(i.numpy()) for each in own)
@@ -39,8 +40,7 @@ def overlaps(boxes: Tensor, others: Tensor, i: Tensor, j: Tensor) -> Tensor:
     union = _areas(own).take(i.numpy())
     union += _areas(theirs).take(j.numpy())
     union -= shared
-    with np.errstate(invalid="ignore"):
-        shared /= union
+    shared /= union
     return torch.from_numpy(shared)
 
 

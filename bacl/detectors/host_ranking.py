@@ -33,7 +33,9 @@ def best_first(
         ValueError: a score is not finite.
     """
     values = scores.detach().reshape(-1).numpy()
-    if not np.isfinite(values.sum()):
+    with np.errstate(over="ignore", invalid="ignore"):  # what is wrong is told here
+        total = values.sum()
+    if not np.isfinite(total):
         raise ValueError("probabilities hold values that are not finite: the model diverged")
     numbers = _numbered(values, threshold)
     first = 0

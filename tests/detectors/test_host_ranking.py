@@ -25,10 +25,11 @@ def test_nothing_is_ranked_of_nothing():
     assert list(best_first(torch.zeros(0, 3), 0.0, 2, 2)) == []
 
 
-@pytest.mark.parametrize("wrong", [torch.inf, torch.nan])
-def test_what_is_not_finite_is_told(wrong):
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wrong", [torch.inf, torch.nan, -torch.inf])
+def test_what_is_not_finite_is_told_and_nothing_else(wrong):
     with pytest.raises(ValueError, match="not finite"):
-        ranked([[0.5, wrong]])
+        ranked([[0.5, wrong], [torch.inf, 3e38]])
 
 
 @pytest.mark.parametrize("levels", [0, 3, 50])

@@ -262,6 +262,19 @@ def test_images_together_give_what_each_gives_alone(
         assert_same(each, plain_loop(*case, size, 0.3, 0.5, 25))
 
 
+@pytest.mark.filterwarnings("error")
+def test_pairs_are_compared_on_the_host_as_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of boxes that are empty, turned round, huge or not finite, without a warning."""
+    odd = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, torch.nan, 1e-45, 3e38, 2e19])
+    drawn = torch.randint(0, len(odd), (60, 4))
+    boxes = torch.where(torch.rand(60, 4) < 0.2, odd[drawn], torch.rand(60, 4) * 9)
+    pairs = torch.cartesian_prod(torch.arange(60), torch.arange(60)).unbind(1)
+    on_host = class_suppression._iou(boxes, boxes, *pairs)
+    monkeypatch.setattr(class_suppression, "ON_HOST", ())
+    elsewhere = class_suppression._iou(boxes, boxes, *pairs)
+    torch.testing.assert_close(on_host, elsewhere, rtol=0, atol=0, equal_nan=True)
+
+
 @pytest.mark.parametrize("ranked_alone_on", [("cpu",), ()])
 def test_a_broken_image_is_told_beside_others(
     ranked_alone_on: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
