@@ -7,6 +7,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import DictConfig
 
 from bacl.assembly.build import build_stage
@@ -31,6 +32,13 @@ class Bench:
         never = {"check_val_every_n_epoch": 2}  # as of a run whose validation.every is null
         lightnings = {k: v for k, v in self.config.trainer.items() if k != MATMUL_PRECISION}
         return instantiate(lightnings, callbacks=list(callbacks), **never, **options)
+
+    def measures(self, trainer: Trainer) -> dict[str, float]:
+        """What a validation logs; without a logger it would log nothing."""
+        trainer.loggers = [DummyLogger()]
+        (found,) = trainer.validate(self.stage, datamodule=self.data, verbose=False)
+        assert found
+        return dict(found)
 
     def fit(self, *callbacks: Callback) -> DetectionStage:
         """Train; returns the stage."""

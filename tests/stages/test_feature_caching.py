@@ -64,7 +64,7 @@ def test_an_evaluation_keeps_what_it_judges_whatever_was_trained_on(bench, tmp_p
     found = []
     for _ in "ab":
         trainer = table.trainer(FeatureCaching(str(tmp_path), 1.0))
-        found += trainer.validate(table.stage, datamodule=table.data, verbose=False)
+        found.append(table.measures(trainer))
         assert len(list(tmp_path.rglob("*.pt"))) == 6
     assert found[0] == found[1]
 
@@ -76,12 +76,12 @@ def test_an_evaluation_whose_pictures_lie_there_needs_no_room_for_them_again(
     table = bench("classifier", ALONE)
     table.data.augment = Augmentation(v2.ColorJitter(0.5), ResizeShortSide([96], 96))
     roomy = table.trainer(FeatureCaching(str(tmp_path), 1.0))
-    (expected,) = roomy.validate(table.stage, datamodule=table.data, verbose=False)
+    expected = table.measures(roomy)
     lies = size_of(tmp_path)
     limited = FeatureCaching(str(tmp_path), (lies + 1000) / 1e9)
     with room_in(tmp_path, "other", others, 10**9, "cache.gigabytes"):
         trainer = table.trainer(limited)
-        (found,) = trainer.validate(table.stage, datamodule=table.data, verbose=False)
+        found = table.measures(trainer)
     assert found == expected
     assert len(list(tmp_path.rglob("*.pt"))) == 6
 
