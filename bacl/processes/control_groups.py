@@ -29,7 +29,7 @@ def settings(controller: str, unified: str, *earlier: str) -> Iterator[list[str]
         Words of each group's setting, or settings; none where there are no control groups.
     """
     try:
-        lines = MEMBERSHIP.read_text("utf-8", "surrogateescape").split("\n")
+        lines = MEMBERSHIP.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError:  # no Linux, or one that does not show it
         return
     for line in (each for each in lines if each.count(":") > 1):
@@ -40,5 +40,6 @@ def settings(controller: str, unified: str, *earlier: str) -> Iterator[list[str]
         own = Path(path.lstrip("/"))
         for group in (own, *own.parents):
             with suppress(OSError):  # not here, or nothing is set
-                texts = [(root / group / name).read_text("ascii", "replace") for name in names]
+                files = [root / group / name for name in names]
+                texts = [each.read_text(encoding="ascii", errors="replace") for each in files]
                 yield " ".join(texts).split()
